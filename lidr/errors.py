@@ -1,15 +1,15 @@
 """The errors that lidr raises on purpose. Each says where, what was found, what is allowed and what to do.
 
-    LidrError                 anything a user can cause; the command line prints it without a traceback, exit code 2
-    ├── RecipeError           a recipe file: all its problems at once, each with file:line:column
-    ├── PlanError             a recipe that is well-formed but cannot be carried out
-    ├── RowError              rows that do not fit their table or do not fit each other
-    ├── StoreError            artifacts on disk: drift, damage, a newer schema, a full disk
-    ├── EngineError           the model that answers: no chat template, a server that refuses, a worker that died
-    ├── TrainError            training: nothing to train on, a reference that cannot be had
-    ├── EvaluationError       tasks, judges and results
-    ├── HubError              publishing to and reading from a Hub
-    └── MissingExtraError     a part of lidr that is not installed; the message holds the pip line
+LidrError                 anything a user can cause; the command line prints it without a traceback, exit code 2
+├── RecipeError           a recipe file: all its problems at once, each with file:line:column
+├── PlanError             a recipe that is well-formed but cannot be carried out
+├── RowError              rows that do not fit their table or do not fit each other
+├── StoreError            artifacts on disk: drift, damage, a newer schema, a full disk
+├── EngineError           the model that answers: no chat template, a server that refuses, a worker that died
+├── TrainError            training: nothing to train on, a reference that cannot be had
+├── EvaluationError       tasks, judges and results
+├── HubError              publishing to and reading from a Hub
+└── MissingExtraError     a part of lidr that is not installed; the message holds the pip line
 """
 
 from __future__ import annotations

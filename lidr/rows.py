@@ -35,6 +35,12 @@ TRANSLATION_STATUSES: tuple[TranslationStatus, ...] = get_args(TranslationStatus
 
 Kind = Literal["dominant", "non_dominant"]
 
+# The closed lists of the pair step's settings; `lidr.transforms.pairs` says what each value means.
+DominantPairs = Literal["all", "one", "none"]
+Drop = Literal["joint", "independent"]
+TranslationTypePolicy = Literal["keep_source", "skip", "translate"]
+Truncated = Literal["keep", "drop"]
+
 
 @dataclass(frozen=True)
 class RowType:

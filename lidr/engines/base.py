@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypedDict
+from typing import Literal, Protocol, Self, TypedDict
 
 from lidr.rows import FinishReason
 
@@ -22,7 +22,13 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Sampling:
-    """How one answer is decoded. `temperature` 0 is greedy; `seed` matters above 0 only; `stop` strings are cut off."""
+    """How one answer is decoded.
+
+    `temperature` 0 is greedy. `seed` matters above 0 only, and is this answer's own: equal requests with equal seeds
+    get equal answers, whatever they are batched with; give each row its own seed for independent draws. `stop` strings
+    are cut off. `repetition_penalty` divides positive and multiplies negative logits of tokens that occurred before, in
+    the prompt too.
+    """
 
     max_tokens: int
     temperature: float = 0.0
@@ -48,7 +54,12 @@ class ChatRequest:
 
 @dataclass(frozen=True)
 class Completion:
-    """One answer. Counts are in tokens; `token_ids` are those generated, without the prompt, empty if unknown."""
+    """One answer.
+
+    Counts are in tokens. `token_ids` are those generated, without the prompt and without the end-of-turn token, empty
+    if unknown; after a stop string they end with the token that completed it, while `text` ends before the string.
+    `completion_tokens` is their number; a server may count the end-of-turn token too.
+    """
 
     key: str
     text: str
@@ -67,7 +78,7 @@ class Failure:
 
 
 class Engine(Protocol):
-    """Something that answers chat requests."""
+    """Something that answers chat requests. Use it in a `with` block, so that it ends with the block."""
 
     def generate(self, requests: Iterable[ChatRequest]) -> Iterator[Completion | Failure]:
         """Answer each request exactly once, in any order, each as soon as it is ready."""
@@ -76,6 +87,12 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free everything the engine holds. Safe to call twice."""
         ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @dataclass(frozen=True)
@@ -88,11 +105,13 @@ class EngineSpec:
             answers for `scripted`.
         url: base URL of the server, for `openai`.
         dtype: of the weights, for `transformers` and `vllm`.
-        batch: requests in flight at once: the batch of `transformers`, the concurrency of `openai`.
+        batch: requests in flight at once: the batch of `transformers`, the concurrency of `openai`; `vllm` has its own.
         max_model_len: longest prompt plus completion, tokens; None takes it from the model's config.
         trust_remote_code: run code that comes with the model; only by the recipe's word for a pinned revision.
         api_key_env: the environment variable that holds the server's key. The key itself is never stored.
         tensor_parallel: GPUs that share one model, for `vllm`.
+        gpu_memory: share of a GPU's memory that `vllm` may take, 0-1.
+        threads: CPU threads of `transformers` and `vllm`; 0 leaves their own choice.
     """
 
     kind: Literal["transformers", "vllm", "openai", "scripted"]
@@ -104,3 +123,5 @@ class EngineSpec:
     trust_remote_code: bool = False
     api_key_env: str = "OPENAI_API_KEY"
     tensor_parallel: int = 1
+    gpu_memory: float = 0.9
+    threads: int = 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 ReferenceChoice = Literal["initial", "previous", "adapter_off"]
 """Whose log-probabilities the DPO term subtracts: those of the first policy (`initial`), of the policy that enters this
@@ -37,9 +38,13 @@ class TrainSpec:
         work: folder for TRL's checkpoints and the log; kept on an interrupted run so that the next one resumes.
         model_out: folder that receives the trained policy, merged, as safetensors with tokenizer and template.
         adapter_out: folder that receives the LoRA adapter, when there is one.
+        policy_name: what the adapter's base_model_name_or_path says of `policy`, "org/name" for example; empty says
+            nothing, because the folder's path means nothing on another machine.
         beta: DPO's inverse temperature. nll_weight: alpha of the NLL term.
         learning_rate, epochs, warmup_ratio, lr_scheduler, max_grad_norm, weight_decay: the optimiser's (AdamW).
-        batch: pairs per optimiser step, all micro-batches together. micro_batch: pairs per forward pass.
+        batch: pairs per optimiser step, all micro-batches together. micro_batch: pairs per forward pass, a divisor.
+        dtype: of the arithmetic and of the saved weights. Weights that are trained are held in float32, whatever it is:
+            at a learning rate of 1e-6 an update is smaller than half a bfloat16 step of the weight and would be lost.
         max_length: prompt plus completion, tokens. over_long: see OverLong.
         save_steps: optimiser steps between checkpoints; 0 saves none.
         threads: CPU threads; 0 leaves torch's own choice.
@@ -73,6 +78,16 @@ class TrainSpec:
     report_to: tuple[str, ...] = ()
     trust_remote_code: bool = False
     threads: int = 0
+    policy_name: str = ""
+
+    @classmethod
+    def from_json(cls, message: Mapping[str, Any]) -> TrainSpec:
+        """Read back what `dataclasses.asdict` and JSON made of a spec."""
+        lora = message["lora"]
+        if lora is not None:
+            lora = LoraSpec(**{**lora, "target_modules": tuple(lora["target_modules"])})
+        lists = {"pairs": tuple(message["pairs"]), "report_to": tuple(message["report_to"])}
+        return cls(**{**message, **lists, "lora": lora})
 
 
 @dataclass(frozen=True)
@@ -80,7 +95,7 @@ class DroppedPair:
     """A pair that training could not use, found before TRL would drop or cut it in silence."""
 
     pair_id: str
-    reason: str  # "over_long", "empty_completion", ...
+    reason: str  # prompt_too_long, over_long, empty_completion, equal_completions, prompt_mismatch
     detail: str  # "1,312 tokens of at most 1,024"
 
 
@@ -118,6 +133,12 @@ class TrainResult:
     groups: tuple[GroupMetrics, ...]
     trained_parameters: int
     total_parameters: int
-    elapsed_s: float
+    elapsed_s: float  # of the process that finished the run; a resumed run does not count its earlier processes
     reference_folder: str  # the folder whose weights gave the reference log-probabilities
-    versions: dict[str, str]
+    versions: dict[str, str]  # of the packages that computed it
+
+    @classmethod
+    def from_json(cls, message: Mapping[str, Any]) -> TrainResult:
+        """Read back what `dataclasses.asdict` and JSON made of a result."""
+        rows = {"dropped": DroppedPair, "steps": StepMetrics, "groups": GroupMetrics}
+        return cls(**{**message, **{name: tuple(row(**each) for each in message[name]) for name, row in rows.items()}})

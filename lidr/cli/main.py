@@ -1,0 +1,80 @@
+"""`lidr`: finds the command, keeps tracebacks for real bugs, and turns errors into exit codes.
+
+0    done
+1    a bug in lidr (with a traceback)
+2    the user's error: a recipe, an option, the store, a model
+3    finished with a negative verdict
+130  interrupted
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "ls": "list the recipes that ship with lidr",
+    "cp": "copy a shipped recipe to start your own from",
+    "validate": "check a recipe and show every problem at once",
+    "plan": "show what a run would make, what is there, and what drifted",
+    "run": "carry out a recipe; goes on where an earlier run stopped",
+    "status": "show how far a run is, from another terminal",
+    "lock": "resolve Hub models to commits and write them to recipe.lock.json",
+}
+"""Name -> what it does. Each is a module of this package with `arguments(parser)` and `main(options) -> int`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    if sys.platform == "win32":
+        print("lidr runs on Linux and macOS; on Windows use WSL", file=sys.stderr)
+        return 2
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(argv).parse_args(argv)
+    if options.command is None:
+        _parser(argv).print_help()
+        return 0
+    try:
+        return int(_module(options.command).main(options))
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        from lidr.errors import LidrError
+
+        if not isinstance(error, LidrError):
+            raise
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """Build the parser; only the command that is called is imported, so `lidr --help` stays quick."""
+    from lidr import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="lidr",
+        description="Preference pairs from a model's own language gap: recipes, data sets, training, evaluation.",
+        epilog="Start with: lidr ls; lidr cp quickstart my.yaml; lidr plan my.yaml; lidr run my.yaml",
+    )
+    parser.add_argument("--version", action="version", version=f"lidr {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    called = next((word for word in argv if word in COMMANDS), None)
+    for name, meaning in COMMANDS.items():
+        command = commands.add_parser(name, help=meaning, description=meaning[0].upper() + meaning[1:] + ".")
+        if name == called:
+            _module(name).arguments(command)
+    return parser
+
+
+def _module(name: str):  # type: ignore[no-untyped-def]  # a module, checked by the tests of each command
+    return importlib.import_module(f"lidr.cli.{name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""`lidr status RECIPE`: how far a run is, from another terminal. It reads small files and disturbs nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    recipe_arguments(parser)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the state of every step, and the progress of the one at work."""
+    from lidr import pipeline
+    from lidr.store.store import partial_folder
+
+    recipe, folder = read_recipe(options)
+    planned = pipeline.plan(recipe, recipe_folder=folder)
+    rows = []
+    for step in planned.steps:
+        progress = read_progress(partial_folder(planned.folder(step)) / "progress.json")
+        state = "running" if progress and progress["alive"] else step.state
+        rows.append({"place": step.place, "state": state, "progress": progress})
+    if options.json:
+        print_json("lidr.status/1", {"recipe": recipe.name, "version": recipe.version, "steps": rows})
+    else:
+        print(f"{recipe.name} {recipe.version} in {planned.version_folder}\n")
+        print_table(("step", "state", "done", "left"), [_cells(row) for row in rows], left=2)
+    return 0
+
+
+def read_progress(path: Path) -> dict[str, Any] | None:
+    """What a running or interrupted step last wrote, and whether its process still lives."""
+    try:
+        progress: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return {**progress, "alive": _is_alive(progress["pid"])}
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    progress = row["progress"]
+    if progress is None:
+        return row["place"], row["state"], "-", "-"
+    left = progress["remaining_s"]
+    return (
+        row["place"],
+        row["state"],
+        f"{progress['done']:,} of {progress['total']:,} {progress['unit']}",
+        duration(left) if left is not None and progress["alive"] else "-",
+    )

@@ -1,0 +1,41 @@
+"""`lidr validate RECIPE`: check a recipe; every problem at once, with file, line and column."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from lidr.cli.common import print_json, read_recipe, recipe_arguments
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    recipe_arguments(parser)
+    parser.add_argument(
+        "--json-schema", action="store_true", help="print the JSON Schema of recipes, for editors, and check nothing"
+    )
+    parser._actions[1].nargs = "?"  # RECIPE is not needed with --json-schema
+
+
+def main(options: argparse.Namespace) -> int:
+    """Read the recipe, or print the schema."""
+    if options.json_schema:
+        from lidr.recipe.json_schema import recipe_json_schema
+        from lidr.steps import CHAIN_STEPS
+
+        print(json.dumps(recipe_json_schema(CHAIN_STEPS), indent=1))
+        return 0
+    if options.recipe is None:
+        from lidr.errors import RecipeError
+
+        raise RecipeError(["validate: name a recipe file, or give --json-schema"])
+    recipe, _ = read_recipe(options)
+    steps = [step.name for step in recipe.chain]
+    if options.json:
+        summary = {"recipe": recipe.name, "version": recipe.version, "iterations": len(recipe.iterations)}
+        print_json("lidr.validate/1", {**summary, "chain": steps, "valid": True})
+    else:
+        print(
+            f"{options.recipe}: valid. {recipe.name} {recipe.version}, {len(recipe.iterations)} x {' -> '.join(steps)}"
+        )
+    return 0

@@ -1,0 +1,164 @@
+"""Chat requests to prompt token ids, and generated token ids to completions: the same for every engine that we load.
+
+Prompts are built by the tokenizer's own chat template and by nothing else. TRL builds its training prompts so too, and
+the policy must answer the very prompts that it is trained on:
+
+    [{"role": "user", "content": "Hi"}]                    <|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\n
+    the same, with the prefill "<translated>\\n"            ...<|im_start|>assistant\\n<translated>\\n
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lidr.engines.base import ChatRequest, Completion, Message
+from lidr.engines.folder import ModelFolder
+from lidr.errors import EngineError
+
+# Enough for a tokenizer that strips the space before a first word to see that the word is not the first.
+_CONTEXT = 4
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A request and the token ids of its prompt."""
+
+    request: ChatRequest
+    ids: tuple[int, ...]
+
+
+class ChatTokenizer:
+    """One model's tokenizer with its chat template and the ids that end its answers."""
+
+    def __init__(self, tokenizer: Any, *, model: str, end_ids: Iterable[int] = ()) -> None:
+        """Wrap a transformers tokenizer; `model` is its name in messages, `end_ids` join the tokenizer's own.
+
+        Raises:
+            EngineError: the tokenizer has no chat template.
+        """
+        if tokenizer.chat_template is None:
+            raise EngineError(
+                f"{model} has no chat template, so it is unknown how to ask it: put a chat_template.jinja into the "
+                "model's folder, or choose an instruction-tuned model"
+            )
+        self._tokenizer, self._model = tokenizer, model
+        self.end_ids = frozenset(end_ids) | ({tokenizer.eos_token_id} - {None})
+        # Any id will do where the mask hides it, but every batch needs one.
+        self.pad_id: int = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
+
+    @classmethod
+    def load(cls, folder: str, *, trust_remote_code: bool = False) -> ChatTokenizer:
+        """Load the tokenizer of a model folder; nothing is fetched."""
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        return cls(tokenizer, model=folder, end_ids=ModelFolder(Path(folder)).end_ids())
+
+    def prompt_ids(self, messages: Sequence[Message], prefill: str | None = None) -> list[int]:
+        """Build the token ids of a prompt; with a prefill they end exactly with it.
+
+        Raises:
+            EngineError: the template refuses the messages, or changes the prefill.
+        """
+        text = self._render(messages, prefill) if prefill else self._apply(messages, add_generation_prompt=True)
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]  # as apply_chat_template does
+        bos = self._tokenizer.bos_token_id
+        if bos is not None and ids[:2] == [bos, bos]:
+            raise EngineError(f"{self._model}: the chat template writes the BOS token twice")
+        return ids
+
+    def complete(self, prompt: Prompt, new: Sequence[int], ending: Literal["stop", "length"]) -> Completion:
+        """Make a completion of generated ids; what follows the first end id, and that id, is left out."""
+        end = next((at for at, token in enumerate(new) if token in self.end_ids), None)
+        ids = tuple(new if end is None else new[:end])
+        text, stopped = cut_at_stop(self._text_after(prompt.ids, ids), prompt.request.sampling.stop)
+        return Completion(
+            key=prompt.request.key,
+            text=text,
+            finish_reason="stop" if stopped or end is not None else ending,
+            prompt_tokens=len(prompt.ids),
+            completion_tokens=len(ids),
+            token_ids=ids,
+        )
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Turn ids into text without special tokens; white space stays as it is."""
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    def end_of_turn(self) -> int | None:
+        """Return the special token that the template writes right after an assistant's text, if it writes one."""
+        mark = "ANSWER"
+        text = self._apply([{"role": "user", "content": "?"}, {"role": "assistant", "content": mark}])
+        ids = self._tokenizer(text[text.rindex(mark) + len(mark) :], add_special_tokens=False)["input_ids"]
+        special = [token for token, added in self._tokenizer.added_tokens_decoder.items() if added.special]
+        return ids[0] if ids and ids[0] in special else None
+
+    def _text_after(self, before: Sequence[int], ids: Sequence[int]) -> str:
+        known = self.decode(before[-_CONTEXT:])
+        both = self.decode([*before[-_CONTEXT:], *ids])
+        return both[len(known) :] if both.startswith(known) else self.decode(ids)
+
+    def _render(self, messages: Sequence[Message], prefill: str) -> str:
+        if not prefill.strip():
+            raise EngineError("a prefill must hold more than white space")
+        text = self._apply([*messages, {"role": "assistant", "content": prefill}], continue_final_message=True)
+        if text.endswith(prefill):
+            return text
+        # Llama 3's and Gemma's templates trim every message, which would cost the prefill its newline.
+        core = prefill.rstrip()
+        if not text.endswith(core):
+            raise EngineError(f"{self._model}: the chat template changes the start of the answer {prefill!r}")
+        return text + prefill[len(core) :]
+
+    def _apply(self, messages: Sequence[Message], **how: bool) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            text: str = self._tokenizer.apply_chat_template(list(messages), tokenize=False, **how)
+        except (TemplateError, ValueError) as error:
+            raise EngineError(self._refusal(messages, error)) from error
+        return text
+
+    def _refusal(self, messages: Sequence[Message], error: Exception) -> str:
+        text = f"{self._model}: the chat template refuses the conversation: {error}"
+        if any(message["role"] == "system" for message in messages):
+            text += "; it has a system message: where that is the cause, set system_prompt: null in the recipe"
+        return text
+
+
+def sort_out(
+    requests: Iterable[ChatRequest], chat: ChatTokenizer, limit: int | None
+) -> tuple[list[Prompt], list[Completion]]:
+    """Build all prompts, and tell those that fit from those that do not.
+
+    Args:
+        requests: what is asked.
+        chat: the model's tokenizer.
+        limit: longest prompt plus completion, tokens; None for no limit.
+
+    Returns:
+        The prompts to answer, in order, and a `prompt_too_long` completion for each of the others.
+    """
+    fitting: list[Prompt] = []
+    too_long: list[Completion] = []
+    for request in requests:
+        ids = chat.prompt_ids(request.messages, request.prefill)
+        if limit is None or len(ids) + request.sampling.max_tokens <= limit:
+            fitting.append(Prompt(request, tuple(ids)))
+        else:
+            too_long.append(Completion(request.key, "", "prompt_too_long", len(ids), 0))
+    return fitting, too_long
+
+
+def cut_at_stop(text: str, stop: Sequence[str]) -> tuple[str, bool]:
+    """Cut a text before the first stop string in it.
+
+    >>> cut_at_stop("Guten Tag </t> x", ("</t>",))
+    ('Guten Tag ', True)
+    """
+    places = [place for place in map(text.find, stop) if place >= 0]
+    return (text[: min(places)], True) if places else (text, False)

@@ -1,0 +1,47 @@
+"""The worker that holds a model: `python -m lidr.engines.child`, started by lidr.engines.process and by nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from lidr.engines import wire
+from lidr.engines.base import Engine, EngineSpec
+from lidr.errors import EngineError, LidrError
+from lidr.worker import serve
+
+
+class Child:
+    """Opens one engine and passes requests to it."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+
+    def handle(self, message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Answer one message of the parent: see lidr.engines.wire."""
+        if "open" in message:
+            self._engine = _open(EngineSpec(**message["open"]))
+            return
+        if self._engine is None:
+            raise EngineError("the first message to an engine's worker must open it")
+        for result in self._engine.generate(wire.decode_requests(message["ask"])):
+            yield wire.encode_result(result)
+
+
+def _open(spec: EngineSpec) -> Engine:
+    try:
+        if spec.kind == "vllm":
+            from lidr.engines.vllm import VllmEngine
+
+            return VllmEngine(spec)
+        from lidr.engines.transformers import TransformersEngine
+
+        return TransformersEngine(spec)
+    except LidrError:
+        raise
+    except Exception as error:
+        raise EngineError(f"{spec.kind} cannot load {spec.model}: {type(error).__name__}: {error}") from error
+
+
+if __name__ == "__main__":  # vLLM's processes import this module under another name
+    serve(Child().handle)

@@ -1,0 +1,120 @@
+"""Open an engine by its specification; an engine that holds a model runs in a process of its own.
+
+with open_engine(EngineSpec("transformers", model="runs/quickstart/0.1.0/iter_1/train/model"), log=log) as engine:
+    for result in engine.generate(requests):
+        ...
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+from lidr.engines import wire
+from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure
+from lidr.engines.folder import ModelFolder
+from lidr.errors import EngineError, MissingExtraError
+from lidr.worker import Worker
+
+# Requests handed over at once: many, for batches of equal length; not all, for a bounded message.
+_WINDOW = 2048
+
+_EXTRAS = {"transformers": ("train", ("torch", "transformers")), "vllm": ("vllm", ("torch", "vllm"))}
+
+
+def open_engine(spec: EngineSpec, *, log: Path) -> Engine:
+    """Start the engine that `spec` names.
+
+    Args:
+        spec: which engine, and on what.
+        log: file that receives, appended, what a worker process prints; unused by engines without one.
+
+    Returns:
+        The engine, ready to answer. Use it in a `with` block, or call `close`.
+
+    Raises:
+        EngineError: the model or the server cannot be used; the message says why.
+        MissingExtraError: the engine's packages are not installed.
+    """
+    if spec.kind == "scripted":
+        from lidr.engines.scripted import ScriptedEngine
+
+        return ScriptedEngine.from_file(Path(spec.model))
+    if spec.kind == "openai":
+        from lidr.engines.openai import OpenAIEngine
+
+        return OpenAIEngine(spec)
+    _require_packages(spec.kind)
+    ModelFolder(Path(spec.model)).check()
+    return ProcessEngine(spec, log=log)
+
+
+class ProcessEngine(Engine):
+    """An engine in a worker process. When it is closed, its memory, GPU included, is free."""
+
+    def __init__(self, spec: EngineSpec, *, log: Path) -> None:
+        """Start the worker and load the model."""
+        self._spec, self._log = spec, log
+        self._worker: Worker | None = self._start()
+        self._is_closed = False
+        self._is_asking = False
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the worker's process group; None when no worker runs."""
+        return None if self._worker is None else self._worker.pid
+
+    def generate(self, requests: Iterable[ChatRequest]) -> Iterator[Completion | Failure]:
+        """Answer the requests, some thousand at a time.
+
+        A stream that is left early ends the worker, which would otherwise go on answering; the next call starts it
+        again.
+        """
+        pending = iter(requests)
+        while window := list(islice(pending, _WINDOW)):
+            yield from self._ask(window)
+
+    def close(self) -> None:
+        """End the worker and everything it started."""
+        self._is_closed = True
+        self._end()
+
+    def _ask(self, window: Sequence[ChatRequest]) -> Iterator[Completion | Failure]:
+        if self._is_closed:
+            raise EngineError("this engine is closed")
+        worker = self._worker = self._worker or self._start()
+        self._is_asking = True
+        try:
+            worker.send({"ask": wire.encode_requests(window)})
+            yield from map(wire.decode_result, worker.replies())
+            self._is_asking = False
+        finally:
+            if self._is_asking:
+                self._end()
+
+    def _end(self) -> None:
+        """End the worker; one that is busy has nothing to finish and gets no grace."""
+        if self._worker is not None:
+            self._worker.close(**({"grace_s": 0.0} if self._is_asking else {}))
+        self._worker, self._is_asking = None, False
+
+    def _start(self) -> Worker:
+        worker = Worker("lidr.engines.child", log=self._log)
+        try:
+            worker.send({"open": asdict(self._spec)})
+            for _ in worker.replies():
+                pass
+        except BaseException:
+            worker.close(grace_s=0)
+            raise
+        return worker
+
+
+def _require_packages(kind: str) -> None:
+    extra, packages = _EXTRAS[kind]
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(extra, needed_for=f"the engine {kind!r}", missing=package)

@@ -1,0 +1,1 @@
+"""Recipes: the typed schema, and reading a YAML file into it."""

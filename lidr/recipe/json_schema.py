@@ -1,0 +1,44 @@
+"""The JSON Schema of recipes, for editors: the models' own, with the chain's steps and `{value, provenance, source}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lidr.recipe.schema import Frozen, Provenance, Recipe
+
+
+def recipe_json_schema(steps: Mapping[str, type[Frozen]]) -> dict[str, Any]:
+    """Build the schema (draft 2020-12).
+
+    Args:
+        steps: the steps that a chain may name, each with its configuration type.
+    """
+    schema = Recipe.model_json_schema(by_alias=True)
+    definitions: dict[str, Any] = schema["$defs"]
+    provenance = Provenance.model_json_schema()["properties"]
+    entries = []
+    for name, config in steps.items():
+        part = config.model_json_schema(ref_template="#/$defs/{model}")
+        definitions |= part.pop("$defs", {})
+        entries.append(
+            {"type": "object", "properties": {name: part}, "required": [name], "additionalProperties": False}
+        )
+        _allow_provenance(part, provenance)
+    for definition in definitions.values():
+        _allow_provenance(definition, provenance)
+    definitions.pop("ChainStep", None)
+    schema["properties"].pop("provenance", None)
+    schema["properties"]["chain"]["items"] = {"anyOf": [{"enum": list(steps)}, *entries]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _allow_provenance(definition: dict[str, Any], provenance: dict[str, Any]) -> None:
+    """Let every plain value also be written with where it comes from."""
+    for name, value in definition.get("properties", {}).items():
+        if "$ref" in value:
+            continue
+        wrapped = {"value": {k: v for k, v in value.items() if k not in ("default", "description")}, **provenance}
+        wrapper = {"type": "object", "properties": wrapped, "required": ["value", "provenance"]}
+        described = {k: value[k] for k in ("description", "default") if k in value}
+        definition["properties"][name] = {"anyOf": [value, wrapper], **described}

@@ -1,0 +1,209 @@
+"""What a recipe may say: frozen models, unknown keys forbidden.
+
+The step configurations themselves live with their steps (`lidr/steps/pair.py` holds `PairConfig`): a recipe line leads to
+its function in one hop.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from lidr.languages import LANGUAGES, unknown_language
+from lidr.references import UNPINNED, HubReference, parse_reference
+
+ProvenanceKind = Literal["paper", "authors-code", "sibling", "follow-up", "library-default", "ours"]
+EngineKind = Literal["transformers", "vllm", "openai", "scripted"]
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+class Frozen(BaseModel):
+    """Base of everything in a recipe: immutable, and a key that is not a field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+def _language(code: str) -> str:
+    if code not in LANGUAGES:
+        raise ValueError(unknown_language(code))
+    return code
+
+
+def _reference(text: str) -> str:
+    parse_reference(text)
+    return text
+
+
+LanguageCode = Annotated[str, AfterValidator(_language)]
+ReferenceText = Annotated[str, AfterValidator(_reference)]
+
+
+class Provenance(Frozen):
+    """Where a value comes from, as data that cards print."""
+
+    provenance: ProvenanceKind
+    source: str | None = None
+
+
+class Languages(Frozen):
+    """The dominant language, and those that learn from it."""
+
+    dominant: LanguageCode
+    """The language the policy answers best in."""
+    others: tuple[LanguageCode, ...] = Field(min_length=1)
+    """The non-dominant languages."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Languages:
+        if self.dominant in self.others:
+            raise ValueError(f'the dominant language "{self.dominant}" also stands in others: take it out there')
+        if len(set(self.others)) != len(self.others):
+            raise ValueError(f"a language stands twice in others: {', '.join(self.others)}")
+        return self
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every language, the dominant one first."""
+        return (self.dominant, *self.others)
+
+
+class PolicySource(Frozen):
+    """The first policy."""
+
+    model: ReferenceText
+    """A model: org/name on the Hub, ./folder, run:NAME/iter_K/train, dist:PACKAGE/FILE.gguf, or openai:MODEL@URL."""
+    revision: str | None = None
+    """For a Hub model: a 40-hex commit, or `unpinned` until `lidr lock` fills it."""
+    dtype: Dtype = "float32"
+    """Number format of the weights in generation and training."""
+    trust_remote_code: bool = False
+    """Run code that comes with the model. Only for a pinned revision."""
+
+    @model_validator(mode="after")
+    def _revision_fits(self) -> PolicySource:
+        is_hub = isinstance(parse_reference(self.model), HubReference)
+        if self.revision and not is_hub:
+            raise ValueError("revision belongs to a Hub model (org/name); take it out")
+        if self.revision and self.revision != UNPINNED and not re.fullmatch(r"[0-9a-f]{40}", self.revision):
+            raise ValueError(
+                f'revision "{self.revision}" is no 40-hex commit; write `revision: {UNPINNED}` and run '
+                "`lidr lock RECIPE`"
+            )
+        if self.trust_remote_code and is_hub and not (self.revision and self.revision != UNPINNED):
+            raise ValueError("trust_remote_code needs a pinned revision: code that can change must not run")
+        return self
+
+
+class PromptSource(Frozen):
+    """Parallel prompts, aligned by id."""
+
+    source: str
+    """A folder with LANG.jsonl, LANG.json or LANG.parquet; $LIDR_DATA stands for that variable."""
+    license: str
+    """SPDX identifier, lower case, as Hub cards write it. It flows into every card."""
+    id_prefix: Literal["language"] | None = None
+    """`language`: ids begin with the language code (degsm8k_0), which is cut off before joining."""
+    language_instruction: bool = False
+    """Wrap each prompt in the paper's instruction to answer in its language; the pairs hold the wrapped prompt."""
+
+
+class Iteration(Frozen):
+    """One round: answer, translate, pair, train."""
+
+    prompts: str = Field(pattern=r"^\d+:\d+$")
+    """Which prompts, by position in the dominant language's file, as START:STOP, the stop not included."""
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Iteration:
+        if self.start >= self.stop:
+            raise ValueError(f'prompts "{self.prompts}" selects nothing: START must be below STOP')
+        return self
+
+    @property
+    def start(self) -> int:
+        """First position."""
+        return int(self.prompts.split(":")[0])
+
+    @property
+    def stop(self) -> int:
+        """Position after the last."""
+        return int(self.prompts.split(":")[1])
+
+
+class Runtime(Frozen):
+    """Where and how it runs. Nothing here but the engine's kind changes a result, so nothing here is identity."""
+
+    engine: EngineKind = "transformers"
+    """Who answers: transformers, vllm, openai (any compatible server) or scripted (canned answers)."""
+    answers: str | None = None
+    """For `scripted`: the JSON-lines file of canned answers. Part of the identity."""
+    engine_batch: int = Field(16, ge=1)
+    """Requests in flight at once."""
+    micro_batch: int = Field(2, ge=1)
+    """Pairs in one forward pass of training."""
+    tensor_parallel: int = Field(1, ge=1)
+    """GPUs that share one model."""
+    max_model_len: int | None = Field(None, ge=16)
+    """Longest prompt plus completion, tokens; by default what the model's config says."""
+    gradient_checkpointing: bool = False
+    """Trade time for memory in training."""
+    threads: int = Field(0, ge=0)
+    """CPU threads; 0 lets the libraries choose."""
+    save_steps: int = Field(25, ge=0)
+    """Optimiser steps between training checkpoints; 0 saves none."""
+    report_to: tuple[Literal["wandb", "tensorboard", "mlflow", "trackio"], ...] = ()
+    """Trackers that training reports to."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key of an openai: server."""
+    store: str = "runs"
+    """Folder of the artifacts; LIDR_STORE overrides it."""
+    push: bool = False
+    """Whether the publish step may send anything."""
+
+
+class ChainStep(Frozen):
+    """One entry of the chain: the step's name and its configuration, typed by the step."""
+
+    name: str
+    config: Any
+
+
+class Recipe(Frozen):
+    """A whole chain: what is iterated, how often, and from what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
+
+    schema_: Literal[1] = Field(alias="schema")
+    """Version of the recipe's form."""
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)
+    """Name of the run in the store: lower case, digits, . _ -"""
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+([.-][0-9A-Za-z.-]+)?$")
+    """Bump it when anything above `runtime` changes."""
+    languages: Languages
+    policy: PolicySource
+    prompts: PromptSource
+    system_prompt: str | None = None
+    """System message of every conversation; null leaves it to the model's own template."""
+    seed: int = Field(42, ge=0, lt=2**32)
+    """One seed for sampling, training and every choice made by hash."""
+    chain: tuple[ChainStep, ...] = Field(min_length=1)
+    """The steps of one iteration, in order."""
+    iterations: tuple[Iteration, ...] = Field(min_length=1)
+    runtime: Runtime = Runtime()
+    provenance: dict[str, Provenance] = Field(default_factory=dict, exclude=True, repr=False)
+    """Filled by the reader: path of a value -> where it comes from."""
+
+    @model_validator(mode="after")
+    def _fresh_prompts(self) -> Recipe:
+        seen: set[int] = set()
+        for number, iteration in enumerate(self.iterations, 1):
+            positions = set(range(iteration.start, iteration.stop))
+            if seen & positions:
+                raise ValueError(
+                    f"iterations[{number - 1}].prompts {iteration.prompts} repeats prompts of an earlier "
+                    "iteration: each needs fresh ones"
+                )
+            seen |= positions
+        return self

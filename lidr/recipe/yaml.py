@@ -1,0 +1,119 @@
+"""Read YAML safely, remembering where each value stands.
+
+Only the types of YAML 1.2's core schema are recognised: `no` stays a string (Norwegian), `8:16` is not a base-60 number,
+`1e-5` is a float. A key that stands twice is an error, not the last one's word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lidr.errors import RecipeError
+
+KeyPath = tuple[str | int, ...]
+"""Where a value stands: ("chain", 2, "pair", "drop")."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file as plain data, and the line and column (from 1) of every key path in it."""
+
+    file: str
+    data: Any
+    marks: Mapping[KeyPath, tuple[int, int]]
+
+    def where(self, path: KeyPath) -> str:
+        """Give `file:line:column` of the path, or of its nearest parent that stands in the file."""
+        while path not in self.marks:
+            path = path[:-1]
+        line, column = self.marks[path]
+        return f"{self.file}:{line}:{column}"
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+
+
+def read_yaml(path: Path) -> Document:
+    """Read one YAML file.
+
+    Raises:
+        RecipeError: no such file, not UTF-8, not YAML, a tag, an alias, or a key that stands twice.
+    """
+    file = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RecipeError([f"{file}: no such recipe; `lidr ls` lists those that ship with lidr"]) from None
+    except UnicodeDecodeError as error:
+        raise RecipeError([f"{file}: not UTF-8 at byte {error.start}; save the file as UTF-8"]) from None
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
+        raise RecipeError([f"{where} not YAML: {getattr(error, 'problem', None) or error}"]) from None
+    if root is None:
+        raise RecipeError([f"{file}: the file is empty; `lidr cp quickstart {file}` gives a start"])
+    marks: dict[KeyPath, tuple[int, int]] = {}
+    problems: list[str] = []
+    data = _plain(root, (), marks, problems, file)
+    if problems:
+        raise RecipeError(problems)
+    return Document(file, data, marks)
+
+
+def read_value(text: str) -> Any:
+    """Read one value as YAML would, for `--set key=value`."""
+    return yaml.load(text, Loader=_Loader)
+
+
+def _plain(
+    node: yaml.Node, path: KeyPath, marks: dict[KeyPath, tuple[int, int]], problems: list[str], file: str
+) -> Any:
+    marks.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
+    if isinstance(node, yaml.MappingNode):
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
+            if key in result:
+                problems.append(f"{file}:{line}:{column} {dotted((*path, key))}: this key stands twice; keep one")
+            marks[(*path, key)] = (line, column)
+            result[key] = _plain(value_node, (*path, key), marks, problems, file)
+        return result
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(child, (*path, i), marks, problems, file) for i, child in enumerate(node.value)]
+    try:
+        return _Loader("").construct_object(node)
+    except yaml.YAMLError:
+        line, column = marks[path]
+        problems.append(
+            f"{file}:{line}:{column} {dotted(path)}: the tag {node.tag} is not allowed; write a plain value"
+        )
+        return None
+
+
+def dotted(path: KeyPath) -> str:
+    """Write a key path as people do.
+
+    >>> dotted(("chain", 2, "pair", "drop"))
+    'chain[2].pair.drop'
+    """
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".") or "(top level)"

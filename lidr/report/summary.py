@@ -1,0 +1,118 @@
+"""The account of a run, from its records alone: where each of the 2 N L slots went, and what each policy became."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lidr.pipeline import Plan
+    from lidr.store.record import Record
+
+
+@dataclass(frozen=True)
+class Column:
+    """One iteration and non-dominant language."""
+
+    iteration: int
+    language: str
+
+
+@dataclass(frozen=True)
+class AccountRow:
+    """One line of the account: its label, and the count of each column."""
+
+    label: str
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PolicyRow:
+    """One policy: the numbers of the last optimiser step that made it; None for the first policy."""
+
+    place: str
+    digest: str
+    pairs: int | None = None
+    loss: float | None = None
+    dpo: float | None = None
+    nll: float | None = None
+    margin: float | None = None
+    accuracy: float | None = None
+
+    def cells(self) -> tuple[str, ...]:
+        """As printed."""
+        numbers = (self.loss, self.dpo, self.nll, self.margin, self.accuracy)
+        shown = ("-" if number is None else f"{number:.4f}" for number in numbers)
+        return self.place, self.digest[:12], "-" if self.pairs is None else f"{self.pairs:,}", *shown
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All of it. The rows of `account`, without `requested`, add up to the row `requested` in every column."""
+
+    columns: tuple[Column, ...]
+    account: tuple[AccountRow, ...]
+    policies: tuple[PolicyRow, ...]
+    groups: tuple[tuple[str, ...], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def summarise(planned: Plan) -> Summary:
+    """Read the records of a finished plan."""
+    from lidr.store.artifact import open_artifact
+
+    records = [open_artifact(planned.folder(step)).record for step in planned.steps]
+    policies = [record for record in records if record.writes in ("policy", "initial_policy")]
+    columns, account = _account(planned, records)
+    return Summary(columns, account, tuple(_policy(r) for r in policies), tuple(_groups(policies)))
+
+
+def _account(planned: Plan, records: list[Record]) -> tuple[tuple[Column, ...], tuple[AccountRow, ...]]:
+    recipe = planned.recipe
+    if not any(record.writes == "pairs" for record in records):
+        return (), ()
+    columns = tuple(
+        Column(number, language)
+        for number in range(1, len(recipe.iterations) + 1)
+        for language in recipe.languages.others
+    )
+    requested = tuple(
+        2 * (recipe.iterations[c.iteration - 1].stop - recipe.iterations[c.iteration - 1].start) for c in columns
+    )
+    lost: dict[str, dict[Column, int]] = {}
+    for record in records:
+        for what in ("not_requested", "dropped"):
+            for row in record.counts.get(what, ()):
+                label = f"{what.replace('_', ' ')} ({row['reason']})" if what != "dropped" else row["reason"]
+                at = lost.setdefault(f"{record.step}: {label}", {})
+                column = Column(record.iteration, row["language"])
+                at[column] = at.get(column, 0) + row["count"]
+    gone = [AccountRow(label, tuple(at.get(column, 0) for column in columns)) for label, at in lost.items()]
+    kept = tuple(total - sum(row.counts[i] for row in gone) for i, total in enumerate(requested))
+    return columns, (AccountRow("slots (2 x prompts)", requested), *gone, AccountRow("kept", kept))
+
+
+def _policy(record: Record) -> PolicyRow:
+    counts = record.counts
+    if record.writes == "initial_policy":
+        return PolicyRow(record.place, record.digest)
+    names = ("pairs", "loss", "dpo", "nll", "margin", "accuracy")
+    return PolicyRow(record.place, record.digest, **{name: counts[name] for name in names})
+
+
+def _groups(policies: list[Record]) -> list[tuple[str, ...]]:
+    return [
+        (
+            record.place,
+            group["language"],
+            group["kind"],
+            f"{group['pairs']:,}",
+            f"{group['margin']:+.4f}",
+            f"{group['accuracy']:.3f}",
+        )
+        for record in policies
+        for group in record.counts.get("groups", ())
+    ]

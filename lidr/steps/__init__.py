@@ -1,0 +1,91 @@
+"""The table of steps: a recipe's word -> its settings, what it reads and writes, and the function that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lidr.recipe.schema import PolicySource, PromptSource
+from lidr.rows import Pair, Prompt, Response, Translation
+from lidr.steps.answering import outside_answers
+from lidr.steps.filter import FilterConfig, expect_filter, run_filter
+from lidr.steps.generate import GenerateConfig, expect_generate, run_generate
+from lidr.steps.kind import InitialPolicy, Policy, StepKind
+from lidr.steps.pair import PairConfig, expect_pair, outside_pair, run_pair
+from lidr.steps.policy import expect_policy, outside_policy, run_policy
+from lidr.steps.prompts import expect_prompts, outside_prompts, run_prompts
+from lidr.steps.train import TrainConfig, also_read_train, expect_train, outside_train, run_train
+from lidr.steps.translate import TranslateConfig, expect_translate, run_translate
+
+_ANSWERS = ("system_prompt", "seed", "policy.dtype", "runtime.engine", "runtime.max_model_len")
+
+STEPS: Mapping[str, StepKind] = {
+    "policy": StepKind(
+        PolicySource,
+        reads=(),
+        writes=InitialPolicy,
+        run=run_policy,
+        expects=expect_policy,
+        outside=outside_policy,
+        place="run",
+        section="policy",
+    ),
+    "prompts": StepKind(
+        PromptSource,
+        reads=(),
+        writes=Prompt,
+        run=run_prompts,
+        expects=expect_prompts,
+        uses=("languages", "iteration.prompts"),
+        outside=outside_prompts,
+        place="iteration",
+        section="prompts",
+    ),
+    "generate": StepKind(
+        GenerateConfig,
+        reads=(Prompt, Policy),
+        writes=Response,
+        run=run_generate,
+        expects=expect_generate,
+        uses=_ANSWERS,
+        outside=outside_answers,
+    ),
+    "translate": StepKind(
+        TranslateConfig,
+        reads=(Response, Policy),
+        writes=Translation,
+        run=run_translate,
+        expects=expect_translate,
+        uses=("languages", *_ANSWERS),
+        outside=outside_answers,
+    ),
+    "pair": StepKind(
+        PairConfig,
+        reads=(Prompt, Response, Translation, Policy),
+        writes=Pair,
+        run=run_pair,
+        expects=expect_pair,
+        uses=("languages", "system_prompt", "seed", "iteration.number"),
+        outside=outside_pair,
+    ),
+    "filter": StepKind(
+        FilterConfig,
+        reads=(Pair,),
+        writes=Pair,
+        run=run_filter,
+        expects=expect_filter,
+        uses=("languages",),
+    ),
+    "train": StepKind(
+        TrainConfig,
+        reads=(Pair, Policy),
+        also_reads=also_read_train,
+        writes=Policy,
+        run=run_train,
+        expects=expect_train,
+        uses=("seed", "policy.dtype"),
+        outside=outside_train,
+    ),
+}
+
+CHAIN_STEPS = {name: kind.config for name, kind in STEPS.items() if kind.place == "chain"}
+"""The steps that a chain may name."""

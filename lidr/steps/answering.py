@@ -1,0 +1,88 @@
+"""Ask an engine many questions and keep each answer as it comes, so that an interrupted step goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from lidr.errors import EngineError
+from lidr.steps.kind import StepRun, Surroundings, scripted_answers
+from lidr.store.fingerprint import file_sha256
+from lidr.store.journal import Journal
+
+if TYPE_CHECKING:
+    from lidr.engines.base import ChatRequest, Completion, Engine
+
+
+class Answering:
+    """One engine start for all the questions of a step, and the journal of its answers.
+
+    The engine is started at the first question without a stored answer, so a step whose answers are all there starts
+    none.
+    """
+
+    def __init__(self, run: StepRun) -> None:
+        """Open the journal of the step's unfinished try."""
+        self._run = run
+        self._stack = ExitStack()
+        self._journal = self._stack.enter_context(Journal(run.work / "answers.jsonl"))
+        self._engine: Engine | None = None
+
+    def known(self, requests: Sequence[ChatRequest]) -> int:
+        """How many of these have a stored answer."""
+        return sum(request.key in self._journal.rows for request in requests)
+
+    def ask(self, requests: Sequence[ChatRequest]) -> dict[str, Completion]:
+        """Answer every request; answers that an earlier try stored are not asked again.
+
+        Raises:
+            EngineError: some got no answer. Those that did are stored; the same command asks only the rest.
+        """
+        from lidr.engines.base import Completion, Failure
+
+        missing = [request for request in requests if request.key not in self._journal.rows]
+        failures: list[Failure] = []
+        if missing:
+            for answer in self._start().generate(missing):
+                if isinstance(answer, Failure):
+                    failures.append(answer)
+                    continue
+                row = asdict(answer)
+                del row["token_ids"]
+                self._journal.add(row.pop("key"), row)
+                self._run.progress.add()
+        if failures:
+            raise EngineError(
+                f"{len(failures)} of {len(requests)} requests got no answer; the first, {failures[0].key}: "
+                f"{failures[0].error}. The others are kept: run the same command again to ask only these"
+            )
+        return {request.key: Completion(request.key, **self._journal.rows[request.key]) for request in requests}
+
+    def _start(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._stack.enter_context(self._run.engine())
+        return self._engine
+
+    def __enter__(self) -> Answering:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+
+def request_seed(seed: int, key: str) -> int:
+    """A seed of its own for each request, the same on every machine and in any order (32 bits)."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:4], "big")
+
+
+def outside_answers(around: Surroundings, config: Any) -> dict[str, Any]:
+    """Canned answers are identity by the content of their file."""
+    if around.recipe.runtime.engine != "scripted":
+        return {}
+    return {"answers": file_sha256(scripted_answers(around))}

@@ -1,0 +1,190 @@
+"""What a step is: a configuration, what it reads and writes, and a plain function from versioned inputs to one output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from lidr.errors import PlanError
+from lidr.recipe.schema import Frozen, Recipe
+from lidr.references import ServerReference, parse_reference
+from lidr.resources import resolve_source
+from lidr.rows import RowType
+from lidr.steps.progress import Progress
+from lidr.store.record import Rate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lidr.engines.base import Engine, EngineSpec
+    from lidr.store.artifact import Artifact, ArtifactWriter
+
+
+def _no_rows() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([])
+
+
+Policy = RowType("policy", _no_rows(), key=())
+"""The policy that enters the iteration: a folder of safetensors, or a server."""
+
+InitialPolicy = RowType("initial_policy", _no_rows(), key=())
+"""The recipe's first policy."""
+
+
+class Unresolved(Exception):
+    """Something outside the store is not here yet; a plan says so, a run refuses."""
+
+
+class Expected(NamedTuple):
+    """How much a step will have to do, at most."""
+
+    count: int = 0
+    unit: str = ""
+    tokens: int = 0  # generated, at most
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The size of one iteration: N prompts, L other languages, and the pairs that can exist so far."""
+
+    prompts: int
+    others: int
+
+    @property
+    def languages(self) -> int:
+        """All languages."""
+        return self.others + 1
+
+    @property
+    def slots(self) -> int:
+        """2 N L."""
+        return 2 * self.prompts * self.others
+
+
+class Outcome(NamedTuple):
+    """What a step reports: what it counted, and how fast it was."""
+
+    counts: dict[str, Any]
+    rate: Rate
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a recipe's words are resolved against."""
+
+    recipe: Recipe
+    recipe_folder: Path
+    locked: Mapping[str, str]  # Hub repository -> commit, from recipe.lock.json
+
+
+@dataclass
+class StepRun:
+    """What one run of a step is handed: its configuration, its inputs, and where to write."""
+
+    around: Surroundings
+    config: Any
+    iteration: int
+    inputs: Mapping[str, Artifact]
+    out: ArtifactWriter
+    progress: Progress
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that this is a step of."""
+        return self.around.recipe
+
+    @property
+    def work(self) -> Path:
+        """A folder for the step's own use; it outlives an interruption and is no part of the artifact."""
+        return self.out.folder / "work"
+
+    @property
+    def log(self) -> Path:
+        """Where the workers of this step print."""
+        return self.work / "log.txt"
+
+    def engine_spec(self) -> EngineSpec:
+        """Describe the engine that answers as the current policy."""
+        from lidr.engines.base import EngineSpec
+
+        runtime = self.recipe.runtime
+        reference = parse_reference(self.recipe.policy.model)
+        url, model = None, str(self.inputs[Policy.name].model)
+        if runtime.engine == "scripted":
+            model = str(scripted_answers(self.around))
+        elif isinstance(reference, ServerReference):
+            model, url = reference.model, reference.url
+        return EngineSpec(
+            kind=runtime.engine,
+            model=model,
+            url=url,
+            dtype=self.recipe.policy.dtype,
+            batch=runtime.engine_batch,
+            max_model_len=runtime.max_model_len,
+            trust_remote_code=self.recipe.policy.trust_remote_code,
+            api_key_env=runtime.api_key_env,
+            tensor_parallel=runtime.tensor_parallel,
+        )
+
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        """Start the engine once; it is gone, with all its memory, when the block ends."""
+        from lidr.engines.process import open_engine
+
+        engine = open_engine(self.engine_spec(), log=self.log)
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+
+def scripted_answers(around: Surroundings) -> Path:
+    """The file of canned answers of a scripted recipe."""
+    answers = around.recipe.runtime.answers
+    if answers is None:
+        raise PlanError("runtime.engine is scripted: name the file of canned answers in runtime.answers")
+    path = resolve_source(answers, around.recipe_folder)
+    if path is None or not path.is_file():
+        raise PlanError(f"runtime.answers: no file {answers}; give a JSON-lines file of canned answers")
+    return path
+
+
+Outside = Callable[[Surroundings, Any], Mapping[str, Any]]
+"""(surroundings, configuration) -> the identity of what lies outside the store; may raise Unresolved."""
+
+
+@dataclass(frozen=True)
+class StepKind:
+    """One line of the table of steps.
+
+    Args:
+        config: type of the step's settings.
+        reads: row types it needs; `also_reads(config)` adds those that a setting asks for.
+        writes: the row type of its output.
+        run: the step itself.
+        expects: how much work it is, for plans.
+        uses: recipe fields that change its result, as dotted names; they are part of its identity.
+        outside: identity of what it reads from outside the store.
+        place: `chain`: written in the chain; `run`: once before all iterations; `iteration`: first in each iteration.
+        section: the recipe's section that configures a step that is not written in the chain.
+        version: raised when the same inputs give another output than before.
+    """
+
+    config: type[Frozen]
+    reads: tuple[RowType, ...]
+    writes: RowType
+    run: Callable[[StepRun], Outcome]
+    expects: Callable[[Any, Scale], Expected]
+    uses: tuple[str, ...] = ()
+    also_reads: Callable[[Any], tuple[RowType, ...]] = field(default=lambda config: ())
+    outside: Outside = field(default=lambda around, config: {})
+    identity: Callable[[Any], dict[str, Any]] = field(default=lambda config: config.model_dump(mode="json"))
+    place: Literal["chain", "run", "iteration"] = "chain"
+    section: str = ""
+    version: int = 1

@@ -1,0 +1,239 @@
+"""pair: answers and self-translations become preference pairs. The method itself is `lidr/transforms/pairs.py`.
+
+The tables stream through in batches of whole prompts, so memory does not grow with their length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from lidr.errors import PlanError, RowError
+from lidr.recipe.schema import Frozen
+from lidr.resources import resolve_source
+from lidr.rows import (
+    DominantPairs,
+    Drop,
+    Pair,
+    Prompt,
+    Response,
+    Translation,
+    TranslationStatus,
+    TranslationTypePolicy,
+    Truncated,
+)
+from lidr.steps.kind import Expected, Outcome, Policy, Scale, StepRun, Surroundings, Unresolved
+from lidr.store.fingerprint import file_sha256
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from lidr.store.artifact import Artifact
+
+PROMPTS_PER_BATCH = 500
+"""Prompts joined at a time; with 4 languages and 2 kB texts about 30 MB."""
+
+
+class TranslationType(Frozen):
+    """Prompts that are themselves bound to a language."""
+
+    policy: TranslationTypePolicy = "keep_source"
+    """keep_source: chosen is the untranslated dominant answer; skip: no non-dominant pair; translate: as any other."""
+    ids: str
+    """File with one prompt id a line; # starts a comment."""
+
+
+class PairConfig(Frozen):
+    """Which pairs are made."""
+
+    dominant_pairs: DominantPairs = "all"
+    """Dominant pairs against all other languages, against one chosen by a hash of the prompt id, or none."""
+    drop: Drop = "joint"
+    """joint: a failed translation in either direction takes both pairs; independent: only the one that needs it."""
+    translation_type: TranslationType | None = None
+    """What to do with prompts that ask for a translation; null: they are pairs like any other."""
+    accept: tuple[TranslationStatus, ...] = Field(("ok",), min_length=1)
+    """Translation statuses whose text may stand in a pair."""
+    truncated: Truncated = "keep"
+    """Whether an answer cut at max_tokens may stand in a pair."""
+
+
+def run_pair(run: StepRun) -> Outcome:
+    """Build every slot of the iteration, batch by batch, and account for each."""
+    import polars as pl
+
+    from lidr.steps.ledger import Ledger
+    from lidr.transforms.pairs import PairRules, build_pairs
+
+    config: PairConfig = run.config
+    languages = run.recipe.languages
+    rules = PairRules(
+        dominant=languages.dominant,
+        others=languages.others,
+        dominant_pairs=config.dominant_pairs,
+        drop=config.drop,
+        bound=frozenset(_bound_ids(config, run.around.recipe_folder)),
+        translation_type=config.translation_type.policy if config.translation_type else "translate",
+        accept=config.accept,
+        truncated=config.truncated,
+        seed=run.recipe.seed,
+    )
+    inputs = [run.inputs[rows.name] for rows in (Prompt, Response, Translation)]
+    policy = run.inputs[Policy.name].name
+    ledger = Ledger(run, total=sum(entry.rows or 0 for entry in inputs[0].record.files) // len(languages.all))
+    for prompts, responses, translations in aligned(inputs, len(languages.all) * PROMPTS_PER_BATCH):
+        result = build_pairs(prompts, responses, translations, rules=rules)
+        run.out.data.write(pair_rows(result.pairs, run.iteration, policy, run.recipe.system_prompt))
+        ledger.drop(result.dropped, step="pair")
+        ledger.keep(result.pairs)
+        ledger.not_requested(result.not_requested)
+        run.progress.add(prompts.select(pl.col("prompt_id").n_unique()).item())
+    return Outcome(ledger.counts(), run.progress.rate())
+
+
+def pair_rows(pairs: pl.DataFrame, iteration: int, policy: str, system_prompt: str | None) -> Any:
+    """Finish the pairs table: ids, the three message lists that TRL reads, empty scores.
+
+    The message lists share the memory of the text columns: an Arrow list of one struct a row.
+    """
+    import numpy as np
+    import polars as pl
+    import pyarrow as pa
+
+    named = pairs.with_columns(
+        pair_id=pl.concat_str(
+            pl.lit(f"{iteration}/"),
+            "prompt_id",
+            pl.lit("/"),
+            "language",
+            pl.lit("-"),
+            "other_language",
+            pl.lit("/"),
+            "kind",
+        )
+    ).to_arrow(compat_level=pl.CompatLevel.oldest())
+    rows = named.num_rows
+    columns = {name: named[name].combine_chunks().cast(pa.string()) for name in named.schema.names}
+
+    def messages(*turns: tuple[str, Any]) -> Any:
+        offsets = np.arange(rows + 1, dtype=np.int32) * len(turns)
+        roles = pa.array([role for role, _ in turns] * rows, pa.string())
+        contents = turns[0][1] if len(turns) == 1 else _interleave([text for _, text in turns], rows)
+        return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays([roles, contents], ["role", "content"]))
+
+    user = ("user", columns["prompt_text"])
+    system = () if system_prompt is None else (("system", pa.array([system_prompt] * rows, pa.string())),)
+    columns |= {
+        "prompt": messages(*system, user),
+        "chosen": messages(("assistant", columns["chosen_text"])),
+        "rejected": messages(("assistant", columns["rejected_text"])),
+        "iteration": pa.array(np.full(rows, iteration, np.int32)),
+        "policy_in": pa.array([policy] * rows, pa.string()),
+    }
+    schema = Pair.schema
+    return pa.table([columns.get(f.name, pa.nulls(rows, f.type)) for f in schema], schema=schema)
+
+
+def _interleave(texts: Sequence[Any], rows: int) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    order = np.arange(rows * len(texts)).reshape(len(texts), rows).T.ravel()
+    return pa.concat_arrays(list(texts)).take(pa.array(order))
+
+
+def aligned(inputs: Sequence[Artifact], rows: int) -> Iterator[tuple[pl.DataFrame, ...]]:
+    """Read tables side by side, batch by batch, each batch holding all rows of the same prompts.
+
+    Every artifact stands in prompt order, so each table is read once, from front to back.
+
+    Raises:
+        RowError: a table is in another order or names prompts that the first does not have.
+    """
+    import polars as pl
+
+    first, *others = inputs
+    cursors = [_Cursor(artifact, rows) for artifact in others]
+    carry: pl.DataFrame | None = None
+    for batch in first.batches(rows):
+        frame = pl.DataFrame(batch)
+        frame = frame if carry is None else pl.concat([carry, frame])
+        last = frame["prompt_id"][-1]
+        carry = frame.filter(pl.col("prompt_id") == last)
+        whole = frame.filter(pl.col("prompt_id") != last)
+        if whole.height:
+            yield (whole, *(cursor.take(whole["prompt_id"].unique()) for cursor in cursors))
+    if carry is not None:
+        yield (carry, *(cursor.take(carry["prompt_id"].unique()) for cursor in cursors))
+    for cursor in cursors:
+        cursor.expect_end()
+
+
+class _Cursor:
+    """Reads one table from front to back, up to the first row of a prompt that is not asked for."""
+
+    def __init__(self, artifact: Artifact, rows: int) -> None:
+        self._batches = artifact.batches(rows)
+        self._place = artifact.record.place
+        self._rest: pl.DataFrame | None = None
+
+    def take(self, ids: pl.Series) -> pl.DataFrame:
+        import polars as pl
+
+        taken: list[pl.DataFrame] = []
+        while (frame := self._next()) is not None:
+            inside = frame["prompt_id"].is_in(ids.implode())
+            stop = frame.height if inside.all() else int(inside.arg_min() or 0)
+            taken.append(frame[:stop])
+            if stop < frame.height:
+                self._rest = frame[stop:]
+                break
+        return pl.concat(taken)
+
+    def _next(self) -> pl.DataFrame | None:
+        import polars as pl
+
+        if self._rest is not None:
+            frame, self._rest = self._rest, None
+            return frame
+        batch = next(self._batches, None)
+        return None if batch is None else pl.DataFrame(batch)
+
+    def expect_end(self) -> None:
+        if (frame := self._next()) is not None:
+            raise RowError(
+                f"{self._place} has rows of the prompt {frame['prompt_id'][0]}, which is not in prompt order or not "
+                f"among the prompts; make it again with --rebuild {self._place}"
+            )
+
+
+def outside_pair(around: Surroundings, config: PairConfig) -> dict[str, Any]:
+    """The list of language-bound prompts is identity by its content."""
+    path = _ids_file(config, around.recipe_folder)
+    return {} if path is None else {"translation_type_ids": file_sha256(path)}
+
+
+def _ids_file(config: PairConfig, folder: Path) -> Path | None:
+    if config.translation_type is None:
+        return None
+    path = resolve_source(config.translation_type.ids, folder)
+    if path is None:
+        raise Unresolved(f"{config.translation_type.ids}: set LIDR_DATA or give --data")
+    if not path.is_file():
+        raise PlanError(f"pair.translation_type.ids: no file {path}; give a text file with one prompt id a line")
+    return path
+
+
+def _bound_ids(config: PairConfig, folder: Path) -> list[str]:
+    path = _ids_file(config, folder)
+    lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def expect_pair(config: PairConfig, scale: Scale) -> Expected:
+    """At most 2 N L pairs; fewer by the setting of dominant_pairs."""
+    dominant = {"all": scale.slots // 2, "one": scale.prompts, "none": 0}[config.dominant_pairs]
+    return Expected(scale.slots // 2 + dominant, "pairs")

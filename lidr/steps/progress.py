@@ -1,0 +1,96 @@
+"""Progress of one step: a bar on standard error, and a small file that `lidr status` reads from another terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from lidr.store.record import Rate, write_json
+
+_EVERY_S = 0.5
+
+
+class Progress:
+    """Counts finished units; shows count, rate and remaining time."""
+
+    def __init__(self, file: Path, label: str, *, stream: TextIO | None = None, quiet: bool = False) -> None:
+        """Prepare; nothing is shown before `start`."""
+        self._file, self._label = file, label
+        self._stream, self._quiet = stream or sys.stderr, quiet
+        self._bar = None
+        self._written = 0.0
+        self._began = time.monotonic()
+        self._done = self._resumed = self._total = 0
+        self._unit = "rows"
+
+    def start(self, total: int, unit: str, done: int = 0) -> None:
+        """Say how much there is to do, and how much of it an earlier try finished."""
+        from tqdm import tqdm
+
+        self._total, self._unit, self._done, self._resumed = total, unit, done, done
+        self._began = time.monotonic()
+        self._close_bar()
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            desc=self._label,
+            unit=f" {unit}",
+            file=self._stream,
+            disable=self._quiet,
+            mininterval=0.2 if self._stream.isatty() else 15.0,
+            dynamic_ncols=True,
+            smoothing=0.1,
+        )
+        self._write(force=True)
+
+    def more(self, total: int, done: int = 0) -> None:
+        """Say that there is more to do than `start` could know."""
+        self._total += total
+        self._done += done
+        self._resumed += done
+        if self._bar is not None:
+            self._bar.total = self._total
+            self._bar.update(done)
+
+    def add(self, count: int = 1) -> None:
+        """Count finished units."""
+        self._done += count
+        if self._bar is not None:
+            self._bar.update(count)
+        self._write()
+
+    def note(self, text: str) -> None:
+        """Show a few words at the end of the bar."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(text, refresh=False)
+
+    def rate(self) -> Rate:
+        """What this try did, and how long it took."""
+        return Rate(self._unit, self._done - self._resumed, round(time.monotonic() - self._began, 3))
+
+    def _write(self, force: bool = False) -> None:
+        now = time.monotonic()
+        if force or now - self._written >= _EVERY_S:
+            self._written = now
+            elapsed = now - self._began
+            state = {"pid": os.getpid(), "unit": self._unit, "done": self._done, "total": self._total}
+            new = self._done - self._resumed
+            rest = elapsed / new * (self._total - self._done) if new else None
+            write_json(self._file, {**state, "elapsed_s": round(elapsed, 1), "remaining_s": rest and round(rest, 1)})
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close_bar()

@@ -1,0 +1,68 @@
+"""prompts: the iteration's slice of the parallel prompts, checked and cleaned. The first step of every iteration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lidr.errors import PlanError
+from lidr.recipe.schema import PromptSource
+from lidr.resources import resolve_source
+from lidr.rows import Prompt
+from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings, Unresolved
+from lidr.store.fingerprint import file_sha256
+
+SUFFIXES = (".jsonl", ".json", ".parquet")
+
+
+def run_prompts(run: StepRun) -> Outcome:
+    """Read every language's file, join by id, take the slice, drop what cannot be used with its reason."""
+    import polars as pl
+
+    from lidr.languages import LANGUAGES
+    from lidr.steps.ledger import Ledger
+    from lidr.transforms.prompts import instruct, read_prompts, select_prompts
+
+    config: PromptSource = run.config
+    languages = run.recipe.languages
+    sliced = run.recipe.iterations[run.iteration - 1]
+    ledger = Ledger(run, total=sliced.stop - sliced.start)
+    table = read_prompts(prompt_folder(config, run.around.recipe_folder), languages.all, id_prefix=config.id_prefix)
+    result = select_prompts(
+        table, dominant=languages.dominant, others=languages.others, start=sliced.start, stop=sliced.stop
+    )
+    prompts = result.prompts
+    if config.language_instruction:
+        prompts = instruct(prompts, {code: LANGUAGES[code].name for code in languages.all})
+    run.out.data.write(prompts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(Prompt.schema))
+    ledger.drop(result.dropped, step="prompts")
+    run.progress.add(sliced.stop - sliced.start)
+    kept = prompts.height // len(languages.all)
+    return Outcome({"prompts": kept, "dropped": ledger.counts()["dropped"]}, run.progress.rate())
+
+
+def outside_prompts(around: Surroundings, config: PromptSource) -> dict[str, Any]:
+    """The prompts are identity by the content of their files."""
+    source = prompt_folder(config, around.recipe_folder)
+    codes = around.recipe.languages.all
+    return {"files": {path.name: file_sha256(path) for code in codes for path in files_of(source, code)}}
+
+
+def prompt_folder(config: PromptSource, recipe_folder: Path) -> Path:
+    """Where the prompts are."""
+    path = resolve_source(config.source, recipe_folder)
+    if path is None:
+        raise Unresolved(f"{config.source}: set LIDR_DATA to the folder that holds them, or give --data FOLDER")
+    if not path.is_dir():
+        raise PlanError(f"prompts.source: no folder {path}; give a folder with one LANG.jsonl for each language")
+    return path
+
+
+def files_of(source: Path, language: str) -> list[Path]:
+    """The file of a language: the first that exists of LANG.jsonl, LANG.json, LANG.parquet."""
+    return [path for suffix in SUFFIXES if (path := source / f"{language}{suffix}").is_file()][:1]
+
+
+def expect_prompts(config: PromptSource, scale: Scale) -> Expected:
+    """N prompts in each language."""
+    return Expected(scale.prompts, "prompts")

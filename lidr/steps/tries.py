@@ -1,0 +1,137 @@
+"""The tries of each translation: who is due, what is asked, what was read. The step itself is `translate`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lidr.engines.base import ChatRequest, Completion, Message, Sampling
+from lidr.languages import LANGUAGES
+from lidr.rows import TRANSLATION_STATUSES, Response, TranslationStatus
+from lidr.steps.answering import request_seed
+from lidr.steps.kind import StepRun
+from lidr.transforms.translations import (
+    PREFILL,
+    Attempt,
+    Parsed,
+    join_paragraphs,
+    parse_translation,
+    retry_plan,
+    split_paragraphs,
+    translation_messages,
+)
+
+if TYPE_CHECKING:
+    from lidr.steps.translate import TranslateConfig
+
+
+@dataclass
+class Item:
+    """One response on its way into one language, and the best that its tries gave so far."""
+
+    prompt_id: str
+    source: str
+    target: str
+    response: str
+    parsed: Parsed
+    raw: str = ""
+    attempts: int = 0
+    first_status: TranslationStatus = "truncated"  # of the first try; it decides what the later ones change
+
+    @property
+    def key(self) -> str:
+        """`bees-1/es->en`."""
+        return f"{self.prompt_id}/{self.source}->{self.target}"
+
+
+def items_of(run: StepRun) -> Iterator[Item]:
+    """Every response of a prompt on its way: d into each other language, each other language into d."""
+    languages = run.recipe.languages
+    for batch in run.inputs[Response.name].batches(4096):
+        for row in batch.to_pylist():
+            source = row["language"]
+            targets = languages.others if source == languages.dominant else (languages.dominant,)
+            for target in targets:
+                text = "" if row["finish_reason"] == "prompt_too_long" else row["text"]
+                yield Item(row["prompt_id"], source, target, text, Parsed("", "failed_upstream"))
+
+
+def is_due(item: Item, config: TranslateConfig, number: int) -> bool:
+    if number == 0:
+        return bool(item.response.strip())
+    return item.attempts > 0 and item.parsed.status in config.retry.statuses
+
+
+def requests_of(run: StepRun, item: Item, number: int) -> list[ChatRequest]:
+    """The requests of one try: one, or one for each paragraph."""
+    config: TranslateConfig = run.config
+    attempt = _attempt(config, item, number)
+    pieces = split_paragraphs(item.response) if attempt.split else [item.response]
+    return [
+        ChatRequest(
+            key=(key := f"{item.key}/{number}.{part}"),
+            messages=(*_system(run), *translation_messages(piece.strip(), LANGUAGES[item.target].name)),
+            prefill=PREFILL,
+            sampling=Sampling(
+                max_tokens=attempt.max_tokens,
+                temperature=attempt.temperature,
+                top_p=config.top_p,
+                repetition_penalty=config.repetition_penalty,
+                seed=request_seed(run.recipe.seed + attempt.seed, key),
+            ),
+        )
+        for part, piece in enumerate(pieces)
+    ]
+
+
+def _attempt(config: TranslateConfig, item: Item, number: int) -> Attempt:
+    plan = retry_plan(
+        config.retry.times,
+        max_tokens=config.max_tokens,
+        retry_max_tokens=config.retry.max_tokens,
+        paragraphs=len(split_paragraphs(item.response)),
+        status=item.first_status,
+        temperature=config.temperature,
+        retry_temperature=config.retry.temperature,
+    )
+    return plan[number]
+
+
+def _system(run: StepRun) -> tuple[Message, ...]:
+    prompt = run.recipe.system_prompt
+    return () if prompt is None else ({"role": "system", "content": prompt},)
+
+
+def take(run: StepRun, item: Item, answers: Sequence[Completion]) -> None:
+    """Read one try's answers; of several paragraphs the first that failed gives the status."""
+    config: TranslateConfig = run.config
+    pieces = split_paragraphs(item.response) if len(answers) > 1 else [item.response]
+    candidates = run.recipe.languages.all
+    target = item.target if config.check_language else None
+    parsed = [
+        parse_translation(answer.text, answer.finish_reason, piece, target=target, candidates=candidates)
+        for answer, piece in zip(answers, pieces, strict=True)
+    ]
+    failed = [part for part in parsed if part.status != "ok"]
+    item.parsed = Parsed(
+        join_paragraphs([part.text for part in parsed], like=pieces) if len(parsed) > 1 else parsed[0].text,
+        failed[0].status if failed else "ok",
+    )
+    item.raw = "\n\n".join(answer.text for answer in answers)
+    if item.attempts == 0:
+        item.first_status = item.parsed.status
+    item.attempts += 1
+
+
+def counts_of(items: Sequence[Item]) -> dict[str, Any]:
+    """Statuses by direction, and how many needed how many tries."""
+    statuses: dict[str, Counter[str]] = {}
+    for item in items:
+        statuses.setdefault(f"{item.source}->{item.target}", Counter())[item.parsed.status] += 1
+    attempts = Counter(str(item.attempts) for item in items)
+    return {
+        "directions": {name: {s: counter[s] for s in TRANSLATION_STATUSES} for name, counter in statuses.items()},
+        "attempts": dict(sorted(attempts.items())),
+    }

@@ -1,0 +1,155 @@
+"""Which language and which script a text is written in, on columns.
+
+A text is identified among a closed set of candidates: the recipe's languages and English, which models fall back to.
+Code, links and mark-up are taken out first, because their letters are English in every language. The answer is a
+candidate, OTHER, or null: undecidable, which is never counted as wrong.
+
+    >>> texts = pl.Series(["Las abejas hacen miel y cera en la colmena.", "7 · 6 = 42"])
+    >>> identify(texts, ["es", "fr"])["language"].to_list()
+    ['es', None]
+
+Measured on 33,582 texts (alpagasus, gsm8k, MGSM, X-AlpacaEval prompts and answers, Llama-3-8B-Instruct's answers) in
+en es fr de ru ja th zh, these eight the candidates; two cores, CPU; lingua 2.1.1, py3langid 0.4.0. Left: % right with
+no threshold, by letters in the text. Then: texts of 20-39 letters at confidence .8. Then: speed, memory of the process.
+
+    detector        1-9   10-19   20-39   40-79   80-199   200+     decided %   wrong %     texts/s   MB
+    lingua, high     72    98.6    99.1    99.7     99.6   99.0          92.3      0.09       5,000  335
+    lingua, low      81    97.3    97.7    99.2     99.4   98.8          97.6      1.32       8,700   89
+    py3langid        81    98.8    99.6    99.9     99.7   99.1          99.1      0.13       7,500  170
+
+Of the texts of 80 letters and more that stay confidently wrong, 60 were read: English by request (songs, titles, verse)
+under another language's name, code outside a fence, lists of English names; no prose. lingua in high mode is what lidr
+installs. py3langid is its equal and lighter: to change costs `_guess`, `_detector` and one dependency. All 37 languages
+as candidates take 940 MB and a third of the speed: hand over only the languages at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import lingua
+import polars as pl
+
+from lidr.errors import RowError
+from lidr.languages import LANGUAGES, unknown_language
+
+CONFIDENCE = 0.8
+"""Below this the answer is null. At .8, 0.09% of texts of 20-39 letters are confidently wrong and 7.7% undecidable; at
+.9, 0.06% and 14.4%. At 40-79 letters: 0.04% and 1.5%; 0.02% and 4.6%. An answer kept in the wrong language costs about
+as much as a good one dropped, so the smaller sum wins."""
+
+MIN_LETTERS = 10
+"""Texts with fewer letters are undecidable. Clipped to 10 letters, at most 0.3% of long texts are confidently wrong
+(0.7% with only en es fr as candidates); clipped to 5, 1%; clipped to 3, 3.6% (kanji alone read as Chinese)."""
+
+OTHER = "other"
+"""Most letters are of a script that no candidate is written in."""
+
+_BATCH = 2048  # texts handed to lingua at once: bounds the Python objects that it returns (one for each candidate)
+
+# Common and Inherited letters (the long-vowel mark of Japanese, mathematical alphabets) tell nothing about the script.
+_LETTER = r"[\p{L}--[\p{Common}\p{Inherited}]]"
+
+_NOT_PROSE = "|".join(
+    (
+        r"(?s:```.*?(?:```|\z))",  # fenced code, also where the answer was cut inside it
+        r"`[^`\n]*`",
+        r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+",  # ASCII only: no space follows a link in Chinese
+        r"www\.[!-~]+",
+        r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+",
+        r"</?[A-Za-z][^<>\n]*>",
+        r"\\[A-Za-z]+",  # TeX commands
+    )
+)
+
+
+def prose(text: pl.Expr) -> pl.Expr:
+    """The text without code, links, mark-up and TeX commands, each replaced by a space."""
+    return text.str.replace_all(_NOT_PROSE, " ")
+
+
+def letter_count(text: pl.Expr) -> pl.Expr:
+    """How many letters of some script the text has; digits, signs, vowel marks and emoji are none."""
+    return text.str.count_matches(_LETTER)
+
+
+def script_share(text: pl.Expr, *languages: str) -> pl.Expr:
+    """Share, 0-1, of the letters that belong to the scripts of `languages`; null where the text has no letters.
+
+    >>> pl.select(script_share(pl.lit("мёд и wax"), "ru")).item()  # 4 of 7
+    0.5714285714285714
+    """
+    scripts = sorted({script for code in languages for script in LANGUAGES[code].scripts})
+    inside = "".join(rf"\p{{{script}}}" for script in scripts)
+    letters = letter_count(text)
+    return pl.when(letters > 0).then(text.str.count_matches(rf"[\p{{L}}&&[{inside}]]") / letters)
+
+
+def identify(
+    texts: pl.Series, candidates: Sequence[str], *, confidence: float = CONFIDENCE, min_letters: int = MIN_LETTERS
+) -> pl.DataFrame:
+    """Tell the language of each text.
+
+    Args:
+        texts: strings; null is undecidable.
+        candidates: language codes; English is always added.
+        confidence: 0-1; what is less certain is null.
+        min_letters: texts with fewer letters, after code and links are taken out, are null.
+
+    Returns:
+        One row a text, in order. `language`: a candidate, OTHER, or null (undecidable). `confidence`: 0-1, of the best
+        guess whether it was good enough or not; null where nothing was guessed.
+
+    Raises:
+        RowError: a code that is not in the table of languages, or no candidate but English.
+    """
+    codes = _checked(candidates)
+    text = pl.col("text")
+    read = pl.DataFrame({"text": texts}, schema={"text": pl.String}).select(prose(text))
+    read = read.select(text, known=script_share(text, *codes), legible=letter_count(text) >= min_letters)
+    asked = pl.col("legible") & (pl.col("known") >= 0.5)
+    guesses = _guess(read.select(pl.when(asked).then(text).otherwise(pl.lit(""))).to_series(), codes)
+    guessed = pl.concat([read, guesses], how="horizontal").select(
+        language=pl.when(asked).then("language").when("legible").then(pl.lit(OTHER)),
+        confidence=pl.when(asked).then("confidence").when("legible").then(1 - pl.col("known")),
+    )
+    return guessed.with_columns(pl.when(pl.col("confidence") >= confidence).then("language").alias("language"))
+
+
+def language_of(text: str, candidates: Sequence[str]) -> str | None:
+    """The language of one text: a candidate, OTHER, or None where it cannot be told. For columns use `identify`.
+
+    >>> language_of("Bienen stellen Honig und Wachs her.", ["de", "ru"])
+    'de'
+    """
+    language: str | None = identify(pl.Series([text], dtype=pl.String), candidates)["language"].item()
+    return language
+
+
+def _checked(candidates: Sequence[str]) -> tuple[str, ...]:
+    unknown = [code for code in candidates if code not in LANGUAGES]
+    if unknown:
+        raise RowError(f"cannot identify languages: {unknown_language(unknown[0])}")
+    codes = tuple(sorted({*candidates, "en"}))
+    if len(codes) < 2:
+        raise RowError('cannot identify languages: the only candidate is "en"; give at least one other language')
+    return codes
+
+
+def _guess(texts: pl.Series, codes: tuple[str, ...]) -> pl.DataFrame:
+    """The best candidate for each text and its probability, rounded: lingua's last digits vary from run to run."""
+    detector = _detector(codes)
+    guesses: list[tuple[str, float]] = []
+    for start in range(0, len(texts), _BATCH):
+        batch = texts.slice(start, _BATCH).to_list()
+        for best, *_ in detector.compute_language_confidence_values_in_parallel(batch):
+            guesses.append((best.language.iso_code_639_1.name.lower(), round(best.value, 6)))
+    return pl.DataFrame(guesses, schema={"language": pl.String, "confidence": pl.Float64}, orient="row")
+
+
+@lru_cache(maxsize=4)
+def _detector(codes: tuple[str, ...]) -> Any:
+    iso = [getattr(lingua.IsoCode639_1, code.upper()) for code in codes]
+    return lingua.LanguageDetectorBuilder.from_iso_codes_639_1(*iso).build()

@@ -1,0 +1,261 @@
+"""Self-translation: what the policy is asked, how its answer is read, and how a failed one is tried again.
+
+One response on its way (method: the paper's prompt, the assistant's turn begun for it):
+
+    response        Bees make honey.
+    user            Please translate the following sentences into Spanish. The input sentences are wrapped by ...
+    assistant       <translated>⏎ | Las abejas hacen miel.⏎</translated>
+                    the prefill   | raw, what the policy wrote
+
+    >>> parse_translation("Las abejas hacen miel.\\n</translated>", "stop", "Bees make honey.")
+    Parsed(text='Las abejas hacen miel.', status='ok')
+    >>> parse_translation("Las abejas", "length", "Bees make honey.")
+    Parsed(text='Las abejas', status='truncated')
+
+The authors keep the match of `<translated>...</translated>` and drop the rest: 78 of their 1,000 en->fr rows, the long
+ones most. Here every failure has a class, and the raw text is kept by the caller.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import polars as pl
+
+from lidr.rows import FinishReason, TranslationStatus
+from lidr.transforms.identify import language_of, letter_count, prose
+
+if TYPE_CHECKING:
+    from lidr.engines.base import Message
+
+TRANSLATION_PROMPT = (
+    "Please translate the following sentences into {lang}. "
+    "The input sentences are wrapped by <sentence> and </sentence>:\n\n"
+    "<sentence>\n{text}\n</sentence>\n\n"
+    "The translated result should be wrapped by <translated> and </translated>.\n"
+)
+"""The user's turn; ZNLP/Language-Imbalance-Driven-Rewarding at bd9764e, utils/trans_prompts.py."""
+
+PREFILL = "<translated>\n"
+"""How the assistant's turn begins; the same, utils/translate.py."""
+
+_CLOSING = re.compile(r"<\s*/\s*translated\s*>", re.IGNORECASE)
+_OPENING = re.compile(r"<\s*translated\s*>", re.IGNORECASE)
+_TAG = re.compile(r"<\s*/?\s*(?:translated|sentence)\s*>", re.IGNORECASE)
+_LAST_TAG = re.compile(r"<\s*/\s*[^<>\s]{1,20}\s*>\s*\Z")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# How a refusal begins, in lower case, with straight apostrophes. "I can't" alone is ordinary speech, so each wants an
+# apology with "cannot", or "cannot" with what a model declines to do, or the model naming itself.
+_REFUSALS = {
+    "en": r"(?:i(?:'m| am) )?(?:so )?(?:sorry|i apologize)[,.]? (?:but )?i(?: can't| cannot| won't|(?:'m| am) unable)"
+    r"|i (?:can't|cannot|won't|am unable to) (?:translate|assist|provide|fulfill|create|help (?:you )?with)"
+    r"|as an ai(?: language)?(?: model| assistant|,)",
+    "es": r"(?:lo siento|lo lamento|disculpa|disculpe|perdón)[,.]? (?:pero )?no (?:puedo|me es posible)"
+    r"|no puedo (?:traducir|proporcionar|cumplir|crear|ayudar(?:te|le)? con)|como (?:una )?(?:ia|modelo de lenguaje)\b",
+    "fr": r"(?:je suis )?(?:désolée?|navrée?)[,.]? (?:mais )?je ne (?:peux|puis)"
+    r"|je ne (?:peux|puis) pas (?:traduire|fournir|créer|vous aider)|en tant (?:qu'ia|que modèle de langage)\b",
+    "de": r"(?:es )?tut mir leid[,.]? (?:aber )?(?:ich|das|dabei) kann\b"
+    r"|ich kann [^.!?\n]{0,40}(?:nicht|keinen?) (?:[^.!?\n]{0,30} )?(?:übersetzen|bereitstellen|erstellen)"
+    r"|als (?:ki|sprachmodell)\b(?!-)",
+    "it": r"(?:mi dispiace|mi scuso)[,.]? (?:ma )?non (?:posso|sono in grado)"
+    r"|non posso (?:tradurre|fornire|creare|aiutarti con)|come (?:ia|modello linguistico)\b",
+    "pt": r"(?:desculpe|sinto muito|lamento)[,.]? (?:mas )?(?:eu )?não (?:posso|consigo)"
+    r"|(?:eu )?não posso (?:traduzir|fornecer|criar|ajudar com)|como (?:uma ia|um modelo de linguagem)\b",
+    "ru": r"(?:извините|простите|к сожалению|мне жаль)[,.]? (?:но )?я не (?:могу|в состоянии)"
+    r"|я не могу (?:перевести|предоставить|создать|выполнить|помочь вам с)|как (?:ии|языковая модель)\b",
+    "zh": r"(?:很|非常)?(?:抱歉|对不起)[，,。 ]*(?:但是?)?我(?:无法|不能)|我(?:无法|不能)(?:翻译|提供|协助|创建)"
+    r"|作为(?:一个|一名)?(?:ai|人工智能|语言模型)",
+    "ja": r"申し訳(?:ありません|ございません)[^。\n]{0,40}(?:できません|できかねます)"
+    r"|(?:この|その)[^。\n]{0,20}翻訳できません|(?:ai|言語モデル)として",
+    "ko": r"(?:죄송|미안)[^.\n]{0,50}수 없습니다|[^.\n]{0,20}번역할 수 없습니다|(?:ai|언어 모델)(?:로서|으로서)",
+    "ar": r"(?:عذرًا|عذرا|آسف|أنا آسف|أعتذر)[،, ]*(?:و?لكن(?:ني)? )?لا (?:أستطيع|يمكنني)"
+    r"|لا (?:أستطيع|يمكنني) (?:ترجمة|تقديم|إنشاء)|بصفتي نموذج",
+    "hi": r"(?:मुझे खेद है|क्षमा करें|माफ़ करें)[^।\n]{0,60}(?:नहीं कर सक|असमर्थ)|मैं [^।\n]{0,20}अनुवाद नहीं कर सक",
+    "th": r"(?:ขออภัย|ขอโทษ)[^\n]{0,20}ไม่สามารถ|(?:ฉัน|ผม|ดิฉัน)ไม่สามารถ(?:แปล|ให้|สร้าง)|ในฐานะ(?:ที่เป็น)?(?:ai|โมเดลภาษา)",
+}
+_REFUSAL = re.compile("|".join(_REFUSALS.values()))
+
+
+class Parsed(NamedTuple):
+    """The text that was read, and whether it may be used: its status."""
+
+    text: str
+    status: TranslationStatus
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How one try asks: `max_tokens` tokens, of each paragraph on its own or of the whole text, and decoded how."""
+
+    max_tokens: int
+    split: bool = False
+    temperature: float = 0.0
+    seed: int = 0
+
+
+def translation_messages(text: str, target_language_name: str) -> tuple[Message, ...]:
+    """The paper's request to translate `text` into a language, by its English name ("French")."""
+    return ({"role": "user", "content": TRANSLATION_PROMPT.format(lang=target_language_name, text=text)},)
+
+
+def parse_translation(
+    raw: str,
+    finish_reason: FinishReason,
+    source_text: str | None,
+    *,
+    target: str | None = None,
+    candidates: Sequence[str] = (),
+) -> Parsed:
+    """Read a translation from what the policy wrote after the prefill.
+
+    The first closing tag ends the text. Tags of the prompt that are left in it are taken out, unless the source has the
+    same tag, and do not change the status: they say nothing about the words between them, and a chosen answer must not
+    teach them. The text starts after a repeated opening tag when nothing, or one line that ends with a colon ("Here is
+    the translation:"), stands before it; else what stands before is kept, because it may be the first part of the
+    translation. Of a text that ended without the closing tag, a foreign closing tag at the end goes too
+    (`</traducido>`): the policy translated the tag.
+
+    Args:
+        raw: what the policy wrote; half surrogates become U+FFFD, so that the text can be stored.
+        finish_reason: `prompt_too_long` counts as truncated: a shorter piece may fit.
+        source_text: what was to be translated; None or blank is failed_upstream.
+        target: code of the language asked for; None leaves the language unchecked.
+        candidates: the recipe's language codes, between which the language is identified.
+
+    Returns:
+        The text and the first status that fits, in the order failed_upstream, truncated, empty, refused, copied_source,
+        wrong_language, then ok or unclosed_at_end.
+    """
+    if source_text is None or not source_text.strip():
+        return Parsed("", "failed_upstream")
+    raw, source = (_SURROGATE.sub("\ufffd", text) for text in (raw, source_text))
+    closing = _CLOSING.search(raw)
+    text = _inside(raw[: closing.start()] if closing else raw, source, is_closed=closing is not None)
+    if closing is None and finish_reason != "stop":
+        return Parsed(text, "truncated")
+    if not text:
+        return Parsed(text, "empty")
+    if is_refusal(text) and not is_refusal(source):
+        return Parsed(text, "refused")
+    if pl.select(is_copy(pl.lit(text), pl.lit(source))).item():
+        return Parsed(text, "copied_source")
+    if target is not None and language_of(text, [target, *candidates]) not in (None, target):
+        return Parsed(text, "wrong_language")
+    return Parsed(text, "ok" if closing else "unclosed_at_end")
+
+
+def _inside(text: str, source: str, *, is_closed: bool) -> str:
+    opening = _OPENING.search(text)
+    if opening and _is_preface(text[: opening.start()].strip()):
+        text = text[opening.end() :]
+    in_source = {tag.lower() for tag in _TAG.findall(source)}
+    text = _TAG.sub(lambda tag: tag[0] if tag[0].lower() in in_source else "", text).strip()
+    last = None if is_closed else _LAST_TAG.search(text)
+    return text[: last.start()].rstrip() if last and last[0].strip() not in source else text
+
+
+def _is_preface(before: str) -> bool:
+    return not before or ("\n" not in before and before.endswith((":", "：")))
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a text begins as a model that declines does, in one of 13 languages (not bn, sw, te and the rest).
+
+    A translation that begins so is no refusal when its source does too: then the policy translated a refusal.
+
+    >>> is_refusal("I'm sorry, but I can't translate this."), is_refusal("I can't see the sea from here.")
+    (True, False)
+    """
+    opening = text[:300].lower().replace("’", "'").lstrip(" \t\r\n*_#>\"'«“「([")
+    return _REFUSAL.match(opening) is not None
+
+
+def is_copy(text: pl.Expr, source: pl.Expr) -> pl.Expr:
+    """Whether a text is its source again, but for case, spaces and punctuation.
+
+    Never where the source has no letters outside code and links: numbers and code stay as they are in translation.
+    """
+    return (folded(text) == folded(source)) & (letter_count(prose(source)) > 0)
+
+
+def folded(text: pl.Expr) -> pl.Expr:
+    """The text as its letters, marks and digits alone, in lower case, in Unicode's compatibility form (NFKC).
+
+    >>> pl.select(folded(pl.lit("Ｈello, «мир»! 12"))).item()
+    'helloмир12'
+    """
+    return text.str.normalize("NFKC").str.to_lowercase().str.replace_all(r"[^\p{L}\p{M}\p{N}]+", "")
+
+
+def retry_plan(
+    times: int,
+    *,
+    max_tokens: int,
+    retry_max_tokens: int | None = None,
+    paragraphs: int = 1,
+    status: TranslationStatus = "truncated",
+    temperature: float = 0.0,
+    retry_temperature: float = 0.7,
+    seed: int = 0,
+) -> list[Attempt]:
+    """The tries of one translation: the first as configured, then `times` more, no two alike.
+
+    Args:
+        times: how many retries.
+        max_tokens, temperature, seed: of the first try.
+        retry_max_tokens: of the retries; None doubles the first.
+        paragraphs: how many the text has; several can be translated one by one.
+        status: how the first try failed. More tokens alone help only a truncated one: a greedy policy would write any
+            other answer again, word by word.
+        retry_temperature: above 0; for the last retries, each with the next seed.
+
+    >>> for attempt in retry_plan(3, max_tokens=80, paragraphs=4): print(attempt)
+    Attempt(max_tokens=80, split=False, temperature=0.0, seed=0)
+    Attempt(max_tokens=160, split=False, temperature=0.0, seed=0)
+    Attempt(max_tokens=160, split=True, temperature=0.0, seed=0)
+    Attempt(max_tokens=160, split=False, temperature=0.7, seed=1)
+    """
+    first = Attempt(max_tokens, temperature=temperature, seed=seed)
+    more = replace(first, max_tokens=max(max_tokens, retry_max_tokens or 2 * max_tokens))
+    retries = [more] if status == "truncated" and more != first else []
+    retries += [replace(more, split=True)] if paragraphs > 1 else []
+    retries += [replace(more, temperature=retry_temperature, seed=seed + number) for number in range(1, times + 1)]
+    return [first, *retries[:times]]
+
+
+def split_paragraphs(text: str) -> list[str]:
+    """Cut a text after its blank lines, never inside fenced code; each piece keeps the blank lines around it.
+
+    >>> split_paragraphs("Bees make honey.\\n\\nThey store it.\\n")
+    ['Bees make honey.\\n\\n', 'They store it.\\n']
+    """
+    pieces: list[list[str]] = []
+    after_blank, fenced = True, False
+    for line in re.findall(r"[^\n]*\n|[^\n]+", text):
+        has_words = bool(line.strip())
+        if not pieces or (after_blank and has_words and not fenced and "".join(pieces[-1]).strip()):
+            pieces.append([])
+        pieces[-1].append(line)
+        fenced ^= line.lstrip().startswith("```")
+        after_blank = not has_words
+    return ["".join(lines) for lines in pieces]
+
+
+def join_paragraphs(paragraphs: Sequence[str], *, like: Sequence[str]) -> str:
+    """Put paragraphs where those of `like` stood: each gets the blank space around its counterpart.
+
+    >>> source = split_paragraphs("Bees make honey.\\n\\nThey store it.\\n")
+    >>> join_paragraphs(["Las abejas hacen miel.", "La guardan."], like=source)
+    'Las abejas hacen miel.\\n\\nLa guardan.\\n'
+    """
+    return "".join(_spaced(new, old) for new, old in zip(paragraphs, like, strict=True))
+
+
+def _spaced(new: str, old: str) -> str:
+    core = old.strip()
+    before, after = old.split(core, 1) if core else (old, "")
+    return before + new.strip() + after

@@ -1,0 +1,241 @@
+"""The loss inside the real DPOTrainer, against independent log-probabilities and formulas in plain floats."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+from trl import DPOTrainer
+
+from lidr.errors import TrainError
+from lidr.train.spec import LoraSpec, TrainSpec
+from tests.train.runs import (
+    Trained,
+    independent_sums,
+    load64,
+    make_trainer,
+    plain_terms,
+    rows,
+    run_here,
+    score_rows,
+    train_here,
+    write_pairs,
+)
+
+MakeSpec = Callable[..., TrainSpec]
+PERS = ("sequence", "token", "batch")
+
+
+@pytest.fixture(scope="module")
+def scores(models: dict[str, Path]) -> dict[str, list[tuple[float, float, int]]]:
+    return {name: score_rows(folder, rows()) for name, folder in models.items()}
+
+
+def assert_gradients_agree(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    """Relative to the largest entry: float32 sums over a batch have no other scale."""
+    assert one.keys() == other.keys()
+    largest = max(float(gradient.abs().max()) for gradient in one.values())
+    for name, gradient in one.items():
+        assert float((gradient.double() - other[name].double()).abs().max()) < 1e-5 * largest, name
+
+
+def independent_gradient(spec: TrainSpec, scores: Sequence[tuple[float, float, int]]) -> dict[str, torch.Tensor]:
+    """The gradient of the whole batch's loss in float64, one completion at a time, by the formulas of the paper."""
+    model, tokenizer = load64(spec.policy), AutoTokenizer.from_pretrained(spec.policy)
+    tokens = sum(n_c for _, _, n_c in scores)
+    for pair, (q_c, q_r, n_c) in zip(rows(), scores, strict=True):
+        sums = independent_sums(model, tokenizer, pair)
+        h = (sums.chosen - q_c) - (sums.rejected - q_r)
+        dpo = torch.log1p(torch.exp(-spec.beta * h)) / len(scores)
+        share = n_c * len(scores) if spec.nll_per == "sequence" else tokens
+        (dpo - spec.nll_weight * sums.chosen / share).backward()
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("micro_batch", [1, 4, 8])
+@pytest.mark.parametrize("per", ["sequence", "batch"])
+def test_loss_and_gradient_are_the_formulas_at_every_micro_batch(
+    per: str, micro_batch: int, spec: MakeSpec, scores: Any
+) -> None:
+    run = spec(nll_per=per, micro_batch=micro_batch, reference="initial", nll_weight=0.7)
+    trained = train_here(run)
+    dpo, nll = plain_terms(scores["policy"], scores["initial"], beta=0.1, per=per)
+    (step,) = trained.steps
+    assert step["dpo"] == pytest.approx(dpo, rel=1e-5)
+    assert step["nll"] == pytest.approx(nll, rel=1e-5)
+    assert step["loss"] == pytest.approx(dpo + 0.7 * nll, rel=1e-5)
+    assert_gradients_agree(trained.gradient, independent_gradient(run, scores["initial"]))
+
+
+@pytest.mark.parametrize("per", ["sequence", "batch"])
+def test_a_smaller_last_micro_batch_weighs_by_its_pairs(per: str, spec: MakeSpec, scores: Any, tmp_path: Path) -> None:
+    five = str(write_pairs(tmp_path / "five.parquet", rows(5)))
+    whole, parts = (
+        train_here(spec(pairs=(five,), nll_per=per, micro_batch=micro_batch, reference="initial"))
+        for micro_batch in (8, 4)  # 5 at once, and 4 + 1
+    )
+    dpo, nll = plain_terms(scores["policy"][:5], scores["initial"][:5], beta=0.1, per=per)
+    for trained in (whole, parts):
+        (step,) = trained.steps
+        assert step["loss"] == pytest.approx(dpo + nll, rel=1e-5)
+    assert_gradients_agree(whole.gradient, parts.gradient)
+    for name in ("rewards/margins", "rewards/accuracies"):
+        assert parts.steps[0][name] == pytest.approx(whole.steps[0][name], rel=1e-5)
+
+
+@pytest.mark.parametrize("per", ["sequence", "batch"])
+def test_the_micro_batch_does_not_change_the_weights_after_a_step(per: str, spec: MakeSpec) -> None:
+    trained = [train_here(spec(nll_per=per, micro_batch=size, learning_rate=1e-4)) for size in (1, 4, 8)]
+    weights = [torch.cat([p.detach().flatten() for p in each.trainer.model.parameters()]) for each in trained]
+    for other in weights[1:]:
+        # AdamW's first step is learning_rate * sign(gradient): a few entries of gradient zero may go either way
+        assert float(((weights[0] - other).abs() > 1e-6).float().mean()) < 1e-3
+
+
+def test_per_token_depends_on_the_micro_batch(spec: MakeSpec, scores: Any) -> None:
+    losses = {size: train_here(spec(nll_per="token", micro_batch=size)).steps[0]["nll"] for size in (1, 4, 8)}
+    assert losses[1] == pytest.approx(plain_terms(scores["policy"], scores["policy"], beta=0.1, per="sequence")[1])
+    assert losses[8] == pytest.approx(plain_terms(scores["policy"], scores["policy"], beta=0.1, per="batch")[1])
+    assert len({round(loss, 3) for loss in losses.values()}) == 3
+
+
+@torch.no_grad()
+def stock_loss(trained: Trained, size: int) -> float:
+    """TRL's own loss for `sigmoid` + `sft` on the first `size` pairs."""
+    trainer = trained.trainer
+    batch = trainer.data_collator([trainer.train_dataset[index] for index in range(size)])
+    trainer.loss_types, trainer.loss_weights = ["sigmoid", "sft"], [1.0, 1.0]
+    loss = float(DPOTrainer._compute_loss(trainer, trainer.model, batch, False))
+    trainer.loss_types, trainer.loss_weights = ["sigmoid"], [1.0]
+    return loss
+
+
+@torch.no_grad()
+def our_loss(trained: Trained, size: int) -> float:
+    trainer = trained.trainer
+    trainer._whole = None
+    batch = trainer.data_collator([trainer.train_dataset[index] for index in range(size)])
+    return float(trainer._compute_loss(trainer.model, batch, False))
+
+
+@pytest.mark.parametrize("per", PERS)
+def test_equal_to_trls_sft_at_micro_batch_1_and_above_only_per_token(per: str, spec: MakeSpec) -> None:
+    trained = train_here(spec(nll_per=per))
+    trained.trainer.model.train()
+    assert our_loss(trained, 1) == pytest.approx(stock_loss(trained, 1), rel=1e-5)
+    difference = abs(our_loss(trained, 4) / stock_loss(trained, 4) - 1)
+    assert difference < 1e-5 if per in ("token", "batch") else difference > 1e-2
+
+
+def test_an_nll_weight_of_zero_is_dpo_alone(spec: MakeSpec) -> None:
+    (step,) = train_here(spec(nll_weight=0.0)).steps
+    assert step["loss"] == pytest.approx(math.log(2), abs=1e-6)
+    assert step["nll"] > 1
+
+
+def test_step_one_is_ln_2_where_policy_and_reference_are_the_same(spec: MakeSpec) -> None:
+    for lora in (None, LoraSpec(rank=2), LoraSpec(rank=2, dropout=0.5)):
+        (step,) = train_here(spec(lora=lora, micro_batch=4)).steps
+        assert step["dpo"] == pytest.approx(math.log(2), abs=1e-5)
+        assert step["rewards/margins"] == pytest.approx(0, abs=1e-4)
+
+
+def test_a_reference_of_other_weights_is_found_at_step_one(spec: MakeSpec, scores: Any) -> None:
+    run = spec()
+    Path(run.work).mkdir(parents=True)
+    wrong = {"chosen": [s[0] for s in scores["initial"]], "rejected": [s[1] for s in scores["initial"]]}
+    (Path(run.work) / "reference.json").write_text(json.dumps(wrong))
+    with pytest.raises(TrainError, match=r"must be ln 2 = 0\.693147, within 0\.0001; it is .* remove the work folder"):
+        train_here(run)
+
+
+def test_a_small_drift_of_the_reference_is_found_too(spec: MakeSpec, scores: Any) -> None:
+    run = spec()
+    Path(run.work).mkdir(parents=True)
+    drifted = {"chosen": [s[0] + 0.05 for s in scores["policy"]], "rejected": [s[1] for s in scores["policy"]]}
+    (Path(run.work) / "reference.json").write_text(json.dumps(drifted))
+    with pytest.raises(TrainError, match="must be ln 2"):
+        train_here(run)
+
+
+def test_every_parameter_moves_in_full_training(spec: MakeSpec) -> None:
+    run = spec()
+    before = {name: p.clone() for name, p in make_trainer(run).model.named_parameters()}
+    after = dict(train_here(run).trainer.model.named_parameters())
+    assert all(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_only_the_adapter_moves_in_lora_training(spec: MakeSpec) -> None:
+    run = spec(lora=LoraSpec(rank=2), learning_rate=1e-2, batch=4, micro_batch=4)
+    before = {name: p.clone() for name, p in make_trainer(run).model.named_parameters()}
+    after = dict(train_here(run).trainer.model.named_parameters())
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {name for name in before if "lora_" in name}
+    assert not any("embed" in name or "lm_head" in name for name in moved)
+
+
+def test_lora_dropout_is_on_and_the_models_own_is_off(spec: MakeSpec) -> None:
+    trainer = make_trainer(spec(lora=LoraSpec(rank=2, dropout=0.25)))
+    rates = {n: m.p for n, m in trainer.model.named_modules() if isinstance(m, torch.nn.Dropout)}
+    assert rates
+    assert all(rate == (0.25 if "lora_dropout" in name else 0) for name, rate in rates.items())
+
+
+def test_training_lowers_the_loss_and_separates_the_pairs(spec: MakeSpec) -> None:
+    result = run_here(spec(epochs=6, batch=4, micro_batch=4, learning_rate=3e-3))
+    assert len(result.steps) == 12
+    assert result.steps[-1].loss < 0.7 * result.steps[0].loss
+    assert result.steps[-1].dpo < 0.2
+    assert all(group.margin > 0 and group.accuracy == 1 for group in result.groups)
+    assert [step.learning_rate for step in result.steps[:2]] == pytest.approx([3e-3, 3e-3 * 11 / 12])
+
+
+def test_group_metrics_are_those_of_the_saved_policy(spec: MakeSpec, scores: Any) -> None:
+    run = spec(reference="initial", learning_rate=1e-2)
+    result = run_here(run)
+    assert [(g.language, g.kind, g.pairs) for g in result.groups] == [
+        ("de", "non_dominant", 1),
+        ("en", "dominant", 3),
+        ("es", "non_dominant", 1),
+        ("fr", "non_dominant", 1),
+        ("ja", "non_dominant", 1),
+        ("ru", "non_dominant", 1),
+    ]
+    trained = score_rows(run.model_out, rows())
+    margins = [0.1 * (t[0] - q[0] - t[1] + q[1]) for t, q in zip(trained, scores["initial"], strict=True)]
+    english = [margin for margin, pair in zip(margins, rows(), strict=True) if pair["language"] == "en"]
+    assert result.groups[1].margin == pytest.approx(sum(english) / 3, rel=1e-4)
+    assert result.groups[1].accuracy == pytest.approx(sum(margin > 0 for margin in english) / 3)
+
+
+def test_weights_that_break_stop_the_run_and_are_not_saved(spec: MakeSpec) -> None:
+    run = spec(learning_rate=math.inf, batch=4, micro_batch=4)
+    with pytest.raises(TrainError, match=r"step 2: the loss is not finite .* Lower learning_rate"):
+        run_here(run)
+    assert not Path(run.model_out).exists()
+
+
+def test_weights_that_break_in_the_last_step_are_not_saved(spec: MakeSpec) -> None:
+    run = spec(learning_rate=math.inf)
+    with pytest.raises(TrainError, match="after training, the margin of pair p0 is nan: the weights are broken"):
+        run_here(run)
+    assert not Path(run.model_out).exists()
+
+
+def test_bfloat16_trains_float32_weights_and_saves_bfloat16(spec: MakeSpec) -> None:
+    run = spec(dtype="bfloat16")
+    trained = train_here(run)
+    assert {parameter.dtype for parameter in trained.trainer.model.parameters()} == {torch.float32}
+    assert trained.steps[0]["dpo"] == pytest.approx(math.log(2), abs=0.05)
+
+
+def test_bfloat16_lora_keeps_the_base_in_bfloat16_and_the_adapter_in_float32(spec: MakeSpec) -> None:
+    trained = train_here(spec(dtype="bfloat16", lora=LoraSpec(rank=2)))
+    dtypes = {("lora_" in name, p.dtype) for name, p in trained.trainer.model.named_parameters()}
+    assert dtypes == {(True, torch.float32), (False, torch.bfloat16)}

@@ -1,0 +1,71 @@
+"""Training in a process of its own: steps as they come, errors by name, and a killed run that goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lidr.errors import MissingExtraError, TrainError
+from lidr.train.process import train
+from lidr.train.spec import StepMetrics, TrainSpec
+from tests.train.runs import ignore, row, run_here, write_pairs
+from tests.train.test_work import assert_equal_weights
+
+MakeSpec = Callable[..., TrainSpec]
+
+
+class KilledError(Exception):
+    """Raised in the parent, which ends the child with SIGKILL."""
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(spec: MakeSpec, tmp_path: Path) -> None:
+    settings = {"batch": 1, "micro_batch": 1, "epochs": 3.0, "save_steps": 2}
+    whole, killed = spec(**settings), spec(**settings)
+    expected = run_here(whole)
+
+    def kill(step: StepMetrics, total: int) -> None:
+        assert total == 24
+        if step.step == 5:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(killed, log=tmp_path / "train.log", on_step=kill)
+    assert not Path(killed.model_out).exists()
+    assert list(Path(killed.work).glob("*/checkpoint-*"))
+    seen: list[StepMetrics] = []
+    result = train(killed, log=tmp_path / "train.log", on_step=lambda step, total: seen.append(step))
+    assert seen[0].step >= 3  # not from the start
+    assert result.steps == expected.steps
+    assert result.steps[seen[0].step - 1 :] == tuple(seen)
+    assert result.groups == expected.groups
+    assert_equal_weights(whole, killed)
+
+
+def test_a_train_error_of_the_child_is_one_in_the_parent(spec: MakeSpec, tmp_path: Path) -> None:
+    equal = write_pairs(tmp_path / "equal.parquet", [row("a", "Why?", "No.", "No.")])
+    with pytest.raises(TrainError, match=r"no pair left to train on: all 1 were dropped\.\n  1 equal_completions"):
+        train(spec(pairs=(str(equal),)), log=tmp_path / "train.log", on_step=ignore)
+
+
+def test_a_child_that_breaks_is_a_train_error_with_its_log(spec: MakeSpec, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"the traceback is in the worker's log"):
+        train(spec(pairs=("/none.parquet",)), log=tmp_path / "train.log", on_step=ignore)
+    assert "FileNotFoundError" in (tmp_path / "train.log").read_text()
+
+
+def test_a_missing_package_is_named_with_the_pip_line(
+    spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "trl", None)
+    with pytest.raises(MissingExtraError, match=r"training needs the package 'trl'.*pip install 'lidr\[train\]'"):
+        train(spec(), log=tmp_path / "train.log", on_step=ignore)
+
+
+def test_the_parent_imports_no_torch() -> None:
+    code = "import sys, lidr.train.process, lidr.train.child; print('torch' in sys.modules, 'trl' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False", "False"]

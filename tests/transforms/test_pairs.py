@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lidr.errors import RowError
+from lidr.rows import TRANSLATION_STATUSES
+from lidr.transforms.pairs import PairResult, PairRules, build_pairs, pick
+from tests.transforms.plain_pairs import Answer, Moved, slots_of_one_prompt
+
+BEES = {"en": "What do bees make?", "es": "¿Qué hacen las abejas?", "de": "Was stellen Bienen her?"}
+ANSWERS = {
+    "en": Answer("Bees make honey and wax. They store honey as winter food."),
+    "es": Answer("Las abejas hacen miel."),
+    "de": Answer("Bees make honey."),
+}
+MOVED = {
+    ("en", "es"): Moved("Las abejas hacen miel y cera. Guardan la miel como alimento para el invierno."),
+    ("en", "de"): Moved("Bienen stellen Honig und Wachs her. Sie lagern Honig als Winternahrung."),
+    ("es", "en"): Moved("Bees make honey."),
+    ("de", "en"): Moved("Bees make honey."),
+}
+RULES = PairRules("en", ("es", "de"))
+
+
+def tables(world):
+    """world: {prompt_id: (texts, answers, moved)} -> the three tables."""
+    prompts, responses, translations = [], [], []
+    for prompt_id, (texts, answers, moved) in world.items():
+        prompts += [(prompt_id, language, text) for language, text in texts.items()]
+        responses += [(prompt_id, language, a.text, a.finish) for language, a in answers.items()]
+        translations += [(prompt_id, s, t, m.text, m.status) for (s, t), m in moved.items()]
+    return (
+        pl.DataFrame(prompts, schema=["prompt_id", "language", "text"], orient="row"),
+        frame(responses, ["prompt_id", "language", "text", "finish_reason"]),
+        frame(translations, ["prompt_id", "source", "target", "text", "status"]),
+    )
+
+
+def frame(rows, names):
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+
+
+def built(result: PairResult):
+    columns = ["language", "other_language", "prompt_text", "chosen_text", "rejected_text"]
+    return result.pairs.select(columns).rows()
+
+
+def reasons(result: PairResult):
+    return {(row["language"], row["other_language"]): row["reason"] for row in result.dropped.iter_rows(named=True)}
+
+
+def test_the_worked_example_gives_the_four_pairs_of_the_method():
+    result = build_pairs(*tables({"bees": (BEES, ANSWERS, MOVED)}), rules=RULES)
+    assert built(result) == [
+        ("en", "es", BEES["en"], ANSWERS["en"].text, "Bees make honey."),
+        ("es", "en", BEES["es"], MOVED["en", "es"].text, ANSWERS["es"].text),
+        ("en", "de", BEES["en"], ANSWERS["en"].text, "Bees make honey."),
+        ("de", "en", BEES["de"], MOVED["en", "de"].text, "Bees make honey."),
+    ]
+    assert result.dropped.is_empty()
+    assert result.pairs["chosen_key"].to_list() == ["bees/en", "bees/en->es", "bees/en", "bees/en->de"]
+    assert result.pairs["rejected_key"].to_list() == ["bees/es->en", "bees/es", "bees/de->en", "bees/de"]
+
+
+def test_joint_drop_takes_both_pairs_of_a_failed_direction_and_independent_drop_one():
+    moved = {**MOVED, ("de", "en"): Moved("", "truncated")}
+    world = tables({"bees": (BEES, ANSWERS, moved)})
+    joint = build_pairs(*world, rules=RULES)
+    assert reasons(joint) == {("en", "de"): "translation_truncated", ("de", "en"): "other_direction_failed"}
+    assert joint.dropped["detail"].to_list() == [None, "translation_truncated"]
+    independent = build_pairs(*world, rules=PairRules("en", ("es", "de"), drop="independent"))
+    assert reasons(independent) == {("en", "de"): "translation_truncated"}
+    assert independent.pairs.height == 3
+
+
+def test_equal_chosen_and_rejected_carry_no_signal_and_are_dropped():
+    moved = {**MOVED, ("es", "en"): Moved(ANSWERS["en"].text)}
+    result = build_pairs(*tables({"bees": (BEES, ANSWERS, moved)}), rules=RULES)
+    assert reasons(result) == {("en", "es"): "identical"}
+
+
+TRANSLATE = {"en": "Translate the phrase into French: I am hungry", "es": "Traduce la frase al francés: tengo hambre"}
+TRANSLATE_ANSWERS = {"en": Answer("J'ai faim"), "es": Answer("Je mange")}
+TRANSLATE_MOVED = {("en", "es"): Moved("Tengo hambre"), ("es", "en"): Moved("I eat")}
+
+
+@pytest.mark.parametrize(
+    ("policy", "chosen"), [("keep_source", ["J'ai faim"]), ("translate", ["Tengo hambre"]), ("skip", [])]
+)
+def test_a_prompt_that_asks_for_a_translation_follows_the_recipes_policy(policy, chosen):
+    rules = PairRules("en", ("es",), bound=frozenset({"t"}), translation_type=policy)
+    result = build_pairs(*tables({"t": (TRANSLATE, TRANSLATE_ANSWERS, TRANSLATE_MOVED)}), rules=rules)
+    non_dominant = result.pairs.filter(pl.col("kind") == "non_dominant")
+    assert non_dominant["chosen_text"].to_list() == chosen
+    assert result.pairs.filter(pl.col("kind") == "dominant").height == 1
+    expected = ["translation_type: skip"] if policy == "skip" else []
+    assert result.not_requested["reason"].to_list() == expected
+
+
+def test_dominant_pairs_one_keeps_one_language_a_prompt_and_spreads_over_the_languages():
+    world = {str(i): (BEES, ANSWERS, MOVED) for i in range(40)}
+    result = build_pairs(*tables(world), rules=PairRules("en", ("es", "de"), dominant_pairs="one"))
+    dominant = result.pairs.filter(pl.col("kind") == "dominant")
+    assert dominant["prompt_id"].n_unique() == dominant.height == 40
+    assert set(dominant["other_language"]) == {"es", "de"}
+    assert result.not_requested["reason"].to_list() == ["dominant_pairs: one"] * 40
+
+
+def test_the_pick_of_one_language_is_the_same_on_every_machine():
+    assert [pick(f"bees-{i}", ("es", "de", "fr"), 42) for i in range(4)] == ["de", "es", "de", "fr"]
+
+
+
+
+def test_a_truncated_answer_may_stand_or_go_by_the_recipe():
+    answers = {**ANSWERS, "es": Answer("Las abejas", "length")}
+    world = tables({"bees": (BEES, answers, MOVED)})
+    assert build_pairs(*world, rules=RULES).dropped.is_empty()
+    dropped = build_pairs(*world, rules=PairRules("en", ("es", "de"), truncated="drop"))
+    assert reasons(dropped) == {("es", "en"): "truncated_response"}
+
+
+def test_a_prompt_missing_in_a_language_is_an_error_that_names_it():
+    texts = {"en": "What do bees make?", "es": "¿Qué hacen las abejas?"}
+    with pytest.raises(RowError, match=r"1 prompts do not stand exactly once in each of en, es, de; the first: bees\."):
+        build_pairs(*tables({"bees": (texts, ANSWERS, MOVED)}), rules=RULES)
+
+
+@pytest.mark.parametrize("text", ["مرحبا بالعالم", "こんにちは。", "สวัสดี", "e\u0301te\u0301", "𝄞 clef", "a" * 1_000_000])
+def test_any_script_and_length_passes_unchanged(text):
+    texts, answers = {"en": text, "ar": text}, {"en": Answer(text + "1"), "ar": Answer(text + "2")}
+    moved = {("en", "ar"): Moved(text + "3"), ("ar", "en"): Moved(text + "4")}
+    result = build_pairs(*tables({"x": (texts, answers, moved)}), rules=PairRules("en", ("ar",)))
+    assert built(result) == [("en", "ar", text, text + "1", text + "4"), ("ar", "en", text, text + "3", text + "2")]
+
+
+LANGUAGES = ("en", "es", "de", "fr")
+texts = st.sampled_from(["honey", "wax", "miel", " ", ""])
+answer = st.none() | st.builds(Answer, texts, st.sampled_from(["stop", "length", "prompt_too_long"]))
+moved_text = st.none() | st.builds(Moved, texts, st.sampled_from(TRANSLATION_STATUSES))
+
+
+@st.composite
+def worlds(draw):
+    others = LANGUAGES[1 : 1 + draw(st.integers(1, 3))]
+    languages = ("en", *others)
+    directions = [("en", xx) for xx in others] + [(xx, "en") for xx in others]
+    world = {}
+    for number in range(draw(st.integers(1, 4))):
+        answers = {language: a for language in languages if (a := draw(answer)) is not None}
+        moved = {direction: m for direction in directions if (m := draw(moved_text)) is not None}
+        world[f"p{number}"] = ({language: f"{language} {number}" for language in languages}, answers, moved)
+    rules = PairRules(
+        "en",
+        others,
+        dominant_pairs=draw(st.sampled_from(["all", "one", "none"])),
+        drop=draw(st.sampled_from(["joint", "independent"])),
+        bound=frozenset(draw(st.sets(st.sampled_from(sorted(world))))),
+        translation_type=draw(st.sampled_from(["keep_source", "skip", "translate"])),
+        accept=tuple(draw(st.sets(st.sampled_from(TRANSLATION_STATUSES), min_size=1))),
+        truncated=draw(st.sampled_from(["keep", "drop"])),
+        seed=draw(st.integers(0, 5)),
+    )
+    return world, rules
+
+
+def as_slots(result: PairResult, dominant: str):
+    slots = {}
+    for row in result.pairs.iter_rows(named=True):
+        slots[slot(row, dominant)] = ("pair", row["prompt_text"], row["chosen_text"], row["rejected_text"])
+    for row in result.dropped.iter_rows(named=True):
+        assert slot(row, dominant) not in slots
+        slots[slot(row, dominant)] = ("dropped", row["reason"])
+    for row in result.not_requested.iter_rows(named=True):
+        assert slot(row, dominant) not in slots
+        slots[slot(row, dominant)] = ("not requested", row["reason"])
+    return slots
+
+
+def slot(row, dominant):
+    other = row["other_language"] if row["kind"] == "dominant" else row["language"]
+    assert {row["language"], row["other_language"]} == {dominant, other}
+    return row["prompt_id"], other, row["kind"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds(), st.randoms(use_true_random=False))
+def test_the_columnar_algebra_equals_the_plain_one_on_random_tables_in_any_order(world_and_rules, random):
+    world, rules = world_and_rules
+    expected = {
+        (prompt_id, *place): outcome
+        for prompt_id, (prompt_texts, answers, moved) in world.items()
+        for place, outcome in slots_of_one_prompt(
+            prompt_id,
+            prompt_texts,
+            answers,
+            moved,
+            d="en",
+            others=rules.others,
+            dominant_pairs=rules.dominant_pairs,
+            drop=rules.drop,
+            is_bound=prompt_id in rules.bound,
+            translation_type=rules.translation_type,
+            accept=rules.accept,
+            truncated=rules.truncated,
+            seed=rules.seed,
+        ).items()
+    }
+    plain_tables = tables(world)
+    result = build_pairs(*plain_tables, rules=rules)
+    assert as_slots(result, "en") == expected
+    assert len(expected) == 2 * len(world) * len(rules.others)  # built + dropped + not requested = 2 N L
+    seed = random.randrange(1000)
+    shuffled = (table.sample(fraction=1.0, shuffle=True, seed=seed) for table in plain_tables)
+    assert as_slots(build_pairs(*shuffled, rules=rules), "en") == expected
+    reordered = PairRules(**{**vars(rules), "others": rules.others[::-1]})
+    if rules.dominant_pairs != "one":  # the pick of one language depends on their order
+        assert as_slots(build_pairs(*plain_tables, rules=reordered), "en") == expected
