@@ -22,7 +22,6 @@ from typing import Any, Literal
 
 from lidr.errors import PlanError, StoreError
 from lidr.recipe.schema import Recipe
-from lidr.references import UNPINNED
 from lidr.steps import STEPS
 from lidr.steps.kind import Expected, InitialPolicy, Policy, Scale, StepKind, StepRun, Surroundings, Unresolved
 from lidr.steps.progress import Progress
@@ -245,15 +244,25 @@ def _with_state(step: PlannedStep, recipe: Recipe, store: Store) -> PlannedStep:
     if record is not None:
         if record.fingerprint == step.fingerprint:
             return replace(step, state="cached")
-        return replace(step, state="drifted", why=tuple(difference(record.identity, step.identity)))
+        return replace(step, state="drifted", why=_drift(record.identity, step))
     begun = partial_identity(folder)
     if begun is not None:
-        drift = difference(begun, step.identity)
-        return replace(step, state="drifted" if drift else "resumes", why=tuple(drift))
+        drift = _drift(begun, step)
+        return replace(step, state="drifted" if drift else "resumes", why=drift)
     for other, found in store.records(recipe.name):
         if found.fingerprint == step.fingerprint:
             return replace(step, state="taken over", source=other)
     return replace(step, state="new")
+
+
+def _drift(old: Mapping[str, Any], step: PlannedStep) -> tuple[str, ...]:
+    """What differs, field by field; an input that is made anew is named, not its hashes."""
+    lines = difference(old, step.identity)
+    inputs = [line.split(":")[0].removeprefix("inputs.") for line in lines if line.startswith("inputs.")]
+    return (
+        *(line for line in lines if not line.startswith("inputs.")),
+        *(f"its input {name} ({step.inputs.get(name, 'no longer read')}) is another" for name in inputs),
+    )
 
 
 class _Rates:
@@ -302,8 +311,8 @@ def run(
         EngineError, TrainError: a step failed; what it finished is kept.
     """
     store = store_of(recipe)
-    if allow_unpinned and recipe.policy.revision in (None, UNPINNED):
-        recipe = recipe.model_copy(update={"policy": recipe.policy.model_copy(update={"revision": "main"})})
+    if allow_unpinned:
+        recipe = recipe.following_main()
     with store.lock(lambda who: say(f"{who} is writing to {store.root}; waiting for it to finish")):
         store.settle()
         planned = plan(recipe, recipe_folder=recipe_folder, until=until)
@@ -345,17 +354,18 @@ def _refuse(planned: Plan) -> None:
 
 
 def _discard(planned: Plan, rebuild: Sequence[str], say: Say) -> None:
-    """Remove the named steps and every step that comes after the first of them in its iteration, and later ones."""
+    """Remove the named steps, and every step that is made from them."""
     for name in rebuild:
-        positions = [i for i, step in enumerate(planned.steps) if name in (step.place, step.name)]
-        if not positions:
+        named = [step for step in planned.steps if name in (step.place, step.name)]
+        if not named:
             have = ", ".join(dict.fromkeys(step.name for step in planned.steps))
             raise PlanError(f'--rebuild "{name}": no such step; write one of {have}, or iter_K/STEP')
-        for step in planned.steps[positions[0] :]:
-            if _follows(planned, step, planned.steps[positions[0]]):
-                folder = planned.folder(step)
-                if folder.exists() or partial_folder(folder).exists():
-                    say(f"{step.place}: discarded")
+        for step in planned.steps:
+            folder = planned.folder(step)
+            if any(_follows(planned, step, first) for first in named) and (
+                folder.exists() or partial_folder(folder).exists()
+            ):
+                say(f"{step.place}: discarded")
                 discard(folder)
 
 

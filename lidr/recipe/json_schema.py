@@ -27,16 +27,20 @@ def recipe_json_schema(steps: Mapping[str, type[Frozen]]) -> dict[str, Any]:
         _allow_provenance(part, provenance)
     for definition in definitions.values():
         _allow_provenance(definition, provenance)
+    _allow_provenance(schema, provenance)
     definitions.pop("ChainStep", None)
     schema["properties"].pop("provenance", None)
     schema["properties"]["chain"]["items"] = {"anyOf": [{"enum": list(steps)}, *entries]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
+_STRUCTURE = ("schema", "chain", "iterations", "provenance")
+
+
 def _allow_provenance(definition: dict[str, Any], provenance: dict[str, Any]) -> None:
     """Let every plain value also be written with where it comes from."""
     for name, value in definition.get("properties", {}).items():
-        if "$ref" in value:
+        if "$ref" in value or name in _STRUCTURE:
             continue
         wrapped = {"value": {k: v for k, v in value.items() if k not in ("default", "description")}, **provenance}
         wrapper = {"type": "object", "properties": wrapped, "required": ["value", "provenance"]}

@@ -133,7 +133,10 @@ def _descend(target: Any, part: str | int, override: str, path: str) -> Any:
 def _explain(error: ValidationError, path: KeyPath, model: type[BaseModel]) -> list[tuple[KeyPath, str]]:
     """Turn pydantic's findings into (path, sentence)."""
     explained: list[tuple[KeyPath, str]] = []
-    for item in error.errors():
+    items = error.errors()
+    for item in items:
+        if item["type"] == "too_short" and any(other["loc"][:-1] == item["loc"] for other in items):
+            continue  # its elements are faulty, which is said already
         where = tuple(part for part in item["loc"] if isinstance(part, int) or not _is_type_tag(part))
         explained.append(((*path, *where), _sentence(item, _model_at(model, where[:-1]))))
     return explained

@@ -207,3 +207,10 @@ class Recipe(Frozen):
                 )
             seen |= positions
         return self
+
+    def following_main(self) -> Recipe:
+        """The same recipe with an unpinned Hub model at whatever its main branch holds; `main` is then its identity."""
+        is_hub = isinstance(parse_reference(self.policy.model), HubReference)
+        if not is_hub or self.policy.revision not in (None, UNPINNED):
+            return self
+        return self.model_copy(update={"policy": self.policy.model_copy(update={"revision": "main"})})

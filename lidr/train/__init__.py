@@ -1,1 +1,10 @@
-"""Training a policy on preference pairs: the loss (loss.py), what TRL does with it (dpo.py), one run (process.py)."""
+"""Training a policy on preference pairs.
+
+    process.train(spec)  starts  child.py, a process that holds the models and runs  run.run(spec):
+        tokens.py    pairs -> token ids, and the pairs that cannot be used
+        dpo.py       TRL's DPOTrainer with the loss of  loss.py  and the settings of  settings.py
+        work.py      what an interrupted run leaves and goes on from
+        adapters.py  LoRA, and the folders of the trained policy
+
+`spec` and `process` import no torch. To know the method, read loss.py.
+"""

@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 from trl import DPOTrainer
 from trl.trainer.utils import create_model_from_path
@@ -129,16 +130,21 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]  # TRL ships no types
         return dataset  # tokenised already
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
-        columns = ("ref_chosen_logps", "ref_rejected_logps")
-        kept = read_reference(self._reference_file)
-        if kept is None:
-            dataset = super()._precompute_ref_logps(dataset, name, batch_size)
-            if self.accelerator.is_main_process:
-                write_reference(self._reference_file, *(dataset[column] for column in columns))
-            return dataset
-        for column, values in zip(columns, kept, strict=True):
-            dataset = dataset.add_column(column, values)
-        return dataset
+        """Add the reference log-probabilities, computed now or read back. TRL's own cache is per process."""
+        chosen, rejected = read_reference(self._reference_file) or self._reference_logps(dataset, batch_size)
+        return dataset.add_column("ref_chosen_logps", chosen).add_column("ref_rejected_logps", rejected)
+
+    def _reference_logps(self, dataset: Dataset, batch_size: int) -> tuple[list[float], list[float]]:
+        """Run the reference over the pairs: TRL takes `ref_model`, or else the policy with its adapter off."""
+        loader = self.accelerator.prepare(DataLoader(dataset, batch_size=batch_size, collate_fn=self.data_collator))
+        batches = [
+            self.accelerator.gather_for_metrics(self.compute_ref_log_probs(self.ref_model or self.model, batch))
+            for batch in loader
+        ]
+        chosen, rejected = (torch.cat(side).tolist() for side in zip(*batches, strict=True))
+        if self.accelerator.is_main_process:
+            write_reference(self._reference_file, chosen, rejected)
+        return chosen, rejected
 
     def _send_telemetry(self) -> None:
         """TRL tells its makers of each run; a run of lidr is nobody else's business."""

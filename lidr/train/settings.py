@@ -12,9 +12,10 @@ from trl import DPOConfig
 from lidr.errors import TrainError
 from lidr.train.spec import TrainSpec
 
-# Largest distance of the first DPO term from ln 2, nats, at beta = 0.1. A wrong reference is some nats away. In half
-# precision the two passes differ by their batch shapes, and the sums run over hundreds of tokens.
-_LN2_TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 5e-2}
+# Largest distance of the first DPO term from ln 2, nats, at beta = 0.1, where it is h / 20. A wrong reference puts h
+# tens of nats away. In half precision the two passes round differently, since their batches are padded to other
+# lengths, and sums over hundreds of tokens gather a nat or so of that.
+_LN2_TOLERANCE = {"float32": 1e-4, "bfloat16": 0.1, "float16": 0.1}
 
 
 def dpo_config(spec: TrainSpec, folder: Path) -> DPOConfig:

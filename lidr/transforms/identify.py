@@ -50,7 +50,7 @@ OTHER = "other"
 _BATCH = 2048  # texts handed to lingua at once: bounds the Python objects that it returns (one for each candidate)
 
 # Common and Inherited letters (the long-vowel mark of Japanese, mathematical alphabets) tell nothing about the script.
-_LETTER = r"[\p{L}--[\p{Common}\p{Inherited}]]"
+_NO_LETTERS = r"[\P{L}\p{Common}\p{Inherited}]+"
 
 _NOT_PROSE = "|".join(
     (
@@ -70,9 +70,9 @@ def prose(text: pl.Expr) -> pl.Expr:
     return text.str.replace_all(_NOT_PROSE, " ")
 
 
-def letter_count(text: pl.Expr) -> pl.Expr:
-    """How many letters of some script the text has; digits, signs, vowel marks and emoji are none."""
-    return text.str.count_matches(_LETTER)
+def letters(text: pl.Expr) -> pl.Expr:
+    """The letters of the text that belong to a script, one after another; no digits, signs, vowel marks or emoji."""
+    return text.str.replace_all(_NO_LETTERS, "")
 
 
 def script_share(text: pl.Expr, *languages: str) -> pl.Expr:
@@ -81,10 +81,19 @@ def script_share(text: pl.Expr, *languages: str) -> pl.Expr:
     >>> pl.select(script_share(pl.lit("мёд и wax"), "ru")).item()  # 4 of 7
     0.5714285714285714
     """
+    found = letters(text)
+    all_letters, others = found.str.len_chars(), found.str.replace_all(rf"[{_scripts(languages)}]+", "").str.len_chars()
+    return pl.when(all_letters > 0).then((all_letters - others) / all_letters)
+
+
+def has_other_script(text: pl.Expr, *languages: str) -> pl.Expr:
+    """Whether `script_share` is below 1, three times as fast."""
+    return text.str.contains(rf"[\p{{L}}--[\p{{Common}}\p{{Inherited}}{_scripts(languages)}]]")
+
+
+def _scripts(languages: Sequence[str]) -> str:
     scripts = sorted({script for code in languages for script in LANGUAGES[code].scripts})
-    inside = "".join(rf"\p{{{script}}}" for script in scripts)
-    letters = letter_count(text)
-    return pl.when(letters > 0).then(text.str.count_matches(rf"[\p{{L}}&&[{inside}]]") / letters)
+    return "".join(rf"\p{{{script}}}" for script in scripts)
 
 
 def identify(
@@ -108,7 +117,7 @@ def identify(
     codes = _checked(candidates)
     text = pl.col("text")
     read = pl.DataFrame({"text": texts}, schema={"text": pl.String}).select(prose(text))
-    read = read.select(text, known=script_share(text, *codes), legible=letter_count(text) >= min_letters)
+    read = read.select(text, known=script_share(text, *codes), legible=letters(text).str.len_chars() >= min_letters)
     asked = pl.col("legible") & (pl.col("known") >= 0.5)
     guesses = _guess(read.select(pl.when(asked).then(text).otherwise(pl.lit(""))).to_series(), codes)
     guessed = pl.concat([read, guesses], how="horizontal").select(

@@ -7,16 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("trl", reason="the extra `train` is not installed")
-
-import datasets
 import torch
 from accelerate.state import AcceleratorState
 
 from lidr.train.spec import TrainSpec
 from tests.tiny import tiny_model
-from tests.train.runs import make_spec, rows, write_pairs
+from tests.train.runs import make_spec, rows, score_rows, write_pairs
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +28,12 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pairs(tmp_path_factory.mktemp("pairs") / "pairs.parquet", rows())
 
 
+@pytest.fixture(scope="session")
+def scores(models: dict[str, Path]) -> dict[str, list[tuple[float, float, int]]]:
+    """Independent log-probabilities of the eight pairs under both models, see score_rows."""
+    return {name: score_rows(folder, rows()) for name, folder in models.items()}
+
+
 @pytest.fixture
 def spec(tmp_path: Path, models: dict[str, Path], pairs: Path) -> Callable[..., TrainSpec]:
     """Make specs whose folders are new each time, over the shared models and pairs."""
@@ -40,19 +42,22 @@ def spec(tmp_path: Path, models: dict[str, Path], pairs: Path) -> Callable[..., 
     def make(**changes: Any) -> TrainSpec:
         nonlocal made
         made += 1
-        folders = models["policy"], models["initial"]
-        return make_spec(tmp_path / f"run{made}", *folders, changes.pop("pairs", (str(pairs),)), **changes)
+        inputs = {"policy": str(models["policy"]), "initial": str(models["initial"]), "pairs": (str(pairs),)}
+        return make_spec(tmp_path / f"run{made}", **{**inputs, **changes})
 
     return make
 
 
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two threads at most, no network, no progress bars; forget the precision that the last trainer chose."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Models of this size are slower on two threads, and equal weights need one."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    datasets.disable_progress_bars()
-    AcceleratorState._reset_state(reset_partial_state=True)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _forget_the_last_trainer() -> None:
+    """Accelerate keeps the precision of the first trainer of a process, and refuses another."""
+    AcceleratorState._reset_state(reset_partial_state=True)

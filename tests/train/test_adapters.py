@@ -131,20 +131,14 @@ def test_files_of_an_earlier_run_do_not_stay(spec: MakeSpec) -> None:
 
 def test_licence_and_remote_code_are_carried_and_weights_and_cards_are_not(tmp_path: Path, pairs: Path) -> None:
     policy = tiny_model(tmp_path / "policy", "qwen2")
-    for name in (
-        "LICENSE",
-        "modeling.py",
-        "README.md",
-        "record.json",
-        "pytorch_model.bin",
-        "model.safetensors.index.json",
-    ):
+    left = {"README.md", "record.json", "pytorch_model.bin", "model.safetensors.index.json"}
+    for name in ("LICENSE", "modeling.py", *left):
         (policy / name).write_text("{}")
-    run = make_spec(tmp_path / "run", policy, policy, (str(pairs),))
+    run = make_spec(tmp_path / "run", policy=str(policy), initial=str(policy), pairs=(str(pairs),))
     save_policy(AutoModelForCausalLM.from_pretrained(policy), run)
     names = {path.name for path in Path(run.model_out).iterdir()}
     assert {"LICENSE", "modeling.py"} <= names
-    assert not names & {"README.md", "record.json", "pytorch_model.bin", "model.safetensors.index.json"}
+    assert not names & left
 
 
 def test_a_trained_policy_can_be_trained_again(spec: MakeSpec) -> None:

@@ -15,6 +15,7 @@ from trl import DPOTrainer
 
 from lidr.errors import TrainError
 from lidr.train.spec import LoraSpec, TrainSpec
+from tests.tiny import FAMILIES, tiny_model
 from tests.train.runs import (
     Trained,
     independent_sums,
@@ -24,17 +25,13 @@ from tests.train.runs import (
     rows,
     run_here,
     score_rows,
+    split_newlines_as_llama3_does,
     train_here,
     write_pairs,
 )
 
 MakeSpec = Callable[..., TrainSpec]
 PERS = ("sequence", "token", "batch")
-
-
-@pytest.fixture(scope="module")
-def scores(models: dict[str, Path]) -> dict[str, list[tuple[float, float, int]]]:
-    return {name: score_rows(folder, rows()) for name, folder in models.items()}
 
 
 def assert_gradients_agree(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
@@ -71,6 +68,34 @@ def test_loss_and_gradient_are_the_formulas_at_every_micro_batch(
     assert step["nll"] == pytest.approx(nll, rel=1e-5)
     assert step["loss"] == pytest.approx(dpo + 0.7 * nll, rel=1e-5)
     assert_gradients_agree(trained.gradient, independent_gradient(run, scores["initial"]))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_loss_is_the_formulas_for_every_family(family: Any, spec: MakeSpec, tmp_path: Path) -> None:
+    folders = [tiny_model(tmp_path / name, family, seed=seed) for name, seed in (("policy", 1), ("initial", 2))]
+    if family == "llama3":
+        tokenizer = AutoTokenizer.from_pretrained(folders[0])
+        split_newlines_as_llama3_does(tokenizer)
+        for folder in folders:
+            tokenizer.save_pretrained(folder)
+    policy, initial = (score_rows(folder, rows()) for folder in folders)
+    run = spec(policy=str(folders[0]), initial=str(folders[1]), reference="initial", micro_batch=4)
+    (step,) = train_here(run).steps
+    dpo, nll = plain_terms(policy, initial, beta=0.1, per="sequence")
+    assert (step["dpo"], step["nll"]) == pytest.approx((dpo, nll), rel=1e-5)
+
+
+@pytest.mark.parametrize("lora", [None, LoraSpec(rank=2)], ids=["full", "lora"])
+def test_gradient_checkpointing_changes_nothing(lora: Any, spec: MakeSpec) -> None:
+    plain, saving = (train_here(spec(gradient_checkpointing=saves, lora=lora)) for saves in (False, True))
+    assert saving.steps[0]["loss"] == plain.steps[0]["loss"]
+    assert_gradients_agree(plain.gradient, saving.gradient)
+
+
+def test_nothing_is_told_to_anybody(spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)  # TRL keeps quiet there
+    monkeypatch.setattr("trl.trainer.base_trainer.send_telemetry", None)  # calling it would fail
+    make_trainer(spec())
 
 
 @pytest.mark.parametrize("per", ["sequence", "batch"])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lidr.errors import MissingExtraError, TrainError
+from lidr.errors import EngineError, MissingExtraError, TrainError
+from lidr.train import process
+from lidr.train.child import handle
 from lidr.train.process import train
-from lidr.train.spec import StepMetrics, TrainSpec
+from lidr.train.spec import StepMetrics, TrainResult, TrainSpec
 from tests.train.runs import ignore, row, run_here, write_pairs
 from tests.train.test_work import assert_equal_weights
 
@@ -51,10 +55,52 @@ def test_a_train_error_of_the_child_is_one_in_the_parent(spec: MakeSpec, tmp_pat
         train(spec(pairs=(str(equal),)), log=tmp_path / "train.log", on_step=ignore)
 
 
-def test_a_child_that_breaks_is_a_train_error_with_its_log(spec: MakeSpec, tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match=r"the traceback is in the worker's log"):
-        train(spec(pairs=("/none.parquet",)), log=tmp_path / "train.log", on_step=ignore)
-    assert "FileNotFoundError" in (tmp_path / "train.log").read_text()
+def test_the_child_replies_with_each_step_and_then_the_result(spec: MakeSpec) -> None:
+    replies = list(handle(dataclasses.asdict(spec(batch=4, micro_batch=4))))
+    assert [(reply["step"]["step"], reply["total"]) for reply in replies[:-1]] == [(1, 2), (2, 2)]
+    assert TrainResult.from_json(replies[-1]["result"]).pairs_trained == 8
+
+
+def test_what_breaks_in_the_child_is_raised_there(spec: MakeSpec) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.parquet"):
+        list(handle(dataclasses.asdict(spec(pairs=("/none.parquet",)))))
+
+
+class BrokenWorker:
+    """Stands for a worker that breaks, or dies, or ends without a word."""
+
+    def __init__(self, module: str, **_: Any) -> None:
+        self.closed: list[float] = []
+
+    def send(self, message: Any) -> None:
+        """Take it and say nothing."""
+
+    def replies(self) -> Iterator[dict[str, Any]]:
+        raise EngineError("the worker lidr.train.child ended early (exit status -9). Its log is ...")
+        yield {}
+
+    def close(self, grace_s: float) -> None:
+        assert grace_s == 0  # what is left of it is not waited for
+
+
+class SilentWorker(BrokenWorker):
+    def replies(self) -> Iterator[dict[str, Any]]:
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    ("worker", "message"),
+    [
+        (BrokenWorker, r"ended early \(exit status -9\)"),
+        (SilentWorker, r"ended without a result; its log is .*train\.log"),
+    ],
+)
+def test_a_worker_that_breaks_is_a_train_error(
+    worker: Any, message: str, spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "Worker", worker)
+    with pytest.raises(TrainError, match=message):
+        train(spec(), log=tmp_path / "train.log", on_step=ignore)
 
 
 def test_a_missing_package_is_named_with_the_pip_line(

@@ -12,7 +12,7 @@ import pytest
 from lidr.errors import TrainError
 from lidr.train.settings import reference_folder
 from lidr.train.spec import LoraSpec, TrainSpec
-from tests.train.runs import make_trainer, rows, run_here, score_rows
+from tests.train.runs import make_trainer, run_here
 
 MakeSpec = Callable[..., TrainSpec]
 
@@ -25,22 +25,18 @@ LEGAL = [
 ]
 
 
-@pytest.fixture(scope="module")
-def scores(models: dict[str, Path]) -> dict[str, list[tuple[float, float, int]]]:
-    return {name: score_rows(folder, rows()) for name, folder in models.items()}
-
-
 @pytest.mark.parametrize(("reference", "lora", "expected"), LEGAL)
 def test_the_log_probabilities_are_those_of_the_named_weights(
     reference: Any, lora: LoraSpec | None, expected: str, spec: MakeSpec, scores: Any
 ) -> None:
     run = spec(reference=reference, lora=lora)
     dataset = make_trainer(run).train_dataset
-    other = scores["initial" if expected == "policy" else "policy"]
+    apart = [abs(one[0] - two[0]) for one, two in zip(scores["policy"], scores["initial"], strict=True)]
+    assert min(apart) > 0.01  # ten times the tolerance below, so that
+    assert max(apart) > 10  # the other folder's cannot pass for them
     for index, (chosen, rejected, _) in enumerate(scores[expected]):
         assert dataset[index]["ref_chosen_logps"] == pytest.approx(chosen, abs=1e-3)
         assert dataset[index]["ref_rejected_logps"] == pytest.approx(rejected, abs=1e-3)
-        assert abs(dataset[index]["ref_chosen_logps"] - other[index][0]) > 1  # the other folder is nats away
     assert Path(reference_folder(run)).name == expected
 
 
@@ -75,7 +71,5 @@ def test_the_result_names_the_folder(spec: MakeSpec) -> None:
 
 
 def test_adapter_off_without_an_adapter_says_what_is_allowed(spec: MakeSpec) -> None:
-    with pytest.raises(
-        TrainError, match="adapter_off needs an adapter; add lora, or say reference: previous or initia"
-    ):
+    with pytest.raises(TrainError, match="adapter_off needs an adapter; add lora, or say reference: prev"):
         run_here(spec(reference="adapter_off"))

@@ -46,7 +46,7 @@ def test_each_setting_reaches_trl(changes: dict[str, Any], settings: dict[str, A
     [
         (
             {"batch": 8, "micro_batch": 3},
-            r"batch: 8 is not a multiple of micro_batch times processes \(3\).*change batch",
+            r"batch: 8 is not a multiple of micro_batch times processes \(3\).*change",
         ),
         ({"warmup_ratio": 1.0}, r"warmup_ratio: 1\.0 is not a share of the steps; it must be in \[0, 1\)"),
     ],

@@ -10,15 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
-from tokenizers import Regex
-from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 from transformers import AutoTokenizer
 from trl import DPOTrainer
 
 from lidr.errors import RowError, TrainError
 from lidr.train.tokens import prompt_ids, read_pairs, tokenise
 from tests.tiny import FAMILIES, tiny_model
-from tests.train.runs import row, rows, write_pairs
+from tests.train.runs import row, rows, split_newlines_as_llama3_does, write_pairs
 
 LEAVES_A_NEWLINE = {"smollm2", "qwen2", "gemma"}
 
@@ -27,14 +25,8 @@ LEAVES_A_NEWLINE = {"smollm2", "qwen2", "gemma"}
 def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("families")
     made = {family: AutoTokenizer.from_pretrained(tiny_model(folder / family, family)) for family in FAMILIES}
-    _split_newlines_as_llama3_does(made["llama3"])
+    split_newlines_as_llama3_does(made["llama3"])
     return made
-
-
-def _split_newlines_as_llama3_does(tokenizer: Any) -> None:
-    """Llama 3 keeps "\n\n" in one piece before a word too; GPT-2's pattern, tiny's default, splits it there."""
-    pattern = Split(Regex(r"\s*[\r\n]+|\s+(?!\S)|\s+"), behavior="isolated")
-    tokenizer.backend_tokenizer.pre_tokenizer = Sequence([pattern, ByteLevel(add_prefix_space=False)])
 
 
 def trl_tokens(tokenizer: Any, pairs: list[dict[str, Any]]) -> list[dict[str, list[int]]]:
@@ -165,8 +157,8 @@ def test_an_empty_table_says_where_to_look(tokenizers: dict[str, Any]) -> None:
             "qwen2",
             "assistant\\n' -}}",
             "assistant\\n<think>' -}}",
-        ),  # the template writes what it does not write with an answer
-        ("smollm2", "\\n'", "\\n\\n'"),  # GPT-2's pattern splits two newlines before a word, and merges them at the end
+        ),  # before an answer that is missing only
+        ("smollm2", "\\n'", "\\n\\n'"),  # GPT-2's pattern splits two newlines before a word only
     ],
 )
 def test_a_prompt_that_differs_with_an_answer_is_reported(family: Any, old: str, new: str, tmp_path: Path) -> None:

@@ -44,14 +44,17 @@ def assert_equal_weights(one: TrainSpec, other: TrainSpec) -> None:
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
-@pytest.mark.parametrize("lora", [None, LoraSpec(rank=4, dropout=0.1)], ids=["full", "lora with dropout"])
-@pytest.mark.parametrize("reference", ["previous", "initial"])
-def test_a_run_that_was_cut_off_ends_with_the_same_weights(lora: Any, reference: Any, spec: MakeSpec) -> None:
-    settings = {"batch": 2, "micro_batch": 1, "epochs": 2.0, "save_steps": 3, "lora": lora, "reference": reference}
+@pytest.mark.parametrize(
+    "kind",
+    [{"reference": "initial"}, {"reference": "previous", "lora": LoraSpec(rank=4, dropout=0.1)}],
+    ids=["full", "lora with dropout"],
+)
+def test_a_run_that_was_cut_off_ends_with_the_same_weights(kind: dict[str, Any], spec: MakeSpec) -> None:
+    settings = {"batch": 2, "micro_batch": 1, "epochs": 2.0, "save_steps": 3, **kind}
     whole, cut = spec(**settings), spec(**settings)
     expected = run_here(whole)
     with pytest.raises(CutOffError):
-        run(cut, cut_off_at(5))  # mid-epoch would be 3; 5 loses two steps after the checkpoint
+        run(cut, cut_off_at(5))  # two steps after the checkpoint, which is in the middle of the first epoch
     assert not Path(cut.model_out).exists()
     seen: list[int] = []
     result = run(cut, lambda step, total: seen.append(step.step))
@@ -80,9 +83,10 @@ def test_a_run_cut_off_after_its_last_step_saves_without_training_again(
     def break_off(*_: Any) -> None:
         raise CutOffError
 
-    with monkeypatch.context() as patch, pytest.raises(CutOffError):
+    with monkeypatch.context() as patch:
         patch.setattr("lidr.train.run.save_policy", break_off)
-        run_here(cut)
+        with pytest.raises(CutOffError):
+            run_here(cut)
     result = run(cut, cut_off_at(2))  # is not called
     assert [step.step for step in result.steps] == [1, 2]
     assert_equal_weights(whole, cut)

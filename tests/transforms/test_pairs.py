@@ -113,8 +113,6 @@ def test_the_pick_of_one_language_is_the_same_on_every_machine():
     assert [pick(f"bees-{i}", ("es", "de", "fr"), 42) for i in range(4)] == ["de", "es", "de", "fr"]
 
 
-
-
 def test_a_truncated_answer_may_stand_or_go_by_the_recipe():
     answers = {**ANSWERS, "es": Answer("Las abejas", "length")}
     world = tables({"bees": (BEES, answers, MOVED)})
@@ -129,7 +127,9 @@ def test_a_prompt_missing_in_a_language_is_an_error_that_names_it():
         build_pairs(*tables({"bees": (texts, ANSWERS, MOVED)}), rules=RULES)
 
 
-@pytest.mark.parametrize("text", ["مرحبا بالعالم", "こんにちは。", "สวัสดี", "e\u0301te\u0301", "𝄞 clef", "a" * 1_000_000])
+@pytest.mark.parametrize(
+    "text", ["مرحبا بالعالم", "こんにちは。", "สวัสดี", "e\u0301te\u0301", "𝄞 clef", "a" * 1_000_000]
+)
 def test_any_script_and_length_passes_unchanged(text):
     texts, answers = {"en": text, "ar": text}, {"en": Answer(text + "1"), "ar": Answer(text + "2")}
     moved = {("en", "ar"): Moved(text + "3"), ("ar", "en"): Moved(text + "4")}

@@ -1,0 +1,347 @@
+"""Plan, run, resume, drift: the whole chain on scripted answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import lidr
+from lidr import pipeline
+from lidr.errors import EngineError, PlanError, StoreError
+from lidr.store.artifact import open_artifact
+from tests.scripted import RECIPE, write_answers, write_world
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch):
+    monkeypatch.delenv("LIDR_STORE", raising=False)
+    monkeypatch.delenv("LIDR_DATA", raising=False)
+
+
+def run(recipe_file: Path, *overrides: str, **options):
+    return lidr.run(lidr.load_recipe(recipe_file, overrides=overrides), **options)
+
+
+def states(planned) -> dict[str, str]:
+    return {step.place: step.state for step in planned.steps}
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    """Every Parquet file of the store, by path: its bytes."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.parquet"))}
+
+
+def test_a_run_builds_every_pair_in_two_iterations_and_a_second_run_writes_nothing(tmp_path):
+    recipe = write_world(tmp_path)
+    planned = run(recipe)
+    assert set(states(planned).values()) == {"cached"}
+    pairs = pl.DataFrame(open_artifact(planned.folder(planned.steps[-1])).read())
+    assert pairs.height == 4 * 2 * 2  # prompts of iteration 2 x other languages x kinds
+    row = pairs.filter(pl.col("pair_id") == "2/p4/es-en/non_dominant").row(0, named=True)
+    assert row["prompt"] == [{"role": "user", "content": "Spanish: tell me about tea"}]
+    assert row["chosen"] == [{"role": "assistant", "content": "tea from English into Spanish."}]
+    assert row["rejected"] == [{"role": "assistant", "content": "tea in Spanish."}]
+    assert row["policy_in"].startswith("iter_0/policy@")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    (tmp_path / "answers.jsonl").touch()
+    run(recipe)
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    changed = {path.name for path in after if after[path] != before.get(path)}
+    assert changed <= {"answers.jsonl", ".lock", ".holder.json"}
+
+
+def test_iterations_take_fresh_prompts(tmp_path):
+    planned = run(write_world(tmp_path))
+    ids = [
+        set(open_artifact(planned.folder(step)).read()["prompt_id"].to_pylist())
+        for step in planned.steps
+        if step.name == "prompts"
+    ]
+    assert ids == [{"p0", "p1", "p2", "p3"}, {"p4", "p5", "p6", "p7"}]
+
+
+def test_the_account_of_slots_adds_up_over_all_steps(tmp_path):
+    from lidr.report.summary import summarise
+
+    recipe = write_world(tmp_path)
+    write_answers(
+        tmp_path / "answers.jsonl",
+        first=(
+            {"match": "into English.*rain in German", "text": "rain", "finish_reason": "length"},
+            {"match": "Spanish: tell me about bread", "text": ""},
+            {"match": "German: tell me about tea", "text": "tea " * 100},
+            {"match": "into English.*tea tea", "text": "much tea\n</translated>"},
+        ),
+    )
+    summary = summarise(run(recipe))
+    rows = {row.label: row.counts for row in summary.account}
+    assert [(c.iteration, c.language) for c in summary.columns] == [(1, "es"), (1, "de"), (2, "es"), (2, "de")]
+    requested = rows.pop("slots (2 x prompts)")
+    assert requested == (8, 8, 8, 8)
+    assert rows["pair: translation_truncated"] == (0, 1, 0, 0)
+    assert rows["pair: empty_response"] == (1, 0, 0, 0)
+    assert rows["pair: other_direction_failed"] == (0, 1, 0, 0)
+    assert rows["pair: translation_failed_upstream"] == (1, 0, 0, 0)  # the dominant pair: nothing to translate
+    assert rows["filter: length_ratio"] == (0, 0, 0, 1)
+    assert tuple(map(sum, zip(*rows.values(), strict=True))) == requested
+
+
+def test_every_dropped_row_has_its_step_iteration_and_reason(tmp_path):
+    recipe = write_world(tmp_path)
+    write_answers(tmp_path / "answers.jsonl", first=({"match": "Spanish: tell me about bread", "text": ""},))
+    planned = run(recipe)
+    dropped = pl.read_parquet(planned.version_folder / "iter_1" / "pair" / "dropped" / "*.parquet")
+    assert dropped.select("prompt_id", "iteration", "step").unique().rows() == [("p2", 1, "pair")]
+    assert dropped["reason"].null_count() == 0
+    assert dropped.height == 2
+
+
+def test_changed_settings_are_drift_that_names_the_field_and_stops_the_run(tmp_path):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    planned = lidr.plan(lidr.load_recipe(recipe, overrides=["chain.pair.drop=independent"]))
+    assert states(planned)["iter_1/translate"] == "cached"
+    assert states(planned)["iter_1/pair"] == "drifted"
+    assert planned.drifted[0].why == ("config.drop: joint -> independent",)
+    with pytest.raises(StoreError, match=r"iter_1/pair was made by other settings: config.drop: joint -> independent"):
+        run(recipe, "chain.pair.drop=independent")
+
+
+def test_a_bumped_version_takes_over_what_has_not_changed(tmp_path):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    write_answers(tmp_path / "unused.jsonl")
+    said: list[str] = []
+    planned = run(recipe, "version=0.2.0", "chain.pair.drop=independent", say=said.append)
+    assert sum("taken over" in line for line in said) == 7  # policy, and prompts, generate, translate of 2 iterations
+    source = open_artifact(planned.folder(planned.steps[2])).record.reused_from
+    assert source == "scripted/0.1.0/iter_1/generate"
+
+
+def test_rebuild_makes_the_step_and_what_follows_again_and_nothing_else(tmp_path):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    said: list[str] = []
+    run(recipe, "chain.pair.drop=independent", rebuild=["pair"], say=said.append)
+    running = [line for line in said if line.endswith("running")]
+    assert [line.split()[1].rstrip(":") for line in running] == [
+        "iter_1/pair",
+        "iter_1/filter",
+        "iter_2/pair",
+        "iter_2/filter",
+    ]
+
+
+def test_an_unknown_step_to_rebuild_or_stop_at_is_refused_with_the_steps_there_are(tmp_path):
+    recipe = write_world(tmp_path)
+    with pytest.raises(PlanError, match=r'--rebuild "pear": no such step; write one of policy, prompts, generate'):
+        run(recipe, rebuild=["pear"])
+    with pytest.raises(PlanError, match=r'--until "pear": no such step in this recipe; its steps: policy, prompts'):
+        run(recipe, until="pear")
+
+
+def test_until_stops_each_iteration_after_that_step(tmp_path):
+    planned = run(write_world(tmp_path), until="generate")
+    assert [step.place for step in planned.steps][-1] == "iter_2/generate"
+
+
+def test_a_step_whose_input_nobody_makes_is_refused_before_anything_runs(tmp_path):
+    recipe = write_world(tmp_path, RECIPE.replace("  - pair: {{drop: joint}}\n", ""))
+    with pytest.raises(PlanError, match='"filter" needs pairs, and no step before it makes them; put pair'):
+        lidr.plan(lidr.load_recipe(recipe))
+
+
+def test_requests_without_an_answer_are_asked_again_and_the_others_not(tmp_path):
+    recipe = write_world(tmp_path)
+    failing = {"match": "Spanish: tell me about rain", "error": "the server is away"}
+    write_answers(tmp_path / "answers.jsonl", first=(failing,))
+    with pytest.raises(EngineError, match=r"1 of 12 requests got no answer; the first, p1/es: the server is away"):
+        run(recipe)
+    partial = tmp_path / "runs" / "scripted" / "0.1.0" / "iter_1" / "generate.partial"
+    journal = (partial / "work" / "answers.jsonl").read_text().splitlines()
+    assert len(journal) == 11
+    assert not any('"p1/es"' in line for line in journal)
+
+
+def test_unfinished_work_of_other_settings_is_drift_too(tmp_path):
+    recipe = write_world(tmp_path)
+    write_answers(tmp_path / "answers.jsonl", first=({"match": "Spanish: tell me about rain", "error": "away"},))
+    with pytest.raises(EngineError):
+        run(recipe)
+    planned = lidr.plan(lidr.load_recipe(recipe, overrides=["chain.generate.max_tokens=65"]))
+    assert states(planned)["iter_1/generate"] == "drifted"
+
+
+@pytest.mark.parametrize("moment", [0.05, 0.5, 0.95])
+def test_a_run_killed_at_any_moment_ends_with_the_same_bytes(tmp_path, moment):
+    whole, killed = write_world(tmp_path / "whole"), write_world(tmp_path / "killed")
+    run(whole)
+    slow = tmp_path / "killed" / "answers.jsonl"
+    write_answers(slow, delay_s=0.02)
+    answers_of_both = slow.read_bytes()
+    (tmp_path / "whole" / "answers.jsonl").write_bytes(answers_of_both)
+    run(whole, rebuild=["policy"])  # the same answers file, so the same identity
+    command = [sys.executable, "-m", "lidr.cli.main", "run", str(killed), "--quiet"]
+    requests = 24 + 32
+    kills = 0
+    for _ in range(3):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+        deadline = time.monotonic() + 2.0 + moment * requests * 0.02
+        while process.poll() is None and time.monotonic() < deadline + random.random() * 0.2:
+            time.sleep(0.01)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.communicate()
+    run(killed)
+    assert tables(tmp_path / "killed" / "runs") == tables(tmp_path / "whole" / "runs")
+
+
+def test_two_processes_on_one_store_take_turns(tmp_path):
+    recipe = write_world(tmp_path)
+    write_answers(tmp_path / "answers.jsonl", delay_s=0.03)
+    command = [sys.executable, "-m", "lidr.cli.main", "run", str(recipe), "--quiet"]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum("waiting for it to finish" in text for text in said) == 1
+    assert sum("iter_2/filter: running" in text for text in said) == 1
+
+
+def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
+    recipe = write_world(tmp_path)
+    write_answers(tmp_path / "answers.jsonl", delay_s=0.2)
+    command = [sys.executable, "-m", "lidr.cli.main", "run", str(recipe), "--quiet"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    holder = tmp_path / "runs" / ".holder.json"
+    while not holder.exists():
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    write_answers(tmp_path / "answers.jsonl")
+    said: list[str] = []
+    run(recipe, rebuild=["policy"], say=said.append)
+    assert not any("waiting" in line for line in said)
+
+
+def test_a_truncated_shard_is_named_before_anything_is_made_from_it(tmp_path):
+    recipe = write_world(tmp_path)
+    planned = run(recipe)
+    shard = planned.version_folder / "iter_1" / "translate" / "data" / "00000.parquet"
+    shard.write_bytes(shard.read_bytes()[:-10])
+    with pytest.raises(
+        StoreError, match=r"00000.parquet: [\d,]+ bytes, its record says [\d,]+ bytes.*--rebuild iter_1"
+    ):
+        run(recipe)
+
+
+def test_a_record_of_a_newer_schema_is_refused_with_advice(tmp_path):
+    recipe = write_world(tmp_path)
+    planned = run(recipe)
+    path = planned.version_folder / "iter_1" / "pair" / "record.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
+    with pytest.raises(StoreError, match=r"record schema 2, this lidr reads 1.*Update lidr, or use another store"):
+        lidr.plan(lidr.load_recipe(recipe))
+
+
+def test_a_damaged_record_is_refused_with_the_step_to_rebuild(tmp_path):
+    recipe = write_world(tmp_path)
+    planned = run(recipe)
+    (planned.version_folder / "iter_1" / "pair" / "record.json").write_text("{")
+    with pytest.raises(StoreError, match=r"damaged, no JSON object. Make the step again with --rebuild iter_1/pair"):
+        lidr.plan(lidr.load_recipe(recipe))
+
+
+def test_a_full_disk_is_said_and_nothing_finished_is_lost(tmp_path, monkeypatch):
+    import errno
+
+    from lidr.store.artifact import TableWriter
+
+    recipe = write_world(tmp_path)
+
+    def full(self, table):
+        raise OSError(errno.ENOSPC, "No space left on device", "data/00000.parquet")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TableWriter, "write", full)
+        with pytest.raises(StoreError, match=r"no space left while writing data/00000.parquet: finished rows are kept"):
+            run(recipe, until="generate")
+    assert states(run(recipe))["iter_2/filter"] == "cached"
+
+
+def test_a_commit_interrupted_before_its_rename_is_finished_by_the_next_run(tmp_path):
+    recipe = write_world(tmp_path)
+    planned = run(recipe)
+    folder = planned.version_folder / "iter_2" / "filter"
+    folder.rename(folder.with_name("filter.partial"))
+    said: list[str] = []
+    run(recipe, say=said.append)
+    assert all("running" not in line for line in said)
+
+
+def test_the_plan_of_a_finished_run_gives_times_from_its_rates(tmp_path):
+    recipe = write_world(tmp_path)
+    assert all(step.seconds is None for step in lidr.plan(lidr.load_recipe(recipe)).steps)
+    run(recipe)
+    planned = lidr.plan(lidr.load_recipe(recipe, overrides=["version=0.2.0", "chain.generate.max_tokens=65"]))
+    assert all(step.seconds is not None for step in planned.steps)
+
+
+def test_devices_batches_and_folders_do_not_change_a_fingerprint(tmp_path):
+    recipe = write_world(tmp_path)
+    changes = ["runtime.engine_batch=3", "runtime.threads=1", "runtime.tensor_parallel=2", "runtime.push=true"]
+    plain = lidr.plan(lidr.load_recipe(recipe))
+    other = lidr.plan(lidr.load_recipe(recipe, overrides=[*changes, f"runtime.store={tmp_path}/elsewhere"]))
+    assert [s.fingerprint for s in plain.steps] == [s.fingerprint for s in other.steps]
+
+
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        ("seed=7", "iter_1/generate"),
+        ("system_prompt=Be brief.", "iter_1/generate"),
+        ("chain.translate.max_tokens=81", "iter_1/translate"),
+        ("languages.others=[de, es]", "iter_1/prompts"),
+        ("iterations[1].prompts=4:7", "iter_2/prompts"),
+        ("policy.dtype=bfloat16", "iter_0/policy"),
+    ],
+)
+def test_what_changes_a_result_changes_the_fingerprint_from_that_step_on(tmp_path, change, first):
+    recipe = write_world(tmp_path)
+    plain = lidr.plan(lidr.load_recipe(recipe)).steps
+    changed = lidr.plan(lidr.load_recipe(recipe, overrides=[change])).steps
+    different = [a.place for a, b in zip(plain, changed, strict=True) if a.fingerprint != b.fingerprint]
+    assert different[0] == first
+
+
+def test_the_content_of_the_prompts_is_identity(tmp_path):
+    recipe = write_world(tmp_path)
+    before = lidr.plan(lidr.load_recipe(recipe)).steps[1].fingerprint
+    file = tmp_path / "prompts" / "de.jsonl"
+    file.write_text(file.read_text().replace("wool", "silk"))
+    assert lidr.plan(lidr.load_recipe(recipe)).steps[1].fingerprint != before
+
+
+def test_missing_data_is_unresolved_in_a_plan_and_refused_by_a_run(tmp_path):
+    recipe = write_world(tmp_path, RECIPE.replace("{folder}/prompts", "$LIDR_DATA/nowhere"))
+    planned = lidr.plan(lidr.load_recipe(recipe))
+    assert states(planned)["iter_1/prompts"] == "unresolved"
+    assert planned.steps[2].state == "unresolved"
+    with pytest.raises(PlanError, match=r"iter_1/prompts: \$LIDR_DATA/nowhere: set LIDR_DATA .* or give --data FOLDER"):
+        run(recipe)
+
+
+def test_the_pipeline_knows_no_step_by_name():
+    source = Path(pipeline.__file__).read_text(encoding="utf-8")
+    from lidr.steps import STEPS
+
+    assert [name for name in STEPS if f'"{name}"' in source] == []
