@@ -103,8 +103,8 @@ class ChatTokenizer:
         return both[len(known) :] if both.startswith(known) else self.decode(ids)
 
     def _render(self, messages: Sequence[Message], prefill: str) -> str:
-        if not prefill.strip():
-            raise EngineError("a prefill must hold more than white space")
+        if prefill != prefill.lstrip():
+            raise EngineError(f"a prefill must not start with white space, which templates trim: {prefill!r}")
         text = self._apply([*messages, {"role": "assistant", "content": prefill}], continue_final_message=True)
         if text.endswith(prefill):
             return text

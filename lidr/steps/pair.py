@@ -37,6 +37,14 @@ PROMPTS_PER_BATCH = 500
 """Prompts joined at a time; with 4 languages and 2 kB texts about 30 MB."""
 
 
+COLUMNS = (
+    ("prompt_id", "language", "text"),
+    ("prompt_id", "language", "text", "finish_reason"),
+    ("prompt_id", "source", "target", "text", "status"),
+)
+"""What is read of prompts, responses and translations; raw answers stay on disk."""
+
+
 class TranslationType(Frozen):
     """Prompts that are themselves bound to a language."""
 
@@ -156,9 +164,9 @@ def aligned(inputs: Sequence[Artifact], rows: int) -> Iterator[tuple[pl.DataFram
     import polars as pl
 
     first, *others = inputs
-    cursors = [_Cursor(artifact, rows) for artifact in others]
+    cursors = [_Cursor(artifact, rows, columns) for artifact, columns in zip(others, COLUMNS[1:], strict=True)]
     carry: pl.DataFrame | None = None
-    for batch in first.batches(rows):
+    for batch in first.batches(rows, COLUMNS[0]):
         frame = pl.DataFrame(batch)
         frame = frame if carry is None else pl.concat([carry, frame])
         last = frame["prompt_id"][-1]
@@ -175,8 +183,8 @@ def aligned(inputs: Sequence[Artifact], rows: int) -> Iterator[tuple[pl.DataFram
 class _Cursor:
     """Reads one table from front to back, up to the first row of a prompt that is not asked for."""
 
-    def __init__(self, artifact: Artifact, rows: int) -> None:
-        self._batches = artifact.batches(rows)
+    def __init__(self, artifact: Artifact, rows: int, columns: Sequence[str]) -> None:
+        self._batches = artifact.batches(rows, columns)
         self._place = artifact.record.place
         self._rest: pl.DataFrame | None = None
 

@@ -6,7 +6,7 @@ is computed from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,13 +54,13 @@ class Artifact:
         files = sorted((self.folder / part).glob("*.parquet"))
         return pa.concat_tables([pq.read_table(file) for file in files])
 
-    def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield `data` in order in batches of at most `rows` rows, without holding more than one."""
+    def batches(self, rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield `data` in order in batches of at most `rows` rows, without holding more than one; all columns or some."""
         import pyarrow.parquet as pq
 
         for path in self.tables:
             with pq.ParquetFile(path, pre_buffer=False) as file:
-                yield from file.iter_batches(batch_size=rows)
+                yield from file.iter_batches(batch_size=rows, columns=columns)
 
 
 def open_artifact(folder: Path) -> Artifact:

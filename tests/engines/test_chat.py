@@ -134,15 +134,18 @@ def test_a_template_that_writes_bos_twice_is_refused(tmp_path: Path) -> None:
         ChatTokenizer.load(str(folder)).prompt_ids(CONVERSATIONS[0])
 
 
-@pytest.mark.parametrize(("prefill", "message"), [(" \n", "more than white space"), ("<T>", "changes the start")])
-def test_a_prefill_that_the_template_would_not_keep_is_refused(tmp_path: Path, prefill: str, message: str) -> None:
-    folder = tiny_model(tmp_path / "lower", "gemma")
+def test_a_prefill_that_starts_with_white_space_is_refused(folders: dict[Family, Path]) -> None:
+    with pytest.raises(EngineError, match="must not start with white space"):
+        ChatTokenizer.load(str(folders["gemma"])).prompt_ids(CONVERSATIONS[0], "\n")
+
+
+def test_a_template_that_drops_the_prefill_is_refused(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path / "dropping", "gemma")
     template = folder / "chat_template.jinja"
-    template.write_text(
-        template.read_text().replace("message['content'] | trim", "message['content'] | replace('T', 't')")
-    )
-    with pytest.raises(EngineError, match=message):
-        ChatTokenizer.load(str(folder)).prompt_ids(CONVERSATIONS[0], prefill)
+    dropping = "(message['content'] | replace('<t>', '') if message['role'] == 'assistant' else message['content'])"
+    template.write_text(template.read_text().replace("message['content'] | trim", dropping))
+    with pytest.raises(EngineError, match="dropping: the chat template changes the start of the answer '<t>'"):
+        ChatTokenizer.load(str(folder)).prompt_ids([{"role": "user", "content": "Use <t>."}], "<t>")
 
 
 def test_prompts_that_do_not_fit_with_their_answer_are_sorted_out(folders: dict[Family, Path]) -> None:
