@@ -20,8 +20,8 @@ def shared(folder: str) -> Path:
 def resolve_source(text: str, recipe_folder: Path) -> Path | None:
     """Find a file or folder that a recipe names, or None where `$LIDR_DATA` is named and not set.
 
-    Looked for in this order: absolute, the working folder, the recipe's folder, the shipped folders. `$LIDR_DATA` at the
-    start stands for that variable's value; no other variable is read.
+    Looked for in this order: absolute, the working folder, the recipe's folder, the shipped folders. `$LIDR_DATA` at
+    the start stands for that variable's value; no other variable is read.
     """
     if text.startswith("$LIDR_DATA"):
         data = os.environ.get("LIDR_DATA")

@@ -4,8 +4,8 @@
     responses    -> translate -> translations
     prompts, responses, translations -> pair -> pairs (+ dropped)
 
-Every Parquet file that lidr writes carries `lidr.schema` = SCHEMA_VERSION in its metadata. Change a schema only together
-with that number and a heading of its own in the CHANGELOG: it invalidates published data sets.
+Every Parquet file that lidr writes carries `lidr.schema` = SCHEMA_VERSION in its metadata. Change a schema only
+together with that number and a heading of its own in the CHANGELOG: it invalidates published data sets.
 """
 
 from __future__ import annotations

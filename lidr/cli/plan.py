@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments
@@ -87,7 +88,7 @@ def as_json(planned: Plan) -> dict[str, Any]:
                 "why": list(step.why),
                 "fingerprint": step.fingerprint,
                 "inputs": dict(step.inputs),
-                "expected": step.expected._asdict(),
+                "expected": asdict(step.expected),
                 "seconds": step.seconds,
             }
             for step in planned.steps

@@ -1,4 +1,4 @@
-"""The JSON Schema of recipes, for editors: the models' own, with the chain's steps and `{value, provenance, source}`."""
+"""The JSON Schema of recipes, for editors: the models' own, with the chain's steps and values with provenance."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a recipe may say: frozen models, unknown keys forbidden.
 
-The step configurations themselves live with their steps (`lidr/steps/pair.py` holds `PairConfig`): a recipe line leads to
-its function in one hop.
+The step configurations themselves live with their steps (`lidr/steps/pair.py` holds `PairConfig`): a recipe line leads
+to its function in one hop.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Read YAML safely, remembering where each value stands.
 
-Only the types of YAML 1.2's core schema are recognised: `no` stays a string (Norwegian), `8:16` is not a base-60 number,
+Only the types of YAML 1.2's core schema are recognised: `no` stays a string (Norwegian), `8:16` is no base-60 number,
 `1e-5` is a float. A key that stands twice is an error, not the last one's word.
 """
 

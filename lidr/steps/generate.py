@@ -16,6 +16,8 @@ from lidr.steps.answering import Answering, request_seed
 from lidr.steps.kind import Expected, Outcome, Policy, Scale, StepRun
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lidr.engines.base import ChatRequest, Message
 
 
@@ -83,7 +85,7 @@ def _request(run: StepRun, prompt_id: str, language: str, text: str) -> ChatRequ
     )
 
 
-def _counts(table: object) -> dict[str, object]:
+def _counts(table: pa.Table) -> dict[str, object]:
     import polars as pl
 
     frame = pl.DataFrame(table)

@@ -1,4 +1,4 @@
-"""What a step is: a configuration, what it reads and writes, and a plain function from versioned inputs to one output."""
+"""What a step is: settings, what it reads and writes, and a plain function from versioned inputs to one output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Unresolved(Exception):
     """Something outside the store is not here yet; a plan says so, a run refuses."""
 
 
-class Expected(NamedTuple):
+@dataclass(frozen=True)
+class Expected:
     """How much a step will have to do, at most."""
 
     count: int = 0

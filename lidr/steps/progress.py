@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from lidr.store.record import Rate, write_json
 
@@ -21,7 +21,7 @@ class Progress:
         """Prepare; nothing is shown before `start`."""
         self._file, self._label = file, label
         self._stream, self._quiet = stream or sys.stderr, quiet
-        self._bar = None
+        self._bar: Any = None
         self._written = 0.0
         self._began = time.monotonic()
         self._done = self._resumed = self._total = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lidr.errors import PlanError
+from lidr.errors import PlanError, RowError
 from lidr.recipe.schema import PromptSource
 from lidr.resources import resolve_source
 from lidr.rows import Prompt
@@ -38,6 +38,9 @@ def run_prompts(run: StepRun) -> Outcome:
     ledger.drop(result.dropped, step="prompts")
     run.progress.add(sliced.stop - sliced.start)
     kept = prompts.height // len(languages.all)
+    if kept == 0:
+        reasons = ", ".join(f"{row['reason']} {row['count']}" for row in ledger.counts()["dropped"])
+        raise RowError(f"prompts {sliced.prompts}: none can be used ({reasons}); mend the files in {config.source}")
     return Outcome({"prompts": kept, "dropped": ledger.counts()["dropped"]}, run.progress.rate())
 
 

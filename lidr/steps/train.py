@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from lidr.errors import PlanError
 from lidr.recipe.schema import Frozen
-from lidr.references import ServerReference, parse_reference
+from lidr.references import RunReference, ServerReference, parse_reference
 from lidr.rows import Pair, RowType
 from lidr.steps.kind import Expected, InitialPolicy, Outcome, Policy, Scale, StepRun, Surroundings
 from lidr.store.record import Rate
@@ -22,6 +22,7 @@ from lidr.train.spec import LoraSpec, NllPer, OverLong, ReferenceChoice, TrainSp
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lidr.store.artifact import Artifact
     from lidr.train.spec import StepMetrics, TrainResult
 
 
@@ -92,7 +93,8 @@ def run_train(run: StepRun) -> Outcome:
         shown = metrics.step
 
     result = train(spec, log=run.log, on_step=on_step)
-    counts = {**_counts(result), "dropped": _write_dropped(run, result)}
+    reference = run.inputs[InitialPolicy.name if run.config.reference == "initial" else Policy.name]
+    counts = {**_counts(result), "reference": reference.name, "dropped": _write_dropped(run, result)}
     return Outcome(counts, Rate("pairs", result.pairs_trained, result.elapsed_s))
 
 
@@ -128,10 +130,19 @@ def train_spec(run: StepRun) -> TrainSpec:
         weight_decay=config.weight_decay,
         gradient_checkpointing=runtime.gradient_checkpointing,
         save_steps=runtime.save_steps,
+        policy_name=_name_of(run, run.inputs[Policy.name]),
         report_to=tuple(runtime.report_to),
         trust_remote_code=policy.trust_remote_code,
         threads=runtime.threads,
     )
+
+
+def _name_of(run: StepRun, policy: Artifact) -> str:
+    """What an adapter says of its base: the recipe's model, or the run's policy; never a folder of this machine."""
+    record = policy.record
+    if record.writes == InitialPolicy.name:
+        return run.recipe.policy.model
+    return str(RunReference(record.recipe, record.version, record.iteration, record.step))
 
 
 def _write_dropped(run: StepRun, result: TrainResult) -> list[dict[str, Any]]:
@@ -145,7 +156,8 @@ def _write_dropped(run: StepRun, result: TrainResult) -> list[dict[str, Any]]:
         pairs = pl.DataFrame(run.inputs[Pair.name].read().select(slots))
         reasons = pl.DataFrame([asdict(row) for row in result.dropped])
         ledger.drop(reasons.join(pairs, on="pair_id", maintain_order="left"), step="train")
-    return ledger.counts()["dropped"]
+    counts: list[dict[str, Any]] = ledger.counts()["dropped"]
+    return counts
 
 
 def _counts(result: TrainResult) -> dict[str, Any]:
@@ -162,7 +174,6 @@ def _counts(result: TrainResult) -> dict[str, Any]:
         "groups": [asdict(group) for group in result.groups],
         "trained_parameters": result.trained_parameters,
         "total_parameters": result.total_parameters,
-        "reference": result.reference_folder,
     }
 
 

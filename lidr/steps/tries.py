@@ -59,6 +59,7 @@ def items_of(run: StepRun) -> Iterator[Item]:
 
 
 def is_due(item: Item, config: TranslateConfig, number: int) -> bool:
+    """Whether an item takes part in this try: all that can in the first, then those that failed."""
     if number == 0:
         return bool(item.response.strip())
     return item.attempts > 0 and item.parsed.status in config.retry.statuses

@@ -1,7 +1,7 @@
 """Reading and writing one artifact: Parquet tables, their dropped rows, and other files.
 
-Files are checked against the record when an artifact is opened, so a truncated or missing shard is named before anything
-is computed from it.
+Files are checked against the record when an artifact is opened, so a truncated or missing shard is named before
+anything is computed from it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Artifact:
         return pa.concat_tables([pq.read_table(file) for file in files])
 
     def batches(self, rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield `data` in order in batches of at most `rows` rows, without holding more than one; all columns or some."""
+        """Yield `data` in order, all columns or some, in batches of at most `rows` rows, holding one at a time."""
         import pyarrow.parquet as pq
 
         for path in self.tables:
@@ -149,7 +149,7 @@ class ArtifactWriter:
 
     def finish(self) -> tuple[tuple[FileEntry, ...], str]:
         """Close the tables; return every file of the artifact and the digest of its data or model."""
-        rows = {}
+        rows: dict[Path, int] = {}
         for table in self._tables.values():
             table.close()
             rows |= {path: _rows_in(path) for path in table.paths}

@@ -10,8 +10,8 @@ A policy answers better in its dominant language d than in another language xx. 
 Both sides of a pair are in the language of its prompt. One side is always a self-translation; using both kinds is what
 keeps "translated" from meaning "chosen".
 
-The unit of account is the slot (prompt, xx, kind). Each of the 2 N L slots ends in exactly one place: it is a pair, or a
-dropped row with its reason, or it was not requested by the recipe.
+The unit of account is the slot (prompt, xx, kind). Each of the 2 N L slots ends in exactly one place: it is a pair, or
+a dropped row with its reason, or it was not requested by the recipe.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KINDS: tuple[Kind, ...] = ("dominant", "non_dominant")
 
 
 class PairResult(NamedTuple):
-    """Every slot, once: `pairs` and `dropped` hold those requested, `not_requested` the rest with the setting's name."""
+    """Every slot, once: `pairs` and `dropped` hold those requested, `not_requested` the rest and the setting."""
 
     pairs: pl.DataFrame
     dropped: pl.DataFrame

@@ -189,12 +189,12 @@ def may_be_copy(text: pl.Expr, source: pl.Expr) -> pl.Expr:
 
 
 def folded(text: pl.Expr) -> pl.Expr:
-    """The text as its letters, marks and digits alone, in lower case, in Unicode's compatibility form (NFKC).
+    """The text as its letters, marks and digits alone, in lower case, in Unicode's decomposed compatibility form.
 
     >>> pl.select(folded(pl.lit("Ｈello, «мир»! 12"))).item()
     'helloмир12'
     """
-    return text.str.normalize("NFKC").str.to_lowercase().str.replace_all(r"[^\p{L}\p{M}\p{N}]+", "")
+    return text.str.normalize("NFKD").str.to_lowercase().str.replace_all(r"[^\p{L}\p{M}\p{N}]+", "")
 
 
 def retry_plan(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Self
 
 import psutil
 
-from lidr.engines.base import ChatRequest, Completion, Failure, Sampling
+from lidr.engines import wire
+from lidr.engines.base import ChatRequest, Completion, EngineSpec, Failure, Sampling
 
 
 def ask(key: str, text: str = "What do bees make?", *, prefill: str | None = None, **sampling: object) -> ChatRequest:
@@ -45,3 +52,36 @@ def wait_until_empty(group: int, timeout_s: float = 30) -> None:
     while living := members(group):
         assert time.monotonic() < deadline, living
         time.sleep(0.05)
+
+
+class Holder:
+    """A process that opened an engine and asks it without end: see tests/engines/holder.py."""
+
+    def __init__(self, spec: EngineSpec, requests: Sequence[ChatRequest], *, folder: Path) -> None:
+        task = {
+            "spec": asdict(spec),
+            "log": str(folder / "worker.log"),
+            "requests": wire.encode_requests(requests),
+            "results": str(folder / "results.json"),
+        }
+        (folder / "task.json").write_text(json.dumps(task))
+        command = [sys.executable, str(Path(__file__).with_name("holder.py")), str(folder / "task.json")]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        said = self._process.stdout.readline()
+        assert said, (folder / "worker.log").read_text()[-2000:]
+        self.group = int(said)
+        self.results = [wire.decode_result(item) for item in json.loads((folder / "results.json").read_text())]
+
+    def kill(self) -> None:
+        """Kill the holder alone, without a chance to tidy up."""
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        assert self._process.stdout is not None
+        self._process.stdout.close()

@@ -17,7 +17,7 @@ TEXTS = ("What do bees make?", "¿Qué?", "蜜蜂は何を作りますか。" * 
 
 
 def load(folder: Path, **settings: Any) -> TransformersEngine:
-    return TransformersEngine(EngineSpec("transformers", model=str(folder), **{"batch": 4, **settings}))
+    return TransformersEngine(EngineSpec("transformers", model=str(folder), **{"batch": 4, "threads": 1, **settings}))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lidr.errors import RowError
@@ -326,6 +326,7 @@ def test_an_id_that_stands_twice_in_a_language_is_refused() -> None:
 texts = st.sampled_from(["", " ", "Hi", "hi", "Hi ", "蜂", "🐝", "\u00e9", "e\u0301", "نحل"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(texts, texts, texts), min_size=1, max_size=8), st.data())
 def test_each_slot_is_kept_or_dropped_once_and_the_order_of_rows_says_nothing(
     table: list[tuple[str, str, str]], data: st.DataObject
@@ -353,6 +354,7 @@ def test_each_slot_is_kept_or_dropped_once_and_the_order_of_rows_says_nothing(
     assert select([*others, *(row for row in rows if row[1] == "en")], start, stop) == (prompts, dropped)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(texts, texts), min_size=2, max_size=8), st.data())
 def test_two_slices_are_the_halves_of_one(table: list[tuple[str, str]], data: st.DataObject) -> None:
     rows = [

@@ -13,7 +13,6 @@ from lidr.transforms.translations import (
     PREFILL,
     Attempt,
     Parsed,
-    folded,
     is_copy,
     is_refusal,
     join_paragraphs,
@@ -71,8 +70,8 @@ def test_the_request_is_the_papers_to_the_byte() -> None:
         (f"{BEES.upper()} </translated>", "stop", (BEES.upper(), "copied_source")),
         (f"{ПЧЁЛЫ}</translated>", "stop", (ПЧЁЛЫ, "wrong_language")),
         (f"The {BEES}</translated>", "stop", (f"The {BEES}", "wrong_language")),
-        ("I'm sorry, but I can't translate this text.", "stop", ("I'm sorry, but I can't translate this text.", "refused")),
-        ("Lo siento, pero no puedo traducir eso.</translated>", "stop", ("Lo siento, pero no puedo traducir eso.", "refused")),
+        ("I'm sorry, but I can't translate it.", "stop", ("I'm sorry, but I can't translate it.", "refused")),
+        ("Lo siento, pero no puedo traducir.</translated>", "stop", ("Lo siento, pero no puedo traducir.", "refused")),
     ],
 )  # fmt: skip
 def test_what_was_written_is_classed(raw: str, finish: str, expected: tuple[str, str]) -> None:
@@ -238,29 +237,21 @@ def test_every_copy_begins_like_its_source(text: str, source: str) -> None:
     assert both.filter(pl.col("copy") & ~pl.col("may")).is_empty()
 
 
-@settings(deadline=None)
-@given(words)
-def test_folding_twice_is_folding_once(text: str) -> None:
-    once = pl.select(folded(pl.lit(text))).item()
-    assert pl.select(folded(pl.lit(once))).item() == once
-
-
 # Anything a policy may write
 
 
+pieces = st.sampled_from(["<translated>", "</translated>", "</sentence>", "<", ">", "\n", ":", ABEJAS, "\ud83d", "蜂"])
+raws = st.lists(pieces | st.text(max_size=8), max_size=8).map("".join)
+
+
 @settings(deadline=None)
-@given(
-    st.lists(st.sampled_from(["<translated>", "</translated>", "</sentence>", "<", ">", "\n", ":", ABEJAS, "\ud83d", "蜂"])
-             | st.text(max_size=8), max_size=8).map("".join),
-    st.sampled_from(["stop", "length", "prompt_too_long"]),
-    st.text(max_size=8) | st.just(BEES),
-)  # fmt: skip
+@given(raws, st.sampled_from(["stop", "length", "prompt_too_long"]), st.text(max_size=8) | st.just(BEES))
 def test_parsing_never_raises_and_its_text_can_be_stored(raw: str, finish: str, source: str) -> None:
     text, status = read(raw, finish, source)
     assert status in TRANSLATION_STATUSES
     assert text == text.strip()
-    assert text.encode()
-    assert (text == "") >= (status in ("empty", "failed_upstream"))
+    assert text.encode().decode() == text
+    assert (status in ("empty", "failed_upstream")) <= (text == "")
     if "<sentence>" not in source:
         assert "<sentence>" not in text
 
@@ -269,11 +260,12 @@ def test_half_a_character_becomes_the_replacement_character() -> None:
     assert read(f"{ABEJAS}\ud83d</translated>") == (f"{ABEJAS}\ufffd", "ok")
 
 
-def test_a_megabyte_without_a_closing_tag_is_read_in_seconds() -> None:
+def test_a_megabyte_is_read_in_seconds() -> None:
     began = time.monotonic()
-    assert read(ABEJAS * 11_000, "length")[1] == "truncated"
-    assert read(("<" + " " * 50) * 20_000, "stop")[1] == "unclosed_at_end"
-    assert read("a" * 1_000_000 + "</translated>")[1] in ("ok", "wrong_language")
+    assert read(ABEJAS * 11_000, "length").status == "truncated"
+    assert read(f"{ABEJAS * 11_000}</translated>").status == "ok"
+    assert read(("<" + " " * 50) * 20_000).status == "unclosed_at_end"
+    assert read("a" * 1_000_000 + "</translated>").status in ("ok", "wrong_language")  # 6 minutes if read whole
     assert time.monotonic() - began < 20
 
 
@@ -302,6 +294,7 @@ def test_no_retries_are_one_attempt() -> None:
     assert retry_plan(0, max_tokens=80) == [Attempt(80)]
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 6), st.integers(1, 500), st.none() | st.integers(1, 500), st.integers(1, 4),
     st.sampled_from(TRANSLATION_STATUSES), st.sampled_from([0.0, 0.7, 1.0]),
@@ -336,6 +329,7 @@ def test_a_paragraph_too_few_is_refused() -> None:
         join_paragraphs(["a"], like=["a\n\n", "b"])
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("a蜂\n\r \t`\u2028\u3000é")))
 def test_joining_what_was_split_is_the_identity(text: str) -> None:
     pieces = split_paragraphs(text)

@@ -1,0 +1,238 @@
+"""The command line as its users meet it: what it prints, its exit codes, what it loads."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from lidr.cli.main import COMMANDS, main
+from tests.scripted import write_answers, write_world
+
+
+def lidr(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lidr.cli.main", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Top-level modules that a command loads."""
+    code = (
+        "import sys, contextlib, io\nfrom lidr.cli.main import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        f"    main({list(arguments)!r})\n"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+HEAVY = {"torch", "transformers", "datasets", "vllm", "trl", "peft", "lm_eval"}
+
+
+def test_help_loads_nothing_but_the_parser():
+    assert not loaded_by("--help") & (HEAVY | {"pydantic", "yaml", "pyarrow", "polars", "httpx", "lingua"})
+
+
+def test_validate_and_plan_load_no_torch_no_transformers_no_datasets_and_no_polars(tmp_path):
+    recipe = str(write_world(tmp_path))
+    for command in ("validate", "plan"):
+        assert not loaded_by(command, recipe) & (HEAVY | {"polars", "httpx", "lingua"})
+
+
+def test_importing_lidr_loads_nothing_heavy():
+    code = "import sys, lidr; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert not loaded & (HEAVY | {"pyarrow", "polars"})
+
+
+def test_help_lists_every_command(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+
+
+def test_every_command_has_its_own_help(capsys):
+    for name in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        assert f"lidr {name}" in capsys.readouterr().out
+
+
+def test_a_users_error_is_plain_text_with_exit_code_2(tmp_path):
+    recipe = write_world(tmp_path)
+    recipe.write_text(recipe.read_text().replace("drop: joint", "drop: jont"))
+    done = lidr("run", str(recipe))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert 'chain[2].pair.drop: unknown value "jont"; did you mean "joint"? (joint, independent)' in done.stderr
+
+
+def test_a_bug_keeps_its_traceback_and_exits_with_1(tmp_path):
+    code = "import lidr.cli.ls as ls, sys\nls.shipped = lambda: 1 / 0\nimport lidr.cli.main as m\nsys.exit(m.main(['ls']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_an_interrupt_exits_with_130(monkeypatch, capsys):
+    import lidr.cli.ls
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lidr.cli.ls, "shipped", interrupted)
+    assert main(["ls"]) == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
+
+
+def test_windows_is_refused_with_a_message(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert main(["ls"]) == 2
+    assert "on Windows use WSL" in capsys.readouterr().err
+
+
+def test_drift_exits_with_2_and_names_the_field(tmp_path):
+    recipe = str(write_world(tmp_path))
+    assert lidr("run", recipe, "--quiet").returncode == 0
+    done = lidr("run", recipe, "--quiet", "--set", "chain.generate.max_tokens=32")
+    assert done.returncode == 2
+    assert "iter_1/generate was made by other settings: config.max_tokens: 64 -> 32" in done.stderr
+    assert (
+        "Bump the recipe's version (0.1.0) to keep both, or make it again with --rebuild iter_1/generate" in done.stderr
+    )
+
+
+def test_plan_shows_each_step_its_work_and_then_that_nothing_is_left(tmp_path, capsys):
+    recipe = str(write_world(tmp_path))
+    assert main(["plan", recipe]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"iter_1/generate +new +12 requests +768 +no rate yet", text)
+    assert "To make: 11 steps, 56 requests, at most 4,096 tokens. Time: no rate yet" in text
+    assert main(["run", recipe, "--quiet"]) == 0
+    capsys.readouterr()
+    main(["plan", recipe])
+    assert "Everything is there: a run makes no request and writes nothing." in capsys.readouterr().out
+
+
+def test_run_ends_with_the_account_and_says_where_everything_lies(tmp_path, capsys):
+    recipe = write_world(tmp_path)
+    write_answers(
+        tmp_path / "answers.jsonl",
+        first=({"match": "into Spanish.*bees in English", "text": "a", "finish_reason": "length"},),
+    )
+    assert main(["run", str(recipe), "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"pair: translation_truncated +1 +0 +0 +0\n", out)
+    assert re.search(r"kept +6 +8 +8 +8\n", out)
+    assert f"Everything lies in {tmp_path}/runs/scripted/0.1.0" in out
+    assert "[11/11] iter_2/filter: done in" in err
+
+
+@pytest.mark.parametrize("command", ["ls", "validate", "plan", "run", "status"])
+def test_json_is_one_object_on_stdout_with_its_schema(tmp_path, command):
+    recipe = [] if command == "ls" else [str(write_world(tmp_path))]
+    done = lidr(command, *recipe, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["schema"] == f"lidr.{command}/1"
+
+
+def test_status_shows_a_running_step_from_another_process(tmp_path):
+    recipe = write_world(tmp_path)
+    write_answers(tmp_path / "answers.jsonl", delay_s=0.25)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "lidr.cli.main", "run", str(recipe), "--quiet"], stderr=subprocess.PIPE, text=True
+    )
+    assert running.stderr is not None
+    while "generate: running" not in running.stderr.readline():
+        pass
+    seen = {}
+    while seen.get("state") != "running":
+        steps = json.loads(lidr("status", str(recipe), "--json").stdout)["steps"]
+        seen = next(step for step in steps if step["place"] == "iter_1/generate")
+    running.kill()
+    running.communicate()
+    assert seen["progress"]["total"] == 12
+    assert seen["progress"]["unit"] == "requests"
+
+
+def test_ls_and_cp_give_a_start_that_validates(tmp_path, capsys):
+    assert main(["ls"]) == 0
+    assert "quickstart" in capsys.readouterr().out
+    copy = tmp_path / "mine" / "my.yaml"
+    assert main(["cp", "quickstart", str(copy)]) == 0
+    assert main(["validate", str(copy)]) == 0
+    assert main(["cp", "quickstart", str(copy)]) == 2
+    assert "exists; give another name, or remove it first" in capsys.readouterr().err
+    assert main(["cp", "quikstart", str(tmp_path / "x.yaml")]) == 2
+    assert 'no shipped recipe "quikstart"; did you mean "quickstart"?' in capsys.readouterr().err
+
+
+def test_validate_prints_the_json_schema(capsys):
+    assert main(["validate", "--json-schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert main(["validate"]) == 2
+    assert "name a recipe file, or give --json-schema" in capsys.readouterr().err
+
+
+UNPINNED = "policy={model: org/name, revision: unpinned}"
+
+
+def test_an_unpinned_model_is_planned_and_refused_until_it_is_locked(tmp_path, capsys):
+    recipe = str(write_world(tmp_path))
+    assert main(["plan", recipe, "--set", UNPINNED]) == 0
+    assert "org/name is unpinned: `lidr lock RECIPE` fills its commit" in capsys.readouterr().out
+    assert main(["run", recipe, "--set", UNPINNED]) == 2
+    assert "org/name is unpinned" in capsys.readouterr().err
+
+
+def test_lock_writes_the_commit_that_the_hub_gives(tmp_path, capsys, monkeypatch):
+    import huggingface_hub
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    monkeypatch.setattr(
+        huggingface_hub.HfApi, "model_info", lambda self, repo: type("Info", (), {"sha": commit})(), raising=True
+    )
+    recipe = str(write_world(tmp_path))
+    assert main(["lock", recipe, "--set", UNPINNED]) == 0
+    assert f"org/name: unpinned -> {commit}" in capsys.readouterr().out
+    lock = json.loads((tmp_path / "runs" / "scripted" / "0.1.0" / "recipe.lock.json").read_text())
+    assert lock == {"schema": 1, "models": {"org/name": commit}}
+    main(["plan", recipe, "--set", UNPINNED, "--json"])
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert steps[0]["state"] == "new"
+
+
+def test_lock_says_when_the_hub_gives_nothing(tmp_path):
+    import os
+
+    recipe = str(write_world(tmp_path))
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-m", "lidr.cli.main", "lock", recipe, "--set", UNPINNED],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "org/name: the Hub gave no commit" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_lock_file_is_said(tmp_path, capsys):
+    recipe = write_world(tmp_path)
+    folder = tmp_path / "runs" / "scripted" / "0.1.0"
+    folder.mkdir(parents=True)
+    (folder / "recipe.lock.json").write_text("{")
+    assert main(["plan", str(recipe)]) == 2
+    assert "damaged, no JSON; remove it and run `lidr lock RECIPE` again" in capsys.readouterr().err
