@@ -1,4 +1,4 @@
-"""Make a recipe concrete: every step of every iteration, with its inputs, its fingerprint and what the store has of it."""
+"""Make a recipe concrete: every step of every iteration, its inputs, its fingerprint, and what the store has of it."""
 
 from __future__ import annotations
 

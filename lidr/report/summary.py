@@ -83,7 +83,13 @@ def _account(planned: Plan, records: list[Record]) -> tuple[tuple[Column, ...], 
         2 * (recipe.iterations[c.iteration - 1].stop - recipe.iterations[c.iteration - 1].start) for c in columns
     )
     lost: dict[str, dict[Column, int]] = {}
+    kept: dict[Column, int] = {}
     for record in records:
+        if record.writes == "pairs":
+            kept |= {c: sum(_count(record, "kept", c)) for c in columns if c.iteration == record.iteration}
+        elif record.writes == "policy":
+            for c in columns:
+                kept[c] = kept.get(c, 0) - sum(_count(record, "dropped", c))
         for what in ("not_requested", "dropped"):
             for row in record.counts.get(what, ()):
                 label = f"{what.replace('_', ' ')} ({row['reason']})" if what != "dropped" else row["reason"]
@@ -91,8 +97,13 @@ def _account(planned: Plan, records: list[Record]) -> tuple[tuple[Column, ...], 
                 column = Column(record.iteration, row["language"])
                 at[column] = at.get(column, 0) + row["count"]
     gone = [AccountRow(label, tuple(at.get(column, 0) for column in columns)) for label, at in lost.items()]
-    kept = tuple(total - sum(row.counts[i] for row in gone) for i, total in enumerate(requested))
-    return columns, (AccountRow("slots (2 x prompts)", requested), *gone, AccountRow("kept", kept))
+    rest = AccountRow("kept", tuple(kept.get(column, 0) for column in columns))
+    return columns, (AccountRow("slots (2 x prompts)", requested), *gone, rest)
+
+
+def _count(record: Record, what: str, column: Column) -> list[int]:
+    rows = record.counts.get(what, ()) if record.iteration == column.iteration else ()
+    return [row["count"] for row in rows if row["language"] == column.language]
 
 
 def _policy(record: Record) -> PolicyRow:

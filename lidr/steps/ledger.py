@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any, get_args
 
-from lidr.rows import Dropped
+from lidr.rows import Dropped, Kind
 from lidr.steps.kind import StepRun
 
 if TYPE_CHECKING:
@@ -15,13 +17,16 @@ if TYPE_CHECKING:
 class Ledger:
     """Counts slots by non-dominant language, kind and reason, and writes the dropped rows."""
 
-    def __init__(self, run: StepRun, total: int, unit: str = "prompts") -> None:
-        """Start counting, and the step's progress."""
+    def __init__(self, run: StepRun, total: int, unit: str = "prompts", reasons: Sequence[str] = ()) -> None:
+        """Start counting, and the step's progress; `reasons` that never come up are counted as zero."""
         self._run = run
         self._dominant = run.recipe.languages.dominant
         self._counts: dict[str, Counter[tuple[str, str, str]]] = {
             name: Counter() for name in ("kept", "dropped", "not_requested")
         }
+        kinds = get_args(Kind)
+        for reason, language, kind in product(reasons, run.recipe.languages.others, kinds):
+            self._counts["dropped"][language, kind, reason] = 0
         run.progress.start(total, unit)
 
     def drop(self, dropped: pl.DataFrame, *, step: str) -> None:

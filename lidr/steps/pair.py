@@ -74,7 +74,7 @@ def run_pair(run: StepRun) -> Outcome:
     import polars as pl
 
     from lidr.steps.ledger import Ledger
-    from lidr.transforms.pairs import PairRules, build_pairs
+    from lidr.transforms.pairs import PairRules, build_pairs, reasons_of
 
     config: PairConfig = run.config
     languages = run.recipe.languages
@@ -91,7 +91,8 @@ def run_pair(run: StepRun) -> Outcome:
     )
     inputs = [run.inputs[rows.name] for rows in (Prompt, Response, Translation)]
     policy = run.inputs[Policy.name].name
-    ledger = Ledger(run, total=sum(entry.rows or 0 for entry in inputs[0].record.files) // len(languages.all))
+    prompts_in = sum(entry.rows or 0 for entry in inputs[0].record.files if entry.path.startswith("data/"))
+    ledger = Ledger(run, total=prompts_in // len(languages.all), reasons=reasons_of(rules))
     for prompts, responses, translations in aligned(inputs, len(languages.all) * PROMPTS_PER_BATCH):
         result = build_pairs(prompts, responses, translations, rules=rules)
         run.out.data.write(pair_rows(result.pairs, run.iteration, policy, run.recipe.system_prompt))

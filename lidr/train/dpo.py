@@ -3,7 +3,7 @@
 TRL gives the loop, the fused log-probabilities, the DPO term and the reference pass; lidr gives the NLL term
 (lidr.train.loss), the tokens (lidr.train.tokens) and the settings (lidr.train.settings). What lidr leans on is named
 here, because the next TRL may move it: `_compute_loss`, `_prepare_dataset`, `_precompute_ref_logps`,
-`get_batch_samples`, `_metrics`, and the forward's `fused_lm_head` and `.log_probs`.
+`compute_ref_log_probs`, `get_batch_samples`, `_metrics`, and the forward's `fused_lm_head` and `.log_probs`.
 
 Whose log-probabilities q are the reference, and how TRL is made to take them (design notes, measured):
 

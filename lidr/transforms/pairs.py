@@ -24,7 +24,15 @@ from typing import NamedTuple
 import polars as pl
 
 from lidr.errors import RowError
-from lidr.rows import DominantPairs, Drop, Kind, TranslationStatus, TranslationTypePolicy, Truncated
+from lidr.rows import (
+    TRANSLATION_STATUSES,
+    DominantPairs,
+    Drop,
+    Kind,
+    TranslationStatus,
+    TranslationTypePolicy,
+    Truncated,
+)
 
 KINDS: tuple[Kind, ...] = ("dominant", "non_dominant")
 
@@ -239,6 +247,19 @@ def _not_requested(kind: Kind, bound: pl.Expr, rules: PairRules) -> pl.Expr:
 def pick(prompt_id: str, others: Sequence[str], seed: int) -> str:
     """The one other language of a prompt under `dominant_pairs: one`: the same on every machine, in any order."""
     return others[zlib.crc32(f"{seed}/{prompt_id}".encode()) % len(others)]
+
+
+def reasons_of(rules: PairRules) -> list[str]:
+    """Every reason for which a slot may be dropped under these rules."""
+    refused = [f"translation_{status}" for status in TRANSLATION_STATUSES if status not in rules.accept]
+    return [
+        "empty_response",
+        "prompt_too_long",
+        *(["truncated_response"] if rules.truncated == "drop" else []),
+        *refused,
+        *(["other_direction_failed"] if rules.drop == "joint" else []),
+        "identical",
+    ]
 
 
 def _check_prompts(prompts: pl.DataFrame, rules: PairRules) -> None:

@@ -141,11 +141,45 @@ def parse_translation(
         return Parsed(text, "empty")
     if is_refusal(text) and not is_refusal(source):
         return Parsed(text, "refused")
+    return Parsed(text, _untranslated(text, source, target, candidates) or ("ok" if closing else "unclosed_at_end"))
+
+
+def parse_paragraphs(
+    answers: Sequence[tuple[str, FinishReason]],
+    paragraphs: Sequence[str],
+    *,
+    target: str | None = None,
+    candidates: Sequence[str] = (),
+) -> Parsed:
+    """Read a translation that was asked for paragraph by paragraph (`split_paragraphs`), and join it.
+
+    A paragraph that is truncated, empty or refused fails the whole. Whether it is a copy, or in the wrong language, is
+    asked of the whole alone: a heading ("HTML") or a name may stay as it is.
+
+    Args:
+        answers: (raw, finish reason) of each paragraph.
+        paragraphs, target, candidates: as in `parse_translation`.
+
+    >>> parse_paragraphs([("HTML</translated>", "stop"), ("Miel.</translated>", "stop")], ["HTML\\n\\n", "Honey."])
+    Parsed(text='HTML\\n\\nMiel.', status='ok')
+    """
+    parts = [
+        parse_translation(raw, finish, paragraph) for (raw, finish), paragraph in zip(answers, paragraphs, strict=True)
+    ]
+    text = join_paragraphs([part.text for part in parts], like=paragraphs).strip()
+    statuses = [part.status for part in parts]
+    failed = next((status for status in statuses if status in ("truncated", "empty", "refused")), None)
+    source = _SURROGATE.sub("\ufffd", "".join(paragraphs))
+    closed: TranslationStatus = "unclosed_at_end" if "unclosed_at_end" in statuses else "ok"
+    return Parsed(text, failed or _untranslated(text, source, target, candidates) or closed)
+
+
+def _untranslated(text: str, source: str, target: str | None, candidates: Sequence[str]) -> TranslationStatus | None:
     if pl.select(is_copy(pl.lit(text), pl.lit(source))).item():
-        return Parsed(text, "copied_source")
+        return "copied_source"
     if target is not None and language_of(text, [target, *candidates]) not in (None, target):
-        return Parsed(text, "wrong_language")
-    return Parsed(text, "ok" if closing else "unclosed_at_end")
+        return "wrong_language"
+    return None
 
 
 def _inside(text: str, source: str, *, is_closed: bool) -> str:

@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import time
 from collections import Counter
@@ -365,11 +364,8 @@ def test_batches_do_not_show() -> None:
     assert whole.kept["prompt_id"].to_list() == [str(number) for number in range(2_500) if number % 7 in (1, 2, 3)]
 
 
-def test_llama3s_own_french_pairs_lose_five_of_922() -> None:
-    folder = os.environ.get("LIDR_DATA")
-    if not folder:
-        pytest.skip("LIDR_DATA is not set: no folder with llama3_m0/")
-    lines = Path(folder, "llama3_m0", "en_to_fr.jsonl").read_text("utf-8").splitlines()
+def test_llama3s_own_french_pairs_lose_five_of_922(data_folder: Path) -> None:
+    lines = Path(data_folder, "llama3_m0", "en_to_fr.jsonl").read_text("utf-8").splitlines()
     rows = [
         pair(prompt_id=row["id"], language="fr", prompt_text=row["prompt"], chosen_text=row["en2fr_reponse"],
              rejected_text=row["response"])

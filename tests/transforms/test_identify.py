@@ -1,5 +1,4 @@
 import json
-import os
 import unicodedata
 from pathlib import Path
 
@@ -166,11 +165,8 @@ def test_the_detector_knows_every_language_of_the_table() -> None:
     assert set(LANGUAGES) <= known
 
 
-def test_nine_hundred_and_ninety_in_a_thousand_mgsm_questions_are_decided_and_none_is_wrong() -> None:
-    folder = os.environ.get("LIDR_DATA")
-    if not folder:
-        pytest.skip("LIDR_DATA is not set: no folder with mgsm/")
-    files = sorted(Path(folder, "mgsm").glob("??.jsonl"))
+def test_nine_hundred_and_ninety_in_a_thousand_mgsm_questions_are_decided_and_none_is_wrong(data_folder: Path) -> None:
+    files = sorted(Path(data_folder, "mgsm").glob("??.jsonl"))
     rows = [(file.stem, json.loads(line)["query"]) for file in files for line in file.read_text("utf-8").splitlines()]
     expected = pl.Series([code for code, _ in rows])
     found = identify(pl.Series([text for _, text in rows]), [file.stem for file in files])["language"]

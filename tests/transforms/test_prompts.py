@@ -1,5 +1,4 @@
 import json
-import os
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -384,29 +383,22 @@ def test_the_language_instruction_is_the_papers() -> None:
     ]
 
 
-def shared(name: str) -> Path:
-    folder = os.environ.get("LIDR_DATA")
-    if not folder:
-        pytest.skip(f"LIDR_DATA is not set: no folder with {name}/")
-    return Path(folder, name)
-
-
-def test_alpagasus_is_parallel_and_gives_every_prompt_of_both_iterations() -> None:
-    prompts = read_prompts(shared("alpagasus"), ["en", "es", "ru", "de", "fr"])
+def test_alpagasus_is_parallel_and_gives_every_prompt_of_both_iterations(data_folder: Path) -> None:
+    prompts = read_prompts(data_folder / "alpagasus", ["en", "es", "ru", "de", "fr"])
     for start in (0, 1000):
         result = select_prompts(prompts, dominant="en", others=["es", "ru", "de", "fr"], start=start, stop=start + 1000)
         assert (len(result.prompts), len(result.dropped)) == (5000, 0)
         assert result.prompts["prompt_id"][0] == f"alpagasus-{start}"
 
 
-def test_gsm8k_joins_once_the_language_is_taken_off_its_ids() -> None:
-    prompts = read_prompts(shared("gsm8k"), ["de", "ru"], id_prefix="language")
+def test_gsm8k_joins_once_the_language_is_taken_off_its_ids(data_folder: Path) -> None:
+    prompts = read_prompts(data_folder / "gsm8k", ["de", "ru"], id_prefix="language")
     result = select_prompts(prompts, dominant="de", others=["ru"], start=0, stop=1000)
     assert result.prompts["prompt_id"][0] == "gsm8k_0"
     with pytest.raises(RowError, match="of the 1000 ids in de, ru lacks 1000: degsm8k_0, degsm8k_1"):
-        select_prompts(read_prompts(shared("gsm8k"), ["de", "ru"]), dominant="de", others=["ru"], start=0, stop=9)
+        select_prompts(read_prompts(data_folder / "gsm8k", ["de", "ru"]), dominant="de", others=["ru"], start=0, stop=9)
 
 
-def test_x_alpacaeval_prompts_are_read_from_arrays_with_numbers_for_ids() -> None:
-    prompts = read_prompts(shared("x_alpacaeval/prompts"), ["en", "ru"])
+def test_x_alpacaeval_prompts_are_read_from_arrays_with_numbers_for_ids(data_folder: Path) -> None:
+    prompts = read_prompts(data_folder / "x_alpacaeval/prompts", ["en", "ru"])
     assert prompts.group_by("language").len().sort("language").rows() == [("en", 805), ("ru", 805)]

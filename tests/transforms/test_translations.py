@@ -1,5 +1,4 @@
 import json
-import os
 import time
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from lidr.transforms.translations import (
     is_refusal,
     join_paragraphs,
     may_be_copy,
+    parse_paragraphs,
     parse_translation,
     retry_plan,
     split_paragraphs,
@@ -324,6 +324,30 @@ def test_translated_paragraphs_stand_where_their_sources_stood() -> None:
     assert join_paragraphs([" 蜂は蜂蜜を作る。\n", "蓄える。"], like=source) == "\n蜂は蜂蜜を作る。\n\n\n蓄える。\n"
 
 
+def by_paragraph(*answers: tuple[str, str], source: str = f"HTML\n\n{BEES}\n") -> Parsed:
+    return parse_paragraphs(answers, split_paragraphs(source), target="es", candidates=["en", "es"])  # type: ignore[arg-type]
+
+
+def test_a_heading_may_stay_as_it_is_but_the_whole_may_not() -> None:
+    heading = ("HTML\n</translated>", "stop")
+    assert by_paragraph(heading, (f"{ABEJAS}</translated>", "stop")) == (f"HTML\n\n{ABEJAS}", "ok")
+    assert by_paragraph(heading, (f"{BEES}</translated>", "stop")).status == "copied_source"
+    assert by_paragraph(heading, (f"The {BEES}</translated>", "stop")).status == "wrong_language"
+
+
+@pytest.mark.parametrize(
+    ("raw", "finish", "status"),
+    [
+        (ABEJAS[:40], "length", "truncated"),
+        ("</translated>", "stop", "empty"),
+        ("Lo siento, no puedo traducir.</translated>", "stop", "refused"),
+        (ABEJAS, "stop", "unclosed_at_end"),
+    ],
+)
+def test_one_failed_paragraph_fails_the_whole(raw: str, finish: str, status: str) -> None:
+    assert by_paragraph(("HTML</translated>", "stop"), (raw, finish)).status == status
+
+
 def test_a_paragraph_too_few_is_refused() -> None:
     with pytest.raises(ValueError):
         join_paragraphs(["a"], like=["a\n\n", "b"])
@@ -339,11 +363,8 @@ def test_joining_what_was_split_is_the_identity(text: str) -> None:
     assert all(piece.strip() for piece in pieces) or len(pieces) == 1
 
 
-def test_llama3s_own_translations_are_ok_but_for_a_list_of_english_names() -> None:
-    folder = os.environ.get("LIDR_DATA")
-    if not folder:
-        pytest.skip("LIDR_DATA is not set: no folder with llama3_m0/")
-    lines = Path(folder, "llama3_m0", "en_to_fr.jsonl").read_text("utf-8").splitlines()
+def test_llama3s_own_translations_are_ok_but_for_a_list_of_english_names(data_folder: Path) -> None:
+    lines = Path(data_folder, "llama3_m0", "en_to_fr.jsonl").read_text("utf-8").splitlines()
     rows = [row for line in lines if (row := json.loads(line))["en2fr_reponse"] != "Translation Error"]
     failed = {
         row["id"]: parsed.status

@@ -1,0 +1,277 @@
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from lidr.engines.base import ChatRequest, Completion, EngineSpec, Failure
+from lidr.engines.openai import OpenAIEngine
+from lidr.engines.retry import Retry
+from lidr.errors import EngineError
+from tests.engines.helpers import ask, by_key
+from tests.engines.server import Reply, Server, completion
+
+Serve = Callable[..., Server]
+KEY = "sk-very-secret-0123456789"
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Start a server that gives the replies in turn, then well-formed ones; or one that a function answers for."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("TEST_KEY", KEY)
+    servers: list[Server] = []
+
+    def start(*replies: Reply, by: Callable[[dict[str, Any], int], Reply] | None = None) -> Server:
+        by = by or (lambda _, number: replies[number] if number < len(replies) else completion())
+        servers.append(Server(by).__enter__())
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.__exit__()
+
+
+def connect(server: Server, *, batch: int = 1, **retry: float) -> OpenAIEngine:
+    spec = EngineSpec("openai", model="bee-1", url=server.url, batch=batch, api_key_env="TEST_KEY")
+    return OpenAIEngine(spec, retry=Retry(**{"attempts": 3, "base_s": 0.01, "timeout_s": 5, **retry}))  # type: ignore[arg-type]
+
+
+def one(server: Server, request: ChatRequest | None = None, **retry: float) -> Completion | Failure:
+    with connect(server, **retry) as engine:
+        (result,) = engine.generate([request or ask("a")])
+    return result
+
+
+def test_a_request_says_no_more_than_it_must(serve: Serve) -> None:
+    server = serve()
+    assert one(server) == Completion("a", "Honey.", "stop", prompt_tokens=11, completion_tokens=5)
+    assert server.paths == ["/v1/chat/completions"]
+    assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert server.bodies == [
+        {
+            "model": "bee-1",
+            "messages": [{"role": "user", "content": "What do bees make?"}],
+            "max_tokens": 16,
+            "temperature": 0.0,
+        }
+    ]
+
+
+def test_every_setting_is_sent_where_it_matters(serve: Serve) -> None:
+    server = serve()
+    one(server, ask("a", temperature=0.5, top_p=0.9, seed=4, repetition_penalty=1.1, stop=("</t>",), prefill="<t>\n"))
+    sent = server.bodies[0]
+    assert sent.pop("messages")[-1] == {"role": "assistant", "content": "<t>\n"}
+    assert sent == {
+        "model": "bee-1",
+        "max_tokens": 16,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "seed": 4,
+        "repetition_penalty": 1.1,
+        "stop": ["</t>"],
+        "continue_final_message": True,
+        "add_generation_prompt": False,
+    }
+
+
+def test_a_url_without_a_path_gets_v1(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve()
+    monkeypatch.delenv("TEST_KEY")
+    spec = EngineSpec("openai", model="m", url=server.url.removesuffix("/v1"), api_key_env="TEST_KEY")
+    with OpenAIEngine(spec) as engine:
+        by_key(engine.generate([ask("a")]))
+    assert server.paths == ["/v1/chat/completions"]
+    assert "Authorization" not in server.headers[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [("<t>\nMiel </t> x", "Miel "), ("<t>Miel", "Miel"), ("\n<t>\n Miel", " Miel"), ("Miel", "Miel"), (None, "")],
+)
+def test_a_repeated_prefill_and_a_kept_stop_string_are_cut(serve: Serve, answer: str | None, text: str) -> None:
+    result = one(serve(completion(answer)), ask("a", prefill="<t>\n", stop=("</t>",)))
+    assert isinstance(result, Completion)
+    assert result.text == text
+
+
+def test_a_cut_answer_is_marked(serve: Serve) -> None:
+    result = one(serve(completion("Miel y", "length")))
+    assert isinstance(result, Completion)
+    assert result.finish_reason == "length"
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "tool_calls", None])
+def test_an_answer_that_ended_otherwise_is_a_failure(serve: Serve, reason: str | None) -> None:
+    server = serve(completion("Mi", reason))
+    assert one(server) == Failure("a", f"the server ended the answer with finish_reason {reason!r}")
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Reply(500, "worker died"),
+        Reply(503),
+        Reply(429, "slow down"),
+        Reply(200, '{"choices": []}'),
+        Reply(200, "<html>proxy</html>"),
+        Reply(200, '["nonsense"]'),
+        Reply(200, '{"choices": [{"mess', cut=True),
+        completion(delay_s=1.0),  # beyond the timeout below
+    ],
+    ids=["500", "503", "429", "no choices", "no JSON", "nonsense JSON", "cut body", "timeout"],
+)
+def test_a_passing_fault_is_asked_again(serve: Serve, fault: Reply) -> None:
+    server = serve(fault, fault)
+    result = one(server, timeout_s=0.3)
+    assert isinstance(result, Completion)
+    assert len(server.bodies) == 3
+
+
+def test_a_fault_that_does_not_pass_is_a_failure_after_all_tries(serve: Serve) -> None:
+    server = serve(*[Reply(500, f"worker  died\nat {KEY}")] * 9)
+    assert one(server) == Failure("a", "no answer after 3 tries: HTTP 500: worker died at ***")
+    assert len(server.bodies) == 3
+
+
+def test_another_refusal_is_a_failure_at_once(serve: Serve) -> None:
+    server = serve(Reply(400, '{"error": {"message": "repetition_penalty: unknown parameter"}}'))
+    result = one(server)
+    assert isinstance(result, Failure)
+    assert result.error.startswith("HTTP 400: ")
+    assert "repetition_penalty: unknown parameter" in result.error
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, r"HTTP 401: the key is missing or wrong: set the environment variable TEST_KEY"),
+        (403, r"HTTP 403: the key in TEST_KEY may not use this model"),
+        (404, r"HTTP 404: .*usually ends in /v1.*'bee-1'"),
+    ],
+)
+def test_a_refusal_of_all_requests_is_an_error_that_says_what_to_do(serve: Serve, status: int, advice: str) -> None:
+    server = serve(by=lambda *_: Reply(status, f"Incorrect API key provided: {KEY}"))
+    with connect(server, batch=2) as engine, pytest.raises(EngineError, match=advice) as caught:
+        list(engine.generate([ask(f"{n}") for n in range(50)]))
+    assert KEY not in str(caught.value)
+    assert len(server.bodies) < 10
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error": {"code": "context_length_exceeded", "message": "Please shorten your messages."}}',
+        '{"error": {"message": "This model\'s maximum context length is 256 tokens. However, your prompt is 300"}}',
+        '{"error": {"message": "The decoder prompt (length 300) is longer than the maximum model length of 256."}}',
+        '{"error": {"message": "the request exceeds the available context size", "type": "exceed_context_size_error"}}',
+    ],
+    ids=["OpenAI", "vLLM", "vLLM, tokens", "llama.cpp"],
+)
+def test_a_prompt_that_the_server_finds_too_long_is_marked(serve: Serve, body: str) -> None:
+    assert one(serve(Reply(400, body))) == Completion("a", "", "prompt_too_long", 0, 0)
+
+
+@pytest.mark.parametrize("in_words", [False, True], ids=["seconds", "date"])
+def test_retry_after_is_kept_to(serve: Serve, in_words: bool) -> None:
+    wait = formatdate(time.time() + 2, usegmt=True) if in_words else "0.5"
+    server = serve(Reply(429, headers={"Retry-After": wait}))
+    one(server)
+    assert server.times[1] - server.times[0] >= 0.5
+
+
+def test_retry_after_is_capped_and_nonsense_in_it_ignored() -> None:
+    retry = Retry(base_s=8, cap_s=20)
+    assert retry.wait_s(1, {"retry-after": "86400"}) == 20
+    assert retry.wait_s(1, {"retry-after": "-3"}) == 0
+    assert retry.wait_s(1, {"retry-after": formatdate(0, usegmt=True)}) == 0
+    for attempt, longest in ((1, 8), (2, 16), (3, 20), (60, 20)):
+        waits = {retry.wait_s(attempt, {"retry-after": "soon"}) for _ in range(20)}
+        assert len(waits) > 10
+        assert all(longest / 2 <= wait <= longest for wait in waits)
+
+
+def test_as_many_requests_are_open_as_the_batch_says(serve: Serve) -> None:
+    server = serve(by=lambda *_: completion(delay_s=0.1))
+    with connect(server, batch=4) as engine:
+        assert len(by_key(engine.generate([ask(f"{n}") for n in range(16)]))) == 16
+    assert server.peak == 4
+
+
+def test_answers_come_as_they_are_ready(serve: Serve) -> None:
+    slow = threading.Event()
+
+    def reply(body: dict[str, Any], _: int) -> Reply:
+        if body["messages"][0]["content"] == "slow":
+            slow.wait(10)
+        return completion()
+
+    with connect(serve(by=reply), batch=2) as engine:
+        stream = engine.generate([ask("slow", "slow"), ask("b"), ask("c")])
+        assert [next(stream).key, next(stream).key] == ["b", "c"]
+        slow.set()
+        assert [result.key for result in stream] == ["slow"]
+
+
+def test_a_stream_left_early_asks_no_more(serve: Serve) -> None:
+    server = serve()
+    with connect(server, batch=2) as engine:
+        stream = engine.generate(ask(f"{n}") for n in itertools.count())
+        next(stream)
+        stream.close()  # type: ignore[attr-defined]
+        time.sleep(0.2)
+        asked = len(server.bodies)
+        time.sleep(0.2)
+        assert len(server.bodies) == asked
+    with pytest.raises(EngineError, match="this engine is closed"):
+        list(engine.generate([ask("a")]))
+
+
+def test_an_error_in_the_requests_is_raised_to_the_reader(serve: Serve) -> None:
+    def broken() -> Iterator[ChatRequest]:
+        yield ask("a")
+        raise ZeroDivisionError
+
+    with connect(serve(), batch=2) as engine, pytest.raises(ZeroDivisionError):
+        list(engine.generate(broken()))
+
+
+def test_a_server_that_is_gone_ends_the_run_instead_of_failing_row_by_row(serve: Serve) -> None:
+    server = serve()
+    with connect(server, attempts=2) as engine:
+        by_key(engine.generate([ask("a")]))
+        server._http.shutdown()
+        server._http.server_close()
+        stream = engine.generate([ask(f"{n}") for n in range(9)])
+        first = next(stream)
+        assert isinstance(first, Failure)
+        assert "ConnectError" in first.error
+        with pytest.raises(EngineError, match=r"no server answers there .*Finished rows are kept"):
+            list(stream)
+
+
+def test_the_key_is_never_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        one(serve(Reply(500), Reply(400)))
+    assert "chat/completions" in caplog.text
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (None, "needs the server's URL, as in openai:MODEL@http"),
+        ("localhost:8000", "is not a server's URL"),
+        ("http://me:word@host/v1", "the URL of host holds a user or password"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused(url: str | None, message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        OpenAIEngine(EngineSpec("openai", model="m", url=url))

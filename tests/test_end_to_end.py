@@ -1,0 +1,97 @@
+"""Two iterations with a real engine and a real trainer, on a tiny random model: prompts in, next policies out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import lidr
+from lidr.store.artifact import open_artifact
+from tests.scripted import RECIPE, write_world
+from tests.tiny import tiny_model
+
+TINY = (
+    RECIPE.replace('"openai:canned@http://127.0.0.1:9"', "{folder}/model")
+    .replace("max_tokens: 64", "max_tokens: 12")
+    .replace("max_tokens: 80", "max_tokens: 12")
+    .replace("{{drop: joint}}", "{{drop: independent, accept: [ok, unclosed_at_end, truncated]}}")
+    .replace(
+        "  - filter: {{length_ratio: {{min: 0.2, max: 5.0}}}}\n",
+        "  - train: {{learning_rate: 1e-2, batch: 4, lora: {{rank: 4}}, reference: previous, max_length: 400}}\n",
+    )
+    .replace("engine: scripted, answers: {folder}/answers.jsonl", "engine: transformers, threads: 1")
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, pl.DataFrame]:
+    """A run of the recipe, and its plan."""
+    folder = tmp_path_factory.mktemp("tiny")
+    recipe = write_world(folder, TINY)
+    tiny_model(folder / "model", "smollm2")
+    return recipe, lidr.run(lidr.load_recipe(recipe))
+
+
+def artifact(planned, place: str):
+    return open_artifact(planned.version_folder / place)
+
+
+def test_each_iteration_ends_in_a_policy_with_other_weights(finished):
+    _, planned = finished
+    digests = [artifact(planned, place).record.digest for place in ("iter_0/policy", "iter_1/train", "iter_2/train")]
+    assert len(set(digests)) == 3
+
+
+def test_the_second_iteration_answers_with_the_first_ones_policy(finished):
+    _, planned = finished
+    first, trained = artifact(planned, "iter_0/policy").name, artifact(planned, "iter_1/train").name
+    assert set(artifact(planned, "iter_1/generate").read()["policy"].to_pylist()) == {first}
+    assert set(artifact(planned, "iter_2/generate").read()["policy"].to_pylist()) == {trained}
+    assert set(artifact(planned, "iter_2/pair").read()["policy_in"].to_pylist()) == {trained}
+
+
+def test_the_policy_is_a_plain_folder_that_transformers_loads(finished):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    _, planned = finished
+    folder = artifact(planned, "iter_2/train").model
+    assert {path.suffix for path in folder.iterdir()} <= {".safetensors", ".json", ".jinja", ".txt"}
+    AutoModelForCausalLM.from_pretrained(folder)
+    assert AutoTokenizer.from_pretrained(folder).chat_template
+
+
+def test_the_record_names_no_folder_of_this_machine_but_the_recipes_own_model(finished):
+    recipe, planned = finished
+    for step in planned.steps[1:]:
+        text = (planned.folder(step) / "record.json").read_text(encoding="utf-8")
+        assert str(recipe.parent / "runs") not in text
+
+
+def test_running_again_starts_no_worker_and_writes_nothing(finished, monkeypatch):
+    from lidr import worker
+
+    recipe, planned = finished
+    before = {path: path.stat().st_mtime_ns for path in planned.version_folder.rglob("*")}
+    monkeypatch.setattr(worker, "Worker", None)
+    lidr.run(lidr.load_recipe(recipe))
+    assert {path: path.stat().st_mtime_ns for path in planned.version_folder.rglob("*")} == before
+
+
+def test_the_account_counts_every_slot_of_both_iterations(finished):
+    from lidr.report.summary import summarise
+
+    _, planned = finished
+    rows = {row.label: row.counts for row in summarise(planned).account}
+    requested = rows.pop("slots (2 x prompts)")
+    assert tuple(map(sum, zip(*rows.values(), strict=True))) == requested
+    assert "pair: identical" in rows  # reasons that never came up are there, as zeros
+
+
+def test_a_policy_of_a_run_can_start_another_recipe(finished, tmp_path, monkeypatch):
+    recipe, planned = finished
+    monkeypatch.setenv("LIDR_STORE", str(planned.store.root))
+    other = lidr.load_recipe(recipe, overrides=["name=other", "policy.model=run:scripted"])
+    again = lidr.run(other, until="policy")
+    assert artifact(again, "iter_0/policy").record.digest == artifact(planned, "iter_2/train").record.digest
