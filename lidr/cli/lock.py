@@ -45,7 +45,7 @@ def _commit(repo: str) -> str:
 
     try:
         sha = HfApi().model_info(repo).sha
-    except Exception as error:  # the client changed its HTTP library once, so its errors have no common name
+    except Exception as error:  # huggingface_hub changed its HTTP library, so its errors share no name
         raise HubError(
             f"{repo}: the Hub gave no commit ({type(error).__name__}). Check the name, your network and HF_ENDPOINT; for "
             "a gated model accept its licence on the Hub and run `hf auth login`"

@@ -23,7 +23,7 @@ from lidr.errors import EngineError
 from lidr.rows import FinishReason
 
 # The words of vLLM, SGLang and llama.cpp, and OpenAI's code.
-_TOO_LONG = re.compile(r"context[ _](length|size|window)|maximum model length|context_length_exceeded", re.IGNORECASE)
+_TOO_LONG = re.compile(r"context[ _](length|size|window)|maximum model length|max_model_len", re.IGNORECASE)
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",

@@ -10,9 +10,6 @@ from lidr.engines.transformers import TransformersEngine
 from lidr.errors import EngineError, MissingExtraError
 from tests.engines.helpers import ask, by_key
 
-# transformers reads GGUF files through gguf, which reads them through numpy.
-pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning:gguf")
-
 
 def test_a_converted_folder_is_plain_and_complete(smollm2: Path) -> None:
     assert {file.name for file in smollm2.iterdir()} == {

@@ -170,10 +170,11 @@ def test_a_refusal_of_all_requests_is_an_error_that_says_what_to_do(serve: Serve
     [
         '{"error": {"code": "context_length_exceeded", "message": "Please shorten your messages."}}',
         '{"error": {"message": "This model\'s maximum context length is 256 tokens. However, your prompt is 300"}}',
+        '{"error": {"message": "max_tokens=300 cannot be greater than max_model_len=256.", "code": 400}}',
         '{"error": {"message": "The decoder prompt (length 300) is longer than the maximum model length of 256."}}',
         '{"error": {"message": "the request exceeds the available context size", "type": "exceed_context_size_error"}}',
     ],
-    ids=["OpenAI", "vLLM", "vLLM, tokens", "llama.cpp"],
+    ids=["OpenAI", "vLLM", "vLLM, max_tokens", "vLLM, token ids", "llama.cpp"],
 )
 def test_a_prompt_that_the_server_finds_too_long_is_marked(serve: Serve, body: str) -> None:
     assert one(serve(Reply(400, body))) == Completion("a", "", "prompt_too_long", 0, 0)
