@@ -45,10 +45,10 @@ def _commit(repo: str) -> str:
 
     try:
         sha = HfApi().model_info(repo).sha
-    except Exception as error:  # huggingface_hub changed its HTTP library, so its errors share no name
+    except Exception as error:  # the client has changed its HTTP library: its errors share no name
         raise HubError(
-            f"{repo}: the Hub gave no commit ({type(error).__name__}). Check the name, your network and HF_ENDPOINT; for "
-            "a gated model accept its licence on the Hub and run `hf auth login`"
+            f"{repo}: the Hub gave no commit ({type(error).__name__}). Check the name, your network and HF_ENDPOINT; "
+            "for a gated model accept its licence on the Hub and run `hf auth login`"
         ) from error
     if sha is None:
         raise HubError(f"{repo}: the Hub answered without a commit; try again, or write the revision into the recipe")

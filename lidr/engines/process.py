@@ -8,7 +8,6 @@ with open_engine(EngineSpec("transformers", model="runs/quickstart/0.1.0/iter_1/
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
@@ -25,13 +24,6 @@ _WINDOW = 2048
 
 # vLLM takes several seconds to end its own processes and free their shared memory.
 _GRACE_S = {"transformers": 10.0, "vllm": 30.0}
-
-_ENVIRONMENT = {
-    # Threads of torch that wait by spinning starve each other as soon as another process wants the cores: 8 tokens/s
-    # instead of 48, measured with SmolLM2 on two cores beside one busy process.
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "TQDM_DISABLE": "1",  # bars in the log would hide its last words
-}
 
 _EXTRAS = {"transformers": ("train", ("torch", "transformers")), "vllm": ("vllm", ("torch", "vllm"))}
 
@@ -113,8 +105,7 @@ class ProcessEngine(Engine):
         self._worker, self._is_asking = None, False
 
     def _start(self) -> Worker:
-        env = {name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()}
-        worker = Worker("lidr.engines.child", log=self._log, env=env)
+        worker = Worker("lidr.engines.child", log=self._log)
         try:
             worker.send({"open": asdict(self._spec)})
             for _ in worker.replies():

@@ -145,6 +145,8 @@ class Runtime(Frozen):
     """Pairs in one forward pass of training."""
     tensor_parallel: int = Field(1, ge=1)
     """GPUs that share one model."""
+    gpu_memory: float = Field(0.9, gt=0, le=1)
+    """Share of a GPU's memory that vLLM takes."""
     max_model_len: int | None = Field(None, ge=16)
     """Longest prompt plus completion, tokens; by default what the model's config says."""
     gradient_checkpointing: bool = False

@@ -51,7 +51,7 @@ class Answering:
                 if isinstance(answer, Failure):
                     failures.append(answer)
                     continue
-                row = asdict(answer)
+                row = asdict(answer) | {"text": storable(answer.text)}
                 del row["token_ids"]
                 self._journal.add(row.pop("key"), row)
                 self._run.progress.add()
@@ -74,6 +74,15 @@ class Answering:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+
+def storable(text: str) -> str:
+    """The text with U+FFFD for each half of a surrogate pair, which a server can send and UTF-8 cannot hold.
+
+    >>> storable("wax \\ud83d!")
+    'wax �!'
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def request_seed(seed: int, key: str) -> int:

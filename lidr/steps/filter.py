@@ -58,7 +58,7 @@ class LanguageOf(Frozen):
 
     of: Literal["chosen", "both"] = "chosen"
     """Which side must be in the pair's language; an off-target rejected answer is a fair weaker one."""
-    min_confidence: float = Field(0.9, gt=0, le=1)
+    min_confidence: float = Field(0.8, gt=0, le=1)
     """How sure the detection of another language must be to drop the pair."""
 
 
@@ -96,9 +96,8 @@ def run_filter(run: StepRun) -> Outcome:
         language_of=config.language.of if config.language else "chosen",
         duplicates=config.duplicates,
     )
-    ledger = Ledger(
-        run, total=sum(entry.rows or 0 for entry in pairs.record.files if entry.path.startswith("data/")), unit="pairs"
-    )
+    run.progress.start(pairs.rows, "pairs")
+    ledger = Ledger(run, pair_filter.reasons)
     for batch in pairs.batches(ROWS_PER_BATCH):
         frame = pl.DataFrame(batch)
         kept, dropped = pair_filter(frame)

@@ -131,6 +131,8 @@ class StepRun:
             trust_remote_code=self.recipe.policy.trust_remote_code,
             api_key_env=runtime.api_key_env,
             tensor_parallel=runtime.tensor_parallel,
+            gpu_memory=runtime.gpu_memory,
+            threads=runtime.threads,
         )
 
     @contextmanager

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Ledger:
     """Counts slots by non-dominant language, kind and reason, and writes the dropped rows."""
 
-    def __init__(self, run: StepRun, total: int, unit: str = "prompts", reasons: Sequence[str] = ()) -> None:
-        """Start counting, and the step's progress; `reasons` that never come up are counted as zero."""
+    def __init__(self, run: StepRun, reasons: Sequence[str] = ()) -> None:
+        """Start counting; `reasons` that never come up are counted as zero."""
         self._run = run
         self._dominant = run.recipe.languages.dominant
         self._counts: dict[str, Counter[tuple[str, str, str]]] = {
@@ -27,7 +27,6 @@ class Ledger:
         kinds = get_args(Kind)
         for reason, language, kind in product(reasons, run.recipe.languages.others, kinds):
             self._counts["dropped"][language, kind, reason] = 0
-        run.progress.start(total, unit)
 
     def drop(self, dropped: pl.DataFrame, *, step: str) -> None:
         """Write dropped slots with their reasons, and count them."""

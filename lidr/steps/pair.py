@@ -91,8 +91,8 @@ def run_pair(run: StepRun) -> Outcome:
     )
     inputs = [run.inputs[rows.name] for rows in (Prompt, Response, Translation)]
     policy = run.inputs[Policy.name].name
-    prompts_in = sum(entry.rows or 0 for entry in inputs[0].record.files if entry.path.startswith("data/"))
-    ledger = Ledger(run, total=prompts_in // len(languages.all), reasons=reasons_of(rules))
+    run.progress.start(inputs[0].rows // len(languages.all), "prompts")
+    ledger = Ledger(run, reasons_of(rules))
     for prompts, responses, translations in aligned(inputs, len(languages.all) * PROMPTS_PER_BATCH):
         result = build_pairs(prompts, responses, translations, rules=rules)
         run.out.data.write(pair_rows(result.pairs, run.iteration, policy, run.recipe.system_prompt))

@@ -26,7 +26,8 @@ def run_prompts(run: StepRun) -> Outcome:
     config: PromptSource = run.config
     languages = run.recipe.languages
     sliced = run.recipe.iterations[run.iteration - 1]
-    ledger = Ledger(run, total=sliced.stop - sliced.start)
+    run.progress.start(sliced.stop - sliced.start, "prompts")
+    ledger = Ledger(run)
     table = read_prompts(prompt_folder(config, run.around.recipe_folder), languages.all, id_prefix=config.id_prefix)
     result = select_prompts(
         table, dominant=languages.dominant, others=languages.others, start=sliced.start, stop=sliced.stop

@@ -150,7 +150,7 @@ def _write_dropped(run: StepRun, result: TrainResult) -> list[dict[str, Any]]:
 
     from lidr.steps.ledger import Ledger
 
-    ledger = Ledger(run, total=len(result.dropped), unit="dropped pairs")
+    ledger = Ledger(run)
     if result.dropped:
         slots = ["pair_id", "prompt_id", "language", "other_language", "kind"]
         pairs = pl.DataFrame(run.inputs[Pair.name].read().select(slots))

@@ -16,8 +16,7 @@ from lidr.transforms.translations import (
     PREFILL,
     Attempt,
     Parsed,
-    join_paragraphs,
-    parse_translation,
+    parse_paragraphs,
     retry_plan,
     split_paragraphs,
     translation_messages,
@@ -106,20 +105,12 @@ def _system(run: StepRun) -> tuple[Message, ...]:
 
 
 def take(run: StepRun, item: Item, answers: Sequence[Completion]) -> None:
-    """Read one try's answers; of several paragraphs the first that failed gives the status."""
+    """Read one try's answers: one, or one for each paragraph."""
     config: TranslateConfig = run.config
     pieces = split_paragraphs(item.response) if len(answers) > 1 else [item.response]
-    candidates = run.recipe.languages.all
+    said = [(answer.text, answer.finish_reason) for answer in answers]
     target = item.target if config.check_language else None
-    parsed = [
-        parse_translation(answer.text, answer.finish_reason, piece, target=target, candidates=candidates)
-        for answer, piece in zip(answers, pieces, strict=True)
-    ]
-    failed = [part for part in parsed if part.status != "ok"]
-    item.parsed = Parsed(
-        join_paragraphs([part.text for part in parsed], like=pieces) if len(parsed) > 1 else parsed[0].text,
-        failed[0].status if failed else "ok",
-    )
+    item.parsed = parse_paragraphs(said, pieces, target=target, candidates=run.recipe.languages.all)
     item.raw = "\n\n".join(answer.text for answer in answers)
     if item.attempts == 0:
         item.first_status = item.parsed.status

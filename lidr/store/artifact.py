@@ -37,6 +37,11 @@ class Artifact:
         return tuple(sorted((self.folder / "data").glob("*.parquet")))
 
     @property
+    def rows(self) -> int:
+        """Rows of `data/`, by the record."""
+        return sum(entry.rows or 0 for entry in self.record.files if entry.path.startswith("data/"))
+
+    @property
     def name(self) -> str:
         """A name that rows can carry: place and first 12 digits of the fingerprint, the same on every machine."""
         return f"{self.record.place}@{self.record.fingerprint[:12]}"

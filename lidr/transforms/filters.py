@@ -113,6 +113,11 @@ class PairFilter:
             pl.concat([_no_drops(), *(result.dropped for result in results)]),
         )
 
+    @property
+    def reasons(self) -> list[str]:
+        """The reasons for which a pair may be dropped, in the order in which they are tried."""
+        return [reason for reason, _ in self._asked()]
+
     def _asked(self) -> list[tuple[str, Measure]]:
         """The filters that are on, each with its reason, in the fixed order."""
         asked: list[tuple[str, Measure]] = []
