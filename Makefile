@@ -25,6 +25,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.startup
 	$(BIN)/python -m tests.benchmarks.pairs
 
 # What quickstart needs: lidr with the training extra, and a 135M model that comes as a Python package.

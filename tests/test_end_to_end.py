@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import lidr
+from lidr.errors import TrainError
 from lidr.store.artifact import open_artifact
 from tests.scripted import RECIPE, write_world
 from tests.tiny import tiny_model
@@ -95,3 +100,42 @@ def test_a_policy_of_a_run_can_start_another_recipe(finished, tmp_path, monkeypa
     other = lidr.load_recipe(recipe, overrides=["name=other", "policy.model=run:scripted"])
     again = lidr.run(other, until="policy")
     assert artifact(again, "iter_0/policy").record.digest == artifact(planned, "iter_2/train").record.digest
+
+
+def test_no_surviving_pair_ends_the_run_with_the_reasons_and_advice(finished, monkeypatch):
+    recipe, _ = finished
+    strict = ["version=0.9.0", "chain.pair.accept=[refused]"]
+    with pytest.raises(TrainError, match="no pair"):
+        lidr.run(lidr.load_recipe(recipe, overrides=strict))
+
+
+@pytest.mark.slow
+def test_a_real_run_killed_at_three_random_moments_ends_with_the_same_bytes(finished, tmp_path):
+    recipe, planned = finished
+    killed = tmp_path / "runs"
+    command = [sys.executable, "-m", "lidr.cli.main", "run", str(recipe), "--quiet", "--set", f"runtime.store={killed}"]
+    moments = sorted(random.uniform(3, 40) for _ in range(3))
+    print("killed after", [round(moment, 1) for moment in moments], "seconds")
+    for moment in moments:
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moment)
+        process.kill()
+        process.wait()
+    again = lidr.run(lidr.load_recipe(recipe, overrides=[f"runtime.store={killed}"]))
+    for step in planned.steps:
+        one, other = open_artifact(planned.folder(step)).record, open_artifact(again.folder(step)).record
+        assert (one.fingerprint, one.files) == (other.fingerprint, other.files), step.place
+
+
+def test_the_same_chain_runs_on_real_alpagasus_prompts(finished, data_folder, tmp_path):
+    recipe, _ = finished
+    overrides = [
+        f"runtime.store={tmp_path}",
+        "name=alpagasus",
+        "prompts={source: $LIDR_DATA/alpagasus, license: cc-by-nc-4.0}",
+        "iterations=[{prompts: '0:2'}]",
+        "chain.train.max_length=2000",
+    ]
+    planned = lidr.run(lidr.load_recipe(recipe, overrides=overrides), until="pair")
+    assert artifact(planned, "iter_1/pair").record.counts["kept"]

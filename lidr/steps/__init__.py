@@ -10,9 +10,9 @@ from lidr.steps.answering import outside_answers
 from lidr.steps.filter import FilterConfig, expect_filter, run_filter
 from lidr.steps.generate import GenerateConfig, expect_generate, run_generate
 from lidr.steps.kind import InitialPolicy, Policy, StepKind
-from lidr.steps.pair import PairConfig, expect_pair, outside_pair, run_pair
-from lidr.steps.policy import expect_policy, outside_policy, run_policy
-from lidr.steps.prompts import expect_prompts, outside_prompts, run_prompts
+from lidr.steps.pair import PairConfig, expect_pair, identity_pair, outside_pair, run_pair
+from lidr.steps.policy import expect_policy, identity_policy, outside_policy, run_policy
+from lidr.steps.prompts import expect_prompts, identity_prompts, outside_prompts, run_prompts
 from lidr.steps.train import TrainConfig, also_read_train, expect_train, outside_train, run_train
 from lidr.steps.translate import TranslateConfig, expect_translate, run_translate
 
@@ -26,6 +26,7 @@ STEPS: Mapping[str, StepKind] = {
         run=run_policy,
         expects=expect_policy,
         outside=outside_policy,
+        identity=identity_policy,
         place="run",
         section="policy",
     ),
@@ -37,6 +38,7 @@ STEPS: Mapping[str, StepKind] = {
         expects=expect_prompts,
         uses=("languages", "iteration.prompts"),
         outside=outside_prompts,
+        identity=identity_prompts,
         place="iteration",
         section="prompts",
     ),
@@ -66,6 +68,7 @@ STEPS: Mapping[str, StepKind] = {
         expects=expect_pair,
         uses=("languages", "system_prompt", "seed", "iteration.number"),
         outside=outside_pair,
+        identity=identity_pair,
     ),
     "filter": StepKind(
         FilterConfig,

@@ -219,6 +219,11 @@ class _Cursor:
             )
 
 
+def identity_pair(config: PairConfig) -> dict[str, Any]:
+    """All settings; the list of language-bound prompts counts by its content (see outside_pair), not by its place."""
+    return config.model_dump(mode="json", exclude={"translation_type": {"ids"}})
+
+
 def outside_pair(around: Surroundings, config: PairConfig) -> dict[str, Any]:
     """The list of language-bound prompts is identity by its content."""
     path = _ids_file(config, around.recipe_folder)

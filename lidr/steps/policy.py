@@ -50,6 +50,17 @@ def run_policy(run: StepRun) -> Outcome:
     return Outcome({"model": str(reference)}, Rate("model", 1, rate.elapsed_s))
 
 
+def identity_policy(config: PolicySource) -> dict[str, Any]:
+    """A model in a folder or a file is identified by its content (see outside_policy), one elsewhere by its name."""
+    reference = parse_reference(config.model)
+    name = None
+    if isinstance(reference, HubReference):
+        name = reference.repo
+    elif isinstance(reference, ServerReference):
+        name = str(reference)
+    return {"model": name, "dtype": config.dtype, "trust_remote_code": config.trust_remote_code}
+
+
 def outside_policy(around: Surroundings, config: PolicySource) -> dict[str, Any]:
     """Identity of the model itself: its commit, or the digests of its files."""
     reference = parse_reference(config.model)

