@@ -114,7 +114,7 @@ def test_a_real_run_killed_at_three_random_moments_ends_with_the_same_bytes(fini
     recipe, planned = finished
     killed = tmp_path / "runs"
     command = [sys.executable, "-m", "lidr.cli.main", "run", str(recipe), "--quiet", "--set", f"runtime.store={killed}"]
-    moments = sorted(random.uniform(3, 40) for _ in range(3))
+    moments = sorted(random.uniform(3, 20) for _ in range(3))
     print("killed after", [round(moment, 1) for moment in moments], "seconds")
     for moment in moments:
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)

@@ -26,6 +26,7 @@ from lidr.rows import (
     Truncated,
 )
 from lidr.steps.kind import Expected, Outcome, Policy, Scale, StepRun, Surroundings, Unresolved
+from lidr.store.artifact import written_behind
 from lidr.store.fingerprint import file_sha256
 
 if TYPE_CHECKING:
@@ -93,13 +94,14 @@ def run_pair(run: StepRun) -> Outcome:
     policy = run.inputs[Policy.name].name
     run.progress.start(inputs[0].rows // len(languages.all), "prompts")
     ledger = Ledger(run, reasons_of(rules))
-    for prompts, responses, translations in aligned(inputs, len(languages.all) * PROMPTS_PER_BATCH):
-        result = build_pairs(prompts, responses, translations, rules=rules)
-        run.out.data.write(pair_rows(result.pairs, run.iteration, policy, run.recipe.system_prompt))
-        ledger.drop(result.dropped, step="pair")
-        ledger.keep(result.pairs)
-        ledger.not_requested(result.not_requested)
-        run.progress.add(prompts.select(pl.col("prompt_id").n_unique()).item())
+    with written_behind(run.out.data) as write:
+        for prompts, responses, translations in aligned(inputs, len(languages.all) * PROMPTS_PER_BATCH):
+            result = build_pairs(prompts, responses, translations, rules=rules)
+            write(pair_rows(result.pairs, run.iteration, policy, run.recipe.system_prompt))
+            ledger.drop(result.dropped, step="pair")
+            ledger.keep(result.pairs)
+            ledger.not_requested(result.not_requested)
+            run.progress.add(prompts.select(pl.col("prompt_id").n_unique()).item())
     return Outcome(ledger.counts(), run.progress.rate())
 
 

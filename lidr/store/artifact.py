@@ -6,7 +6,9 @@ anything is computed from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,6 +128,25 @@ class TableWriter:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+@contextmanager
+def written_behind(table: TableWriter) -> Iterator[Callable[[pa.Table], None]]:
+    """Write in a thread, one batch at a time, so that the next batch is made while the last is compressed.
+
+    At most two batches are in memory. An error of a write is raised by the next one, or at the end.
+    """
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        pending: list[Future[None]] = []
+
+        def write(batch: pa.Table) -> None:
+            if pending:
+                pending.pop().result()
+            pending.append(thread.submit(table.write, batch))
+
+        yield write
+        if pending:
+            pending.pop().result()
 
 
 class ArtifactWriter:
