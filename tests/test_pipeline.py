@@ -141,6 +141,18 @@ def test_rebuild_makes_the_step_and_what_follows_again_and_nothing_else(tmp_path
     ]
 
 
+def test_rebuild_makes_a_step_although_another_version_has_the_same(tmp_path):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    run(recipe, "version=0.2.0")
+    said: list[str] = []
+    run(recipe, "version=0.2.0", rebuild=["iter_2/pair"], say=said.append)
+    assert [line for line in said if "running" in line] == [
+        "[10/11] iter_2/pair: running",
+        "[11/11] iter_2/filter: running",
+    ]
+
+
 def test_an_unknown_step_to_rebuild_or_stop_at_is_refused_with_the_steps_there_are(tmp_path):
     recipe = write_world(tmp_path)
     with pytest.raises(PlanError, match=r'--rebuild "pear": no such step; write one of policy, prompts, generate'):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -79,6 +79,11 @@ class Plan:
     def unresolved(self) -> tuple[PlannedStep, ...]:
         """Steps that need something that is not here."""
         return tuple(step for step in self.steps if step.state == "unresolved" and step.why)
+
+    def making_anew(self, places: Collection[str]) -> Plan:
+        """The same plan, with the steps at these places made, not taken over from another version."""
+        steps = (replace(s, state="new") if s.place in places and s.state == "taken over" else s for s in self.steps)
+        return replace(self, steps=tuple(steps))
 
     def folder(self, step: PlannedStep) -> Path:
         """Where the step's artifact stands, or will."""

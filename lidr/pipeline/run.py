@@ -60,8 +60,8 @@ def run(
         store.settle()
         planned = plan(recipe, recipe_folder=recipe_folder, until=until)
         if rebuild:
-            _discard(planned, rebuild, say)
-            planned = plan(recipe, recipe_folder=recipe_folder, until=until)
+            again = _discard(planned, rebuild, say)
+            planned = plan(recipe, recipe_folder=recipe_folder, until=until).making_anew(again)
         _refuse(planned)
         total = len(planned.steps)
         for number, step in enumerate(planned.steps, 1):
@@ -96,20 +96,21 @@ def _refuse(planned: Plan) -> None:
         )
 
 
-def _discard(planned: Plan, rebuild: Sequence[str], say: Say) -> None:
-    """Remove the named steps, and every step that is made from them."""
+def _discard(planned: Plan, rebuild: Sequence[str], say: Say) -> set[str]:
+    """Remove the named steps, and every step that is made from them; their places."""
+    places: set[str] = set()
     for name in rebuild:
         named = [step for step in planned.steps if name in (step.place, step.name)]
         if not named:
             have = ", ".join(dict.fromkeys(step.name for step in planned.steps))
             raise PlanError(f'--rebuild "{name}": no such step; write one of {have}, or iter_K/STEP')
-        for step in planned.steps:
-            folder = planned.folder(step)
-            if any(_follows(planned, step, first) for first in named) and (
-                folder.exists() or partial_folder(folder).exists()
-            ):
-                say(f"{step.place}: discarded")
-                discard(folder)
+        places |= {step.place for step in planned.steps if any(_follows(planned, step, first) for first in named)}
+    for place in sorted(places):
+        folder = planned.version_folder / place
+        if folder.exists() or partial_folder(folder).exists():
+            say(f"{place}: discarded")
+            discard(folder)
+    return places
 
 
 def _follows(planned: Plan, step: PlannedStep, first: PlannedStep) -> bool:
