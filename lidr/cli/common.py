@@ -47,7 +47,7 @@ def print_json(schema: str, content: Mapping[str, Any]) -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
     """Print aligned columns; the first `left` are flush left, the others flush right."""
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-    for row in [columns, *rows]:
+    for row in [columns, *rows] if any(columns) else rows:
         cells = [
             cell.ljust(width) if i < left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments, say
 
 if TYPE_CHECKING:
-    from lidr.pipeline import Plan
+    from lidr.pipeline import Plan, PlannedStep
     from lidr.report.summary import Summary
 
 
@@ -77,24 +77,27 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
 
 
 def _what_next(planned: Plan, recipe_file: str) -> None:
+    """Say where everything lies, and the next three commands."""
     folder = planned.version_folder
-    last = len(planned.recipe.iterations)
-    print(f"\nEverything lies in {folder}")
-    print(f"  pairs     {folder}/iter_*/{_last_writer(planned, 'pairs')}/data/*.parquet")
-    print(f"  dropped   {folder}/iter_*/*/dropped/*.parquet, each row with its reason")
-    if any(step.kind.writes.name == "policy" for step in planned.steps):
-        print(
-            f"  policy    {folder}/iter_{last}/{_last_writer(planned, 'policy')}/model (loads in transformers and vLLM)"
-        )
+    pairs, policy = _last(planned, "pairs"), _last(planned, "policy")
+    lines = [("store", str(folder))]
+    if pairs:
+        files = f"{folder}/iter_*/{pairs.name}/data/*.parquet"
+        lines += [("pairs", files), ("dropped", f"{folder}/iter_*/*/dropped/*.parquet (each row with its reason)")]
+    if policy:
+        lines.append(("policy", f"{folder}/{policy.place}/model (loads in transformers and vLLM)"))
+    print("\nWhere everything lies")
+    print_table(("", ""), lines, left=2)
     print("\nNext")
-    print(f"  lidr plan {recipe_file}                                    # everything cached")
-    print("  lidr cp quickstart my.yaml                                # your own recipe")
-    print(
-        f"  python -c \"import polars as pl; print(pl.read_parquet('{folder}/iter_1/"
-        f"{_last_writer(planned, 'pairs')}/data/*.parquet'))\""
-    )
+    steps = [
+        (f"lidr plan {recipe_file}", "everything is cached now"),
+        ("lidr cp quickstart my.yaml", "your own recipe"),
+    ]
+    print_table(("", ""), steps, left=2)
+    if pairs:
+        print(f"python -c \"import polars as pl; print(pl.read_parquet('{files}'))\"")
 
 
-def _last_writer(planned: Plan, rows: str) -> str:
-    names = [step.name for step in planned.steps if step.kind.writes.name == rows]
-    return names[-1] if names else "-"
+def _last(planned: Plan, rows: str) -> PlannedStep | None:
+    steps = [step for step in planned.steps if step.kind.writes.name == rows]
+    return steps[-1] if steps else None

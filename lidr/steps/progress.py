@@ -55,6 +55,7 @@ class Progress:
         if self._bar is not None:
             self._bar.total = self._total
             self._bar.update(done)
+            self._bar.refresh()
 
     def add(self, count: int = 1) -> None:
         """Count finished units."""

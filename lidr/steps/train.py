@@ -6,6 +6,7 @@ iteration and every other tool read; with LoRA, `adapter/` holds the adapter alo
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -80,14 +81,14 @@ def run_train(run: StepRun) -> Outcome:
     from lidr.train.process import train
 
     spec = train_spec(run)
-    run.progress.start(1, "steps")
+    expected = math.ceil(math.ceil(run.inputs[Pair.name].rows / spec.batch) * spec.epochs)
+    run.progress.start(expected, "steps")
     shown = 0
 
     def on_step(metrics: StepMetrics, total: int) -> None:
         nonlocal shown
-        if shown == 0:
-            run.progress.start(total, "steps", done=metrics.step - 1)
-            shown = metrics.step - 1
+        if shown == 0:  # the first word of a run that resumes; pairs that cannot be trained on may have shortened it
+            run.progress.more(total - expected)
         run.progress.add(metrics.step - shown)
         run.progress.note(f"loss {metrics.loss:.3f} margin {metrics.margin:+.4f}")
         shown = metrics.step

@@ -135,7 +135,7 @@ def test_run_ends_with_the_account_and_says_where_everything_lies(tmp_path, caps
     out, err = capsys.readouterr()
     assert re.search(r"pair: translation_truncated +1 +0 +0 +0\n", out)
     assert re.search(r"kept +6 +8 +8 +8\n", out)
-    assert f"Everything lies in {tmp_path}/runs/scripted/0.1.0" in out
+    assert f"{tmp_path}/runs/scripted/0.1.0/iter_*/filter/data/*.parquet" in out
     assert "[11/11] iter_2/filter: done in" in err
 
 
