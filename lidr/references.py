@@ -24,7 +24,7 @@ UNPINNED = "unpinned"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HUB = re.compile(rf"(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>[^\s@]+))?")
 _RUN = re.compile(rf"run:(?P<name>{_NAME})(?:@(?P<version>[^/\s]+))?(?:/iter_(?P<iteration>\d+)/(?P<step>[a-z_]+))?")
-_DIST = re.compile(rf"dist:(?P<package>{_NAME})/(?P<file>[^/\\\s][^\\\s]*)")
+_DIST = re.compile(rf"dist:(?P<package>{_NAME})/(?P<file>[^/\\\s][^\\\s]*\.gguf)")
 _OPENAI = re.compile(r"openai:(?P<model>[^@\s]+)@(?P<url>https?://\S+)")
 
 
@@ -110,6 +110,10 @@ def parse_reference(text: str) -> Reference:
             raise ValueError(f'"{text}": a dist: reference must not leave its package')
         return DistReference(match["package"], match["file"])
     if match := _OPENAI.fullmatch(text):
+        if "@" in match["url"]:
+            raise ValueError(
+                "an openai: reference must hold no user name or password; the key comes from the environment"
+            )
         return ServerReference(match["model"], match["url"].rstrip("/"))
     if match := _HUB.fullmatch(text):
         return HubReference(match["repo"], match["revision"])

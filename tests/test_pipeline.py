@@ -111,7 +111,7 @@ def test_changed_settings_are_drift_that_names_the_field_and_stops_the_run(tmp_p
     planned = lidr.plan(lidr.load_recipe(recipe, overrides=["chain.pair.drop=independent"]))
     assert states(planned)["iter_1/translate"] == "cached"
     assert states(planned)["iter_1/pair"] == "drifted"
-    assert planned.drifted[0].why == ("config.drop: joint -> independent",)
+    assert planned.in_state("drifted")[0].why == ("config.drop: joint -> independent",)
     with pytest.raises(StoreError, match=r"iter_1/pair was made by other settings: config.drop: joint -> independent"):
         run(recipe, "chain.pair.drop=independent")
 
@@ -123,7 +123,7 @@ def test_a_bumped_version_takes_over_what_has_not_changed(tmp_path):
     said: list[str] = []
     planned = run(recipe, "version=0.2.0", "chain.pair.drop=independent", say=said.append)
     assert sum("taken over" in line for line in said) == 7  # policy, and prompts, generate, translate of 2 iterations
-    source = open_artifact(planned.folder(planned.steps[2])).record.reused_from
+    source = open_artifact(planned.version_folder / "iter_1" / "generate").record.reused_from
     assert source == "scripted/0.1.0/iter_1/generate"
 
 
@@ -261,8 +261,9 @@ def test_a_record_of_a_newer_schema_is_refused_with_advice(tmp_path):
     planned = run(recipe)
     path = planned.version_folder / "iter_1" / "pair" / "record.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
+    assert states(lidr.plan(lidr.load_recipe(recipe)))["iter_1/pair"] == "damaged"
     with pytest.raises(StoreError, match=r"record schema 2, this lidr reads 1.*Update lidr, or use another store"):
-        lidr.plan(lidr.load_recipe(recipe))
+        run(recipe)
 
 
 def test_a_damaged_record_is_refused_with_the_step_to_rebuild(tmp_path):
@@ -270,7 +271,10 @@ def test_a_damaged_record_is_refused_with_the_step_to_rebuild(tmp_path):
     planned = run(recipe)
     (planned.version_folder / "iter_1" / "pair" / "record.json").write_text("{")
     with pytest.raises(StoreError, match=r"damaged, no JSON object. Make the step again with --rebuild iter_1/pair"):
-        lidr.plan(lidr.load_recipe(recipe))
+        run(recipe)
+    assert set(states(run(recipe, rebuild=["iter_1/pair"])).values()) == {"cached"}
+    (planned.version_folder / "iter_1" / "pair" / "record.json").write_text("{")
+    run(recipe, "name=other")  # a damaged record of one recipe does not stand in the way of another
 
 
 def test_a_full_disk_is_said_and_nothing_finished_is_lost(tmp_path, monkeypatch):
@@ -358,3 +362,131 @@ def test_the_pipeline_knows_no_step_by_name():
     from lidr.steps import STEPS
 
     assert [name for name in STEPS if f'"{name}"' in source] == []
+
+
+TRAINED = RECIPE.replace("iterations:", "  - train: {{learning_rate: 1e-5, batch: 8}}\niterations:").replace(
+    '"openai:canned@http://127.0.0.1:9"', "{folder}/model"
+)
+
+
+def write_trained_world(folder: Path) -> Path:
+    recipe = write_world(folder, TRAINED)
+    (folder / "model").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / "model" / name).write_text("{}")
+    return recipe
+
+
+def test_until_leaves_out_a_later_iteration_whose_policy_would_not_be_made(tmp_path):
+    recipe = lidr.load_recipe(write_trained_world(tmp_path))
+    assert [step.place for step in lidr.plan(recipe, until="generate").steps] == [
+        "iter_0/policy",
+        "iter_1/prompts",
+        "iter_2/prompts",
+        "iter_1/generate",
+    ]
+    assert [step.place for step in lidr.plan(recipe, until="policy").steps] == ["iter_0/policy"]
+    whole = {step.place: step.fingerprint for step in lidr.plan(recipe).steps}
+    for until in ("policy", "generate", "pair", "train"):
+        part = {step.place: step.fingerprint for step in lidr.plan(recipe, until=until).steps}
+        assert part.items() <= whole.items()
+
+
+def test_a_step_that_comes_after_its_rows_were_used_is_refused(tmp_path):
+    recipe = write_trained_world(tmp_path)
+    text = recipe.read_text()
+    lines = [line for line in text.splitlines(keepends=True) if "- filter" not in line]
+    at = next(i for i, line in enumerate(lines) if "- train" in line)
+    recipe.write_text("".join([*lines[: at + 1], "  - filter\n", *lines[at + 1 :]]))
+    with pytest.raises(PlanError, match=r'"filter" comes after "train", which has used the pairs; put it before'):
+        lidr.plan(lidr.load_recipe(recipe))
+
+
+def test_rebuild_touches_nothing_when_the_run_cannot_start(tmp_path):
+    recipe = write_world(tmp_path)
+    planned = run(recipe)
+    with pytest.raises(PlanError, match="set LIDR_DATA"):
+        run(recipe, "prompts.source=$LIDR_DATA/x", rebuild=["filter"])
+    with pytest.raises(StoreError, match=r"iter_2/generate was made by other settings"):
+        run(recipe, "chain.generate.max_tokens=32", rebuild=["iter_1/generate"])
+    assert all(planned.folder(step).exists() for step in planned.steps)
+
+
+def test_the_advice_of_drift_names_every_root_and_following_it_works(tmp_path):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    with pytest.raises(StoreError) as caught:
+        run(recipe, "chain.generate.max_tokens=32")
+    assert "--rebuild iter_1/generate --rebuild iter_2/generate" in str(caught.value)
+    planned = run(recipe, "chain.generate.max_tokens=32", rebuild=["iter_1/generate", "iter_2/generate"])
+    assert set(states(planned).values()) == {"cached"}
+
+
+def test_what_was_made_from_content_that_is_gone_is_not_cached(tmp_path):
+    recipe = write_world(tmp_path)
+    planned = run(recipe)
+    answers = planned.version_folder / "iter_1" / "generate"
+    record = json.loads((answers / "record.json").read_text())
+    (answers / "record.json").write_text(json.dumps({**record, "digest": "0" * 64}))  # as if answered otherwise
+    again = lidr.plan(lidr.load_recipe(recipe))
+    step = next(step for step in again.steps if step.place == "iter_1/translate")
+    assert step.state == "drifted"
+    assert step.why == ("its input responses (iter_1/generate) was made again and has other content",)
+
+
+def test_run_json_holds_every_step_of_the_version_also_after_a_shorter_run(tmp_path):
+    recipe = write_world(tmp_path)
+    planned = run(recipe)
+    run(recipe, until="generate")
+    content = json.loads((planned.version_folder / "run.json").read_text())
+    assert len(content["steps"]) == 11
+    assert content["recipe"]["prompts"]["license"] == "cc0-1.0"
+    assert (planned.version_folder / "recipe.yaml").read_text() == recipe.read_text()
+
+
+def test_a_step_that_keeps_no_row_has_its_tables_all_the_same(tmp_path):
+    recipe = write_world(tmp_path)
+    write_answers(tmp_path / "answers.jsonl", first=({"match": "Please translate", "text": "no tag"},))
+    planned = run(recipe)
+    for step in planned.steps[-2:]:
+        assert open_artifact(planned.folder(step)).read().num_rows == 0
+
+
+def test_input_files_that_change_during_a_run_are_found(tmp_path):
+    recipe = write_world(tmp_path)
+    prompts = tmp_path / "prompts" / "en.jsonl"
+
+    def edit(text: str) -> None:
+        if "iter_1/prompts: done" in text:
+            prompts.write_text(prompts.read_text().replace("wool", "silk"))
+
+    with pytest.raises(StoreError, match=r"iter_2/prompts: its input files have changed since this run began"):
+        run(recipe, say=edit)
+
+
+def test_a_slice_beyond_the_prompts_is_found_before_anything_is_generated(tmp_path):
+    recipe = write_world(tmp_path)
+    with pytest.raises(lidr.RowError, match="4:99"):
+        run(recipe, "iterations[1].prompts=4:99")
+    assert not (tmp_path / "runs" / "scripted" / "0.1.0" / "iter_1" / "generate").exists()
+
+
+def test_a_damaged_line_of_a_journal_is_named(tmp_path):
+    recipe = write_world(tmp_path)
+    write_answers(tmp_path / "answers.jsonl", first=({"match": "Spanish: tell me about rain", "error": "away"},))
+    with pytest.raises(EngineError):
+        run(recipe)
+    journal = tmp_path / "runs" / "scripted" / "0.1.0" / "iter_1" / "generate.partial" / "work" / "answers.jsonl"
+    journal.write_text("{\n" + journal.read_text())
+    with pytest.raises(StoreError, match=r"answers.jsonl:1: damaged line.*--rebuild iter_1/generate"):
+        run(recipe)
+
+
+def test_a_damaged_artifact_of_another_version_is_not_taken_over_but_made(tmp_path):
+    recipe = write_world(tmp_path)
+    planned = run(recipe)
+    shard = planned.version_folder / "iter_1" / "translate" / "data" / "00000.parquet"
+    shard.write_bytes(shard.read_bytes()[:-10])
+    said: list[str] = []
+    run(recipe, "version=0.2.0", say=said.append)
+    assert any(line.endswith("iter_1/translate: running") for line in said)

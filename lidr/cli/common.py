@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -29,14 +30,13 @@ def recipe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
 
-def read_recipe(options: argparse.Namespace) -> tuple[Recipe, Path]:
-    """The recipe of the options, and its folder."""
+def read_recipe(options: argparse.Namespace) -> Recipe:
+    """The recipe of the options."""
     from lidr import load_recipe
 
     if options.data:
         os.environ["LIDR_DATA"] = str(Path(options.data).resolve())
-    path = Path(options.recipe)
-    return load_recipe(path, overrides=options.overrides), path.resolve().parent
+    return load_recipe(options.recipe, overrides=options.overrides)
 
 
 def print_json(schema: str, content: Mapping[str, Any]) -> None:
@@ -56,8 +56,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: 
 
 
 def say(text: str) -> None:
-    """Tell the user how it goes, on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell the user how it goes, on standard error; when nobody reads there any more, go on."""
+    with contextlib.suppress(BrokenPipeError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def duration(seconds: float | None) -> str:

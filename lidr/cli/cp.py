@@ -7,7 +7,7 @@ import difflib
 import shutil
 from pathlib import Path
 
-from lidr.cli.common import say
+from lidr.cli.common import print_json, say
 from lidr.cli.ls import shipped
 from lidr.errors import RecipeError
 
@@ -15,6 +15,7 @@ from lidr.errors import RecipeError
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("name", metavar="NAME", help="a recipe of `lidr ls`")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     parser.add_argument("file", metavar="FILE", help="where to put the copy; an existing file is not overwritten")
 
 
@@ -29,5 +30,7 @@ def main(options: argparse.Namespace) -> int:
         raise RecipeError([f"{target} exists; give another name, or remove it first"])
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(recipes[options.name], target)
+    if options.json:
+        print_json("lidr.cp/1", {"recipe": options.name, "file": str(target)})
     say(f"{target}: a copy of {options.name}. Change its name, then: lidr plan {target}")
     return 0

@@ -41,9 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         return 130
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read our output has gone, as `| head` does
         sys.stderr.close()
-        return 0
+        return 141
+    except OSError as error:  # no permission, no space, no such folder: the user's machine, not a bug
+        print(f"{error.filename or type(error).__name__}: {error.strerror or error}", file=sys.stderr)
+        return 2
     except Exception as error:
         from lidr.errors import LidrError
 

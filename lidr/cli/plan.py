@@ -22,8 +22,8 @@ def main(options: argparse.Namespace) -> int:
     """Make the plan and print it."""
     from lidr import pipeline
 
-    recipe, folder = read_recipe(options)
-    planned = pipeline.plan(recipe, recipe_folder=folder, until=options.until)
+    recipe = read_recipe(options)
+    planned = pipeline.plan(recipe, until=options.until)
     if options.json:
         print_json("lidr.plan/1", as_json(planned))
     else:

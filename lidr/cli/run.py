@@ -35,11 +35,10 @@ def main(options: argparse.Namespace) -> int:
     from lidr import pipeline
     from lidr.report.summary import summarise
 
-    recipe, folder = read_recipe(options)
+    recipe = read_recipe(options)
     began = time.monotonic()
     planned = pipeline.run(
         recipe,
-        recipe_folder=folder,
         until=options.until,
         rebuild=options.rebuild,
         allow_unpinned=options.allow_unpinned,

@@ -21,8 +21,8 @@ def main(options: argparse.Namespace) -> int:
     from lidr import pipeline
     from lidr.store.store import partial_folder
 
-    recipe, folder = read_recipe(options)
-    planned = pipeline.plan(recipe, recipe_folder=folder)
+    recipe = read_recipe(options)
+    planned = pipeline.plan(recipe)
     rows = []
     for step in planned.steps:
         progress = read_progress(partial_folder(planned.folder(step)) / "progress.json")

@@ -29,7 +29,7 @@ def main(options: argparse.Namespace) -> int:
         from lidr.errors import RecipeError
 
         raise RecipeError(["validate: name a recipe file, or give --json-schema"])
-    recipe, _ = read_recipe(options)
+    recipe = read_recipe(options)
     steps = [step.name for step in recipe.chain]
     if options.json:
         summary = {"recipe": recipe.name, "version": recipe.version, "iterations": len(recipe.iterations)}

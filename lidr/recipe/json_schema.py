@@ -29,7 +29,8 @@ def recipe_json_schema(steps: Mapping[str, type[Frozen]]) -> dict[str, Any]:
         _allow_provenance(definition, provenance)
     _allow_provenance(schema, provenance)
     definitions.pop("ChainStep", None)
-    schema["properties"].pop("provenance", None)
+    for filled_by_the_reader in ("provenance", "file", "text"):
+        schema["properties"].pop(filled_by_the_reader, None)
     schema["properties"]["chain"]["items"] = {"anyOf": [{"enum": list(steps)}, *entries]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

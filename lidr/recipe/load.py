@@ -17,6 +17,7 @@ from lidr.errors import RecipeError
 from lidr.recipe.schema import ChainStep, Frozen, Provenance, Recipe
 from lidr.recipe.yaml import Document, KeyPath, dotted, read_value, read_yaml
 
+_FILLED = ("provenance", "file", "text")  # fields of Recipe that the reader fills; no file may
 _WRAPPER = {"value", "provenance", "source"}
 
 
@@ -41,8 +42,11 @@ def load(path: Path, steps: Mapping[str, type[Frozen]], overrides: Sequence[str]
     data = _unwrap(document.data, (), provenance, problems)
     if isinstance(data.get("chain"), list):
         data["chain"] = _chain(data["chain"], steps, problems)
+    problems += [
+        ((key,), _unknown("key", key, Recipe.model_fields)) for key in _FILLED if data.pop(key, None) is not None
+    ]
     try:
-        recipe = Recipe.model_validate({**data, "provenance": provenance})
+        recipe = Recipe.model_validate({**data, "provenance": provenance, "file": str(path), "text": document.text})
     except ValidationError as error:
         problems += _explain(error, (), Recipe)
     if problems:
@@ -56,7 +60,7 @@ def _unwrap(value: Any, path: KeyPath, provenance: dict[str, Provenance], proble
         return [_unwrap(child, (*path, i), provenance, problems) for i, child in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    if "value" in value and set(value) <= _WRAPPER:
+    if path and "value" in value and set(value) <= _WRAPPER:
         try:
             given = {key: value[key] for key in ("provenance", "source") if key in value}
             provenance[dotted(path)] = Provenance.model_validate(given)
@@ -100,17 +104,24 @@ def _single(entry: Any) -> tuple[str | None, Any]:
 
 def _apply_override(data: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
-    parts: list[str | int] = [int(p) if p.isdigit() else p for p in re.split(r"[.\[\]]+", key.strip()) if p]
+    words = [part for part in re.split(r"[.\[\]]+", key.strip()) if part]
+    parts: list[str | int] = [int(word) if re.fullmatch("[0-9]{1,6}", word) else word for word in words]
     if not equals or not parts:
         raise RecipeError([f'--set "{override}": write key=value, as --set chain.train.epochs=2'])
+    try:
+        value = read_value(text)
+    except ValueError as error:
+        raise RecipeError([f'--set "{override}": the value is not YAML ({error}); quote it: key=\'"text"\'']) from None
     target: Any = data
     for position, part in enumerate(parts[:-1]):
         target = _descend(target, part, override, dotted(tuple(parts[: position + 1])))
     last = parts[-1]
     if isinstance(target, list) and isinstance(last, int) and last < len(target):
-        target[last] = read_value(text)
+        target[last] = value
+    elif isinstance(target, list) and last in map(_step_name, target):
+        target[[_step_name(entry) for entry in target].index(last)] = {last: value}
     elif isinstance(target, dict):
-        target[str(last)] = read_value(text)
+        target[str(last)] = value
     else:
         raise RecipeError([f'--set "{override}": there is no {dotted(tuple(parts))} in the recipe'])
 
@@ -120,14 +131,20 @@ def _descend(target: Any, part: str | int, override: str, path: str) -> Any:
     if isinstance(target, list) and isinstance(part, int) and part < len(target):
         return target[part]
     if isinstance(target, list):
-        for entry in target:
-            if isinstance(entry, dict) and part in entry:
-                return entry[part]
+        for number, entry in enumerate(target):
+            if _step_name(entry) == part:
+                settings = entry.get(part) if isinstance(entry, dict) else None
+                target[number] = {part: settings if isinstance(settings, dict) else {}}
+                return target[number][part]
     if isinstance(target, dict):
         if not isinstance(target.get(str(part)), dict | list):
             target[str(part)] = {}
         return target[str(part)]
     raise RecipeError([f'--set "{override}": there is no {path} in the recipe'])
+
+
+def _step_name(entry: Any) -> Any:
+    return next(iter(entry), None) if isinstance(entry, dict) else entry
 
 
 def _explain(error: ValidationError, path: KeyPath, model: type[BaseModel]) -> list[tuple[KeyPath, str]]:

@@ -7,12 +7,13 @@ to its function in one hop.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from lidr.languages import LANGUAGES, unknown_language
-from lidr.references import UNPINNED, HubReference, parse_reference
+from lidr.references import UNPINNED, HubReference, ServerReference, parse_reference
 
 ProvenanceKind = Literal["paper", "authors-code", "sibling", "follow-up", "library-default", "ours"]
 EngineKind = Literal["transformers", "vllm", "openai", "scripted"]
@@ -83,17 +84,27 @@ class PolicySource(Frozen):
 
     @model_validator(mode="after")
     def _revision_fits(self) -> PolicySource:
-        is_hub = isinstance(parse_reference(self.model), HubReference)
+        reference = parse_reference(self.model)
+        is_hub = isinstance(reference, HubReference)
         if self.revision and not is_hub:
             raise ValueError("revision belongs to a Hub model (org/name); take it out")
+        if isinstance(reference, HubReference) and self.revision and reference.revision:
+            raise ValueError(f"{self.model} and revision both name a revision; keep one")
         if self.revision and self.revision != UNPINNED and not re.fullmatch(r"[0-9a-f]{40}", self.revision):
             raise ValueError(
                 f'revision "{self.revision}" is no 40-hex commit; write `revision: {UNPINNED}` and run '
                 "`lidr lock RECIPE`"
             )
-        if self.trust_remote_code and is_hub and not (self.revision and self.revision != UNPINNED):
+        if self.trust_remote_code and is_hub and self.pinned is None:
             raise ValueError("trust_remote_code needs a pinned revision: code that can change must not run")
         return self
+
+    @property
+    def pinned(self) -> str | None:
+        """The commit of a Hub model, if the recipe names one; a branch or a tag is no pin."""
+        reference = parse_reference(self.model)
+        given = self.revision or (reference.revision if isinstance(reference, HubReference) else None)
+        return given if given is not None and re.fullmatch(r"[0-9a-f]{40}", given) else None
 
 
 class PromptSource(Frozen):
@@ -133,7 +144,7 @@ class Iteration(Frozen):
 
 
 class Runtime(Frozen):
-    """Where and how it runs. Nothing here but the engine's kind changes a result, so nothing here is identity."""
+    """Where and how it runs: no identity, but for `engine`, `answers` and `max_model_len`, which change texts."""
 
     engine: EngineKind = "transformers"
     """Who answers: transformers, vllm, openai (any compatible server) or scripted (canned answers)."""
@@ -196,23 +207,31 @@ class Recipe(Frozen):
     runtime: Runtime = Runtime()
     provenance: dict[str, Provenance] = Field(default_factory=dict, exclude=True, repr=False)
     """Filled by the reader: path of a value -> where it comes from."""
+    file: str = Field(default="", exclude=True, repr=False)
+    """Filled by the reader: the file it was read from."""
+    text: str = Field(default="", exclude=True, repr=False)
+    """Filled by the reader: the file's text, verbatim."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the recipe's file stands; its relative paths are looked for there, after the working folder."""
+        return Path(self.file).resolve().parent
 
     @model_validator(mode="after")
     def _fresh_prompts(self) -> Recipe:
-        seen: set[int] = set()
-        for number, iteration in enumerate(self.iterations, 1):
-            positions = set(range(iteration.start, iteration.stop))
-            if seen & positions:
+        for number, later in enumerate(self.iterations):
+            if any(later.start < earlier.stop and earlier.start < later.stop for earlier in self.iterations[:number]):
                 raise ValueError(
-                    f"iterations[{number - 1}].prompts {iteration.prompts} repeats prompts of an earlier "
-                    "iteration: each needs fresh ones"
+                    f"iterations[{number}].prompts {later.prompts} repeats prompts of an earlier iteration: each needs "
+                    "fresh ones"
                 )
-            seen |= positions
         return self
 
-    def following_main(self) -> Recipe:
-        """The same recipe with an unpinned Hub model at whatever its main branch holds; `main` is then its identity."""
-        is_hub = isinstance(parse_reference(self.policy.model), HubReference)
-        if not is_hub or self.policy.revision not in (None, UNPINNED):
-            return self
-        return self.model_copy(update={"policy": self.policy.model_copy(update={"revision": "main"})})
+    @model_validator(mode="after")
+    def _engine_fits(self) -> Recipe:
+        is_server = isinstance(parse_reference(self.policy.model), ServerReference)
+        if is_server and self.runtime.engine not in ("openai", "scripted"):
+            raise ValueError(f"policy.model is a server: write runtime: {{engine: openai}}, not {self.runtime.engine}")
+        if not is_server and self.runtime.engine == "openai":
+            raise ValueError(f"runtime.engine openai needs policy.model: openai:MODEL@URL, not {self.policy.model}")
+        return self

@@ -22,9 +22,10 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML file as plain data, and the line and column (from 1) of every key path in it."""
+    """A YAML file as plain data, its text, and the line and column (from 1) of every key path in it."""
 
     file: str
+    text: str
     data: Any
     marks: Mapping[KeyPath, tuple[int, int]]
 
@@ -37,6 +38,14 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
+    """YAML 1.2's core types, and no aliases: a recipe says each thing where it stands."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # missing in the stubs
+            raise yaml.composer.ComposerError(None, None, "an alias (*) is not allowed; write the value again", mark)
+        return super().compose_node(parent, index)
+
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
@@ -51,6 +60,10 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))  # 010 is ten, as in YAML 1.2
+_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(node.value))
+
+
 def read_yaml(path: Path) -> Document:
     """Read one YAML file.
 
@@ -62,6 +75,8 @@ def read_yaml(path: Path) -> Document:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise RecipeError([f"{file}: no such recipe; `lidr ls` lists those that ship with lidr"]) from None
+    except OSError as error:
+        raise RecipeError([f"{file}: cannot be read ({error.strerror}); give a recipe file"]) from None
     except UnicodeDecodeError as error:
         raise RecipeError([f"{file}: not UTF-8 at byte {error.start}; save the file as UTF-8"]) from None
     try:
@@ -77,12 +92,19 @@ def read_yaml(path: Path) -> Document:
     data = _plain(root, (), marks, problems, file)
     if problems:
         raise RecipeError(problems)
-    return Document(file, data, marks)
+    return Document(file, text, data, marks)
 
 
 def read_value(text: str) -> Any:
-    """Read one value as YAML would, for `--set key=value`."""
-    return yaml.load(text, Loader=_Loader)
+    """Read one value as YAML would, for `--set key=value`.
+
+    Raises:
+        ValueError: the text is not YAML.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(getattr(error, "problem", None) or str(error)) from None
 
 
 def _plain(

@@ -98,6 +98,7 @@ def run_filter(run: StepRun) -> Outcome:
     )
     run.progress.start(pairs.rows, "pairs")
     ledger = Ledger(run, pair_filter.reasons)
+    run.out.start_tables()  # without a pair they are there all the same
     for batch in pairs.batches(ROWS_PER_BATCH):
         frame = pl.DataFrame(batch)
         kept, dropped = pair_filter(frame)

@@ -82,6 +82,7 @@ class Surroundings:
     recipe: Recipe
     recipe_folder: Path
     locked: Mapping[str, str]  # Hub repository -> commit, from recipe.lock.json
+    store_root: Path
 
 
 @dataclass

@@ -245,7 +245,10 @@ def _ids_file(config: PairConfig, folder: Path) -> Path | None:
 
 def _bound_ids(config: PairConfig, folder: Path) -> list[str]:
     path = _ids_file(config, folder)
-    lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    except UnicodeDecodeError as error:
+        raise RowError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from None
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lidr.errors import PlanError
 from lidr.recipe.schema import PolicySource
 from lidr.references import (
-    UNPINNED,
     DistReference,
     FolderReference,
     HubReference,
@@ -23,11 +23,11 @@ from lidr.references import (
     parse_reference,
 )
 from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings, Unresolved
-from lidr.store.fingerprint import file_sha256
-from lidr.store.record import Rate
+from lidr.store.digests import kept_sha256
+from lidr.store.record import Rate, write_json
 
-_MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
-"""What a policy's folder may hold. Pickled weights are never read."""
+_MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "LICENSE*")
+"""What a policy's folder may hold; with trust_remote_code Python files too. Pickled weights are never read."""
 
 
 def run_policy(run: StepRun) -> Outcome:
@@ -38,13 +38,19 @@ def run_policy(run: StepRun) -> Outcome:
     run.progress.start(1, "model")
     if isinstance(reference, ServerReference):
         target.mkdir()
-        (target / "server.json").write_text(f'{{"model": "{reference.model}", "url": "{reference.url}"}}\n')
+        write_json(target / "server.json", {"model": reference.model, "url": reference.url})
     elif isinstance(reference, DistReference) and reference.file.endswith(".gguf"):
         from lidr.engines.gguf import convert
 
-        convert(_dist_file(reference), target, dtype=run.config.dtype, log=run.log)
+        made = run.work / "model"  # a conversion that is killed leaves its remains where they are swept
+        shutil.rmtree(made, ignore_errors=True)
+        convert(_dist_file(reference), made, dtype=run.config.dtype, log=run.log)
+        made.rename(target)
     else:
-        _link(_model_folder(run.around, run.config, reference), target)
+        folder = _model_folder(run.around, run.config, reference)
+        target.mkdir()
+        for path in _files(folder, run.config.trust_remote_code):
+            _put(path, target, is_ours=not isinstance(reference, FolderReference))
     run.progress.add()
     rate = run.progress.rate()
     return Outcome({"model": str(reference)}, Rate("model", 1, rate.elapsed_s))
@@ -57,7 +63,7 @@ def identity_policy(config: PolicySource) -> dict[str, Any]:
     if isinstance(reference, HubReference):
         name = reference.repo
     elif isinstance(reference, ServerReference):
-        name = str(reference)
+        name = f"openai:{reference.model}"
     return {"model": name, "dtype": config.dtype, "trust_remote_code": config.trust_remote_code}
 
 
@@ -67,10 +73,11 @@ def outside_policy(around: Surroundings, config: PolicySource) -> dict[str, Any]
     if isinstance(reference, HubReference):
         return {"revision": _revision(around, config, reference)}
     if isinstance(reference, DistReference):
-        return {"sha256": file_sha256(_dist_file(reference))}
+        return {"sha256": kept_sha256(_dist_file(reference), around.store_root)}
     if isinstance(reference, ServerReference):
         return {}
-    return {"files": {path.name: file_sha256(path) for path in _files(_model_folder(around, config, reference))}}
+    paths = _files(_model_folder(around, config, reference), config.trust_remote_code)
+    return {"files": {path.name: kept_sha256(path, around.store_root) for path in paths}}
 
 
 def _dist_file(reference: DistReference) -> Path:
@@ -91,12 +98,11 @@ def _dist_file(reference: DistReference) -> Path:
 
 def _revision(around: Surroundings, config: PolicySource, reference: HubReference) -> str:
     """The commit of a Hub model: the recipe's word, else the lock's."""
-    given = reference.revision or config.revision
-    revision = around.locked.get(reference.repo) if given in (None, UNPINNED) else given
+    revision = config.pinned or around.locked.get(reference.repo)
     if revision is None:
         raise Unresolved(
-            f"policy.model: {reference.repo} is unpinned: `lidr lock RECIPE` fills its commit, --allow-unpinned runs "
-            "with whatever the Hub has now"
+            f"policy.model: {reference.repo} is unpinned: `lidr lock RECIPE` fills its commit, --allow-unpinned takes "
+            "the one that the Hub has now"
         )
     return revision
 
@@ -105,8 +111,14 @@ def _model_folder(around: Surroundings, config: PolicySource, reference: Any) ->
     if isinstance(reference, HubReference):
         from huggingface_hub import snapshot_download
 
+        from lidr.hub.pins import away
+
         revision = _revision(around, config, reference)
-        return Path(snapshot_download(reference.repo, revision=revision, allow_patterns=list(_MODEL_FILES)))
+        patterns = list(_patterns(config.trust_remote_code))
+        try:
+            return Path(snapshot_download(reference.repo, revision=revision, allow_patterns=patterns))
+        except Exception as error:  # the client has changed its HTTP library: its errors share no name
+            raise away(f"{reference.repo}@{revision}", error) from error
     if isinstance(reference, RunReference):
         from lidr.store.locate import locate
 
@@ -124,19 +136,22 @@ def _model_folder(around: Surroundings, config: PolicySource, reference: Any) ->
     return path
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted({path for pattern in _MODEL_FILES for path in folder.glob(pattern) if path.is_file()})
+def _patterns(is_trusted: bool) -> tuple[str, ...]:
+    return (*_MODEL_FILES, "*.py") if is_trusted else _MODEL_FILES
 
 
-def _link(source: Path, target: Path) -> None:
-    """Hard links where the file system allows, else copies."""
-    target.mkdir()
-    for path in _files(source):
-        real = path.resolve()
-        try:
+def _files(folder: Path, is_trusted: bool) -> list[Path]:
+    return sorted({path for pattern in _patterns(is_trusted) for path in folder.glob(pattern) if path.is_file()})
+
+
+def _put(path: Path, target: Path, *, is_ours: bool) -> None:
+    """Link files that nobody changes in place (the store's, the Hub cache's) where possible; copy the user's own."""
+    real = path.resolve()
+    if is_ours:
+        with suppress(OSError):
             os.link(real, target / path.name)
-        except OSError:
-            shutil.copy2(real, target / path.name)
+            return
+    shutil.copy2(real, target / path.name)
 
 
 def expect_policy(config: PolicySource, scale: Scale) -> Expected:

@@ -21,13 +21,13 @@ def run_prompts(run: StepRun) -> Outcome:
 
     from lidr.languages import LANGUAGES
     from lidr.steps.ledger import Ledger
-    from lidr.transforms.prompts import instruct, read_prompts, select_prompts
+    from lidr.transforms.prompts import DROP_REASONS, instruct, read_prompts, select_prompts
 
     config: PromptSource = run.config
     languages = run.recipe.languages
     sliced = run.recipe.iterations[run.iteration - 1]
     run.progress.start(sliced.stop - sliced.start, "prompts")
-    ledger = Ledger(run)
+    ledger = Ledger(run, DROP_REASONS)
     table = read_prompts(prompt_folder(config, run.around.recipe_folder), languages.all, id_prefix=config.id_prefix)
     result = select_prompts(
         table, dominant=languages.dominant, others=languages.others, start=sliced.start, stop=sliced.stop

@@ -18,7 +18,7 @@ from lidr.references import RunReference, ServerReference, parse_reference
 from lidr.rows import Pair, RowType
 from lidr.steps.kind import Expected, InitialPolicy, Outcome, Policy, Scale, StepRun, Surroundings
 from lidr.store.record import Rate
-from lidr.train.spec import LoraSpec, NllPer, OverLong, ReferenceChoice, TrainSpec
+from lidr.train.spec import DROP_REASONS, LoraSpec, NllPer, OverLong, ReferenceChoice, TrainSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +81,7 @@ def run_train(run: StepRun) -> Outcome:
     from lidr.train.process import train
 
     spec = train_spec(run)
+    resumed = run.work.exists()  # then the time of this process is not the time of all pairs
     expected = math.ceil(math.ceil(run.inputs[Pair.name].rows / spec.batch) * spec.epochs)
     run.progress.start(expected, "steps")
     shown = 0
@@ -96,7 +97,7 @@ def run_train(run: StepRun) -> Outcome:
     result = train(spec, log=run.log, on_step=on_step)
     reference = run.inputs[InitialPolicy.name if run.config.reference == "initial" else Policy.name]
     counts = {**_counts(result), "reference": reference.name, "dropped": _write_dropped(run, result)}
-    return Outcome(counts, Rate("pairs", result.pairs_trained, result.elapsed_s))
+    return Outcome(counts, Rate("pairs", 0 if resumed else result.pairs_trained, result.elapsed_s))
 
 
 def train_spec(run: StepRun) -> TrainSpec:
@@ -151,7 +152,7 @@ def _write_dropped(run: StepRun, result: TrainResult) -> list[dict[str, Any]]:
 
     from lidr.steps.ledger import Ledger
 
-    ledger = Ledger(run)
+    ledger = Ledger(run, DROP_REASONS)
     if result.dropped:
         slots = ["pair_id", "prompt_id", "language", "other_language", "kind"]
         pairs = pl.DataFrame(run.inputs[Pair.name].read().select(slots))
@@ -190,7 +191,7 @@ def outside_train(around: Surroundings, config: TrainConfig) -> dict[str, Any]:
         raise PlanError(
             "train: a policy behind a server (openai:) cannot be trained; take `train` out, or give a folder"
         )
-    return {"micro_batch": recipe.runtime.micro_batch} if config.nll.per == "token" else {}
+    return {"micro_batch": min(recipe.runtime.micro_batch, config.batch)} if config.nll.per == "token" else {}
 
 
 def expect_train(config: TrainConfig, scale: Scale) -> Expected:

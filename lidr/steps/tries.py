@@ -110,10 +110,11 @@ def take(run: StepRun, item: Item, answers: Sequence[Completion]) -> None:
     pieces = split_paragraphs(item.response) if len(answers) > 1 else [item.response]
     said = [(answer.text, answer.finish_reason) for answer in answers]
     target = item.target if config.check_language else None
-    item.parsed = parse_paragraphs(said, pieces, target=target, candidates=run.recipe.languages.all)
-    item.raw = "\n\n".join(answer.text for answer in answers)
+    parsed = parse_paragraphs(said, pieces, target=target, candidates=run.recipe.languages.all)
     if item.attempts == 0:
-        item.first_status = item.parsed.status
+        item.first_status = parsed.status
+    if item.attempts == 0 or parsed.status in ("ok", "unclosed_at_end"):  # a retry that failed too is no better
+        item.parsed, item.raw = parsed, "\n\n".join(answer.text for answer in answers)
     item.attempts += 1
 
 

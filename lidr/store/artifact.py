@@ -168,6 +168,11 @@ class ArtifactWriter:
         """The rows that the step left out, each with its reason."""
         return self._table("dropped", Dropped)
 
+    def start_tables(self) -> None:
+        """Make both tables now, so that they are there although no row may come."""
+        self._table("data", self._writes)
+        self._table("dropped", Dropped)
+
     def _table(self, name: str, rows: RowType) -> TableWriter:
         if name not in self._tables:
             self._tables[name] = TableWriter(self.folder / name, rows)

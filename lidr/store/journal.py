@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from lidr.errors import StoreError
+
 
 class Journal:
     """The finished rows of an unfinished step, by key."""
@@ -25,8 +27,14 @@ class Journal:
             for line in path.read_bytes().splitlines(keepends=True):
                 if not line.endswith(b"\n"):
                     break
-                row = json.loads(line)
-                self.rows[row.pop("key")] = row
+                try:
+                    row = json.loads(line)
+                    self.rows[row.pop("key")] = row
+                except (ValueError, KeyError, AttributeError):
+                    raise StoreError(
+                        f"{path}:{len(self.rows) + 1}: damaged line. Take it out by hand to keep the others, or make "
+                        f"the step again with --rebuild {path.parents[2].name}/{path.parents[1].name.split('.')[0]}"
+                    ) from None
                 whole += len(line)
             os.truncate(path, whole)
         self._file = path.open("a", encoding="utf-8")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from lidr.errors import StoreError
 from lidr.recipe.schema import Recipe
 from lidr.references import RunReference
 from lidr.store.artifact import Artifact, open_artifact
-from lidr.store.store import Store
+from lidr.store.store import Store, store_root
 
 
 def locate(reference: RunReference, recipe: Recipe | None = None) -> Artifact:
@@ -18,7 +15,7 @@ def locate(reference: RunReference, recipe: Recipe | None = None) -> Artifact:
     Raises:
         StoreError: no such run, version or step; the message says what there is.
     """
-    store = Store(Path(os.environ.get("LIDR_STORE") or (recipe.runtime.store if recipe else "runs")))
+    store = Store(store_root(recipe.runtime.store if recipe else "runs"))
     versions = store.versions(reference.name)
     if not versions:
         raise StoreError(f"{reference}: the store {store.root} has no run {reference.name}")

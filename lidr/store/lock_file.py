@@ -26,10 +26,12 @@ def read_lock(version_folder: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except ValueError:
+        content = None
+    if not isinstance(content, dict):
         raise StoreError(f"{path}: damaged, no JSON; remove it and run `lidr lock RECIPE` again") from None
     if content.get("schema") != 1:
         raise StoreError(f"{path}: schema {content.get('schema')}, this lidr reads 1: update lidr")
-    return dict(content["models"])
+    return dict(content.get("models", {}))
 
 
 def write_lock(version_folder: Path, models: dict[str, str]) -> Path:

@@ -43,7 +43,7 @@ class Record:
     Args:
         identity: everything that can change the result; its hash is the fingerprint.
         execution: where and how it ran: engine batch, threads, machine. Never part of the identity.
-        inputs: name of each input -> the artifact's place and fingerprint.
+        inputs: name of each input -> the artifact's place, fingerprint and digest.
         files: every file of the artifact but this record.
         digest: SHA-256 over the files of `data/`, or of the model.
         counts: what the step counted, by name; nested where a count has parts.
@@ -78,8 +78,20 @@ def write_record(folder: Path, record: Record) -> None:
     write_json(folder / RECORD_FILE, asdict(record))
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON through a temporary file, flushed to disk before it takes its name."""
+def write_json(path: Path, value: Any, *, only_changes: bool = False) -> None:
+    """Write JSON through a temporary file, flushed to disk before it takes its name.
+
+    Args:
+        path: the file.
+        value: plain data.
+        only_changes: leave the file alone when it says the same already.
+    """
+    if only_changes:
+        try:
+            if json.loads(path.read_text(encoding="utf-8")) == value:
+                return
+        except (FileNotFoundError, ValueError):
+            pass
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(value, file, ensure_ascii=False, indent=1)

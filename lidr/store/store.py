@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ from lidr.store.artifact import Artifact, ArtifactWriter, open_artifact
 from lidr.store.record import RECORD_FILE, Record, read_record, write_json, write_record
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def store_root(text: str) -> Path:
+    """The folder of the store: LIDR_STORE, else what a recipe says in runtime.store."""
+    return Path(os.environ.get("LIDR_STORE") or text).expanduser()
 
 
 class Store:
@@ -40,10 +45,11 @@ class Store:
         return self.version_folder(recipe, version) / place
 
     def records(self, recipe: str | None = None) -> Iterator[tuple[Path, Record]]:
-        """Every complete artifact of a recipe, or of all, newest last by name."""
+        """Every complete artifact of a recipe, or of all, by name; those whose record cannot be read are left out."""
         for path in sorted(self.root.glob(f"{recipe or '*'}/*/iter_*/*/{RECORD_FILE}")):
-            if not path.parent.name.endswith(".partial") and (record := read_record(path.parent)) is not None:
-                yield path.parent, record
+            with suppress(StoreError):
+                if not path.parent.name.endswith(".partial") and (record := read_record(path.parent)) is not None:
+                    yield path.parent, record
 
     def versions(self, recipe: str) -> list[str]:
         """Versions of a recipe that the store holds, oldest first."""
@@ -70,8 +76,8 @@ class Store:
             lock.release()
 
     @contextmanager
-    def writing(self, folder: Path, writes: RowType, identity: dict[str, Any]) -> Iterator[ArtifactWriter]:
-        """Open the unfinished folder of a step; what an interrupted try of the same identity finished is still there.
+    def writing(self, folder: Path, writes: RowType, begun: dict[str, Any]) -> Iterator[ArtifactWriter]:
+        """Open the unfinished folder of a step; what an interrupted try of the same `begun` finished is still there.
 
         Raises:
             StoreError: the disk is full. What was finished is kept.
@@ -81,7 +87,7 @@ class Store:
             shutil.rmtree(partial / part, ignore_errors=True)
         partial.mkdir(parents=True, exist_ok=True)
         try:
-            write_json(partial / "identity.json", identity)
+            write_json(partial / "identity.json", begun)
             yield ArtifactWriter(partial, writes)
         except OSError as error:
             if error.errno not in _FULL:
@@ -122,12 +128,12 @@ def partial_folder(folder: Path) -> Path:
 
 
 def partial_identity(folder: Path) -> dict[str, Any] | None:
-    """What an unfinished try was making, or None when there is none."""
+    """What an unfinished try was making, {"identity": ..., "inputs": ...}, or None when there is none."""
     try:
-        identity = json.loads((partial_folder(folder) / "identity.json").read_text(encoding="utf-8"))
+        begun = json.loads((partial_folder(folder) / "identity.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return identity if isinstance(identity, dict) else None
+    return begun if isinstance(begun, dict) and {"identity", "inputs"} <= set(begun) else None
 
 
 def _put_in_place(folder: Path) -> None:

@@ -17,6 +17,10 @@ OverLong = Literal["drop", "refuse"]
 """What happens to a pair that does not fit into max_length: dropped with a reason, or an error."""
 
 
+DROP_REASONS = ("prompt_too_long", "over_long", "empty_completion", "equal_completions", "prompt_mismatch")
+"""Why a pair cannot be trained on: see `lidr.train.tokens`, which finds it before TRL would drop or cut it."""
+
+
 @dataclass(frozen=True)
 class LoraSpec:
     """Low-rank adapters on the linear layers."""

@@ -35,6 +35,9 @@ _VISIBLE = r"[^\p{Z}\p{Cc}\p{Cf}]"  # anything but spaces, controls and zero-wid
 _SHOWN = 5  # ids named in a message
 
 
+DROP_REASONS = ("empty_prompt", "duplicate_prompt")
+
+
 class PromptResult(NamedTuple):
     """The prompts of one iteration in every language, and the slots of those that cannot be used."""
 

@@ -108,9 +108,7 @@ def test_drift_exits_with_2_and_names_the_field(tmp_path):
     done = lidr("run", recipe, "--quiet", "--set", "chain.generate.max_tokens=32")
     assert done.returncode == 2
     assert "iter_1/generate was made by other settings: config.max_tokens: 64 -> 32" in done.stderr
-    assert (
-        "Bump the recipe's version (0.1.0) to keep both, or make it again with --rebuild iter_1/generate" in done.stderr
-    )
+    assert "Bump the recipe's version (0.1.0) to keep both, or make again with --rebuild iter_1/generate" in done.stderr
 
 
 def test_plan_shows_each_step_its_work_and_then_that_nothing_is_left(tmp_path, capsys):
@@ -202,7 +200,10 @@ def test_lock_writes_the_commit_that_the_hub_gives(tmp_path, capsys, monkeypatch
 
     commit = "0123456789abcdef0123456789abcdef01234567"
     monkeypatch.setattr(
-        huggingface_hub.HfApi, "model_info", lambda self, repo: type("Info", (), {"sha": commit})(), raising=True
+        huggingface_hub.HfApi,
+        "model_info",
+        lambda self, repo, revision=None: type("Info", (), {"sha": commit})(),
+        raising=True,
     )
     recipe = str(write_world(tmp_path))
     assert main(["lock", recipe, "--set", UNPINNED]) == 0
@@ -227,7 +228,7 @@ def test_lock_says_when_the_hub_gives_nothing(tmp_path):
         env=environment,
     )
     assert done.returncode == 2, done.stderr
-    assert "org/name: the Hub gave no commit" in done.stderr
+    assert "org/name: the Hub did not give it (ConnectError)" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -238,3 +239,20 @@ def test_a_damaged_lock_file_is_said(tmp_path, capsys):
     (folder / "recipe.lock.json").write_text("{")
     assert main(["plan", str(recipe)]) == 2
     assert "damaged, no JSON; remove it and run `lidr lock RECIPE` again" in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_written_is_the_users_error(tmp_path):
+    recipe = write_world(tmp_path)
+    (tmp_path / "file").write_text("")
+    for command in ("run", "plan"):
+        done = lidr(command, str(recipe), "--set", f"runtime.store={tmp_path}/file/below")
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "Not a directory" in done.stderr
+
+
+def test_a_run_goes_on_when_nobody_reads_its_progress(tmp_path):
+    recipe = write_world(tmp_path)
+    command = f"{sys.executable} -m lidr.cli.main run {recipe} --quiet 2>&1 >/dev/null | head -1"
+    subprocess.run(["bash", "-c", command], check=True, capture_output=True)
+    assert (tmp_path / "runs" / "scripted" / "0.1.0" / "run.json").exists()

@@ -143,6 +143,21 @@ def test_all_problems_are_shown_at_once_in_file_order(tmp_path):
             "name: !!python/name:os.system x",
             "the tag tag:yaml.org,2002:python/name:os.system is not allowed",
         ),
+        ("name: bees", "name: &x bees\nversion: *x", "an alias (*) is not allowed; write the value again"),
+        ("name: bees", "name: bees\ntext: x", 'text: unknown key "text"; did you mean'),
+        ("./model", '"openai:m@http://u:p@h/v1"', "an openai: reference must hold no user name or password"),
+        (
+            "./model",
+            '"openai:m@http://h/v1"',
+            "policy.model is a server: write runtime: {engine: openai}, not transformers",
+        ),
+        (
+            "schema: 1",
+            "schema: 1\nruntime: {engine: openai}",
+            "runtime.engine openai needs policy.model: openai:MODEL@URL",
+        ),
+        ("./model", "dist:polars/METADATA", "is no reference; allowed forms"),
+        ("./model", "org/m@v1, revision: unpinned", "org/m@v1 and revision both name a revision; keep one"),
         ("name: bees", "name: [bees", "r.yaml:3:8 not YAML: expected ',' or ']', but got ':'"),
     ],
 )
@@ -167,6 +182,35 @@ def test_set_replaces_values_in_the_chain_by_step_name_and_in_lists_by_number(tm
     assert recipe.chain[3].config.epochs == 2
     assert recipe.iterations[0].prompts == "2:4"
     assert (recipe.runtime.store, recipe.seed) == ("/tmp/x", 7)
+
+
+def test_numbers_are_those_of_yaml_1_2(tmp_path):
+    assert load(tmp_path, GOOD + "seed: 010\n").seed == 10
+    assert load(tmp_path, GOOD + "seed: 089\n").seed == 89
+    revision = "12e4" * 10
+    assert load(tmp_path, GOOD.replace("./model", f"org/m, revision: {revision}")).policy.pinned == revision
+
+
+def test_set_gives_a_step_of_the_chain_new_settings_also_one_without_any(tmp_path):
+    assert load(tmp_path, GOOD, "chain.pair={drop: independent}").chain[2].config.drop == "independent"
+    bare = GOOD.replace("  - pair: {drop: joint}", "  - pair")
+    assert load(tmp_path, bare, "chain.pair.drop=independent").chain[2].config.drop == "independent"
+
+
+@pytest.mark.parametrize("value", ["[", "*x", "%a", "@you", "a: b: c", "!!python/name:os x"])
+def test_a_set_value_that_is_no_yaml_is_refused(tmp_path, value):
+    (problem,) = problems(tmp_path, GOOD, f"seed={value}")
+    assert problem.startswith(f'--set "seed={value}": the value is not YAML')
+
+
+def test_a_folder_and_a_wrapped_top_level_are_no_recipe(tmp_path):
+    with pytest.raises(RecipeError, match="cannot be read \\(Is a directory\\); give a recipe file"):
+        lidr.load_recipe(tmp_path)
+    assert any("schema: missing" in line for line in problems(tmp_path, "value: 1"))
+
+
+def test_a_huge_slice_is_checked_at_once(tmp_path):
+    assert load(tmp_path, GOOD.replace("0:8", "0:1000000000")).iterations[0].stop == 1_000_000_000
 
 
 def test_a_set_that_hits_nothing_is_refused(tmp_path):

@@ -77,3 +77,54 @@ def test_pickled_weights_alone_are_refused(tmp_path):
 def test_a_run_that_is_not_there_is_said(tmp_path):
     with pytest.raises(StoreError, match=r"run:nobody: the store .*runs has no run nobody"):
         policy_of(tmp_path, "run:nobody")
+
+
+def test_the_users_own_folder_is_copied_so_that_it_may_change_later(tmp_path):
+    folder = plain_folder(tmp_path / "m")
+    artifact = policy_of(tmp_path / "w", str(folder))
+    with (folder / "model.safetensors").open("r+") as file:
+        file.write("OTHER")
+    assert (artifact.model / "model.safetensors").read_text() == "model.safetensors"
+
+
+def test_python_files_come_along_only_where_the_recipe_trusts_them(tmp_path):
+    folder = plain_folder(tmp_path / "m")
+    (folder / "modeling_x.py").write_text("")
+    assert not (policy_of(tmp_path / "a", str(folder)).model / "modeling_x.py").exists()
+    trusting = policy_of(tmp_path / "b", str(folder), "policy.trust_remote_code=true")
+    assert (trusting.model / "modeling_x.py").exists()
+
+
+def test_a_hub_that_does_not_give_the_model_is_said(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    from lidr.errors import HubError
+
+    def refuse(*arguments, **options):
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(
+        HubError, match=r"org/m@0{40}: the Hub did not give it \(ConnectionError\). Check the name, your"
+    ):
+        policy_of(tmp_path, "org/m@" + "0" * 40)
+
+
+def test_a_branch_is_no_pin_until_it_is_locked(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    recipe = write_world(tmp_path)
+    loaded = lidr.load_recipe(recipe, overrides=["policy.model=org/m@main", "runtime.engine=transformers"])
+    assert lidr.plan(loaded).steps[0].state == "unresolved"
+    asked = []
+
+    def info(self, repo, revision=None):
+        asked.append((repo, revision))
+        return type("Info", (), {"sha": "1" * 40})()
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", info)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: str(plain_folder(tmp_path / "m")))
+    lidr.run(loaded, until="policy", allow_unpinned=True)
+    assert asked == [("org/m", "main")]
+    assert lidr.plan(loaded).steps[0].state == "cached"
+    assert lidr.plan(loaded).steps[0].identity["outside"] == {"revision": "1" * 40}
