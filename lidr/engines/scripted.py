@@ -110,8 +110,9 @@ def _last_user_message(request: ChatRequest) -> str:
 def _read_rules(path: Path) -> list[Rule]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise EngineError(f"{path}: the script of answers cannot be read: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise EngineError(f"{path}: the script of answers cannot be read: {reason}") from error
     return [_rule(line, where=f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
 
 
@@ -124,6 +125,8 @@ def _rule(line: str, *, where: str) -> Rule:
         raise EngineError(f"{where}: not a rule: {error} (a JSON object with some of: {allowed})") from error
     if not (isinstance(rule.text, str) and isinstance(rule.match, str | None)):
         raise EngineError(f"{where}: text and match must be strings")
+    if not isinstance(rule.delay_s, int | float):
+        raise EngineError(f"{where}: delay_s must be a number of seconds, found {rule.delay_s!r}")
     if rule.finish_reason not in get_args(FinishReason):
         allowed = ", ".join(get_args(FinishReason))
         raise EngineError(f"{where}: finish_reason: unknown value {rule.finish_reason!r} ({allowed})")

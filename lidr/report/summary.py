@@ -72,13 +72,10 @@ def summarise(planned: Plan) -> Summary:
 
 def _account(planned: Plan, records: list[Record]) -> tuple[tuple[Column, ...], tuple[AccountRow, ...]]:
     recipe = planned.recipe
-    if not any(record.writes == "pairs" for record in records):
+    with_pairs = sorted({record.iteration for record in records if record.writes == "pairs"})
+    columns = tuple(Column(number, language) for number in with_pairs for language in recipe.languages.others)
+    if not columns:
         return (), ()
-    columns = tuple(
-        Column(number, language)
-        for number in range(1, len(recipe.iterations) + 1)
-        for language in recipe.languages.others
-    )
     requested = tuple(
         2 * (recipe.iterations[c.iteration - 1].stop - recipe.iterations[c.iteration - 1].start) for c in columns
     )
