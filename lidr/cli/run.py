@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def main(options: argparse.Namespace) -> int:
         print_json("lidr.run/1", {**summary.as_json(), "elapsed_s": round(time.monotonic() - began, 1)})
     else:
         show(planned, summary, time.monotonic() - began)
-        _what_next(planned, options.recipe)
+        _what_next(planned, shlex.join([options.recipe, *(w for o in options.overrides for w in ("--set", o))]))
     return 0
 
 
@@ -75,7 +76,7 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
         print_table(("policy", "language", "kind", "pairs", "margin", "accuracy"), summary.groups, left=3)
 
 
-def _what_next(planned: Plan, recipe_file: str) -> None:
+def _what_next(planned: Plan, recipe_words: str) -> None:
     """Say where everything lies, and the next three commands."""
     folder = planned.version_folder
     pairs, policy = _last(planned, "pairs"), _last(planned, "policy")
@@ -89,7 +90,7 @@ def _what_next(planned: Plan, recipe_file: str) -> None:
     print_table(("", ""), lines, left=2)
     print("\nNext")
     steps = [
-        (f"lidr plan {recipe_file}", "everything is cached now"),
+        (f"lidr plan {recipe_words}", "everything is cached now"),
         ("lidr cp quickstart my.yaml", "your own recipe"),
     ]
     print_table(("", ""), steps, left=2)

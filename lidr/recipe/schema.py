@@ -70,7 +70,7 @@ class Languages(Frozen):
         return (self.dominant, *self.others)
 
 
-class PolicySource(Frozen):
+class PolicyConfig(Frozen):
     """The first policy."""
 
     model: ReferenceText
@@ -83,7 +83,7 @@ class PolicySource(Frozen):
     """Run code that comes with the model. Only for a pinned revision."""
 
     @model_validator(mode="after")
-    def _revision_fits(self) -> PolicySource:
+    def _revision_fits(self) -> PolicyConfig:
         reference = parse_reference(self.model)
         is_hub = isinstance(reference, HubReference)
         if self.revision and not is_hub:
@@ -107,7 +107,7 @@ class PolicySource(Frozen):
         return given if given is not None and re.fullmatch(r"[0-9a-f]{40}", given) else None
 
 
-class PromptSource(Frozen):
+class PromptsConfig(Frozen):
     """Parallel prompts, aligned by id."""
 
     source: str
@@ -195,8 +195,8 @@ class Recipe(Frozen):
     version: str = Field(pattern=r"^\d+\.\d+\.\d+([.-][0-9A-Za-z.-]+)?$")
     """Bump it when anything above `runtime` changes."""
     languages: Languages
-    policy: PolicySource
-    prompts: PromptSource
+    policy: PolicyConfig
+    prompts: PromptsConfig
     system_prompt: str | None = None
     """System message of every conversation; null leaves it to the model's own template."""
     seed: int = Field(42, ge=0, lt=2**32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lidr.recipe.schema import PolicySource, PromptSource
+from lidr.recipe.schema import PolicyConfig, PromptsConfig
 from lidr.rows import Pair, Prompt, Response, Translation
 from lidr.steps.answering import outside_answers
 from lidr.steps.filter import FilterConfig, expect_filter, run_filter
@@ -20,7 +20,7 @@ _ANSWERS = ("system_prompt", "seed", "policy.dtype", "runtime.engine", "runtime.
 
 STEPS: Mapping[str, StepKind] = {
     "policy": StepKind(
-        PolicySource,
+        PolicyConfig,
         reads=(),
         writes=InitialPolicy,
         run=run_policy,
@@ -31,7 +31,7 @@ STEPS: Mapping[str, StepKind] = {
         section="policy",
     ),
     "prompts": StepKind(
-        PromptSource,
+        PromptsConfig,
         reads=(),
         writes=Prompt,
         run=run_prompts,

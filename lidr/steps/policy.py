@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import PlanError
-from lidr.recipe.schema import PolicySource
+from lidr.recipe.schema import PolicyConfig
 from lidr.references import (
     DistReference,
     FolderReference,
@@ -56,7 +56,7 @@ def run_policy(run: StepRun) -> Outcome:
     return Outcome({"model": str(reference)}, Rate("model", 1, rate.elapsed_s))
 
 
-def identity_policy(config: PolicySource) -> dict[str, Any]:
+def identity_policy(config: PolicyConfig) -> dict[str, Any]:
     """A model in a folder or a file is identified by its content (see outside_policy), one elsewhere by its name."""
     reference = parse_reference(config.model)
     name = None
@@ -67,7 +67,7 @@ def identity_policy(config: PolicySource) -> dict[str, Any]:
     return {"model": name, "dtype": config.dtype, "trust_remote_code": config.trust_remote_code}
 
 
-def outside_policy(around: Surroundings, config: PolicySource) -> dict[str, Any]:
+def outside_policy(around: Surroundings, config: PolicyConfig) -> dict[str, Any]:
     """Identity of the model itself: its commit, or the digests of its files."""
     reference = parse_reference(config.model)
     if isinstance(reference, HubReference):
@@ -96,7 +96,7 @@ def _dist_file(reference: DistReference) -> Path:
     return matches[0]
 
 
-def _revision(around: Surroundings, config: PolicySource, reference: HubReference) -> str:
+def _revision(around: Surroundings, config: PolicyConfig, reference: HubReference) -> str:
     """The commit of a Hub model: the recipe's word, else the lock's."""
     revision = config.pinned or around.locked.get(reference.repo)
     if revision is None:
@@ -107,7 +107,7 @@ def _revision(around: Surroundings, config: PolicySource, reference: HubReferenc
     return revision
 
 
-def _model_folder(around: Surroundings, config: PolicySource, reference: Any) -> Path:
+def _model_folder(around: Surroundings, config: PolicyConfig, reference: Any) -> Path:
     if isinstance(reference, HubReference):
         from huggingface_hub import snapshot_download
 
@@ -154,6 +154,6 @@ def _put(path: Path, target: Path, *, is_ours: bool) -> None:
     shutil.copy2(real, target / path.name)
 
 
-def expect_policy(config: PolicySource, scale: Scale) -> Expected:
+def expect_policy(config: PolicyConfig, scale: Scale) -> Expected:
     """One model."""
     return Expected(1, "model")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import PlanError, RowError
-from lidr.recipe.schema import PromptSource
+from lidr.recipe.schema import PromptsConfig
 from lidr.resources import resolve_source
 from lidr.rows import Prompt
 from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings, Unresolved
@@ -23,7 +23,7 @@ def run_prompts(run: StepRun) -> Outcome:
     from lidr.steps.ledger import Ledger
     from lidr.transforms.prompts import DROP_REASONS, instruct, read_prompts, select_prompts
 
-    config: PromptSource = run.config
+    config: PromptsConfig = run.config
     languages = run.recipe.languages
     sliced = run.recipe.iterations[run.iteration - 1]
     run.progress.start(sliced.stop - sliced.start, "prompts")
@@ -45,19 +45,19 @@ def run_prompts(run: StepRun) -> Outcome:
     return Outcome({"prompts": kept, "dropped": ledger.counts()["dropped"]}, run.progress.rate())
 
 
-def identity_prompts(config: PromptSource) -> dict[str, Any]:
+def identity_prompts(config: PromptsConfig) -> dict[str, Any]:
     """What is done with the prompts; they themselves are identified by their content (see outside_prompts)."""
     return config.model_dump(mode="json", exclude={"source", "license"})
 
 
-def outside_prompts(around: Surroundings, config: PromptSource) -> dict[str, Any]:
+def outside_prompts(around: Surroundings, config: PromptsConfig) -> dict[str, Any]:
     """The prompts are identity by the content of their files."""
     source = prompt_folder(config, around.recipe_folder)
     codes = around.recipe.languages.all
     return {"files": {path.name: file_sha256(path) for code in codes for path in files_of(source, code)}}
 
 
-def prompt_folder(config: PromptSource, recipe_folder: Path) -> Path:
+def prompt_folder(config: PromptsConfig, recipe_folder: Path) -> Path:
     """Where the prompts are."""
     path = resolve_source(config.source, recipe_folder)
     if path is None:
@@ -72,6 +72,6 @@ def files_of(source: Path, language: str) -> list[Path]:
     return [path for suffix in SUFFIXES if (path := source / f"{language}{suffix}").is_file()][:1]
 
 
-def expect_prompts(config: PromptSource, scale: Scale) -> Expected:
+def expect_prompts(config: PromptsConfig, scale: Scale) -> Expected:
     """N prompts in each language."""
     return Expected(scale.prompts, "prompts")

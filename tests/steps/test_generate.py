@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from lidr.errors import PlanError
 from lidr.steps.answering import request_seed
 from lidr.steps.generate import conversation
 from tests.scripted import write_answers, write_world
@@ -39,3 +42,22 @@ def test_a_system_prompt_comes_first_and_only_when_the_recipe_has_one():
 def test_each_request_has_a_seed_of_its_own_that_is_the_same_on_every_machine():
     assert request_seed(42, "p0/en") == 4141031561
     assert len({request_seed(42, f"p{i}/en") for i in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ("null", "runtime.engine is scripted: name the file of canned answers in runtime.answers"),
+        ("/nowhere.jsonl", "runtime.answers: no file /nowhere.jsonl; give a JSON-lines file of canned answers"),
+    ],
+)
+def test_a_scripted_recipe_without_its_answers_is_refused(tmp_path, answers, message):
+    with pytest.raises(PlanError, match=message):
+        rows_of(write_world(tmp_path), "iter_1/generate", f"runtime.answers={answers}")
+
+
+def test_half_a_surrogate_pair_of_a_server_is_stored_as_the_replacement_character(tmp_path):
+    recipe = write_world(tmp_path)
+    bad = {"match": "English: tell me about bees", "text": "wax \ud83d bees in English at length."}
+    write_answers(tmp_path / "answers.jsonl", first=(bad,))
+    assert rows_of(recipe, "iter_1/generate")["text"][0] == "wax \ufffd bees in English at length."

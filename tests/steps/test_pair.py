@@ -97,3 +97,16 @@ def test_tables_out_of_prompt_order_are_refused():
     inputs = [Table(["a", "b"]), Table(["b", "a"]), Table(["a", "b"])]
     with pytest.raises(RowError, match=r"iter_1/generate has rows of the prompt a, which is not in prompt order"):
         list(pair_step.aligned(inputs, 1))
+
+
+def test_a_list_of_bound_prompts_in_real_data_that_are_not_here_is_said(tmp_path, monkeypatch):
+    monkeypatch.delenv("LIDR_DATA", raising=False)
+    with pytest.raises(PlanError, match=r"iter_1/pair: \$LIDR_DATA/ids.txt: set LIDR_DATA or give --data"):
+        rows_of(write_world(tmp_path), "iter_1/pair", "chain.pair.translation_type={ids: $LIDR_DATA/ids.txt}")
+
+
+def test_a_list_of_bound_prompts_that_is_not_utf8_is_said(tmp_path):
+    (tmp_path / "ids.txt").write_bytes(b"p1\xff")
+    recipe = write_world(tmp_path / "w")
+    with pytest.raises(RowError, match=r"ids.txt: not UTF-8 at byte 2; save the file as UTF-8"):
+        rows_of(recipe, "iter_1/pair", f"chain.pair.translation_type={{ids: {tmp_path}/ids.txt}}")

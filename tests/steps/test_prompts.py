@@ -88,3 +88,11 @@ def test_real_alpagasus_prompts_load_in_the_papers_slices(tmp_path, data_folder,
     for each in counts:
         lost = sum(row["count"] for row in each["dropped"])
         assert each["prompts"] * 4 + lost == 4000
+
+
+def test_prompts_of_which_none_can_be_used_stop_the_run_with_the_reasons(tmp_path):
+    recipe = write_world(tmp_path)
+    lines = [json.dumps({"id": f"p{i}", "instruction": " "}) for i in range(8)]
+    (tmp_path / "prompts" / "de.jsonl").write_text("\n".join(lines))
+    with pytest.raises(RowError, match=r"prompts 0:4: none can be used \(.*empty_prompt 4.*\); mend the files in"):
+        rows_of(recipe, "iter_1/prompts")
