@@ -50,8 +50,10 @@ def show(planned: Plan) -> None:
 
 
 def _row(step: PlannedStep) -> tuple[str, ...]:
+    from lidr.pipeline.plan import NOTHING_TO_DO
+
     expected = step.expected
-    is_done = step.state in ("cached", "taken over")
+    is_done = step.state in NOTHING_TO_DO
     return (
         step.place,
         step.state,
@@ -63,7 +65,9 @@ def _row(step: PlannedStep) -> tuple[str, ...]:
 
 def totals(planned: Plan) -> str:
     """One line: what is still to do."""
-    todo = [step for step in planned.steps if step.state not in ("cached", "taken over")]
+    from lidr.pipeline.plan import NOTHING_TO_DO
+
+    todo = [step for step in planned.steps if step.state not in NOTHING_TO_DO]
     if not todo:
         return "Everything is there: a run makes no request and writes nothing."
     requests = sum(step.expected.count for step in todo if step.expected.unit == "requests")

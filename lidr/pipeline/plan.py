@@ -16,8 +16,9 @@ from lidr.store.lock_file import read_lock
 from lidr.store.record import Record, read_record
 from lidr.store.store import Store, partial_identity, store_root
 
-State = Literal["cached", "new", "resumes", "taken over", "drifted", "damaged", "unresolved"]
+State = Literal["cached", "new", "resumes", "taken over", "drifted", "damaged", "unresolved", "skipped"]
 DONE = ("cached", "taken over")
+NOTHING_TO_DO = (*DONE, "skipped")
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class PlannedStep:
         identity: everything that can change its result; None while something outside is not here.
         state: cached: there already; new: to be made; resumes: begun by an earlier try; taken over: the same output
             stands under another version; drifted: made by other settings or from other inputs; damaged: its record
-            cannot be read; unresolved: something outside is missing.
-        why: what drifted, is damaged or is missing.
+            cannot be read; unresolved: something outside is missing; skipped: the recipe leaves it out for now.
+        why: what drifted, is damaged or is missing, or why it is skipped.
         digest: of the content, where the artifact is there.
         source: where a step that is taken over stands.
         seconds: how long it may take, by earlier records; None without any.
@@ -195,6 +196,8 @@ class _Planner:
         places = {key: source.place for key, source in inputs.items()}
         seconds = self._seconds(name, expected.count)
         step = PlannedStep(iteration, name, config, places, None, None, "unresolved", expected, seconds=seconds)
+        if (reason := kind.skipped(recipe)) is not None:
+            return replace(step, state="skipped", why=(reason,))
         try:
             outside = dict(kind.outside(self._around, config))
         except Unresolved as reason:

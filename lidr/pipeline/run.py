@@ -110,7 +110,9 @@ def _discard(planned: Plan, places: set[str], say: Say) -> None:
 
 
 def _carry_out(planned: Plan, step: PlannedStep, label: str, say: Say, quiet: bool) -> None:
-    if step.state == "cached":
+    if step.state == "skipped":
+        say(f"{label}: skipped: {'; '.join(step.why)}")
+    elif step.state == "cached":
         open_artifact(planned.folder(step))
         _check_inputs(planned, step)
         say(f"{label}: cached")

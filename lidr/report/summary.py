@@ -64,7 +64,8 @@ def summarise(planned: Plan) -> Summary:
     """Read the records of a finished plan."""
     from lidr.store.artifact import open_artifact
 
-    records = [open_artifact(planned.folder(step)).record for step in planned.steps]
+    made = [step for step in planned.steps if step.state != "skipped"]
+    records = [open_artifact(planned.folder(step)).record for step in made]
     policies = [record for record in records if record.writes in ("policy", "initial_policy")]
     columns, account = _account(planned, records)
     return Summary(columns, account, tuple(_policy(r) for r in policies), tuple(_groups(policies)))
