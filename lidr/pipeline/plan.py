@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lidr.errors import PlanError, StoreError
+from lidr.pipeline.drift import drift_of, other_inputs
 from lidr.recipe.schema import Recipe
 from lidr.steps import STEPS
 from lidr.steps.kind import Expected, InitialPolicy, Policy, Scale, StepKind, Surroundings, Unresolved
-from lidr.store.fingerprint import difference, fingerprint
+from lidr.store.fingerprint import fingerprint
 from lidr.store.lock_file import read_lock
-from lidr.store.record import Record, read_record
+from lidr.store.record import read_record
 from lidr.store.store import Store, partial_identity, store_root
 
 State = Literal["cached", "new", "resumes", "taken over", "drifted", "damaged", "unresolved", "skipped"]
@@ -224,15 +225,15 @@ class _Planner:
         except StoreError as error:
             return replace(step, state="damaged", why=(str(error),))
         if record is not None:
-            why = _drift(record.identity, step) or _other_inputs(record.inputs, digests, step)
+            why = drift_of(record.identity, step) or other_inputs(record.inputs, digests, step)
             return replace(step, state="drifted" if why else "cached", why=why, digest=None if why else record.digest)
         begun = partial_identity(folder)
         if begun is not None:
-            why = _drift(begun["identity"], step) or _other_inputs(begun["inputs"], digests, step)
+            why = drift_of(begun["identity"], step) or other_inputs(begun["inputs"], digests, step)
             return replace(step, state="drifted" if why else "resumes", why=why)
         if step.place not in self._anew:
             for other, found in self._records:
-                if found.fingerprint == step.fingerprint and not _other_inputs(found.inputs, digests, step):
+                if found.fingerprint == step.fingerprint and not other_inputs(found.inputs, digests, step):
                     return replace(step, state="taken over", source=other, digest=found.digest)
         return replace(step, state="new")
 
@@ -280,32 +281,3 @@ def _recipe_field(recipe: Recipe, iteration: int, name: str) -> Any:
     for part in name.split("."):
         value = getattr(value, part)
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-
-
-def _drift(old: Mapping[str, Any], step: PlannedStep) -> tuple[str, ...]:
-    """What differs, field by field; an input that is made by other settings is named, not its hashes."""
-    lines = difference(old, step.identity)
-    inputs = [line.split(":")[0].removeprefix("inputs.") for line in lines if line.startswith("inputs.")]
-    return (
-        *(line for line in lines if not line.startswith("inputs.")),
-        *(f"its input {name} ({step.inputs.get(name, 'no longer read')}) is another" for name in inputs),
-    )
-
-
-def _other_inputs(
-    recorded: Mapping[str, Mapping[str, str]], digests: Mapping[str, str | None], step: PlannedStep
-) -> tuple[str, ...]:
-    """Which inputs were made again since, by the same settings but with other content.
-
-    Two runs of the same settings can differ: a server answers otherwise, a GPU rounds otherwise.
-    """
-    return tuple(
-        f"its input {name} ({step.inputs[name]}) was made again and has other content"
-        for name, digest in digests.items()
-        if digest is not None and recorded[name]["digest"] != digest
-    )
-
-
-def describe(record: Record) -> dict[str, str]:
-    """What an artifact's record says of one of its inputs."""
-    return {"place": record.place, "fingerprint": record.fingerprint, "digest": record.digest}

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lidr.errors import PlanError, StoreError
-from lidr.pipeline.plan import DONE, Plan, PlannedStep, describe, plan
+from lidr.pipeline.drift import describe
+from lidr.pipeline.plan import DONE, Plan, PlannedStep, plan
 from lidr.recipe.schema import Recipe
 from lidr.steps.kind import StepRun
 from lidr.steps.progress import Progress
