@@ -1,0 +1,103 @@
+"""`lidr hub serve|env|ls`: a Hub on this machine for the genuine Hugging Face clients."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lidr.cli.common import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from lidr.hub.server.history import Repository
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    serve = actions.add_parser("serve", help="serve a folder as a Hub until Ctrl-C")
+    serve.add_argument("--port", type=int, default=8080, metavar="N", help="default 8080; 0 takes a free one")
+    serve.add_argument("--host", default="127.0.0.1", metavar="H", help="default 127.0.0.1: this machine only")
+    serve.add_argument(
+        "--token", metavar="T", help="default $LIDR_HUB_TOKEN, which other users cannot see; else random"
+    )
+    serve.add_argument("--redirect", action="store_true", help="answer downloads with redirections, as the real Hub")
+    env = actions.add_parser("env", help='print what a client needs: eval "$(lidr hub env)"')
+    ls = actions.add_parser("ls", help="list the repositories and their tags")
+    for action in (env, ls):
+        action.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    for action in (serve, env, ls):
+        action.add_argument("--root", type=Path, metavar="DIR", help="where it keeps everything; default <store>/.hub")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Carry out one of the three."""
+    from lidr.hub.server import default_root
+
+    root = options.root or default_root()
+    return {"serve": _serve, "env": _env, "ls": _ls}[options.action](root, options)
+
+
+def _serve(root: Path, options: argparse.Namespace) -> int:
+    from lidr.hub.server.serve import is_loopback, serve
+
+    given = options.token or os.environ.get("LIDR_HUB_TOKEN")
+
+    def ready(url: str, token: str) -> None:
+        say(f"Hub at {url}, kept in {root}; Ctrl-C stops it")
+        if not given:
+            say(f"token, random for this run: {token}")
+        say(f'for clients, in another terminal: eval "$(lidr hub env --root {shlex.quote(str(root))})"')
+        if not is_loopback(options.host):
+            say("warning: other machines can reach it, and its token travels unencrypted")
+
+    try:
+        serve(root, host=options.host, port=options.port, token=given, redirect=options.redirect, ready=ready)
+    except KeyboardInterrupt:  # the usual end of a server
+        say("stopped")
+    return 0
+
+
+def _env(root: Path, options: argparse.Namespace) -> int:
+    from lidr.errors import HubError
+    from lidr.hub.server import find_running
+
+    hub = find_running(root)
+    if hub is None:
+        raise HubError(f"no Hub serves {root}: start one with `lidr hub serve --root {shlex.quote(str(root))}`")
+    if options.json:
+        print_json("lidr.hub.env/1", {"environment": hub.environment})
+    else:
+        for name, value in hub.environment.items():
+            print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def _ls(root: Path, options: argparse.Namespace) -> int:
+    from lidr.hub.server.names import REPO_TYPES
+    from lidr.hub.server.storage import Storage
+
+    if not (root / "repos").is_dir():
+        say(f"nothing was published to {root} yet")
+    storage = Storage(root) if (root / "repos").is_dir() else None
+    found = [repository for type_ in REPO_TYPES for repository in (storage.repositories(type_) if storage else ())]
+    rows = [_row(repository) for repository in found]
+    if options.json:
+        print_json("lidr.hub.ls/1", {"root": str(root), "repositories": rows})
+    elif rows:
+        cells = [(row["type"], row["id"], row["commit"][:10], ", ".join(row["tags"]) or "-") for row in rows]
+        print_table(("type", "repository", "main", "tags"), cells, left=4)
+    return 0
+
+
+def _row(repository: Repository) -> dict[str, Any]:
+    refs = repository.refs()
+    return {
+        "type": repository.type,
+        "id": repository.id,
+        "private": repository.is_private,
+        "commit": refs["branches"]["main"],
+        "tags": {name: tag["target"] for name, tag in refs["tags"].items()},
+    }
