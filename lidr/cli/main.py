@@ -22,6 +22,9 @@ COMMANDS = {
     "run": "carry out a recipe; goes on where an earlier run stopped",
     "status": "show how far a run is, from another terminal",
     "lock": "resolve Hub models to commits and write them to recipe.lock.json",
+    "publish": "publish a finished run to a Hub: one commit, verified, tagged",
+    "card": "print the card that would be published",
+    "hub": "serve a Hub on this machine for the genuine clients, and look at it",
 }
 """Name -> what it does. Each is a module of this package with `arguments(parser)` and `main(options) -> int`."""
 

@@ -94,7 +94,13 @@ def _what_next(planned: Plan, recipe_words: str) -> None:
         ("lidr cp quickstart my.yaml", "your own recipe"),
     ]
     print_table(("", ""), steps, left=2)
-    if pairs:
+    release = _last(planned, "release")
+    if release and release.state == "cached":
+        from lidr.steps.publish import lines_of
+
+        loading = lines_of(planned.folder(release), f"iter_{release.iteration}", planned.store.root)
+        print(f"\nPublished. To load it from there, in a shell:\n\n{loading}")
+    elif pairs:
         print(f"python -c \"import polars as pl; print(pl.read_parquet('{files}'))\"")
 
 

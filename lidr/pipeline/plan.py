@@ -143,10 +143,19 @@ def plan(recipe: Recipe, *, until: str | None = None, anew: Collection[str] = ()
     made: dict[int, dict[str, PlannedStep]] = {number: {} for number in range(len(recipe.iterations) + 1)}
     for iteration, name in _order(recipe):
         inputs = {**made[0], **_policy_before(made, iteration), **made[iteration]}
-        step = planner.concrete(iteration, name, inputs)
+        step = planner.concrete(iteration, name, inputs, _of_earlier(made, iteration, name))
         steps.append(step)
         made[iteration][step.kind.writes.name] = step
     return Plan(around, store, tuple(steps)).up_to(until)
+
+
+def _of_earlier(made: Mapping[int, Mapping[str, PlannedStep]], iteration: int, name: str) -> dict[str, PlannedStep]:
+    """What a step of the last iteration alone reads of the earlier ones, by the rows' name and the iteration."""
+    kind = STEPS[name]
+    if not kind.last_only:
+        return {}
+    wanted = {rows.name for rows in kind.reads}
+    return {f"{rows}_{k}": made[k][rows] for k in range(1, iteration) for rows in sorted(wanted & set(made[k]))}
 
 
 def _policy_before(made: Mapping[int, Mapping[str, PlannedStep]], iteration: int) -> dict[str, PlannedStep]:
@@ -162,7 +171,9 @@ def _order(recipe: Recipe) -> Iterator[tuple[int, str]]:
     numbers = range(1, len(recipe.iterations) + 1)
     yield from ((0, name) for name in _names("run"))
     yield from ((number, name) for number in numbers for name in _names("iteration"))
-    yield from ((number, step.name) for number in numbers for step in recipe.chain)
+    for number in numbers:
+        names = (step.name for step in recipe.chain)
+        yield from ((number, name) for name in names if number == numbers[-1] or not STEPS[name].last_only)
 
 
 def _names(place: str) -> list[str]:
@@ -188,11 +199,13 @@ class _Planner:
         self._around, self._store, self._anew = around, store, anew
         self._records = list(store.records())
 
-    def concrete(self, iteration: int, name: str, made: Mapping[str, PlannedStep]) -> PlannedStep:
+    def concrete(
+        self, iteration: int, name: str, made: Mapping[str, PlannedStep], earlier: Mapping[str, PlannedStep]
+    ) -> PlannedStep:
         """One step: its inputs, its fingerprint, and what the store holds of it."""
         recipe, kind = self._around.recipe, STEPS[name]
         config = getattr(recipe, kind.section) if kind.section else _config(recipe, name)
-        inputs = _inputs(recipe, name, kind, config, made)
+        inputs = {**_inputs(recipe, name, kind, config, made), **earlier}
         expected = kind.expects(config, _scale(recipe, iteration))
         places = {key: source.place for key, source in inputs.items()}
         seconds = self._seconds(name, expected.count)

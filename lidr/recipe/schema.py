@@ -174,6 +174,9 @@ class Runtime(Frozen):
     """Folder of the artifacts; LIDR_STORE overrides it."""
     push: bool = False
     """Whether the publish step may send anything."""
+    hub: Literal["environment", "embedded"] = "environment"
+    """Where to: `environment` is the Hub of HF_ENDPOINT and your token, without either the embedded one; `embedded` is
+    always the Hub in the store's folder .hub, which nothing leaves."""
 
 
 class ChainStep(Frozen):

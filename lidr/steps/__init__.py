@@ -13,6 +13,14 @@ from lidr.steps.kind import InitialPolicy, Policy, StepKind
 from lidr.steps.pair import PairConfig, expect_pair, identity_pair, outside_pair, run_pair
 from lidr.steps.policy import expect_policy, identity_policy, outside_policy, run_policy
 from lidr.steps.prompts import expect_prompts, identity_prompts, outside_prompts, run_prompts
+from lidr.steps.publish import (
+    PublishConfig,
+    Release,
+    also_read_publish,
+    expect_publish,
+    run_publish,
+    skipped_publish,
+)
 from lidr.steps.train import TrainConfig, also_read_train, expect_train, outside_train, run_train
 from lidr.steps.translate import TranslateConfig, expect_translate, run_translate
 
@@ -87,6 +95,16 @@ STEPS: Mapping[str, StepKind] = {
         expects=expect_train,
         uses=("seed", "policy.dtype"),
         outside=outside_train,
+    ),
+    "publish": StepKind(
+        PublishConfig,
+        reads=(Pair,),
+        also_reads=also_read_publish,
+        writes=Release,
+        run=run_publish,
+        expects=expect_publish,
+        skipped=skipped_publish,
+        last_only=True,
     ),
 }
 

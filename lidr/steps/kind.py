@@ -176,6 +176,7 @@ class StepKind:
         uses: recipe fields that change its result, as dotted names; they are part of its identity.
         outside: identity of what it reads from outside the store.
         skipped: why the recipe leaves the step out for now ("push is off"), or None.
+        last_only: a step of the last iteration alone, which reads what it reads of every iteration.
         place: `chain`: written in the chain; `run`: once before all iterations; `iteration`: first in each iteration.
         section: the recipe's section that configures a step that is not written in the chain.
         version: raised when the same inputs give another output than before.
@@ -191,6 +192,7 @@ class StepKind:
     outside: Outside = field(default=lambda around, config: {})
     identity: Callable[[Any], dict[str, Any]] = field(default=lambda config: config.model_dump(mode="json"))
     skipped: Callable[[Recipe], str | None] = field(default=lambda recipe: None)
+    last_only: bool = False
     place: Literal["chain", "run", "iteration"] = "chain"
     section: str = ""
     version: int = 1

@@ -1,0 +1,245 @@
+"""What a release is made from: the records of a finished run, its recipe's text, and what is known of the parents.
+
+Everything that a card says comes from here, so a card can be made again from the store at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lidr.errors import HubError
+from lidr.hub.licences import Licence, Parent, strictest
+from lidr.hub.scrub import clean, clean_execution, without_paths
+from lidr.recipe.schema import Recipe
+from lidr.references import DistReference, FolderReference, HubReference, ServerReference, parse_reference
+from lidr.store.artifact import Artifact, open_artifact
+from lidr.store.record import Record
+from lidr.store.store import Store
+
+HUB = "https://huggingface.co"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run.
+
+    Args:
+        text: the recipe file as it was written.
+        folder: the run's version folder in the store.
+        artifacts: its steps, in the order they ran.
+        policy_licence: what the user says of the first policy; else it is looked up where the policy comes from.
+        override: the licence that the user decided on.
+    """
+
+    recipe: Recipe
+    text: str
+    folder: Path
+    artifacts: tuple[Artifact, ...]
+    policy_licence: str | None = None
+    override: Licence | None = None
+
+    @property
+    def tag(self) -> str:
+        """The release's tag."""
+        return f"v{self.recipe.version}"
+
+    @property
+    def iterations(self) -> tuple[int, ...]:
+        """Numbers of the iterations, from 1."""
+        return tuple(range(1, len(self.recipe.iterations) + 1))
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """One for each step."""
+        return tuple(artifact.record for artifact in self.artifacts)
+
+    def written(self, rows: str, iteration: int) -> Artifact:
+        """The last artifact of an iteration that holds these rows: for pairs, the filtered ones.
+
+        Raises:
+            HubError: the run makes none.
+        """
+        found = [a for a in self.artifacts if a.record.writes == rows and a.record.iteration == iteration]
+        if not found:
+            raise HubError(f"{self.recipe.name} makes no {rows} in iteration {iteration}, so they cannot be published")
+        return found[-1]
+
+    def policy(self) -> Artifact:
+        """The last policy that was trained.
+
+        Raises:
+            HubError: the chain has no train step.
+        """
+        return self.written("policy", len(self.recipe.iterations))
+
+    def dropped(self, iteration: int) -> Iterator[Artifact]:
+        """Artifacts of an iteration that dropped something."""
+        for artifact in self.artifacts:
+            if artifact.record.iteration == iteration and (artifact.folder / "dropped").is_dir():
+                yield artifact
+
+    @cached_property
+    def parents(self) -> tuple[Parent, ...]:
+        """What it was made from, with licences."""
+        prompts = Parent("prompts", _shown(self.recipe.prompts.source), None, self.recipe.prompts.license)
+        return (prompts, _policy_parent(self))
+
+    @cached_property
+    def licence(self) -> Licence:
+        """The licence of the release."""
+        return self.override or strictest(self.parents)
+
+    @property
+    def recipe_sha256(self) -> str:
+        """Of the recipe file, as it was written."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def finished_run(
+    recipe: Recipe, store: Store, *, policy_licence: str | None = None, override: Licence | None = None
+) -> Finished:
+    """Open every artifact of a run.
+
+    Raises:
+        HubError: a step is not finished.
+        StoreError: a file is damaged.
+    """
+    folder = store.version_folder(recipe.name, recipe.version)
+    missing = [place for place in _places(recipe, folder) if not (folder / place / "record.json").exists()]
+    if missing:
+        raise HubError(
+            f"{recipe.name} {recipe.version} is not finished: {missing[0]} is not there in {folder}. "
+            "Run it first: lidr run RECIPE"
+        )
+    artifacts = tuple(open_artifact(folder / place) for place in _places(recipe, folder))
+    return Finished(recipe, recipe.text or recipe_text(recipe), folder, artifacts, policy_licence, override)
+
+
+def _places(recipe: Recipe, folder: Path) -> list[str]:
+    """Where the steps stand, in the order in which they are made: what opens the run and each iteration is found, what
+    the chain names is expected. Of a publish step only others can say whether it is done.
+    """
+    chain = [step.name for step in recipe.chain if step.name != "publish"]
+    named = {*chain, "publish"}
+    found = sorted(p.parent.relative_to(folder).as_posix() for p in folder.glob("iter_*/*/record.json"))
+    places = [place for place in found if place.startswith("iter_0/")]
+    for k in range(1, len(recipe.iterations) + 1):
+        places += [p for p in found if p.startswith(f"iter_{k}/") and p.split("/")[1] not in named and "." not in p]
+        places += [f"iter_{k}/{name}" for name in chain]
+    return places
+
+
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """The recipe with every default and every `--set` in it, without what belongs to the machine."""
+    data = recipe.model_dump(mode="json", by_alias=True)
+    data["chain"] = [{step["name"]: step["config"]} for step in data["chain"]]
+    data["runtime"] = clean_execution(data["runtime"])
+    cleaned: dict[str, Any] = clean(data)
+    return cleaned
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The recipe written out in full, for a recipe that came from no file."""
+    return "# Written out by lidr: this recipe came from no file.\n" + yaml.safe_dump(resolved(recipe), sort_keys=False)
+
+
+def run_json(run: Finished) -> dict[str, Any]:
+    """lidr/run.json: identity, parents, outputs and counts of the whole run."""
+    last = run.records[-1]
+    return {
+        "schema": 1,
+        "recipe": run.recipe.name,
+        "version": run.recipe.version,
+        "tag": run.tag,
+        "recipe_sha256": run.recipe_sha256,
+        "recipe_is_verbatim": without_paths(run.text) == run.text,
+        "lidr": last.versions.get("lidr"),
+        "resolved": resolved(run.recipe),
+        "parents": [
+            {"role": p.role, "name": p.name, "revision": p.revision, "license": p.licence} for p in run.parents
+        ],
+        "license": {"id": run.licence.identifier, "name": run.licence.name, "reason": run.licence.reason},
+        "steps": [
+            {"place": r.place, "writes": r.writes, "fingerprint": r.fingerprint, "digest": r.digest, "class": _class(r)}
+            for r in run.records
+        ],
+    }
+
+
+def _class(record: Record) -> str:
+    """How a reproduction is to be compared: byte by byte, or within its confidence interval."""
+    sampled = record.writes in ("responses", "translations", "policy")
+    return "statistical" if sampled and record.execution.get("engine") != "scripted" else "exact"
+
+
+def record_json(record: Record) -> dict[str, Any]:
+    """A step's record as it is published: nothing of this machine in it."""
+    from dataclasses import asdict
+
+    data = asdict(record)
+    data["execution"] = clean_execution(record.execution)
+    cleaned: dict[str, Any] = clean(data)
+    return cleaned
+
+
+def environment_json(run: Finished) -> dict[str, Any]:
+    """Versions and settings that the steps ran with."""
+    return {
+        "schema": 1,
+        "versions": {name: version for r in run.records for name, version in r.versions.items()},
+        "execution": {record.place: clean_execution(record.execution) for record in run.records},
+    }
+
+
+def base_model(run: Finished) -> HubReference | None:
+    """The first policy, where it is a Hub model; its revision is the commit that the run used."""
+    reference = parse_reference(run.recipe.policy.model)
+    if not isinstance(reference, HubReference):
+        return None
+    used = run.records[0].identity.get("outside", {}).get("revision")
+    return HubReference(reference.repo, used)
+
+
+def _policy_parent(run: Finished) -> Parent:
+    reference = parse_reference(run.recipe.policy.model)
+    licence, hub = run.policy_licence, base_model(run)
+    if hub is not None:
+        link = f"{HUB}/{hub.repo}" + (f"/tree/{hub.revision}" if hub.revision else "")
+        return Parent("policy", hub.repo, hub.revision, licence, link)
+    if isinstance(reference, DistReference):
+        licence = licence or _dist_licence(reference.package)
+        revision = run.records[0].identity.get("outside", {}).get("sha256")
+        return Parent("policy", str(reference), revision, licence, f"https://pypi.org/project/{reference.package}/")
+    if isinstance(reference, ServerReference):
+        return Parent("policy", reference.model, None, licence)
+    if isinstance(reference, FolderReference):
+        return Parent("policy", _shown(reference.path), run.records[0].digest, licence)
+    return Parent("policy", str(reference), run.records[0].digest, licence)
+
+
+def _dist_licence(package: str) -> str | None:
+    """What the distribution says of itself, as the Hub writes it."""
+    try:
+        metadata = importlib.metadata.metadata(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    given = next((str(metadata[name]) for name in ("License-Expression", "License") if name in metadata), "")
+    return given.strip().lower() or None
+
+
+def _shown(path: str) -> str:
+    return without_paths(path)
+
+
+def dumps(value: Any) -> str:
+    """JSON as it is published."""
+    return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"

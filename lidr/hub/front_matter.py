@@ -1,0 +1,88 @@
+"""The README of a repository: metadata between --- lines, our text between markers, and whatever else people wrote.
+
+---
+license: cc0-1.0
+anything_foreign: kept
+---
+<!-- lidr:begin ... -->
+generated
+<!-- lidr:end -->
+Text that a person wrote: kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from lidr.errors import HubError
+
+BEGIN = "<!-- lidr:begin: generated, changed by every release; write above or below -->"
+END = "<!-- lidr:end -->"
+_FRONT = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)(?:\r?\n)?^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_OURS = re.compile(r"<!-- lidr:begin[^>]*-->.*?<!-- lidr:end -->", re.DOTALL)
+_UNITED = ("tags", "language", "datasets")
+"""Lists to which we add and from which we take nothing."""
+
+
+def compose(metadata: Mapping[str, Any], body: str, existing: str | None) -> str:
+    """A README with our metadata and text, keeping what is foreign in the one that is there.
+
+    Raises:
+        HubError: the metadata that is there cannot be read.
+    """
+    old, rest = read_front_matter(existing or "")
+    block = f"{BEGIN}\n{body.strip()}\n{END}"
+    parts = [rest[: match.start()] + block + rest[match.end() :]] if (match := _OURS.search(rest)) else [block, rest]
+    text = "\n\n".join(part.strip() for part in parts if part.strip())
+    front = yaml.safe_dump(merge(old, metadata), sort_keys=False, allow_unicode=True, width=120)
+    return f"---\n{front}---\n\n{text}\n"
+
+
+def read_front_matter(text: str) -> tuple[dict[str, Any], str]:
+    """Metadata and body.
+
+    Raises:
+        HubError: the metadata is no YAML mapping.
+    """
+    match = _FRONT.match(text)
+    if match is None:
+        return {}, text
+    try:
+        value = yaml.safe_load(match[1]) or {}
+    except yaml.YAMLError as error:
+        raise HubError(f"the README.md that is there has broken metadata ({error}); mend or remove it") from None
+    if not isinstance(value, dict):
+        raise HubError("the README.md that is there has metadata that is no mapping; mend or remove it")
+    return value, text[match.end() :]
+
+
+def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Our keys over theirs; lists of names united; configurations of theirs that are not ours kept."""
+    merged = {**old, **new}
+    for key in _UNITED:
+        if key in old and key in new:
+            theirs = [value for value in _list(old[key]) if value not in new[key]]
+            merged[key] = [*new[key], *theirs]
+    if "configs" in new:
+        merged["configs"] = [*new["configs"], *_foreign_configs(old, new)]
+    if "license_name" not in new:
+        for key in ("license_name", "license_link"):
+            merged.pop(key, None)
+    return merged
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [value]
+
+
+def _foreign_configs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Any]:
+    """Theirs, none of them the default: there can be only one."""
+    ours = {config["config_name"] for config in new["configs"]}
+    foreign = [c for c in _list(old.get("configs") or []) if isinstance(c, dict) and c.get("config_name") not in ours]
+    written = set(_list((old.get("lidr") or {}).get("configs") or []))
+    kept = [config for config in foreign if config.get("config_name") not in written]
+    return [{key: value for key, value in config.items() if key != "default"} for config in kept]

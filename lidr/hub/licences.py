@@ -1,0 +1,147 @@
+"""Which licence a release gets: the strictest of all its parents, unless a person says otherwise and why.
+
+    cc0-1.0 prompts, apache-2.0 model    -> apache-2.0
+    cc-by-nc-4.0 prompts, llama3 model   -> cc-by-nc-4.0, and the card lists the Llama terms
+    cc-by-sa-4.0 and cc-by-nc-4.0        -> other: no licence satisfies both
+    anything that is not known           -> other, with a link
+
+It is arithmetic on names, no legal advice; every parent is listed in the card with its licence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lidr.errors import HubError
+
+_RANKS: tuple[tuple[str, str], ...] = (
+    ("free", "cc0-1.0 pddl unlicense wtfpl"),
+    (
+        "permissive",
+        "mit apache-2.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear isc zlib ncsa postgresql ms-pl bsl-1.0 "
+        "afl-3.0 artistic-2.0 ecl-2.0 cdla-permissive-1.0 cdla-permissive-2.0 openmdw-1.0",
+    ),
+    ("attribution", "odc-by etalab-2.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0"),
+    (
+        "share-alike",
+        "cc-by-sa-3.0 cc-by-sa-4.0 odbl cdla-sharing-1.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 agpl-3.0 "
+        "mpl-2.0 epl-1.0 epl-2.0 eupl-1.1 eupl-1.2 osl-3.0 lppl-1.3c ofl-1.1 c-uda lgpl-lr",
+    ),
+    (
+        "conditions of use",
+        "llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 gemma openrail openrail++ bigscience-openrail-m "
+        "bigscience-bloom-rail-1.0 creativeml-openrail-m bigcode-openrail-m deepfloyd-if-license grok2-community",
+    ),
+    (
+        "non-commercial",
+        "cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 h-research intel-research apple-ascl apple-amlr "
+        "fair-noncommercial-research-license",
+    ),
+    ("non-commercial, share-alike", "cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0"),
+    ("no derivatives", "cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0"),
+)
+"""The Hub's licence identifiers (huggingface/hub-docs, repositories-licenses), from the freest to the strictest."""
+
+_RANK = {name: rank for rank, (_, names) in enumerate(_RANKS) for name in names.split()}
+_SHARE_ALIKE = 3
+_CONDITIONS = 4
+_NO_DERIVATIVES = 7
+IDENTIFIERS = frozenset(_RANK) | {"other", "unknown", "cc"}
+"""What the Hub accepts in `license:`."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """Something that the release is made from.
+
+    Args:
+        role: `prompts`, `policy`: what it was used for.
+        licence: the Hub's identifier, or None when nobody said.
+    """
+
+    role: str
+    name: str
+    revision: str | None
+    licence: str | None
+    link: str | None = None
+
+
+@dataclass(frozen=True)
+class Licence:
+    """The licence of a release.
+
+    Args:
+        name, link: only with `other`: what to call it and where it is explained.
+        reason: how it was found, in a sentence for the card.
+    """
+
+    identifier: str
+    reason: str
+    name: str | None = None
+    link: str | None = None
+
+
+def strictest(parents: Sequence[Parent]) -> Licence:
+    """Compute the licence from all parents.
+
+    >>> strictest([Parent("prompts", "p", None, "cc0-1.0"), Parent("policy", "m", None, "apache-2.0")]).identifier
+    'apache-2.0'
+    """
+    unknown = [parent for parent in parents if _key(parent) not in _RANK]
+    if unknown or not parents:
+        said = ", ".join(f"{parent.role} {parent.name}" for parent in unknown) or "no parent"
+        link = next((parent.link for parent in unknown if parent.link), "LICENSE.md")
+        return Licence("other", f"the licence of {said} is not known to lidr", "see-attribution", link)
+    found = {_key(parent): _RANK[_key(parent)] for parent in parents}
+    clash = _clash(found)
+    if clash:
+        return Licence("other", clash, "mixed-see-attribution", "LICENSE.md")
+    winner = max(found, key=lambda name: (found[name], name))
+    return Licence(winner, f"the strictest of its parents ({_RANKS[found[winner]][0]})")
+
+
+def _key(parent: Parent) -> str:
+    return (parent.licence or "").lower()
+
+
+def _clash(found: dict[str, int]) -> str | None:
+    """Two licences that no third satisfies."""
+    strict = sorted(name for name, rank in found.items() if rank >= _SHARE_ALIKE)
+    nc = [name for name in strict if _RANK[name] > _CONDITIONS]
+    alike = [name for name in strict if _RANK[name] == _SHARE_ALIKE or "-sa-" in name]
+    if any(_RANK[name] == _NO_DERIVATIVES for name in strict):
+        return f"{', '.join(strict)} allows no derived works to be shared"
+    if alike and len(strict) > 1 and (len(alike) > 1 or nc or _rank_of_others(strict, alike)):
+        return f"{' and '.join(strict)} each ask for their own terms"
+    conditions = [name for name in strict if _RANK[name] == _CONDITIONS]
+    return f"{' and '.join(conditions)} each ask for their own terms" if len(conditions) > 1 else None
+
+
+def _rank_of_others(strict: Sequence[str], alike: Sequence[str]) -> bool:
+    return any(name not in alike for name in strict)
+
+
+def overridden(identifier: str, reason: str, *, name: str | None = None, link: str | None = None) -> Licence:
+    """A licence that a person decided on.
+
+    Raises:
+        HubError: no identifier of the Hub, no reason, or `other` without a name and a link.
+    """
+    if identifier not in IDENTIFIERS:
+        raise HubError(f'publish.license.id: "{identifier}" is no licence that the Hub knows; use `other` with a link')
+    if not reason.strip():
+        raise HubError("publish.license.reason: say why this licence and not the strictest of the parents")
+    if identifier == "other" and not (name and link):
+        raise HubError("publish.license: `other` needs a name and a link")
+    return Licence(identifier, f"decided by the publisher: {reason.strip()}", name, link)
+
+
+def licence_text(licence: Licence, parents: Sequence[Parent]) -> str:
+    """LICENSE.md of a release whose licence is `other`."""
+    lines = [f"# Licence\n\nNo single licence covers this repository: {licence.reason}.\n\nIt is made from:\n"]
+    for parent in parents:
+        revision = f" at `{parent.revision}`" if parent.revision else ""
+        link = f" ({parent.link})" if parent.link else ""
+        lines.append(f"- {parent.role}: {parent.name}{revision}, licence {parent.licence or 'unknown'}{link}")
+    return "\n".join([*lines, "\nEach part stays under its own terms; find out before you use it.", ""])

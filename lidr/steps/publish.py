@@ -1,0 +1,149 @@
+"""publish: the run's pairs and its last policy go to a Hub, each in one commit and tagged with the recipe's version.
+
+Which Hub, and as whom, is the environment's: HF_ENDPOINT and HF_TOKEN, else the embedded Hub beside the store. Whether
+anything is sent at all is `runtime.push`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pyarrow as pa
+from pydantic import AfterValidator, Field, model_validator
+
+from lidr.errors import PlanError
+from lidr.hub.names import problem_of_repo
+from lidr.recipe.schema import Frozen, Recipe
+from lidr.rows import RowType
+from lidr.steps.kind import Expected, Outcome, Policy, Scale, StepRun
+from lidr.store.record import Rate, write_json
+from lidr.store.store import Store
+
+if TYPE_CHECKING:
+    from lidr.hub.facts import Finished
+    from lidr.hub.release import Destinations
+
+Release = RowType("release", pa.schema([]), key=())
+"""What was published where; no rows, but release.json with repositories, commits and tags."""
+
+
+RELEASE_FILE = "release.json"
+EMBEDDED = "embedded"
+
+
+def _repo(text: str) -> str:
+    problem = problem_of_repo(text)
+    if problem is not None:
+        raise ValueError(f'"{text}" cannot be a repository: {problem}')
+    return text
+
+
+RepoName = Annotated[str, AfterValidator(_repo)]
+
+
+class LicenceChoice(Frozen):
+    """A licence that a person decided on, against the strictest of the parents."""
+
+    id: str
+    """The Hub's identifier, as cc-by-4.0; `other` needs name and link."""
+    reason: str = Field(min_length=1)
+    """Why; it stands in the card."""
+    name: str | None = None
+    link: str | None = None
+
+
+class PublishConfig(Frozen):
+    """What goes where."""
+
+    pairs: RepoName | None = None
+    """Data set repository, org/name."""
+    policy: RepoName | None = None
+    """Model repository, org/name."""
+    private: bool = False
+    """Whether a repository that is made now is private."""
+    adapter_only: bool = False
+    """Publish the LoRA adapter and not the merged model."""
+    policy_license: str | None = None
+    """Licence of the first policy, where lidr cannot know it: a Hub identifier, as apache-2.0."""
+    license: LicenceChoice | None = None
+    """null: the strictest of all parents."""
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> PublishConfig:
+        if not (self.pairs or self.policy):
+            raise ValueError("name at least one repository: pairs or policy")
+        return self
+
+
+def run_publish(run: StepRun) -> Outcome:
+    """Publish after the last iteration; before it there is nothing whole to publish."""
+    from lidr.hub.release import hub_for, release
+
+    if not run.recipe.runtime.push:
+        raise PlanError("publish: runtime.push is false; set it to true, or use `lidr publish RECIPE`")
+    finished = finished_for(run.recipe, run.config, Store(run.around.store_root))
+    run.progress.start(1, "releases")
+    with hub_for(run.around.store_root, embedded=run.recipe.runtime.hub == "embedded") as (target, embedded):
+        published = [asdict(found) for found in release(finished, destinations(run.config), target=target)]
+    for found in published:
+        found["state"] = "already there"  # true of every later look, whatever this try did
+        if embedded is not None:
+            found["endpoint"] = EMBEDDED  # its port differs from start to start
+    write_json(run.out.folder / RELEASE_FILE, {"schema": 1, "published": published})
+    run.progress.add()
+    return Outcome({"published": published}, Rate("repositories", len(published), run.progress.rate().elapsed_s))
+
+
+def lines_of(folder: Path, split: str, store_root: Path) -> str:
+    """How to load what a publish step published: the lines to print at the end of a run."""
+    from lidr.hub.loading import loading_lines
+    from lidr.hub.publish import Published
+
+    entries = json.loads((folder / RELEASE_FILE).read_text(encoding="utf-8"))["published"]
+    published = [Published(**entry) for entry in entries]
+    is_embedded = any(found.endpoint == EMBEDDED for found in published)
+    return loading_lines(published, split, store_root / ".hub" if is_embedded else None)
+
+
+def destinations(config: PublishConfig) -> Destinations:
+    """The repositories of a configuration."""
+    from lidr.hub.release import Destinations
+
+    return Destinations(config.pairs, config.policy, config.private, config.adapter_only)
+
+
+def finished_for(recipe: Recipe, config: PublishConfig | None, store: Store) -> Finished:
+    """The finished run, with what its recipe says about licences.
+
+    Raises:
+        HubError: the run is not finished, or the licence is none that a Hub knows.
+    """
+    from lidr.hub.facts import finished_run
+    from lidr.hub.licences import overridden
+
+    choice = config.license if config else None
+    override = overridden(choice.id, choice.reason, name=choice.name, link=choice.link) if choice else None
+    return finished_run(recipe, store, policy_licence=config.policy_license if config else None, override=override)
+
+
+def also_read_publish(config: PublishConfig) -> tuple[RowType, ...]:
+    """The policy is an input where it is published."""
+    return (Policy,) if config.policy else ()
+
+
+def skipped_publish(recipe: Recipe) -> str | None:
+    """Why the step is left out of a run; None when it is not."""
+    return None if recipe.runtime.push else "push is off"
+
+
+def expect_publish(config: PublishConfig, scale: Scale) -> Expected:
+    """One release."""
+    return Expected(1, "releases")
+
+
+def identity_publish(config: PublishConfig) -> dict[str, Any]:
+    """All settings."""
+    return config.model_dump(mode="json")

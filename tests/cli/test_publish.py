@@ -1,0 +1,82 @@
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+import lidr
+from lidr.cli import card, publish
+from lidr.errors import HubError
+from tests.scripted import write_world
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory) -> Path:
+    file = write_world(tmp_path_factory.mktemp("cli") / "w")
+    lidr.run(lidr.load_recipe(file))
+    return file
+
+
+def call(command, *words: object) -> int:
+    parser = argparse.ArgumentParser()
+    command.arguments(parser)
+    return command.main(parser.parse_args([str(word) for word in words]))
+
+
+@pytest.fixture
+def no_hub_outside(monkeypatch):
+    for name in ("HF_TOKEN", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+
+
+def test_publish_prints_commit_and_loading_lines(recipe, capsys, no_hub_outside):
+    assert call(publish, recipe, "--pairs", "lidr/p") == 0
+    out = capsys.readouterr().out
+    assert "lidr/p" in out
+    assert 'load_dataset("lidr/p", "all"' in out
+    assert call(publish, recipe, "--pairs", "lidr/p", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["schema"] == "lidr.publish/1"
+    assert answer["published"][0]["state"] == "already there"
+    assert "token" not in answer["published"][0]
+
+
+def test_a_dry_run_lists_the_files_and_asks_no_hub(recipe, capsys, monkeypatch):
+    monkeypatch.setattr("lidr.hub.release.hub_for", None)
+    assert call(publish, recipe, "--pairs", "lidr/p", "--dry-run") == 0
+    assert "all/iter_1-00000-of-00001.parquet" in capsys.readouterr().out
+    assert call(publish, recipe, "--pairs", "lidr/p", "--dry-run", "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)["would_publish"]
+    assert {"README.md", "lidr/run.json", "lidr/content.json"} <= set(found["files"])
+
+
+def test_card_prints_the_card_that_would_be_published(recipe, capsys):
+    assert call(card, recipe, "--pairs", "lidr/p") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("---\n")
+    assert "# p\n" in out
+    assert call(card, recipe, "--pairs", "lidr/p", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["card"] == out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing to publish"),
+        (("--pairs", "x"), "org/name"),
+        (("--pairs", "a/b", "--set", "chain.pair.drop=independent"), "iter_1/pair is drifted"),
+        (("--pairs", "a/b", "--set", "version=9.9.9"), "Only a finished run"),
+        (("--policy", "a/b"), "makes no policy"),
+    ],
+)
+def test_what_cannot_be_published_is_said(recipe, words, said):
+    with pytest.raises(HubError, match=said):
+        call(publish, recipe, *words, "--dry-run")
+
+
+def test_a_card_of_nothing_names_the_option(recipe):
+    with pytest.raises(HubError, match="--policy"):
+        call(card, recipe, "--pairs", "a/b", "--of", "policy")

@@ -1,0 +1,113 @@
+import json
+
+import pytest
+from pydantic import ValidationError
+
+import lidr
+from lidr.errors import HubError, PlanError
+from lidr.rows import Pair
+from lidr.steps.kind import Policy, Scale, StepRun, Surroundings
+from lidr.steps.progress import Progress
+from lidr.steps.publish import (
+    LicenceChoice,
+    PublishConfig,
+    Release,
+    also_read_publish,
+    expect_publish,
+    finished_for,
+    run_publish,
+    skipped_publish,
+)
+from lidr.store.artifact import ArtifactWriter, open_artifact
+from lidr.store.store import Store
+from tests.scripted import write_world
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    recipe = write_world(tmp_path_factory.mktemp("publish") / "w")
+    return lidr.run(lidr.load_recipe(recipe, overrides=["runtime.push=true"]))
+
+
+def step(planned, folder, config, iteration=2, recipe=None) -> StepRun:
+    recipe = recipe or planned.recipe
+    around = Surroundings(recipe, recipe.folder, {}, planned.store.root)
+    inputs = {Pair.name: open_artifact(planned.version_folder / f"iter_{iteration}/filter")}
+    folder.mkdir(parents=True)
+    progress = Progress(folder / "progress.json", "publish", quiet=True)
+    return StepRun(around, config, iteration, inputs, ArtifactWriter(folder, Release), progress)
+
+
+@pytest.fixture
+def no_hub_outside(monkeypatch):
+    for name in ("HF_TOKEN", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "at least one repository"),
+        ({"pairs": "x"}, "org/name"),
+        ({"policy": "a--b/c"}, "--"),
+        ({"pairs": "a/b", "license": {"id": "mit"}}, "reason"),
+        ({"pairs": "a/b", "license": {"id": "mit", "reason": ""}}, "reason"),
+    ],
+)
+def test_settings_that_no_hub_takes_are_refused_when_the_recipe_is_read(settings, said):
+    with pytest.raises(ValidationError, match=said):
+        PublishConfig.model_validate(settings)
+
+
+def test_the_policy_is_read_only_where_it_is_published():
+    assert also_read_publish(PublishConfig(pairs="a/b")) == ()
+    assert also_read_publish(PublishConfig(policy="a/b")) == (Policy,)
+    assert expect_publish(PublishConfig(pairs="a/b"), Scale(1, 1)).unit == "releases"
+
+
+def test_it_is_skipped_while_push_is_off(planned):
+    off = planned.recipe.model_copy(update={"runtime": planned.recipe.runtime.model_copy(update={"push": False})})
+    assert skipped_publish(planned.recipe) is None
+    assert skipped_publish(off) == "push is off"
+
+
+def test_it_refuses_to_send_while_push_is_off(planned, tmp_path):
+    off = planned.recipe.model_copy(update={"runtime": planned.recipe.runtime.model_copy(update={"push": False})})
+    with pytest.raises(PlanError, match=r"runtime\.push"):
+        run_publish(step(planned, tmp_path / "s", PublishConfig(pairs="lidr/p"), recipe=off))
+
+
+def test_it_stands_in_the_last_iteration_alone_and_reads_the_pairs_of_all(tmp_path):
+    recipe = write_world(tmp_path / "w")
+    text = recipe.read_text().replace("iterations:", "  - publish: {pairs: lidr/p}\niterations:")
+    recipe.write_text(text)
+    off = lidr.plan(lidr.load_recipe(recipe))
+    assert [(s.place, s.state, s.why) for s in off.steps if s.name == "publish"] == [
+        ("iter_2/publish", "skipped", ("push is off",))
+    ]
+    on = lidr.plan(lidr.load_recipe(recipe, overrides=["runtime.push=true"]))
+    assert on.steps[-1].inputs == {"pairs": "iter_2/filter", "pairs_1": "iter_1/filter"}
+
+
+def test_after_the_last_iteration_everything_goes_to_the_embedded_hub_and_is_recorded(
+    planned, tmp_path, no_hub_outside
+):
+    run = step(planned, tmp_path / "s", PublishConfig(pairs="lidr/p"))
+    outcome = run_publish(run)
+    (found,) = outcome.counts["published"]
+    assert (found["repo"], found["tag"], len(found["sha"])) == ("lidr/p", "v0.1.0", 40)
+    written = json.loads((run.out.folder / "release.json").read_text())
+    assert written["published"] == outcome.counts["published"]
+    again = run_publish(step(planned, tmp_path / "again", PublishConfig(pairs="lidr/p")))
+    assert again.counts["published"][0]["sha"] == found["sha"]
+
+
+def test_a_licence_that_the_recipe_decides_on_is_used(planned):
+    config = PublishConfig(pairs="a/b", license=LicenceChoice(id="cc-by-4.0", reason="all our own"))
+    assert finished_for(planned.recipe, config, Store(planned.store.root)).licence.identifier == "cc-by-4.0"
+    bad = PublishConfig(pairs="a/b", license=LicenceChoice(id="mine", reason="x"))
+    with pytest.raises(HubError, match="no licence"):
+        finished_for(planned.recipe, bad, Store(planned.store.root))
