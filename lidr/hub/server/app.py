@@ -66,7 +66,7 @@ ROUTES: tuple[Route, ...] = (
     route("GET", "/", shown(index.index)),
     route("GET", "/lidr/login", shown(index.login)),
     route("GET", "/collections/{namespace}/{slug}", shown(index.collection)),
-    route("GET", "/(?!api/|lidr/){prefix}{repo}", shown(repository.card)),
+    route("GET", "/(?!api/){prefix}{repo}", shown(repository.card)),
     route("GET", "/{prefix}{repo}/card/{revision}", shown(repository.card)),
     route("GET", "/{prefix}{repo}/rows/{revision}", shown(rows_page.rows)),
     route("GET", "/{prefix}{repo}/(?:tree|commit)/{revision}", shown(repository.files)),

@@ -27,6 +27,9 @@ def repo_type(text: object) -> RepoType:
     raise Refusal(400, f"Invalid repository type: {text!r}; allowed: {', '.join(REPO_TYPES)}")
 
 
+_OWN_PATHS = {f"lidr/{name}" for name in ("cdn", "collect", "faults", "health", "lfs", "login")}
+
+
 def repo_id(namespace: str, name: str) -> str:
     """`namespace/name`, once both are checked.
 
@@ -40,6 +43,10 @@ def repo_id(namespace: str, name: str) -> str:
                 f"Invalid repository name: {namespace}/{name}; allowed are letters, digits, '_', '-' and '.', "
                 "at most 96, no '--', no '..', not beginning or ending with '-' or '.', not ending with '.git'",
             )
+    if f"{namespace}/{name}" in _OWN_PATHS:
+        raise Refusal(
+            400, f"Invalid repository name: {namespace}/{name} is a path of the Hub itself; take another name"
+        )
     return f"{namespace}/{name}"
 
 

@@ -37,6 +37,12 @@ def _texts(page: str) -> list[str]:
     return [html.unescape(text) for text in re.findall(r'<div class="text"[^>]*>(.*?)</div>', page, re.DOTALL)]
 
 
+def test_every_link_of_the_first_page_leads_to_a_page(shown):
+    links = set(re.findall(r'href="(/[^"]*)"', shown.get("/").text))
+    assert "/lidr/bees" in links  # a model in the namespace of the Hub's own paths
+    assert {link: shown.get(link).status_code for link in links} == dict.fromkeys(links, 200)
+
+
 def test_the_index_lists_repositories_collections_and_releases(shown):
     page = shown.get("/").text
     for text in ("lidr/bees-prefs", "lidr/bees", "release v0.1.0", "Bees 0.1.0"):
