@@ -253,3 +253,10 @@ def test_the_token_is_in_one_file_that_only_its_owner_reads(hub, session, repo):
     holders = [path for path in Path(hub.root).rglob("*") if path.is_file() and hub.token.encode() in path.read_bytes()]
     assert [path.name for path in holders] == ["hub.json"]
     assert holders[0].stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["login", "health", "faults", "collect", "lfs", "cdn"])
+def test_the_hubs_own_paths_are_no_repositories(session, name):
+    answer = session.post("/api/repos/create", json={"name": name, "organization": "lidr", "type": "model"})
+    assert answer.status_code == 400
+    assert "is a path of the Hub itself" in answer.json()["error"]
