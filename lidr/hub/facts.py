@@ -9,7 +9,7 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Finished:
         artifacts: its steps, in the order they ran.
         policy_licence: what the user says of the first policy; else it is looked up where the policy comes from.
         override: the licence that the user decided on.
+        is_part: whether this is the run up to an iteration before its last.
     """
 
     recipe: Recipe
@@ -46,11 +47,21 @@ class Finished:
     artifacts: tuple[Artifact, ...]
     policy_licence: str | None = None
     override: Licence | None = None
+    is_part: bool = False
 
     @property
     def tag(self) -> str:
-        """The release's tag."""
-        return f"v{self.recipe.version}"
+        """The release's tag; that of a part names its last iteration: v0.1.0-iter_1."""
+        return f"v{self.recipe.version}" + (f"-iter_{self.iterations[-1]}" if self.is_part else "")
+
+    def up_to(self, iteration: int) -> Finished:
+        """The run as it stood after an iteration before its last."""
+        return replace(
+            self,
+            recipe=self.recipe.model_copy(update={"iterations": self.recipe.iterations[:iteration]}),
+            artifacts=tuple(a for a in self.artifacts if a.record.iteration <= iteration),
+            is_part=True,
+        )
 
     @property
     def iterations(self) -> tuple[int, ...]:

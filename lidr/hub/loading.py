@@ -19,7 +19,7 @@ def loading_lines(published: Sequence[Published], split: str, embedded: Path | N
         embedded: folder of the embedded Hub, when that is where it is.
     """
     pairs = next((found for found in published if found.repo_type == "dataset"), None)
-    policy = next((found for found in published if found.repo_type == "model"), None)
+    policy = next((found for found in reversed(published) if found.repo_type == "model"), None)
     python = [*_load_pairs(pairs, split), *_load_policy(policy)]
     if pairs and policy:
         python += _train(policy)

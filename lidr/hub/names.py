@@ -17,7 +17,7 @@ from lidr.errors import HubError
 _PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _CONFIG = re.compile(r"[A-Za-z0-9._-]+")
 _SPLIT = re.compile(r"\w+(\.\w+)*")
-_TAG = re.compile(r"v\d+\.\d+\.\d+([.-][0-9A-Za-z.-]+)?")
+_TAG = re.compile(r"v\d+\.\d+\.\d+([.-][0-9A-Za-z.-]+)?(-iter_\d+)?")
 
 
 def problem_of_repo(repo: str) -> str | None:

@@ -64,7 +64,7 @@ def staged(
 def release(
     run: Finished, to: Destinations, *, target: Target, patience: Patience | None = None, say: Say = lambda text: None
 ) -> tuple[Published, ...]:
-    """Publish the pairs, then the policy with the commit of the pairs in its card; a collection last.
+    """Publish the pairs, then the policy of each iteration with the commit of the pairs in its card; a collection last.
 
     Raises:
         HubError: something was refused; what was published before stays, and the same call goes on from there.
@@ -76,8 +76,9 @@ def release(
             published.append(publish(files, to.pairs, target=target, private=to.private, patience=patience))
     if to.policy:
         datasets = tuple((found.repo, found.sha) for found in published)
-        with staged(run, to, datasets, what="policy") as files:
-            published.append(publish(files, to.policy, target=target, private=to.private, patience=patience))
+        for part in (*(run.up_to(k) for k in run.iterations[:-1]), run):  # the last one ends up on the main branch
+            with staged(part, to, datasets, what="policy") as files:
+                published.append(publish(files, to.policy, target=target, private=to.private, patience=patience))
     _collect(run, published, target, private=to.private, say=say)
     return tuple(published)
 
@@ -86,7 +87,8 @@ def _collect(run: Finished, published: list[Published], target: Target, *, priva
     """Put everything of the release into one collection. The release is complete without it, so nothing fails here."""
     if all(found.state == "already there" for found in published):
         return
-    items = [(found.repo, found.repo_type, f"{found.tag}: {found.sha}") for found in published]
+    last = {(found.repo, found.repo_type): f"{found.tag}: {found.sha}" for found in published}
+    items = [(*what, note) for what, note in last.items()]
     base = base_model(run)
     if base is not None:
         items.append((base.repo, "model", "where the policy started from"))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -13,11 +14,14 @@ import pytest
 
 from lidr.cli.main import COMMANDS
 from lidr.errors import HubError
+from lidr.hub.cards import model_card
 from lidr.hub.client import HUGGING_FACE, target_of_environment
 from lidr.hub.dataset import configs_of, stage_dataset
 from lidr.hub.loading import loading_lines
 from lidr.hub.publish import Published
 from lidr.hub.release import Destinations, hub_for, release
+from lidr.recipe.schema import Iteration
+from lidr.store.artifact import Artifact
 from tests.hub.conftest import AT_ONCE, TOKEN
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
@@ -66,6 +70,20 @@ def test_publishing_everything_again_changes_nothing(everything, trained, runnin
     again = release(trained, to, target=running.target, patience=AT_ONCE)
     assert [found.state for found in again] == ["already there"] * 2
     assert [found.sha for found in again] == [found.sha for found in everything]
+
+
+def test_the_policy_of_every_iteration_is_published_and_the_last_is_on_the_main_branch(trained, running):
+    second = tuple(Artifact(a.folder, replace(a.record, iteration=2)) for a in trained.artifacts if a.record.iteration)
+    iterations = (*trained.recipe.iterations, Iteration(prompts="4:8"))
+    recipe = trained.recipe.model_copy(update={"name": "twice", "iterations": iterations})
+    twice = replace(trained, recipe=recipe, artifacts=(*trained.artifacts, *second))
+    to = Destinations(None, "lidr/twice")
+    found = release(twice, to, target=running.target, patience=AT_ONCE)
+    assert [(one.tag, one.state) for one in found] == [("v0.1.0-iter_1", "published"), ("v0.1.0", "published")]
+    assert running.target.api().model_info("lidr/twice").sha == found[-1].sha
+    assert "trained for 1 iteration" in model_card(twice.up_to(1), "lidr/twice", (), "0" * 64, None)
+    again = release(twice, to, target=running.target, patience=AT_ONCE)
+    assert [(one.sha, one.state) for one in again] == [(one.sha, "already there") for one in found]
 
 
 def test_a_collection_ties_the_release_together(everything, running):
