@@ -229,7 +229,7 @@ def _policy_parent(run: Finished) -> Parent:
     if isinstance(reference, DistReference):
         licence = licence or _dist_licence(reference.package)
         revision = run.records[0].identity.get("outside", {}).get("sha256")
-        return Parent("policy", str(reference), revision, licence, f"https://pypi.org/project/{reference.package}/")
+        return Parent("policy", str(reference), revision, licence)  # pinned by its SHA-256
     if isinstance(reference, ServerReference):
         return Parent("policy", reference.model, None, licence)
     if isinstance(reference, FolderReference):
