@@ -92,7 +92,7 @@ def run(
         recipe: from `load_recipe`.
         until: stop each iteration after this step.
         rebuild: steps to make again, with all that follows from them.
-        allow_unpinned: run with a Hub model that is not pinned to a commit.
+        allow_unpinned: pin an unpinned Hub model to the commit that it has now, and run.
         say: called with one line of text for each step.
 
     Raises:

@@ -28,6 +28,19 @@ runtime: {{engine: scripted, answers: {folder}/answers.jsonl, store: {folder}/ru
 """
 
 
+TINY = (  # the same chain on a tiny model that really answers and is really trained
+    RECIPE.replace('"openai:canned@http://127.0.0.1:9"', "{folder}/model")
+    .replace("max_tokens: 64", "max_tokens: 12")
+    .replace("max_tokens: 80", "max_tokens: 12")
+    .replace("{{drop: joint}}", "{{drop: independent, accept: [ok, unclosed_at_end, truncated]}}")
+    .replace(
+        "  - filter: {{length_ratio: {{min: 0.2, max: 5.0}}}}\n",
+        "  - train: {{learning_rate: 1e-2, batch: 4, lora: {{rank: 4}}, reference: previous, max_length: 400}}\n",
+    )
+    .replace("engine: scripted, answers: {folder}/answers.jsonl", "engine: transformers, threads: 1")
+)
+
+
 def write_world(folder: Path, recipe: str = RECIPE) -> Path:
     """Write prompts, answers and recipe into `folder`; returns the recipe's file."""
     (folder / "prompts").mkdir(parents=True)

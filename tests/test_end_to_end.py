@@ -14,20 +14,8 @@ import pytest
 import lidr
 from lidr.errors import TrainError
 from lidr.store.artifact import open_artifact
-from tests.scripted import RECIPE, write_world
+from tests.scripted import TINY, write_world
 from tests.tiny import tiny_model
-
-TINY = (
-    RECIPE.replace('"openai:canned@http://127.0.0.1:9"', "{folder}/model")
-    .replace("max_tokens: 64", "max_tokens: 12")
-    .replace("max_tokens: 80", "max_tokens: 12")
-    .replace("{{drop: joint}}", "{{drop: independent, accept: [ok, unclosed_at_end, truncated]}}")
-    .replace(
-        "  - filter: {{length_ratio: {{min: 0.2, max: 5.0}}}}\n",
-        "  - train: {{learning_rate: 1e-2, batch: 4, lora: {{rank: 4}}, reference: previous, max_length: 400}}\n",
-    )
-    .replace("engine: scripted, answers: {folder}/answers.jsonl", "engine: transformers, threads: 1")
-)
 
 
 @pytest.fixture(scope="module")

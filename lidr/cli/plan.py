@@ -57,7 +57,7 @@ def _row(step: PlannedStep) -> tuple[str, ...]:
     return (
         step.place,
         step.state,
-        f"{expected.count:,} {expected.unit}" if expected.count else "-",
+        f"{expected.count:,} {expected.unit} {expected.note}".rstrip() if expected.count else "-",
         f"{expected.tokens:,}" if expected.tokens else "-",
         "-" if is_done else duration(step.seconds),
     )

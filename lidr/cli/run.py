@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="make this step again, and all that follows from it: pair, or iter_2/pair (may be given again)",
     )
     parser.add_argument(
-        "--allow-unpinned", action="store_true", help="run although a Hub model is not pinned to a commit"
+        "--allow-unpinned", action="store_true", help="pin an unpinned Hub model to the commit it has now"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 

@@ -77,5 +77,5 @@ def run_translate(run: StepRun) -> Outcome:
 def expect_translate(config: TranslateConfig, scale: Scale) -> Expected:
     """2 N L requests, and retries for those that fail."""
     requests = scale.slots
-    note = f"and up to {config.retry.times} retries each" if config.retry.times else ""
+    note = "+ retries" if config.retry.times else ""
     return Expected(requests, "requests", requests * config.max_tokens, note)

@@ -18,7 +18,7 @@ import lidr
 from lidr.hub.client import Patience, Target
 from lidr.hub.facts import Finished, finished_run
 from lidr.store.store import Store
-from tests.scripted import NAMES, RECIPE, TOPICS, write_answers, write_world
+from tests.scripted import NAMES, TINY, TOPICS, write_answers, write_world
 from tests.tiny import tiny_model
 
 TOKEN = "tok-" + "q7Wz" * 8
@@ -45,26 +45,14 @@ def finished(recipe_file: Path, **said: Any) -> Finished:
     return finished_run(recipe, Store(planned.version_folder.parent.parent), **said)
 
 
-TINY = (
-    RECIPE.replace('"openai:canned@http://127.0.0.1:9"', "{folder}/model")
-    .replace("name: scripted", "name: tiny")
-    .replace("max_tokens: 64", "max_tokens: 12")
-    .replace("max_tokens: 80", "max_tokens: 12")
-    .replace("{{drop: joint}}", "{{drop: independent, accept: [ok, unclosed_at_end, truncated]}}")
-    .replace(
-        "  - filter: {{length_ratio: {{min: 0.2, max: 5.0}}}}\n",
-        "  - train: {{learning_rate: 1e-2, batch: 4, lora: {{rank: 4}}, reference: previous, max_length: 400}}\n",
-    )
-    .replace("engine: scripted, answers: {folder}/answers.jsonl", "engine: transformers, threads: 1")
-    .replace('  - prompts: "4:8"\n', "")
-)
+ONE_ITERATION = TINY.replace("name: scripted", "name: tiny").replace('  - prompts: "4:8"\n', "")
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Finished:
     """One iteration with a tiny random model that is really trained."""
     folder = tmp_path_factory.mktemp("trained") / "w"
-    recipe_file = write_world(folder, TINY)
+    recipe_file = write_world(folder, ONE_ITERATION)
     tiny_model(folder / "model", "smollm2")
     return finished(recipe_file, policy_licence="apache-2.0")
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from lidr.steps import kind as step_kind
 from lidr.steps.tries import Item, requests_of
 from tests.scripted import write_answers, write_world
 from tests.steps.helpers import record_of, rows_of
@@ -122,5 +121,4 @@ def watch_engine(monkeypatch):
         return engine
 
     monkeypatch.setattr(process, "open_engine", opened)
-    assert step_kind is not None
     return asked, starts
