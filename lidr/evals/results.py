@@ -1,0 +1,246 @@
+"""What an evaluation leaves: `results.json` (scores and everything they depend on), `samples.parquet` (texts) and
+`scores.parquet` (one value an item). Every table, picture and comparison is made from these three.
+
+<folder>/results.json      Results
+         samples.parquet   SAMPLES: task, language, item, prompt, response, detail
+         scores.parquet    SCORES:  task, language, item, metric, value     (null: unscored, which is not wrong)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field, ValidationError
+
+from lidr.errors import EvaluationError
+from lidr.recipe.schema import Frozen
+
+SCHEMA = "lidr.results/1"
+Benchmark = Literal["mgsm", "x_alpacaeval", "mt_bench", "head_to_head", "tax"]
+
+SAMPLES = pa.schema(
+    {
+        "task": pa.string(),  # lidr_mgsm_de
+        "benchmark": pa.string(),
+        "language": pa.string(),
+        "item": pa.string(),  # the same in every language: items are parallel
+        "prompt": pa.string(),  # what the user says, before any chat template
+        "response": pa.string(),
+        "detail": pa.string(),  # JSON: how a number was read, what the judge said
+    }
+)
+SCORES = pa.schema(
+    {
+        "task": pa.string(),
+        "benchmark": pa.string(),
+        "language": pa.string(),
+        "item": pa.string(),
+        "metric": pa.string(),
+        "value": pa.float64(),  # null: not scored
+    }
+)
+
+
+class Score(Frozen):
+    """A number one can trust: value, standard error, and how many items it rests on."""
+
+    value: float | None
+    """None where no item could be scored."""
+    stderr: float | None = None
+    """None where it is not defined: a single item, a count."""
+    n: int = Field(ge=0)
+
+    def text(self, scale: float = 1.0, digits: int = 3) -> str:
+        """As printed.
+
+        >>> Score(value=0.5, stderr=0.0316, n=250).text()
+        '0.500 ± 0.032'
+        """
+        if self.value is None:
+            return "-"
+        shown = f"{self.value * scale:.{digits}f}"
+        return shown if self.stderr is None else f"{shown} ± {self.stderr * scale:.{digits}f}"
+
+
+def mean_score(values: Sequence[float | None]) -> Score:
+    """Mean and its standard error (ddof 1) over the items that were scored.
+
+    >>> mean_score([1.0, 0.0, None, 1.0, 0.0])
+    Score(value=0.5, stderr=0.28867513459481287, n=4)
+    """
+    known = [value for value in values if value is not None]
+    n = len(known)
+    if not n:
+        return Score(value=None, n=0)
+    mean = math.fsum(known) / n
+    if n == 1:
+        return Score(value=mean, n=1)
+    variance = math.fsum((value - mean) ** 2 for value in known) / (n - 1)
+    return Score(value=mean, stderr=math.sqrt(variance / n), n=n)
+
+
+class DataFacts(Frozen):
+    """Which rows were asked."""
+
+    source: str
+    """`mgsm/de.jsonl` below a data folder, or org/name@commit: never a folder of this machine."""
+    sha256: str
+    """Of the rows that were read, before any limit."""
+    rows: int
+    """Rows there are."""
+    asked: int
+    """Rows that were asked: fewer under a limit."""
+    reference: str | None = None
+    """What the answers were compared with, where it is not a gold answer: name of the reference's generator."""
+    reference_sha256: str | None = None
+
+
+class JudgeFacts(Frozen):
+    """Who judged, and how."""
+
+    model: str
+    mode: Literal["logprob", "logprob_swap", "text", "score"]
+    template: str
+    """Name of the template."""
+    template_sha256: str
+    served: Literal["server", "local"]
+    """A server that was there, or one that lidr started from a local model."""
+    digest: str | None = None
+    """Of a local judge's weights."""
+    seed: int = 0
+
+
+class TaskResult(Frozen):
+    """One task: one benchmark, one form of prompt, one language."""
+
+    task: str
+    benchmark: Benchmark
+    variant: str
+    language: str
+    data: DataFacts
+    prompt_sha256: str
+    """Of the form of the prompt: instruction and answer words of MGSM, system prompt; not of the rows."""
+    generation: dict[str, Any]
+    """max_tokens, temperature, repetition_penalty, system_prompt, ..."""
+    judge: JudgeFacts | None = None
+    scores: dict[str, Score]
+
+
+class ModelFacts(Frozen):
+    """Which checkpoint."""
+
+    reference: str
+    """As the user wrote it; a folder by its name only."""
+    revision: str | None = None
+    """Commit of a Hub model."""
+    digest: str | None = None
+    """Of its files."""
+    adapter: str | None = None
+    adapter_digest: str | None = None
+    adapter_shift: float | None = None
+    """Largest change that the adapter makes to a logit (hf) or log-probability (vllm) of a fixed prompt, nats."""
+
+
+class Results(Frozen):
+    """One evaluation of one checkpoint."""
+
+    schema_: Literal["lidr.results/1"] = Field(SCHEMA, alias="schema")
+    name: str
+    """Short name in tables and pictures."""
+    model: ModelFacts
+    engine: dict[str, Any]
+    """kind (hf, vllm, openai, scripted, outputs), dtype, batch."""
+    versions: dict[str, str]
+    seeds: dict[str, int]
+    created: str
+    """UTC, ISO 8601, seconds."""
+    tasks: tuple[TaskResult, ...]
+
+    model_config = Frozen.model_config | {"populate_by_name": True}
+
+    def of(self, benchmark: str) -> tuple[TaskResult, ...]:
+        """The tasks of one benchmark."""
+        return tuple(task for task in self.tasks if task.benchmark == benchmark)
+
+
+def samples_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows of SAMPLES; `detail` may be any JSON value."""
+    return pa.Table.from_pylist(
+        [{**row, "detail": json.dumps(row["detail"], ensure_ascii=False, sort_keys=True)} for row in rows], SAMPLES
+    )
+
+
+def scores_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows of SCORES; not-a-number is read as not scored."""
+    clean = [{**row, "value": None if _is_nan(row["value"]) else row["value"]} for row in rows]
+    return pa.Table.from_pylist(clean, SCORES)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def write_results(folder: Path, results: Results, samples: pa.Table, scores: pa.Table) -> None:
+    """Write all three; `results.json` last, so its presence means complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").unlink(missing_ok=True)
+    pq.write_table(samples.cast(SAMPLES), folder / "samples.parquet", compression="zstd")
+    pq.write_table(scores.cast(SCORES), folder / "scores.parquet", compression="zstd")
+    text = json.dumps(results.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=1, sort_keys=True)
+    partial = folder / ".results.json"
+    partial.write_text(text + "\n", encoding="utf-8")
+    partial.replace(folder / "results.json")
+
+
+def read_results(folder: Path) -> Results:
+    """Read `results.json` of a folder, or the file itself.
+
+    Raises:
+        EvaluationError: it is not there, is no results file, or was written by a newer lidr.
+    """
+    path = folder if folder.suffix == ".json" else folder / "results.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EvaluationError(
+            f"{path}: no results here; give the folder that `lidr eval run` wrote, or an evaluate step's folder"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"{path}: no JSON ({error}); evaluate again") from None
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != SCHEMA:
+        raise EvaluationError(f"{path}: schema {found!r}, this lidr reads {SCHEMA!r}; update lidr, or evaluate again")
+    try:
+        return Results.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise EvaluationError(f"{path}: {where}: {first['msg']}; evaluate again") from None
+
+
+def read_samples(folder: Path) -> pa.Table:
+    """The texts, in the order of the tasks and of the items."""
+    return _table(folder / "samples.parquet", SAMPLES)
+
+
+def read_scores(folder: Path) -> pa.Table:
+    """One value for each item and metric."""
+    return _table(folder / "scores.parquet", SCORES)
+
+
+def _table(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise EvaluationError(f"{path}: not there; it stands beside results.json: evaluate again") from None
+    except pa.ArrowException as error:
+        raise EvaluationError(f"{path}: damaged ({error}); evaluate again") from None
+    if missing := [name for name in schema.names if name not in table.column_names]:
+        raise EvaluationError(f"{path}: lacks the columns {', '.join(missing)}; evaluate again")
+    return table.select(schema.names)
