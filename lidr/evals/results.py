@@ -150,7 +150,7 @@ class ModelFacts(Frozen):
 class Results(Frozen):
     """One evaluation of one checkpoint."""
 
-    schema_: Literal["lidr.results/1"] = Field(SCHEMA, alias="schema")
+    schema_: Literal["lidr.results/1"] = Field("lidr.results/1", alias="schema")
     name: str
     """Short name in tables and pictures."""
     model: ModelFacts

@@ -1,0 +1,47 @@
+"""Evaluation rows from a data set on the Hub, always at a commit."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from lidr.errors import EvaluationError
+from lidr.hub.pins import away
+from lidr.references import HubReference
+
+
+@lru_cache(maxsize=32)
+def commit_of(repo: str, revision: str | None) -> str:
+    """The commit that a branch or tag of a data set has now; a commit stays what it is."""
+    from huggingface_hub import HfApi
+
+    if (reference := HubReference(repo, revision)).is_pinned:
+        return str(reference.revision)
+    try:
+        sha = HfApi().dataset_info(repo, revision=revision).sha
+    except Exception as error:  # the client has changed its HTTP library: its errors share no name
+        raise away(f"data set {repo}", error) from error
+    if sha is None:
+        raise EvaluationError(f"data set {repo}: the Hub answered without a commit; give --data {repo}@COMMIT")
+    return sha
+
+
+@lru_cache(maxsize=32)
+def files_at(repo: str, commit: str) -> tuple[str, ...]:
+    """Paths of the files of a data set at a commit."""
+    from huggingface_hub import HfApi
+
+    try:
+        return tuple(HfApi().list_repo_files(repo, revision=commit, repo_type="dataset"))
+    except Exception as error:
+        raise away(f"data set {repo}@{commit}", error) from error
+
+
+def file_at(repo: str, commit: str, name: str) -> Path:
+    """One file of a data set at a commit, in the cache."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repo, name, revision=commit, repo_type="dataset"))
+    except Exception as error:
+        raise away(f"data set {repo}@{commit}", error) from error
