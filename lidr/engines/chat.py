@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lidr.engines.base import ChatRequest, Completion, Message
+from lidr.engines.base import ChatRequest, Completion, EngineSpec, Message
 from lidr.engines.folder import ModelFolder
 from lidr.errors import EngineError
 
@@ -33,8 +33,12 @@ class Prompt:
 class ChatTokenizer:
     """One model's tokenizer with its chat template and the ids that end its answers."""
 
-    def __init__(self, tokenizer: Any, *, model: str, end_ids: Iterable[int] = ()) -> None:
+    def __init__(
+        self, tokenizer: Any, *, model: str, end_ids: Iterable[int] = (), double_bos: bool = False
+    ) -> None:
         """Wrap a transformers tokenizer; `model` is its name in messages, `end_ids` join the tokenizer's own.
+
+        With `double_bos` every prompt gets one more BOS token, as an id, before the template's own.
 
         Raises:
             EngineError: the tokenizer has no chat template.
@@ -44,31 +48,43 @@ class ChatTokenizer:
                 f"{model} has no chat template, so it is unknown how to ask it: put a chat_template.jinja into the "
                 "model's folder, or choose an instruction-tuned model"
             )
-        self._tokenizer, self._model = tokenizer, model
+        self._tokenizer, self._model, self._double_bos = tokenizer, model, double_bos
         self.end_ids = frozenset(end_ids) | ({tokenizer.eos_token_id} - {None})
         # Any id will do where the mask hides it, but every batch needs one.
         self.pad_id: int = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
 
     @classmethod
-    def load(cls, folder: str, *, trust_remote_code: bool = False) -> ChatTokenizer:
+    def of(cls, spec: EngineSpec) -> ChatTokenizer:
+        """Load the tokenizer of an engine's model folder."""
+        return cls.load(spec.model, trust_remote_code=spec.trust_remote_code, double_bos=spec.double_bos)
+
+    @classmethod
+    def load(cls, folder: str, *, trust_remote_code: bool = False, double_bos: bool = False) -> ChatTokenizer:
         """Load the tokenizer of a model folder; nothing is fetched."""
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
-        return cls(tokenizer, model=folder, end_ids=ModelFolder(Path(folder)).end_ids())
+        return cls(tokenizer, model=folder, end_ids=ModelFolder(Path(folder)).end_ids(), double_bos=double_bos)
 
     def prompt_ids(self, messages: Sequence[Message], prefill: str | None = None) -> list[int]:
         """Build the token ids of a prompt; with a prefill they end exactly with it.
 
         Raises:
-            EngineError: the template refuses the messages, or changes the prefill.
+            EngineError: the template refuses the messages, changes the prefill, or writes no BOS that could be doubled.
         """
         text = self._render(messages, prefill) if prefill else self._apply(messages, add_generation_prompt=True)
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]  # as apply_chat_template does
         bos = self._tokenizer.bos_token_id
         if bos is not None and ids[:2] == [bos, bos]:
             raise EngineError(f"{self._model}: the chat template writes the BOS token twice")
-        return ids
+        if not self._double_bos:
+            return ids
+        if bos is None or ids[:1] != [bos]:
+            raise EngineError(
+                f"{self._model}: policy.double_bos: the chat template begins a prompt with no BOS token, so there is "
+                "none to double; take double_bos out (under authors_compat: double_bos: false)"
+            )
+        return [bos, *ids]
 
     def complete(self, prompt: Prompt, new: Sequence[int], ending: Literal["stop", "length"]) -> Completion:
         """Make a completion of generated ids; what follows the first end id, and that id, is left out."""

@@ -34,6 +34,10 @@ def _open(spec: EngineSpec) -> Engine:
             from lidr.engines.vllm import VllmEngine
 
             return VllmEngine(spec)
+        if spec.kind == "seq2seq":
+            from lidr.engines.seq2seq import Seq2SeqEngine
+
+            return Seq2SeqEngine(spec)
         from lidr.engines.transformers import TransformersEngine
 
         return TransformersEngine(spec)

@@ -23,9 +23,13 @@ from lidr.worker import Worker
 _WINDOW = 2048
 
 # vLLM takes several seconds to end its own processes and free their shared memory.
-_GRACE_S = {"transformers": 10.0, "vllm": 30.0}
+_GRACE_S = {"transformers": 10.0, "seq2seq": 10.0, "vllm": 30.0}
 
-_EXTRAS = {"transformers": ("train", ("torch", "transformers")), "vllm": ("vllm", ("torch", "vllm"))}
+_EXTRAS = {
+    "transformers": ("train", ("torch", "transformers")),
+    "seq2seq": ("train", ("torch", "transformers")),
+    "vllm": ("vllm", ("torch", "vllm")),
+}
 
 
 def open_engine(spec: EngineSpec, *, log: Path) -> Engine:

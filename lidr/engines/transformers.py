@@ -35,7 +35,7 @@ class TransformersEngine(Engine):
         folder.check()
         if spec.threads:
             torch.set_num_threads(spec.threads)
-        self._chat = ChatTokenizer.load(spec.model, trust_remote_code=spec.trust_remote_code)
+        self._chat = ChatTokenizer.of(spec)
         self._limit = spec.max_model_len or folder.context_length()
         self._batch = spec.batch
         self._model: Any = _load(spec)

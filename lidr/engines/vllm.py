@@ -26,7 +26,7 @@ class VllmEngine(Engine):
         """
         folder = ModelFolder(Path(spec.model))
         folder.check()
-        self._chat = ChatTokenizer.load(spec.model, trust_remote_code=spec.trust_remote_code)
+        self._chat = ChatTokenizer.of(spec)
         _set_environment(spec)
         self._llm: Any = _load(spec)
         self._limit: int = self._llm.model_config.max_model_len

@@ -26,6 +26,7 @@ def decode_requests(items: Iterable[Mapping[str, Any]]) -> list[ChatRequest]:
             messages=tuple(item["messages"]),
             sampling=Sampling(**{**item["sampling"], "stop": tuple(item["sampling"]["stop"])}),
             prefill=item["prefill"],
+            direction=tuple(item["direction"]) if item["direction"] else None,
         )
         for item in items
     ]

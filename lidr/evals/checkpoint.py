@@ -51,25 +51,28 @@ class Checkpoint:
         return base.strip("./").removesuffix(".gguf").rpartition("/")[2] if "iter_" not in base else base
 
 
-def find_checkpoint(model: str, adapter: str | None = None, *, dtype: str = "float32") -> Checkpoint:
+def find_checkpoint(
+    model: str, adapter: str | None = None, *, dtype: str = "float32", where: str = "--model"
+) -> Checkpoint:
     """Resolve a model, and the adapter over it.
 
     Args:
         model: a reference.
         adapter: a reference to a folder or Hub repository with adapter_config.json.
         dtype: of the weights that a GGUF file is turned into.
+        where: what named the model; it opens the messages.
 
     Raises:
         EvaluationError: no reference, an adapter without its base, an adapter over a server.
         PlanError, HubError, StoreError, EngineError: the model is not there or cannot be read.
     """
-    reference = _parse(model, "--model")
+    reference = _parse(model, where)
     if isinstance(reference, ServerReference):
         if adapter:
             raise EvaluationError("--adapter: a served model takes no adapter here; let the server load it")
         facts = ModelFacts(reference=str(reference))
         return Checkpoint(facts, served=reference.model, url=reference.url)
-    folder, revision = _folder(reference, dtype)
+    folder, revision = _folder(reference, dtype, where)
     over = _adapter(adapter) if adapter else None
     facts = ModelFacts(
         reference=_shown(reference),
@@ -101,21 +104,21 @@ def _shown(reference: Reference) -> str:
     return f"./{Path(reference.path).resolve().name}" if isinstance(reference, FolderReference) else str(reference)
 
 
-def _folder(reference: Reference, dtype: str) -> tuple[Path, str | None]:
+def _folder(reference: Reference, dtype: str, where: str) -> tuple[Path, str | None]:
     if isinstance(reference, HubReference):
         revision = str(reference.revision) if reference.is_pinned else resolve(reference.repo, reference.revision)
         return snapshot(reference.repo, revision), revision
     if isinstance(reference, RunReference):
         from lidr.store.locate import locate
 
-        return check_model_folder(locate(reference).model, "--model"), None
+        return check_model_folder(locate(reference).model, where), None
     if isinstance(reference, DistReference):
-        return converted(dist_file(reference, "--model"), dtype), None
+        return converted(dist_file(reference, where), dtype), None
     assert isinstance(reference, FolderReference)
     path = Path(reference.path)
     if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
-        raise EvaluationError(f"--model: {path} is an adapter: give --model BASE --adapter {path}")
-    return check_model_folder(path, "--model"), None
+        raise EvaluationError(f"{where}: {path} is an adapter: give --model BASE --adapter {path}")
+    return check_model_folder(path, where), None
 
 
 def converted(gguf: Path, dtype: str) -> Path:

@@ -153,6 +153,8 @@ class Results(Frozen):
     schema_: Literal["lidr.results/1"] = Field("lidr.results/1", alias="schema")
     name: str
     """Short name in tables and pictures."""
+    identity: str = ""
+    """SHA-256 of all that was asked of which model, how; without the judge, who may come later."""
     model: ModelFacts
     engine: dict[str, Any]
     """kind (hf, vllm, openai, scripted, outputs), dtype, batch."""

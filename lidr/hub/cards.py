@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lidr.hub.card_scores import model_index, results_section
 from lidr.hub.card_tables import (
     counts_table,
     drops_table,
@@ -18,7 +19,7 @@ from lidr.hub.card_tables import (
     table,
     training_table,
 )
-from lidr.hub.facts import Finished, base_model
+from lidr.hub.facts import HUB, Finished, base_model
 from lidr.hub.front_matter import compose
 from lidr.hub.licences import Licence
 from lidr.languages import LANGUAGES
@@ -77,10 +78,10 @@ def model_card(
         pins=_model_pins(run, datasets),
         training=training_table(trained),
         groups=groups_table(trained),
-        results="Not evaluated yet: no score of this policy is in its run.",
+        results=results_section(run),
         reproduce=_reproduce(run, repo),
     )
-    return compose(_model_metadata(run, datasets, digest, adapter_only), body, existing)
+    return compose(_model_metadata(run, repo, datasets, digest, adapter_only), body, existing)
 
 
 def _render(template: str, **values: Any) -> str:
@@ -150,7 +151,7 @@ def _block(run: Finished, digest: str) -> dict[str, Any]:
 
 
 def _model_metadata(
-    run: Finished, datasets: tuple[tuple[str, str], ...], digest: str, adapter_only: bool
+    run: Finished, repo: str, datasets: tuple[tuple[str, str], ...], digest: str, adapter_only: bool
 ) -> dict[str, Any]:
     base = base_model(run)
     metadata: dict[str, Any] = {
@@ -163,8 +164,9 @@ def _model_metadata(
     if base is not None:
         metadata |= {"base_model": base.repo, "base_model_relation": "adapter" if adapter_only else "finetune"}
     if datasets:
-        metadata["datasets"] = [repo for repo, _ in datasets]
-    return {**metadata, "lidr": _block(run, digest)}
+        metadata["datasets"] = [data for data, _ in datasets]
+    records = f"{HUB}/{repo}/tree/{run.tag}/lidr/records"
+    return {**metadata, **model_index(run, repo.split("/")[-1], records), "lidr": _block(run, digest)}
 
 
 def _what(run: Finished, adapter_only: bool) -> str:

@@ -110,6 +110,11 @@ class Finished:
         return self.override or strictest(self.parents)
 
     @property
+    def first_policy(self) -> Record:
+        """The record of the policy before training, whatever else stands in iteration 0."""
+        return next(record for record in self.records if record.writes == "initial_policy")
+
+    @property
     def recipe_sha256(self) -> str:
         """Of the recipe file, as it was written."""
         return hashlib.sha256(self.text.encode()).hexdigest()
@@ -188,7 +193,7 @@ def run_json(run: Finished) -> dict[str, Any]:
 
 def _class(record: Record) -> str:
     """How a reproduction is to be compared: byte by byte, or within its confidence interval."""
-    sampled = record.writes in ("responses", "translations", "policy")
+    sampled = record.writes in ("responses", "translations", "policy", "scores")
     return "statistical" if sampled and record.execution.get("engine") != "scripted" else "exact"
 
 
@@ -216,7 +221,7 @@ def base_model(run: Finished) -> HubReference | None:
     reference = parse_reference(run.recipe.policy.model)
     if not isinstance(reference, HubReference):
         return None
-    used = run.records[0].identity.get("outside", {}).get("revision")
+    used = run.first_policy.identity.get("outside", {}).get("revision")
     return HubReference(reference.repo, used)
 
 
@@ -228,13 +233,13 @@ def _policy_parent(run: Finished) -> Parent:
         return Parent("policy", hub.repo, hub.revision, licence, link)
     if isinstance(reference, DistReference):
         licence = licence or _dist_licence(reference.package)
-        revision = run.records[0].identity.get("outside", {}).get("sha256")
+        revision = run.first_policy.identity.get("outside", {}).get("sha256")
         return Parent("policy", str(reference), revision, licence)  # pinned by its SHA-256
     if isinstance(reference, ServerReference):
         return Parent("policy", reference.model, None, licence)
     if isinstance(reference, FolderReference):
-        return Parent("policy", _shown(reference.path), run.records[0].digest, licence)
-    return Parent("policy", str(reference), run.records[0].digest, licence)
+        return Parent("policy", _shown(reference.path), run.first_policy.digest, licence)
+    return Parent("policy", str(reference), run.first_policy.digest, licence)
 
 
 def _dist_licence(package: str) -> str | None:

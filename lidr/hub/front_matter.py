@@ -24,8 +24,11 @@ BEGIN = "<!-- lidr:begin: generated, changed by every release; write above or be
 END = "<!-- lidr:end -->"
 _FRONT = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)(?:\r?\n)?^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 _OURS = re.compile(r"<!-- lidr:begin[^>]*-->.*?<!-- lidr:end -->", re.DOTALL)
-_UNITED = ("tags", "language", "datasets")
+_UNITED = ("tags", "language", "datasets", "metrics")
 """Lists to which we add and from which we take nothing."""
+
+SOURCE = "lidr"
+"""Names our entries of `model-index`: those of an earlier release go, those of others stay."""
 
 
 def compose(metadata: Mapping[str, Any], body: str, existing: str | None) -> str:
@@ -69,6 +72,10 @@ def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
             merged[key] = [*new[key], *theirs]
     if "configs" in new:
         merged["configs"] = [*new["configs"], *_foreign_configs(old, new)]
+    if index := _merged_index(old.get("model-index"), new.get("model-index")):
+        merged["model-index"] = index
+    else:
+        merged.pop("model-index", None)
     if "license_name" not in new:
         for key in ("license_name", "license_link"):
             merged.pop(key, None)
@@ -86,3 +93,17 @@ def _foreign_configs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Any
     written = set(_list((old.get("lidr") or {}).get("configs") or []))
     kept = [config for config in foreign if config.get("config_name") not in written]
     return [{key: value for key, value in config.items() if key != "default"} for config in kept]
+
+
+def _merged_index(old: Any, new: Any) -> list[Any]:
+    """Our results now, and those that others wrote; none of ours from an earlier release."""
+    theirs = [model for model in _list(old or []) if isinstance(model, dict)]
+    foreign = [(model, [r for r in _list(model.get("results") or []) if not _is_ours(r)]) for model in theirs]
+    if not new:
+        return [{**model, "results": results} for model, results in foreign if results]
+    return [{**new[0], "results": [*new[0]["results"], *(r for _, results in foreign for r in results)]}]
+
+
+def _is_ours(result: Any) -> bool:
+    source = result.get("source") if isinstance(result, dict) else None
+    return isinstance(source, dict) and source.get("name") == SOURCE

@@ -150,8 +150,12 @@ def plan(recipe: Recipe, *, until: str | None = None, anew: Collection[str] = ()
 
 
 def _of_earlier(made: Mapping[int, Mapping[str, PlannedStep]], iteration: int, name: str) -> dict[str, PlannedStep]:
-    """What a step of the last iteration alone reads of the earlier ones, by the rows' name and the iteration."""
+    """What a step reads of other iterations, by the rows' name and the iteration: one of the last iteration alone
+    reads all earlier ones, one that also ran at first reads what it wrote then.
+    """
     kind = STEPS[name]
+    if kind.at_first and iteration and kind.writes.name in made[0]:
+        return {f"{kind.writes.name}_0": made[0][kind.writes.name]}
     if not kind.last_only:
         return {}
     wanted = {rows.name for rows in kind.reads}
@@ -171,6 +175,7 @@ def _order(recipe: Recipe) -> Iterator[tuple[int, str]]:
     numbers = range(1, len(recipe.iterations) + 1)
     yield from ((0, name) for name in _names("run"))
     yield from ((number, name) for number in numbers for name in _names("iteration"))
+    yield from ((0, step.name) for step in recipe.chain if STEPS[step.name].at_first)
     for number in numbers:
         names = (step.name for step in recipe.chain)
         yield from ((number, name) for name in names if number == numbers[-1] or not STEPS[name].last_only)

@@ -81,6 +81,9 @@ class PolicyConfig(Frozen):
     """Number format of the weights in generation and training."""
     trust_remote_code: bool = False
     """Run code that comes with the model. Only for a pinned revision."""
+    double_bos: bool = False
+    """Begin every prompt of generate, translate and train with one more BOS token, as the authors' code does: the chat
+    template writes one, its tokenizer another. `evaluate` sends one."""
 
     @model_validator(mode="after")
     def _revision_fits(self) -> PolicyConfig:
@@ -186,6 +189,27 @@ class ChainStep(Frozen):
     config: Any
 
 
+class AuthorsCompat(Frozen):
+    """What the authors' released code does otherwise than lidr would, entry by entry (arXiv 2410.08964, their
+    repository at commit bd9764e). An entry sets ordinary fields and refuses others that contradict them: see
+    `lidr.recipe.compat`."""
+
+    last_language_only: bool = False
+    """Dominant pairs against the last of the other languages alone: their file is overwritten for each language."""
+    repetition_check_off: bool = False
+    """No repetition filter: theirs is imported and never called."""
+    joint_drop_without_retry: bool = False
+    """A failed translation takes both pairs and is not tried again."""
+    translation_ids: bool = False
+    """Their 88 ids, and no detector, say which prompts are bound to a language."""
+    double_bos: bool = False
+    """Two BOS tokens before every prompt."""
+    mgsm_string_match: bool = False
+    """MGSM's gold answers are compared as text, thousands separators included."""
+    repetition_penalties: bool = False
+    """1.1 in generation and evaluation, 1.0 in translation."""
+
+
 class Recipe(Frozen):
     """A whole chain: what is iterated, how often, and from what."""
 
@@ -207,6 +231,8 @@ class Recipe(Frozen):
     chain: tuple[ChainStep, ...] = Field(min_length=1)
     """The steps of one iteration, in order."""
     iterations: tuple[Iteration, ...] = Field(min_length=1)
+    authors_compat: AuthorsCompat | None = None
+    """Entries of the authors' code to follow; each sets the ordinary fields that it names."""
     runtime: Runtime = Runtime()
     provenance: dict[str, Provenance] = Field(default_factory=dict, exclude=True, repr=False)
     """Filled by the reader: path of a value -> where it comes from."""
@@ -237,4 +263,8 @@ class Recipe(Frozen):
             raise ValueError(f"policy.model is a server: write runtime: {{engine: openai}}, not {self.runtime.engine}")
         if not is_server and self.runtime.engine == "openai":
             raise ValueError(f"runtime.engine openai needs policy.model: openai:MODEL@URL, not {self.policy.model}")
+        if self.policy.double_bos and self.runtime.engine == "openai":
+            raise ValueError(
+                "policy.double_bos needs an engine that sends token ids: transformers or vllm; a server puts BOS itself"
+            )
         return self

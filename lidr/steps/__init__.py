@@ -7,6 +7,14 @@ from collections.abc import Mapping
 from lidr.recipe.schema import PolicyConfig, PromptsConfig
 from lidr.rows import Pair, Prompt, Response, Translation
 from lidr.steps.answering import outside_answers
+from lidr.steps.evaluate import (
+    EvaluateConfig,
+    Scores,
+    expect_evaluate,
+    identity_evaluate,
+    outside_evaluate,
+    run_evaluate,
+)
 from lidr.steps.filter import FilterConfig, expect_filter, run_filter
 from lidr.steps.generate import GenerateConfig, expect_generate, run_generate
 from lidr.steps.kind import InitialPolicy, Policy, StepKind
@@ -21,7 +29,7 @@ from lidr.steps.publish import (
     run_publish,
     skipped_publish,
 )
-from lidr.steps.train import TrainConfig, also_read_train, expect_train, outside_train, run_train
+from lidr.steps.train import TrainConfig, also_read_train, expect_train, identity_train, outside_train, run_train
 from lidr.steps.translate import TranslateConfig, expect_translate, run_translate
 
 _ANSWERS = ("system_prompt", "seed", "policy.dtype", "runtime.engine", "runtime.max_model_len")
@@ -95,6 +103,18 @@ STEPS: Mapping[str, StepKind] = {
         expects=expect_train,
         uses=("seed", "policy.dtype"),
         outside=outside_train,
+        identity=identity_train,
+    ),
+    "evaluate": StepKind(
+        EvaluateConfig,
+        reads=(Policy,),
+        writes=Scores,
+        run=run_evaluate,
+        expects=expect_evaluate,
+        uses=("languages", *_ANSWERS),
+        outside=outside_evaluate,
+        identity=identity_evaluate,
+        at_first=True,
     ),
     "publish": StepKind(
         PublishConfig,

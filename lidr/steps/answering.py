@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from types import TracebackType
@@ -15,7 +15,7 @@ from lidr.store.fingerprint import file_sha256
 from lidr.store.journal import Journal
 
 if TYPE_CHECKING:
-    from lidr.engines.base import ChatRequest, Completion, Engine
+    from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec
 
 
 class Answering:
@@ -25,9 +25,9 @@ class Answering:
     none.
     """
 
-    def __init__(self, run: StepRun) -> None:
-        """Open the journal of the step's unfinished try."""
-        self._run = run
+    def __init__(self, run: StepRun, spec: Callable[[], EngineSpec] | None = None) -> None:
+        """Open the journal of the step's unfinished try; `spec` describes another engine than the policy's."""
+        self._run, self._spec = run, spec or run.engine_spec
         self._stack = ExitStack()
         self._journal = self._stack.enter_context(Journal(run.work / "answers.jsonl"))
         self._engine: Engine | None = None
@@ -64,7 +64,7 @@ class Answering:
 
     def _start(self) -> Engine:
         if self._engine is None:
-            self._engine = self._stack.enter_context(self._run.engine())
+            self._engine = self._stack.enter_context(self._run.engine(self._spec()))
         return self._engine
 
     def __enter__(self) -> Answering:
@@ -91,7 +91,8 @@ def request_seed(seed: int, key: str) -> int:
 
 
 def outside_answers(around: Surroundings, config: Any) -> dict[str, Any]:
-    """Canned answers are identity by the content of their file."""
-    if around.recipe.runtime.engine != "scripted":
-        return {}
-    return {"answers": file_sha256(scripted_answers(around))}
+    """Canned answers are identity by the content of their file; a second BOS token, where there is one."""
+    found: dict[str, Any] = {"double_bos": True} if around.recipe.policy.double_bos else {}
+    if around.recipe.runtime.engine == "scripted":
+        found["answers"] = file_sha256(scripted_answers(around))
+    return found

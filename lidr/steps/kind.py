@@ -134,14 +134,15 @@ class StepRun:
             tensor_parallel=runtime.tensor_parallel,
             gpu_memory=runtime.gpu_memory,
             threads=runtime.threads,
+            double_bos=self.recipe.policy.double_bos,
         )
 
     @contextmanager
-    def engine(self) -> Iterator[Engine]:
-        """Start the engine once; it is gone, with all its memory, when the block ends."""
+    def engine(self, spec: EngineSpec | None = None) -> Iterator[Engine]:
+        """Start an engine once, by default the policy's; it is gone, with all its memory, when the block ends."""
         from lidr.engines.process import open_engine
 
-        engine = open_engine(self.engine_spec(), log=self.log)
+        engine = open_engine(spec or self.engine_spec(), log=self.log)
         try:
             yield engine
         finally:
@@ -157,6 +158,19 @@ def scripted_answers(around: Surroundings) -> Path:
     if path is None or not path.is_file():
         raise PlanError(f"runtime.answers: no file {answers}; give a JSON-lines file of canned answers")
     return path
+
+
+def identity_of(config: Frozen, *, later: tuple[str, ...]) -> dict[str, Any]:
+    """All settings of a step, as its identity.
+
+    Args:
+        config: the settings.
+        later: fields that earlier versions of lidr did not have. At their default they are left out, so that a recipe
+            that does not use them keeps its fingerprint.
+    """
+    fields = type(config).model_fields
+    unused = {name for name in later if getattr(config, name) == fields[name].get_default()}
+    return config.model_dump(mode="json", exclude=unused)
 
 
 Outside = Callable[[Surroundings, Any], Mapping[str, Any]]
@@ -177,6 +191,7 @@ class StepKind:
         outside: identity of what it reads from outside the store.
         skipped: why the recipe leaves the step out for now ("push is off"), or None.
         last_only: a step of the last iteration alone, which reads what it reads of every iteration.
+        at_first: also run once as iteration 0, on the first policy; later iterations then read what it wrote there.
         place: `chain`: written in the chain; `run`: once before all iterations; `iteration`: first in each iteration.
         section: the recipe's section that configures a step that is not written in the chain.
         version: raised when the same inputs give another output than before.
@@ -193,6 +208,7 @@ class StepKind:
     identity: Callable[[Any], dict[str, Any]] = field(default=lambda config: config.model_dump(mode="json"))
     skipped: Callable[[Recipe], str | None] = field(default=lambda recipe: None)
     last_only: bool = False
+    at_first: bool = False
     place: Literal["chain", "run", "iteration"] = "chain"
     section: str = ""
     version: int = 1

@@ -16,9 +16,9 @@ from lidr.errors import PlanError
 from lidr.recipe.schema import Frozen
 from lidr.references import RunReference, ServerReference, parse_reference
 from lidr.rows import Pair, RowType
-from lidr.steps.kind import Expected, InitialPolicy, Outcome, Policy, Scale, StepRun, Surroundings
+from lidr.steps.kind import Expected, InitialPolicy, Outcome, Policy, Scale, StepRun, Surroundings, identity_of
 from lidr.store.record import Rate
-from lidr.train.spec import DROP_REASONS, LoraSpec, NllPer, OverLong, ReferenceChoice, TrainSpec
+from lidr.train.spec import DROP_REASONS, LoraSpec, Method, NllPer, OverLong, ReferenceChoice, Sides, TrainSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +49,12 @@ class Lora(Frozen):
 class TrainConfig(Frozen):
     """How the next policy is trained."""
 
+    method: Method = "dpo_nll"
+    """dpo_nll, or sft: the NLL of the chosen answers alone (the paper's baseline); then beta, nll.weight and reference
+    say nothing and are no identity."""
+    sides: Sides = "as_built"
+    """Negative controls: `swapped` trains every rejected as chosen, `shuffled` those that a coin per pair picks; the
+    pairs that are stored and published stay as they were built."""
     beta: float = Field(0.1, gt=0)
     """DPO's inverse temperature."""
     nll: Nll = Nll()
@@ -91,12 +97,12 @@ def run_train(run: StepRun) -> Outcome:
         if shown == 0:  # the first word of a run that resumes; pairs that cannot be trained on may have shortened it
             run.progress.more(total - expected)
         run.progress.add(metrics.step - shown)
-        run.progress.note(f"loss {metrics.loss:.3f} margin {metrics.margin:+.4f}")
+        margin = "" if metrics.margin is None else f" margin {metrics.margin:+.4f}"
+        run.progress.note(f"loss {metrics.loss:.3f}{margin}")
         shown = metrics.step
 
     result = train(spec, log=run.log, on_step=on_step)
-    reference = run.inputs[InitialPolicy.name if run.config.reference == "initial" else Policy.name]
-    counts = {**_counts(result), "reference": reference.name, "dropped": _write_dropped(run, result)}
+    counts = {**_counts(result), "reference": _reference(run), "dropped": _write_dropped(run, result)}
     return Outcome(counts, Rate("pairs", 0 if resumed else result.pairs_trained, result.elapsed_s))
 
 
@@ -136,7 +142,17 @@ def train_spec(run: StepRun) -> TrainSpec:
         report_to=tuple(runtime.report_to),
         trust_remote_code=policy.trust_remote_code,
         threads=runtime.threads,
+        method=config.method,
+        sides=config.sides,
+        double_bos=policy.double_bos,
     )
+
+
+def _reference(run: StepRun) -> str | None:
+    """Name of the policy whose log-probabilities were subtracted; None where none were."""
+    if run.config.method == "sft":
+        return None
+    return run.inputs[InitialPolicy.name if run.config.reference == "initial" else Policy.name].name
 
 
 def _name_of(run: StepRun, policy: Artifact) -> str:
@@ -181,17 +197,28 @@ def _counts(result: TrainResult) -> dict[str, Any]:
 
 def also_read_train(config: TrainConfig) -> tuple[RowType, ...]:
     """The first policy is an input where it is the reference."""
-    return (InitialPolicy,) if config.reference == "initial" else ()
+    return (InitialPolicy,) if config.reference == "initial" and config.method != "sft" else ()
+
+
+def identity_train(config: TrainConfig) -> dict[str, Any]:
+    """All settings that change the result."""
+    kept = identity_of(config, later=("method", "sides"))
+    if config.method == "sft":
+        del kept["beta"], kept["reference"], kept["nll"]["weight"]
+    return kept
 
 
 def outside_train(around: Surroundings, config: TrainConfig) -> dict[str, Any]:
-    """The micro-batch changes the result only where the NLL term is a mean over its tokens."""
+    """What else changes the result: a second BOS token, and the micro-batch where the NLL is a mean over its tokens."""
     recipe = around.recipe
     if isinstance(parse_reference(recipe.policy.model), ServerReference):
         raise PlanError(
             "train: a policy behind a server (openai:) cannot be trained; take `train` out, or give a folder"
         )
-    return {"micro_batch": min(recipe.runtime.micro_batch, config.batch)} if config.nll.per == "token" else {}
+    found: dict[str, Any] = {"double_bos": True} if recipe.policy.double_bos else {}
+    if config.nll.per == "token":
+        found["micro_batch"] = min(recipe.runtime.micro_batch, config.batch)
+    return found
 
 
 def expect_train(config: TrainConfig, scale: Scale) -> Expected:

@@ -60,10 +60,10 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]  # TRL ships no types
         self._spec = spec
         self._reference_file = folder / "reference.json"
         self._whole: OptimiserBatch | None = None
-        ids = [{"prompt_ids": p.prompt_ids, "chosen_ids": p.chosen_ids, "rejected_ids": p.rejected_ids} for p in pairs]
+        ids = [self._ids(pair) for pair in pairs]
         super().__init__(
             model=spec.policy,
-            ref_model=None if self._reference_file.exists() else _reference_model(spec),
+            ref_model=None if self._reference_file.exists() else self._reference_model(),
             args=dpo_config(spec, folder),
             train_dataset=Dataset.from_list(ids),
             processing_class=tokenizer,
@@ -73,6 +73,20 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]  # TRL ships no types
         self.ref_model = None  # its log-probabilities are in the dataset now
         if spec.lora and spec.lora.dropout:
             _disable_base_dropout(self.model)
+
+    @staticmethod
+    def _ids(pair: TokenPair) -> dict[str, list[int]]:
+        return {"prompt_ids": pair.prompt_ids, "chosen_ids": pair.chosen_ids, "rejected_ids": pair.rejected_ids}
+
+    def _reference_model(self) -> Any:
+        """Load the reference model where it is other weights than the policy's; else TRL takes the policy itself."""
+        if starts_at_reference(self._spec):
+            return None
+        return create_model_from_path(
+            reference_folder(self._spec),
+            dtype=weights_dtype(self._spec),
+            trust_remote_code=self._spec.trust_remote_code,
+        )
 
     def completion_logps(self, inputs: dict[str, Any]) -> torch.Tensor:
         """Log-probabilities of the completions under the policy as it stands: (2 * batch,) nats, chosen first."""
@@ -115,16 +129,27 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]  # TRL ships no types
         metrics = self._metrics["train"]
         for name in ("rewards/margins", "rewards/accuracies"):
             metrics[name][-1] *= share
-        dpo_mean, nll_mean = self.accelerator.gather(torch.stack([dpo, nll_term])[None]).mean(dim=0).tolist()
-        metrics["dpo"].append(dpo_mean)
-        metrics["nll"].append(nll_mean)
-        if not math.isfinite(dpo_mean + nll_mean):
+        terms = self._log(dpo=dpo, nll=nll_term)
+        if self.state.global_step == 0 and starts_at_reference(self._spec):
+            check_ln2(terms["dpo"] / share, self._spec)
+
+    def _log(self, **terms: torch.Tensor) -> dict[str, float]:
+        """Log the terms of the loss, each the mean over all processes.
+
+        Raises:
+            TrainError: one is not finite.
+        """
+        means = self.accelerator.gather(torch.stack([*terms.values()])[None]).mean(dim=0).tolist()
+        named = dict(zip(terms, means, strict=True))
+        for name, value in named.items():
+            self._metrics["train"][name].append(value)
+        if not math.isfinite(sum(means)):
+            said = ", ".join(f"{name} {value}" for name, value in named.items())
             raise TrainError(
-                f"step {self.state.global_step + 1}: the loss is not finite (dpo {dpo_mean}, nll {nll_mean}). Lower "
+                f"step {self.state.global_step + 1}: the loss is not finite ({said}). Lower "
                 "learning_rate, raise warmup_ratio, or train in float32 or bfloat16"
             )
-        if self.state.global_step == 0 and starts_at_reference(self._spec):
-            check_ln2(dpo_mean / share, self._spec)
+        return named
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset  # tokenised already
@@ -151,15 +176,6 @@ class PairTrainer(DPOTrainer):  # type: ignore[misc]  # TRL ships no types
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """TRL writes a card beside each checkpoint; lidr writes its own from records."""
-
-
-def _reference_model(spec: TrainSpec) -> Any:
-    """Load the reference model where it is other weights than the policy's; else TRL takes the policy itself."""
-    if starts_at_reference(spec):
-        return None
-    return create_model_from_path(
-        reference_folder(spec), dtype=weights_dtype(spec), trust_remote_code=spec.trust_remote_code
-    )
 
 
 def _disable_base_dropout(model: torch.nn.Module) -> None:

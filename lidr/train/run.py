@@ -23,11 +23,15 @@ from lidr.train.dpo import PairTrainer
 from lidr.train.loss import margin
 from lidr.train.process import PACKAGES
 from lidr.train.settings import check, reference_folder
-from lidr.train.spec import GroupMetrics, StepMetrics, TrainResult, TrainSpec
+from lidr.train.sft import ChosenTrainer
+from lidr.train.sides import with_sides
+from lidr.train.spec import DroppedPair, GroupMetrics, Method, StepMetrics, TrainResult, TrainSpec
 from lidr.train.tokens import TokenPair, read_pairs, tokenise
 from lidr.train.work import last_checkpoint, run_folder
 
 OnStep = Callable[[StepMetrics, int], None]
+
+TRAINERS: Mapping[Method, type[PairTrainer]] = {"dpo_nll": PairTrainer, "sft": ChosenTrainer}
 
 
 def run(spec: TrainSpec, on_step: OnStep) -> TrainResult:
@@ -46,24 +50,38 @@ def run(spec: TrainSpec, on_step: OnStep) -> TrainResult:
     if spec.threads:
         torch.set_num_threads(spec.threads)
     tokenizer = AutoTokenizer.from_pretrained(spec.policy, trust_remote_code=spec.trust_remote_code)
-    pairs, dropped = tokenise(read_pairs(spec.pairs), tokenizer, max_length=spec.max_length, over_long=spec.over_long)
+    pairs, dropped = token_pairs(spec, tokenizer)
     folder = run_folder(spec, pairs)
-    trainer = PairTrainer(spec, pairs, tokenizer, folder, [_Reporter(on_step)])
+    trainer = TRAINERS[spec.method](spec, pairs, tokenizer, folder, [_Reporter(on_step)])
     parameters = [(p.numel(), p.requires_grad) for p in trainer.model.parameters()]
     checkpoint = last_checkpoint(folder)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    groups = measure_groups(trainer, pairs)
+    is_compared = spec.method != "sft"
+    groups = measure_groups(trainer, pairs) if is_compared else ()
     _save(trainer, spec)
     return TrainResult(
         pairs_trained=len(pairs),
         dropped=dropped,
-        steps=tuple(_step(entry, entry["step"]) for entry in trainer.state.log_history if "dpo" in entry),
+        steps=tuple(_step(entry, entry["step"]) for entry in trainer.state.log_history if "nll" in entry),
         groups=groups,
         trained_parameters=sum(size for size, is_trained in parameters if is_trained),
         total_parameters=sum(size for size, _ in parameters),
         elapsed_s=time.monotonic() - started,
-        reference_folder=reference_folder(spec),
+        reference_folder=reference_folder(spec) if is_compared else "",
         versions={name: importlib.metadata.version(name) for name in PACKAGES},
+    )
+
+
+def token_pairs(spec: TrainSpec, tokenizer: Any) -> tuple[list[TokenPair], tuple[DroppedPair, ...]]:
+    """Read the pairs of a run with the sides that it trains, as token ids; and those that it cannot use."""
+    rows = with_sides(read_pairs(spec.pairs), spec.sides, seed=spec.seed)
+    return tokenise(
+        rows,
+        tokenizer,
+        max_length=spec.max_length,
+        over_long=spec.over_long,
+        method=spec.method,
+        double_bos=spec.double_bos,
     )
 
 
@@ -122,7 +140,7 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is not f
         self._on_step = on_step
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **_: Any) -> None:
-        if "dpo" in logs:  # the last log of a run is a summary without it
+        if "nll" in logs:  # the last log of a run is a summary without it
             self._on_step(_step(logs, state.global_step), state.max_steps)
 
 
@@ -131,9 +149,9 @@ def _step(logs: Mapping[str, float], step: int) -> StepMetrics:
     return StepMetrics(
         step=step,
         loss=logs["loss"],
-        dpo=logs["dpo"],
+        dpo=logs.get("dpo"),
         nll=logs["nll"],
-        margin=logs["rewards/margins"],
-        accuracy=logs["rewards/accuracies"],
+        margin=logs.get("rewards/margins"),
+        accuracy=logs.get("rewards/accuracies"),
         learning_rate=logs["learning_rate"],
     )

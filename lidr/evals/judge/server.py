@@ -1,0 +1,106 @@
+"""A judge on this machine that lidr starts, and ends for certain.
+
+with local_judge(Path("models/judge"), log=Path("judge.log")) as local:
+    verdicts = judge(comparisons, local.settings(mode="logprob_swap"))
+
+The server listens on 127.0.0.1 only, on a free port, in a worker's process group: when the block ends, or this process
+is killed, nothing of it lives on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lidr.engines.folder import ModelFolder
+from lidr.errors import MissingExtraError
+from lidr.evals.judge.base import JudgeSettings
+from lidr.hub.weights import model_files
+from lidr.store.fingerprint import file_sha256
+from lidr.worker import Worker
+
+LocalKind = Literal["transformers", "vllm"]
+
+_NEEDS = {
+    "transformers": (("train", "torch"), ("train", "transformers"), ("hub", "starlette"), ("hub", "uvicorn")),
+    "vllm": (("train", "torch"), ("vllm", "vllm")),
+}
+_GRACE_S = {"transformers": 5.0, "vllm": 30.0}
+
+
+@dataclass(frozen=True)
+class LocalJudge:
+    """A judge that is being served.
+
+    Args:
+        url: base URL, ending in /v1.
+        model: its name, that of the model's folder.
+        digest: engine, number format and weights: what its answers depend on.
+    """
+
+    url: str
+    model: str
+    digest: str
+
+    def settings(self, **values: Any) -> JudgeSettings:
+        """Settings that ask this judge.
+
+        Raises:
+            EvaluationError: a value cannot be used.
+        """
+        return JudgeSettings.checked({**values, "model": self.model, "base_url": self.url, "digest": self.digest})
+
+
+@contextmanager
+def local_judge(
+    model: Path,
+    *,
+    log: Path,
+    kind: LocalKind = "transformers",
+    dtype: str = "float32",
+    batch: int = 8,
+    threads: int = 0,
+    max_model_len: int | None = None,
+    weights_sha256: str | None = None,
+) -> Iterator[LocalJudge]:
+    """Serve a model folder for the length of a block.
+
+    Args:
+        model: folder of safetensors with tokenizer and chat template.
+        log: file that receives, appended, what the server prints.
+        kind: transformers: our own small server; vllm: vLLM's.
+        dtype: number format of the weights.
+        batch: questions in one forward pass (transformers).
+        threads: CPU threads; 0 lets the libraries choose.
+        max_model_len: longest question plus answer, tokens; by default what the model's config says.
+        weights_sha256: digest of the model, where the caller knows it; else every file is read.
+
+    Raises:
+        EngineError: no model folder, no chat template, or the server does not come up; says where its log is.
+        MissingExtraError: packages are not installed.
+    """
+    for extra, package in _NEEDS[kind]:
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(extra, needed_for=f"a local judge ({kind})", missing=package)
+    ModelFolder(model).check()
+    name = model.resolve().name
+    spec = {"kind": kind, "model": str(model.resolve()), "dtype": dtype, "batch": batch, "threads": threads}
+    worker = Worker("lidr.evals.judge.serving", log=log)
+    try:
+        worker.send({"serve": {**spec, "max_model_len": max_model_len}, "name": name, "log": str(log)})
+        (reply,) = list(worker.replies())
+        digest = f"{kind}/{dtype}/{weights_sha256 or folder_sha256(model)}"
+        yield LocalJudge(f"http://127.0.0.1:{reply['port']}/v1", name, digest)
+    finally:
+        worker.close(grace_s=_GRACE_S[kind])
+
+
+def folder_sha256(model: Path) -> str:
+    """Digest of all files of a model: of their names and contents."""
+    lines = [f"{path.name} {file_sha256(path)}\n" for path in model_files(model)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

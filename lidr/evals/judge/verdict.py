@@ -1,0 +1,145 @@
+"""Read what a judge answered: from log-probabilities, from a text, from two marks.
+
+Every reading speaks of what was shown: preference 1 = first (`m`), 2 = second (`M`). What cannot be read is an error
+"reason: detail", with the reasons of this file's constants: they are what errors are counted by.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from lidr.evals.judge.base import TIE, JudgeMode
+
+NO_LOGPROBS = "no log-probabilities"
+NEITHER = "neither m nor M"
+NO_VERDICT = "no verdict in the text"
+NO_MARKS = "no marks in the text"
+WITHHELD = "answer withheld"
+
+FIRST, SECOND = "m", "M"
+
+POINT = 0.3
+"""Log-odds of one point of difference, as in JudgeArena's score mode: 3 points are 71 to 29."""
+
+_THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
+_IDENTIFIER = re.compile(r"(?<![\w'’])[mM](?![\w'’])")
+_AT_THE_END = re.compile(r"(?<![\w'’])([mM])[\"'`*_)\]}”’».。\s]*$")
+_NUMBER = r"[*\s]*[=:：][*\s]*(\d+(?:[.,]\d+)?)"
+_MARK_OF = {name: re.compile(rf"(?<!\w){name}{_NUMBER}") for name in (FIRST, SECOND)}
+_MARK = re.compile(rf"(?:mark|score|rating){_NUMBER}|\[\[(\d+(?:[.,]\d+)?)\]\]", re.IGNORECASE)
+
+
+class Reading(NamedTuple):
+    """What an answer says about the two outputs as shown."""
+
+    preference: float | None
+    token: str | None = None
+    p: float | None = None
+    scores: tuple[float, float] | None = None
+    text: str | None = None
+    error: str | None = None
+
+
+def read(response: Mapping[str, Any], mode: JudgeMode) -> Reading:
+    """Read a chat completion in the way of the mode; never raises."""
+    finish = response["choices"][0].get("finish_reason")
+    if finish == "content_filter":
+        return Reading(None, error=f"{WITHHELD}: the server's content filter ended it")
+    return _READERS[mode](response)
+
+
+def read_logprobs(response: Mapping[str, Any]) -> Reading:
+    """Probability of `m` against `M` as first token: exact, case-sensitive tokens, as alpaca_eval reads them.
+
+    A token outside the reported ones has probability 0; if both are, there is no verdict.
+    """
+    top = _first_top_logprobs(response)
+    if top is None:
+        said = _content(response)
+        return Reading(None, error=f"{NO_LOGPROBS}: the server gives none; use the mode text (answered {said[:40]!r})")
+    first, second = top.get(FIRST, -math.inf), top.get(SECOND, -math.inf)
+    if first == second == -math.inf:
+        return Reading(None, error=f"{NEITHER}: among the likeliest tokens {sorted(top, key=lambda t: -top[t])[:5]}")
+    p = _sigmoid(first - second)
+    return Reading(2.0 - p, token=FIRST if p >= 0.5 else SECOND, p=p)
+
+
+def read_text(response: Mapping[str, Any]) -> Reading:
+    """The identifier that the last line ends with, if it names only one."""
+    text = _spoken(response)
+    last = next((line for line in reversed(text.splitlines()) if line.strip()), "")
+    match = _AT_THE_END.search(last)
+    if match is None or set(_IDENTIFIER.findall(last)) != {match[1]}:
+        return Reading(None, text=text, error=_unread(NO_VERDICT, text, response))
+    return Reading(1.0 if match[1] == FIRST else 2.0, token=match[1], text=text)
+
+
+def read_scores(response: Mapping[str, Any]) -> Reading:
+    """Two marks, 0 to 10; the preference is a sigmoid of POINT times their difference."""
+    text = _spoken(response)
+    found = [_MARK_OF[name].findall(text) for name in (FIRST, SECOND)]
+    marks = [_number(values[-1]) for values in found if values]
+    if len(marks) != 2 or not all(0 <= mark <= 10 for mark in marks):
+        return Reading(None, text=text, error=_unread(NO_MARKS, text, response))
+    first, second = marks
+    preference = TIE if first == second else 1.0 + _sigmoid(POINT * (second - first))
+    token = None if first == second else (FIRST if first > second else SECOND)
+    return Reading(preference, token=token, scores=(first, second), text=text)
+
+
+def read_mark(response: Mapping[str, Any]) -> tuple[float | None, str, str | None]:
+    """One mark, 0 to 10: the mark, the text, and why there is none."""
+    text = _spoken(response)
+    if response["choices"][0].get("finish_reason") == "content_filter":
+        return None, text, f"{WITHHELD}: the server's content filter ended it"
+    found = [_number(plain or boxed) for plain, boxed in _MARK.findall(text)]
+    if not found or not 0 <= found[-1] <= 10:
+        return None, text, _unread(NO_MARKS, text, response)
+    return found[-1], text, None
+
+
+_READERS: Mapping[JudgeMode, Callable[[Mapping[str, Any]], Reading]] = {
+    "logprob": read_logprobs,
+    "logprob_swap": read_logprobs,
+    "text": read_text,
+    "score": read_scores,
+}
+
+
+def _first_top_logprobs(response: Mapping[str, Any]) -> dict[str, float] | None:
+    try:
+        entries = response["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        top = {entry["token"]: float(entry["logprob"]) for entry in entries}
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+    return {token: logprob for token, logprob in top.items() if not math.isnan(logprob)} or None
+
+
+def _content(response: Mapping[str, Any]) -> str:
+    message = response["choices"][0].get("message") or {}
+    content = message.get("content")
+    return content if isinstance(content, str) else ""
+
+
+def _spoken(response: Mapping[str, Any]) -> str:
+    """The answer without the thoughts that some servers leave in it."""
+    return _THOUGHTS.sub("", _content(response)).strip()
+
+
+def _unread(reason: str, text: str, response: Mapping[str, Any]) -> str:
+    cut = response["choices"][0].get("finish_reason") == "length"
+    advice = "; it was cut at the longest answer: raise the judge's max_tokens" if cut else ""
+    return f"{reason}: {' '.join(text.split())[-80:]!r}{advice}"
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", "."))
+
+
+def _sigmoid(x: float) -> float:
+    if x == math.inf:
+        return 1.0
+    return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))

@@ -1,0 +1,68 @@
+"""What can be compared item by item: the name of a score, the value of an item behind it, its unit and its words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric of a benchmark.
+
+    Args:
+        name: as a task's scores call it (`win_rate`).
+        item: as `scores.parquet` calls an item's value (`win`).
+        label: in tables and pictures.
+        scale: unit of the score over the unit of an item's value; 100 makes per cent.
+        digits: printed after the point.
+        span: smallest and largest value of an item, before scaling; None where there is no bound.
+        is_judged: whether a judge gives it.
+        is_error: whether less is better; then the gap between languages is no measure of progress, and not printed.
+    """
+
+    name: str
+    item: str
+    label: str
+    scale: float = 1.0
+    digits: int = 3
+    span: tuple[float, float] | None = (0.0, 1.0)
+    is_judged: bool = False
+    is_error: bool = False
+
+    @property
+    def scaled_span(self) -> tuple[float, float] | None:
+        """The span in the unit of the score."""
+        return None if self.span is None else (self.span[0] * self.scale, self.span[1] * self.scale)
+
+
+MEASURES: dict[str, tuple[Measure, ...]] = {
+    "mgsm": (
+        Measure("acc", "acc", "accuracy"),
+        Measure("off_target", "off_target", "off-target rate", is_error=True),
+    ),
+    "x_alpacaeval": (
+        Measure("win_rate", "win", "win rate, %", 100.0, 2, is_judged=True),
+        Measure("discrete_win_rate", "discrete_win", "discrete win rate, %", 100.0, 2, is_judged=True),
+        Measure("off_target", "off_target", "off-target rate, %", 100.0, 2, is_error=True),
+    ),
+    "mt_bench": (
+        Measure("score", "score", "mark, 0-10", 1.0, 2, (0.0, 10.0), is_judged=True),
+        Measure("off_target", "off_target", "off-target rate, %", 100.0, 2, is_error=True),
+    ),
+    "head_to_head": tuple(
+        Measure(name, name, f"{name}, %", 100.0, 2, is_judged=True, is_error=name != "win")
+        for name in ("win", "tie", "lose")
+    ),
+}
+"""What is compared unless one asks for something else."""
+
+_SHARES = ("parsed", "hit_prefix", "acc_flexible", "undecided")
+
+
+def measure(benchmark: str, name: str) -> Measure:
+    """A metric by the name of its score, or of its items' value; any that is not in the table is taken as it is."""
+    known = MEASURES.get(benchmark, ())
+    found = next((m for m in known if name in (m.name, m.item)), None)
+    if found is not None:
+        return found
+    return Measure(name, name, name.replace("_", " "), span=(0.0, 1.0) if name in _SHARES else None)

@@ -1,0 +1,67 @@
+"""Answer the tasks in a process of its own: the caller needs no torch, and when it ends, the memory is free."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lidr.errors import EngineError, EvaluationError, MissingExtraError
+from lidr.evals.spec import EvalSpec
+from lidr.worker import Worker
+
+_PACKAGES = {"hf": ("lm_eval", "torch", "transformers"), "vllm": ("lm_eval", "vllm")}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the model said.
+
+    Args:
+        responses: (task, item) -> text.
+        metrics: lm-eval's own numbers, by task.
+        adapter_shift: how much the adapter changes, see backends.adapter_shift.
+    """
+
+    responses: Mapping[tuple[str, str], str]
+    metrics: Mapping[str, Mapping[str, float]]
+    adapter_shift: float | None
+
+
+def answer(spec: EvalSpec, *, log: Path, on_answers: Callable[[int], None]) -> Answers:
+    """Run lm-eval to its end, in a worker process.
+
+    Args:
+        spec: the evaluation.
+        log: receives what the libraries print, appended.
+        on_answers: told of new answers as they come.
+
+    Raises:
+        EvaluationError: the model cannot be asked so, or the worker died; the message holds the end of its log.
+        MissingExtraError: the extra `eval` is not installed.
+    """
+    for package in _PACKAGES.get(spec.backend, ("lm_eval",)):
+        if importlib.util.find_spec(package) is None:
+            extra = "vllm" if package == "vllm" else "eval"
+            raise MissingExtraError(extra, needed_for="evaluation", missing=package)
+    env = {"OMP_NUM_THREADS": str(spec.threads)} if spec.threads else {}
+    env["HF_DATASETS_OFFLINE"] = "0" if spec.data is None else "1"
+    worker = Worker("lidr.evals.child", log=log, env=env)
+    result = None
+    try:
+        worker.send(dataclasses.asdict(spec))
+        for reply in worker.replies():
+            if "answers" in reply:
+                on_answers(reply["answers"])
+            else:
+                result = reply["result"]
+    except EngineError as error:
+        raise EvaluationError(str(error)) from None
+    finally:
+        worker.close(grace_s=10.0 if result else 0.0)
+    if result is None:
+        raise EvaluationError(f"the evaluation process ended without a result; its log is {log}")
+    responses = {(row["task"], row["item"]): row["response"] or "" for row in result["answers"]}
+    return Answers(responses, result["metrics"], result["adapter_shift"])

@@ -1,0 +1,114 @@
+"""One evaluation from beginning to end, through lm-eval in its worker process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from lidr.errors import EvaluationError
+from lidr.evals import evaluation
+from lidr.evals.evaluation import Listener, evaluate, identity_of, load_all, totals
+from lidr.evals.results import read_results, read_samples, read_scores
+from tests.evals.asked import ANSWERS, FACTS, scripted_spec
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """One evaluation by canned answers, without a judge: its spec and its results folder."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    spec = scripted_spec(folder)
+    counted: list[int] = []
+    out = folder / "out"
+    evaluate(spec, FACTS, name="canned", out=out, log=folder / "log", judge=None, listen=Listener(asked=counted.append))
+    return spec, out, counted
+
+
+def test_every_item_of_every_task_is_answered_once_and_counted(done):
+    spec, out, counted = done
+    assert totals(spec, load_all(spec)) == (10, 4)
+    assert sum(counted) == 10
+    samples = read_samples(out).to_pylist()
+    assert len({(row["task"], row["item"]) for row in samples}) == len(samples) == 10
+    assert {row["language"] for row in samples} == {"en", "de"}
+
+
+def test_scores_are_what_the_answers_deserve(done):
+    tasks = {task.task: task for task in read_results(done[1]).tasks}
+    english, german = tasks["lidr_mgsm_en"].scores, tasks["lidr_mgsm_de"].scores
+    assert (english["acc"].value, english["acc"].n) == (pytest.approx(2 / 3), 3)
+    assert german["acc"].value == pytest.approx(1 / 3)
+    assert english["parsed"].value == pytest.approx(2 / 3)
+    assert german["off_target"].value == pytest.approx(1 / 3)
+    assert tasks["lidr_x_alpacaeval_de"].scores["off_target"].value == 100
+    assert tasks["lidr_x_alpacaeval_de"].scores["win_rate"].value is None  # nobody judged: not a loss
+
+
+def test_a_result_says_what_was_asked_of_whom_and_how(done):
+    results = read_results(done[1])
+    task = results.tasks[0]
+    assert (task.task, task.variant, task.data.rows, task.data.asked) == ("lidr_mgsm_en", "plain", 3, 3)
+    assert task.data.source == "word_problems/en.jsonl"
+    assert len(task.data.sha256) == len(task.prompt_sha256) == 64
+    assert task.generation == {
+        "max_tokens": 32,
+        "temperature": 0.0,
+        "repetition_penalty": 1.0,
+        "system_prompt": None,
+    }
+    assert results.engine["kind"] == "scripted"
+    assert "lm_eval" in results.versions
+    text = (done[1] / "results.json").read_text(encoding="utf-8")
+    assert str(done[1].parent) not in text  # no folder of this machine
+
+
+def test_item_values_stand_beside_the_texts(done):
+    values = read_scores(done[1]).to_pylist()
+    acc = {row["item"]: row["value"] for row in values if row["task"] == "lidr_mgsm_en" and row["metric"] == "acc"}
+    assert acc == {"0": 1.0, "1": 1.0, "2": 0.0}
+    detail = json.loads(read_samples(done[1]).to_pylist()[0]["detail"])
+    assert detail["rule"] == "prefix"
+
+
+def test_the_same_evaluation_is_not_asked_again(done, monkeypatch):
+    spec, out, _ = done
+    monkeypatch.setattr(evaluation, "answer", lambda *_, **__: pytest.fail("asked again"))
+    before = (out / "results.json").read_bytes()
+    evaluate(spec, FACTS, name="canned", out=out, log=out / "log", judge=None, listen=Listener())
+    assert (out / "results.json").read_bytes() == before
+
+
+def test_a_folder_with_another_evaluation_is_left_alone(done):
+    spec, out, _ = done
+    other = dataclasses.replace(spec, limit=1)
+    with pytest.raises(EvaluationError, match="holds the results of another evaluation"):
+        evaluate(other, FACTS, name="canned", out=out, log=out / "log", judge=None, listen=Listener())
+
+
+def test_batch_threads_and_work_folder_are_no_part_of_what_was_asked(done):
+    spec = done[0]
+    loaded = load_all(spec)
+    same = dataclasses.replace(spec, batch=3, threads=1, work="/elsewhere")
+    other = dataclasses.replace(spec, seed=1)
+    assert identity_of(spec, FACTS, loaded) == identity_of(same, FACTS, loaded) != identity_of(other, FACTS, loaded)
+
+
+def test_answers_that_were_given_before_a_failure_are_not_asked_for_again(tmp_path: Path):
+    spec = scripted_spec(tmp_path)
+    broken = [{"match": "Himmel", "error": "the server is on fire"}, *ANSWERS]
+    answers = Path(spec.model)
+    answers.write_text("".join(json.dumps(rule) + "\n" for rule in broken), encoding="utf-8")
+    counted: list[int] = []
+    listen = Listener(asked=counted.append)
+    how = {"name": "canned", "out": tmp_path / "out", "log": tmp_path / "log", "judge": None, "listen": listen}
+    with pytest.raises(
+        EvaluationError, match="1 of 10 requests were not answered, the first because: the server is on"
+    ):
+        evaluate(spec, FACTS, **how)
+    assert sum(counted) == 9
+    answers.write_text("".join(json.dumps(rule) + "\n" for rule in ANSWERS), encoding="utf-8")
+    evaluate(spec, FACTS, **how)
+    assert sum(counted) == 10
+    assert not Path(spec.work).exists()

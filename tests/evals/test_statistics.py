@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from lidr.evals import statistics
+from lidr.evals.statistics import ALL, UNDEFINED, Panel, drawn_counts, interval, paired, resampled_means
+from lidr.intervals import unseen
+
+LANGUAGES = ("en", "es", "de")
+
+
+def correlated(
+    shares: list[float], items: int, *, seed: int, models: int = 2, within: float = 0.7, lift: float = 0.0
+) -> np.ndarray:
+    """Right or wrong, (models, items, languages); `within` of an item's ease is the same in every language."""
+    random = np.random.default_rng(seed)
+    hard = random.standard_normal((1, items, 1))
+    own = random.standard_normal((models, items, len(shares)))
+    ease = math.sqrt(within) * hard + math.sqrt(1 - within) * own
+    from statistics import NormalDist
+
+    cuts = np.array([[NormalDist().inv_cdf(1 - share - m * lift) for share in shares] for m in range(models)])
+    return (ease > cuts[:, None, :]).astype(float)
+
+
+def panel(values: np.ndarray, span: tuple[float, float] | None = (0.0, 1.0)) -> Panel:
+    models, items, languages = values.shape
+    return Panel(
+        tuple(f"M{m}" for m in range(models)), LANGUAGES[:languages], tuple(map(str, range(items))), values, span
+    )
+
+
+def with_holes(values: np.ndarray, share: float = 0.1) -> np.ndarray:
+    holes = np.random.default_rng(3).random(values.shape) < share
+    return np.where(holes, np.nan, values)
+
+
+def test_the_resampled_means_are_those_of_a_plain_loop_with_the_same_draws():
+    values = with_holes(np.random.default_rng(0).random((40, 6)))
+    ours = resampled_means(values, resamples=200, seed=5)
+    counts = drawn_counts(np.random.default_rng(5), 200, 40)
+    for resample in range(200):
+        rows = np.repeat(np.arange(40), counts[resample].astype(int))
+        drawn = values[rows]
+        for column in range(6):
+            of = [value for value in drawn[:, column] if not math.isnan(value)]
+            assert ours[resample, column] == pytest.approx(sum(of) / len(of), abs=1e-12)
+
+
+def test_counts_add_up_to_the_number_of_items():
+    counts = drawn_counts(np.random.default_rng(0), 500, 33)
+    assert (counts.sum(axis=1) == 33).all()
+    assert counts.mean() == pytest.approx(1.0)
+    assert counts.var() == pytest.approx(1 - 1 / 33, abs=0.05)
+
+
+def test_the_size_of_the_blocks_changes_nothing(monkeypatch):
+    values = with_holes(np.random.default_rng(0).random((50, 4)))
+    whole = resampled_means(values, resamples=1000, seed=1)
+    monkeypatch.setattr(statistics, "_CELLS", 333)
+    assert np.array_equal(resampled_means(values, resamples=1000, seed=1), whole)
+
+
+def test_memory_does_not_grow_with_the_number_of_resamples():
+    values = np.random.default_rng(0).random((805, 5))
+    peaks = []
+    for resamples in (2_500, 10_000):
+        tracemalloc.start()
+        resampled_means(values, resamples=resamples)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 64 * 2**20
+    assert peaks[1] - peaks[0] < 2**20
+
+
+def test_equal_seeds_give_equal_intervals_and_others_do_not():
+    values = panel(correlated([0.6, 0.4, 0.5], 60, seed=1))
+    assert paired(values, baseline="M0", dominant="en") == paired(values, baseline="M0", dominant="en")
+    assert paired(values, baseline="M0") != paired(values, baseline="M0", seed=1)
+
+
+def test_a_single_score_has_the_usual_standard_error():
+    values = correlated([0.6, 0.4, 0.5], 250, seed=2)
+    scores = paired(panel(values), baseline="M0").scores["M1"]
+    for place, language in enumerate(LANGUAGES):
+        column = values[1, :, place]
+        assert scores[language].value == pytest.approx(column.mean(), abs=1e-12)
+        assert scores[language].stderr == pytest.approx(column.std(ddof=1) / math.sqrt(250), abs=1e-12)
+
+
+def test_the_error_of_the_mean_over_languages_agrees_with_its_resamples():
+    values = with_holes(correlated([0.6, 0.4, 0.5], 400, seed=3))
+    found = paired(panel(values), baseline="M0").scores["M0"][ALL]
+    flat = resampled_means(values[0], resamples=10_000)
+    assert found.stderr == pytest.approx(flat.mean(axis=1).std(), rel=0.03)
+
+
+def test_a_difference_is_antisymmetric():
+    values = with_holes(correlated([0.6, 0.4, 0.5], 80, seed=4, lift=0.1))
+    there = paired(panel(values), baseline="M0").differences["M1"]
+    back = paired(panel(values), baseline="M1").differences["M0"]
+    for language in (*LANGUAGES, ALL):
+        a, b = there[language], back[language]
+        assert (a.value, a.low, a.high) == pytest.approx((-b.value, -b.high, -b.low), abs=1e-9)
+        assert (a.n, a.stderr) == (b.n, pytest.approx(b.stderr))
+
+
+def test_neither_the_order_of_models_nor_of_languages_matters():
+    values = correlated([0.6, 0.4, 0.5], 80, seed=4, lift=0.1)
+    there = paired(panel(values), baseline="M0", dominant="en")
+    turned = Panel(("M1", "M0"), ("de", "es", "en"), panel(values).items, values[::-1, :, ::-1])
+    back = paired(turned, baseline="M0", dominant="en")
+    for name in ("scores", "differences", "gaps", "closed"):
+        for model, row in getattr(there, name).items():
+            for language, one in row.items():
+                other = getattr(back, name)[model][language]
+                for part in ("value", "low", "high", "stderr"):
+                    assert getattr(one, part) == pytest.approx(getattr(other, part), abs=1e-9), (name, model, language)
+
+
+def test_a_model_compared_with_itself_differs_by_nothing():
+    one = correlated([0.6, 0.4, 0.5], 250, seed=5)[:1]
+    found = paired(panel(np.concatenate([one, one])), baseline="M0").differences["M1"][ALL]
+    assert found.value == 0
+    assert not found.excludes_zero
+    assert found.high == pytest.approx(unseen(250))
+    assert found.low == pytest.approx(-unseen(250))
+
+
+def test_the_interval_of_a_mean_over_correlated_languages_is_wider_than_one_that_takes_them_for_independent():
+    values = correlated([0.6, 0.4, 0.5], 500, seed=6, within=0.9)
+    clustered = paired(panel(values), baseline="M0").scores["M0"][ALL]
+    alone = [values[0, :, i].std(ddof=1) / math.sqrt(500) for i in range(3)]
+    naive = math.sqrt(sum(e**2 for e in alone)) / 3
+    assert clustered.stderr > 1.4 * naive
+    assert clustered.high - clustered.low > 1.4 * 2 * 1.96 * naive
+
+
+def test_pairing_makes_the_interval_of_a_difference_narrower():
+    values = correlated([0.6, 0.4, 0.5], 500, seed=7, within=0.9, lift=0.05)
+    found = paired(panel(values), baseline="M0").differences["M1"]["en"]
+    unpaired = math.hypot(*(values[m, :, 0].std(ddof=1) / math.sqrt(500) for m in (0, 1)))
+    assert found.stderr < 0.7 * unpaired
+
+
+@pytest.mark.parametrize(("items", "least"), [(15, 0.93), (100, 0.93)])
+def test_intervals_cover_the_truth_as_often_as_they_say(items, least):
+    """Binary answers, correlated over languages: the truth is known, 95 of 100 intervals should hold it."""
+    trials, inside = 400, {"score": 0, "mean": 0, "difference": 0}
+    for trial in range(trials):
+        values = correlated([0.6, 0.4, 0.5], items, seed=1000 + trial, within=0.6, lift=0.1)
+        found = paired(panel(values), baseline="M0", resamples=600)
+        truths = {
+            "score": (found.scores["M0"]["es"], 0.4),
+            "mean": (found.scores["M1"][ALL], 0.6),
+            "difference": (found.differences["M1"][ALL], 0.1),
+        }
+        for name, (e, truth) in truths.items():
+            inside[name] += e.low - 1e-12 <= truth <= e.high + 1e-12
+    for name, count in inside.items():
+        assert least <= count / trials <= 0.99, (name, count / trials)
+
+
+def test_what_was_not_scored_counts_nowhere():
+    values = correlated([0.6, 0.4, 0.5], 50, seed=8)
+    values[0, :10, 1] = np.nan
+    found = paired(panel(values), baseline="M0")
+    assert found.scores["M0"]["es"].value == pytest.approx(values[0, 10:, 1].mean())
+    assert found.scores["M0"]["es"].n == 40
+    assert found.differences["M1"]["es"].value == pytest.approx((values[1, 10:, 1] - values[0, 10:, 1]).mean())
+    assert found.differences["M1"]["es"].n == 40
+    means = [np.nanmean(values[0, :, i]) for i in range(3)]
+    assert found.scores["M0"][ALL].value == pytest.approx(np.mean(means))
+
+
+def test_a_language_without_any_score_has_no_number_and_neither_has_the_mean():
+    values = correlated([0.6, 0.4, 0.5], 50, seed=8)
+    values[1, :, 2] = np.nan
+    found = paired(panel(values), baseline="M0", dominant="en")
+    assert found.scores["M1"]["de"] == UNDEFINED
+    assert found.differences["M1"]["de"] == UNDEFINED
+    assert found.scores["M1"][ALL] == UNDEFINED
+    assert found.closed["M1"]["de"] == UNDEFINED
+    assert found.scores["M1"]["es"].value is not None
+
+
+def test_the_gap_and_how_much_of_it_closed():
+    en, es = np.zeros((2, 100)), np.zeros((2, 100))
+    en[:, :80] = 1  # 0.8 both times
+    es[0, :40], es[1, :60] = 1, 1  # 0.4, then 0.6
+    found = paired(panel(np.stack([en, es], axis=2)), baseline="M0", dominant="en")
+    assert found.gaps["M0"]["es"].value == pytest.approx(0.4)
+    assert found.gaps["M1"][ALL].value == pytest.approx(0.2)
+    closed = found.closed["M1"]["es"]
+    assert closed.value == pytest.approx(0.5)
+    assert 0.3 < closed.low < 0.5 < closed.high < 0.7
+    assert closed.stderr == pytest.approx((closed.high - closed.low) / 3.92, rel=0.1)
+
+
+def test_no_share_of_a_gap_that_cannot_be_told_from_nothing():
+    values = correlated([0.5, 0.5, 0.5], 60, seed=9, within=0.0)
+    found = paired(panel(values), baseline="M0", dominant="en")
+    assert not found.gaps["M0"]["es"].excludes_zero
+    assert found.closed["M1"]["es"] == UNDEFINED
+
+
+def test_without_a_dominant_language_there_are_no_gaps():
+    found = paired(panel(correlated([0.6, 0.4], 30, seed=1)), baseline="M0")
+    assert (found.gaps, found.closed) == ({}, {})
+    alone = paired(panel(correlated([0.6], 30, seed=1)), baseline="M0", dominant="en")
+    assert alone.gaps == {}
+
+
+def test_four_items_that_all_turned_right_do_not_prove_a_difference():
+    """By a sign test 2 of 16: what a plain percentile interval of [1, 1] would hide."""
+    values = np.stack([np.zeros((4, 1)), np.ones((4, 1))])
+    found = paired(panel(values), baseline="M0").differences["M1"]["en"]
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(1 - 2 * unseen(4))
+    assert not found.excludes_zero
+
+
+def test_intervals_of_few_items_are_wider_than_their_percentiles():
+    draws = np.random.default_rng(0).standard_normal(100_000)
+    few, many = interval(0.0, draws, 5, None), interval(0.0, draws, 800, None)
+    assert many == pytest.approx((-1.96, 1.96), abs=0.03)
+    assert few[1] > 2.9
+
+
+def test_no_interval_where_nothing_bounds_values_that_are_all_the_same():
+    assert interval(3.0, np.full(100, 3.0), 10, None) == (None, None)
+    assert interval(0.0, np.empty(0), 0, (0.0, 1.0)) == (None, None)
+
+
+def test_one_item_says_next_to_nothing():
+    found = paired(panel(np.ones((2, 1, 2))), baseline="M0", dominant="en").scores["M0"]["en"]
+    assert (found.value, found.stderr, found.n) == (1.0, None, 1)
+    assert found.low == pytest.approx(0.025)
