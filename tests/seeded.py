@@ -137,7 +137,7 @@ def three_models(folder: Path, languages: Sequence[str] = ("en", "es", "ru", "de
     for number, name in enumerate(accuracy):
         shares = dict(zip(languages, accuracy[name], strict=False))
         right = values_of(outcomes(shares, 250, seed=number))
-        off = values_of(outcomes({code: 0.012 * (2 - number) for code in shares}, 250, seed=9 + number), "off_target")
+        off = values_of(outcomes(dict.fromkeys(shares, 0.012 * (2 - number)), 250, seed=9 + number), "off_target")
         won = outcomes(dict(zip(languages, wins[name], strict=False)), 805, seed=20 + number, noise=1.0)
         both = joined(values_of(won, "win"), values_of(won, "discrete_win"))
         places.append(str(write_folder(folder / name, name, {"mgsm": joined(right, off), "x_alpacaeval": both})))

@@ -13,11 +13,11 @@ from lidr.steps import STEPS
 PACKAGE = Path(lidr.__file__).parent
 
 FLOORS = (
-    ("errors", "languages", "rows", "references", "resources", "worker"),
+    ("errors", "intervals", "languages", "rows", "references", "resources", "worker"),
     ("recipe",),
     ("store",),
     ("transforms", "engines", "train"),
-    ("hub",),
+    ("hub", "miniature"),
     ("evals",),
     ("steps",),
     ("pipeline",),

@@ -1,10 +1,9 @@
-"""`lidr cp NAME FILE`: copy a shipped recipe, to start your own from."""
+"""`lidr cp NAME FILE`: copy a shipped recipe, to start your own from; one that has a base is written out whole."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import shutil
 from pathlib import Path
 
 from lidr.cli.common import print_json, say
@@ -20,7 +19,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Copy the file."""
+    """Write the copy, which stands alone."""
+    from lidr.recipe.base import read_whole
+
     recipes, target = shipped(), Path(options.file)
     if options.name not in recipes:
         near = difflib.get_close_matches(options.name, recipes, n=1)
@@ -28,8 +29,9 @@ def main(options: argparse.Namespace) -> int:
         raise RecipeError([f'no shipped recipe "{options.name}"{hint} ({", ".join(recipes)})'])
     if target.exists():
         raise RecipeError([f"{target} exists; give another name, or remove it first"])
+    text = read_whole(recipes[options.name]).text
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(recipes[options.name], target)
+    target.write_text(text, encoding="utf-8")
     if options.json:
         print_json("lidr.cp/1", {"recipe": options.name, "file": str(target)})
     say(f"{target}: a copy of {options.name}. Change its name, then: lidr plan {target}")

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lidr.cli.common import print_json, say
 from lidr.cli.eval_options import judge_arguments, judge_from
 from lidr.cli.eval_progress import listening
 from lidr.errors import EvaluationError, NegativeVerdict
+
+if TYPE_CHECKING:
+    from lidr.evals.evaluation import Judge
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", type=Path, metavar="RESULTS", help="compare with these answers, not the reference's"
     )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="with --against: results folder; default beside")
     parser.add_argument("--data", metavar="DIR", help="where the reference answers are; default $LIDR_DATA")
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     judge_arguments(parser)
@@ -45,4 +50,30 @@ def main(options: argparse.Namespace) -> int:
         show(options.results, as_json=options.json)
         raise
     show(options.results, as_json=options.json)
+    return 0
+
+
+def _head_to_head(options: argparse.Namespace, judge: Judge) -> int:
+    """Win, tie, lose of one checkpoint's answers against another's."""
+    from lidr.evals.head_to_head import comparisons, head_to_head, languages_of, write_head_to_head
+    from lidr.evals.judge import check_errors
+    from lidr.evals.outputs import pairs_of, read_outputs
+    from lidr.report.scores import head_to_head_text
+
+    a, b = read_outputs(options.results), read_outputs(options.against)
+    pairs = {language: pairs_of(a, b, language) for language in languages_of(a, b)}
+    count = len(comparisons(pairs))
+    say(f"{count:,} comparisons of {a.name} with {b.name}")
+    with judge() as settings, listening(0, count) as listen:
+        found = head_to_head(a, b, settings, progress=listen.judged)
+    out = options.out or options.results / f"against-{b.name.replace('/', '-')}"
+    results = write_head_to_head(out, a, b, found)
+    if options.json:
+        print_json("lidr.eval.judge/1", {"folder": str(out), "results": results.model_dump(mode="json", by_alias=True)})
+    else:
+        print(f"{head_to_head_text(results)}\n\n{out}: results.json, samples.parquet, scores.parquet")
+    try:
+        check_errors(found.verdicts, settings)
+    except EvaluationError as error:
+        raise NegativeVerdict(str(error)) from None
     return 0

@@ -67,9 +67,8 @@ def judge_from(options: argparse.Namespace, *, log: Path, dtype: str = "float32"
     Raises:
         EvaluationError: no such judge, or a setting that cannot be used.
     """
-    from lidr.evals.evaluation import served
     from lidr.evals.judge.base import JudgeSettings
-    from lidr.evals.judging import judge_of
+    from lidr.evals.judging import judge_of, served
 
     if options.judge == "none":
         return None

@@ -1,4 +1,4 @@
-"""`lidr lock RECIPE`: resolve every Hub model of a recipe to the commit it has now, and write recipe.lock.json."""
+"""`lidr lock RECIPE`: resolve every Hub model and data set of a recipe to the commit it has now, and write recipe.lock.json."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(options: argparse.Namespace) -> int:
     new = pin(recipe, folder, refresh=True)
     if options.json:
         print_json("lidr.lock/1", {"file": str(folder / LOCK_FILE), "old": old, "new": new})
-    elif unpinned(recipe) is None:
+    elif not unpinned(recipe):
         print(f"{recipe.name}: nothing to lock; {recipe.policy.model} is no unpinned Hub model")
     else:
         for repo, commit in new.items():

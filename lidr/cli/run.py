@@ -74,6 +74,23 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
     if summary.groups:
         print("\nAfter training, by language and kind (margin in nats; accuracy: share with margin above 0)")
         print_table(("policy", "language", "kind", "pairs", "margin", "accuracy"), summary.groups, left=3)
+    _show_scores(planned)
+
+
+def _show_scores(planned: Plan) -> None:
+    """Print what each policy scored, before and after, if the recipe evaluates."""
+    from lidr.report.before_after import LEGEND, before_after
+    from lidr.store.artifact import open_artifact
+
+    steps = [
+        step for step in planned.steps if step.kind.writes.name == "scores" and step.state in ("cached", "taken over")
+    ]
+    tables = before_after(open_artifact(planned.folder(step)).record for step in steps)
+    for table in tables:
+        print(f"\n{table.title}")
+        print_table(table.columns, table.rows, left=table.left)
+    if tables:
+        print(LEGEND)
 
 
 def _what_next(planned: Plan, recipe_words: str) -> None:

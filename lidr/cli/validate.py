@@ -14,6 +14,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json-schema", action="store_true", help="print the JSON Schema of recipes, for editors, and check nothing"
     )
+    parser.add_argument(
+        "--resolved", action="store_true", help="print the whole recipe as it counts: its base and --set merged in"
+    )
     parser._actions[1].nargs = "?"  # RECIPE is not needed with --json-schema
 
 
@@ -31,11 +34,22 @@ def main(options: argparse.Namespace) -> int:
         raise RecipeError(["validate: name a recipe file, or give --json-schema"])
     recipe = read_recipe(options)
     steps = [step.name for step in recipe.chain]
+    resolved = _resolved(options) if options.resolved else None
     if options.json:
         summary = {"recipe": recipe.name, "version": recipe.version, "iterations": len(recipe.iterations)}
-        print_json("lidr.validate/1", {**summary, "chain": steps, "valid": True})
+        print_json("lidr.validate/1", {**summary, "chain": steps, "valid": True, "resolved": resolved})
+    elif resolved is not None:
+        print(resolved, end="")
     else:
         print(
             f"{options.recipe}: valid. {recipe.name} {recipe.version}, {len(recipe.iterations)} x {' -> '.join(steps)}"
         )
     return 0
+
+
+def _resolved(options: argparse.Namespace) -> str:
+    from pathlib import Path
+
+    from lidr.recipe.load import resolved_text
+
+    return resolved_text(Path(options.recipe), options.overrides)

@@ -103,8 +103,8 @@ class EngineSpec:
 
     Args:
         kind: one of the recipe's `runtime.engine` values, or `seq2seq`: a translation model.
-        model: a folder of safetensors for `transformers`, `vllm` and `seq2seq`, the served name for `openai`, a file of canned
-            answers for `scripted`.
+        model: a folder of safetensors for `transformers`, `vllm` and `seq2seq`, the served name for `openai`, a file of
+            canned answers for `scripted`.
         url: base URL of the server, for `openai`.
         dtype: of the weights, for `transformers` and `vllm`.
         batch: requests in flight at once: the batch of `transformers`, the concurrency of `openai`; `vllm` has its own.

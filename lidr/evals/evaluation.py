@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from lidr.errors import EvaluationError, NegativeVerdict
-from lidr.evals.benchmarks import JUDGED, benchmark
+from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark
 from lidr.evals.data import Loaded, check_parallel, load_rows
+from lidr.evals.passed_through import PassedThrough, kept_through, passed_through
 from lidr.evals.process import answer
 from lidr.evals.results import (
     JudgeFacts,
@@ -59,10 +58,15 @@ def load_all(spec: EvalSpec) -> dict[str, Loaded]:
     Raises:
         EvaluationError: rows that are not there, or are not parallel.
     """
-    loaded = {task.task: load_rows(_rows_of(task), task.language, spec.data) for task in spec.tasks}
-    for name in dict.fromkeys(task.benchmark for task in spec.tasks):
-        check_parallel({task.language: loaded[task.task] for task in spec.tasks if task.benchmark == name})
+    tasks = _own(spec.tasks)
+    loaded = {task.task: load_rows(_rows_of(task), task.language, spec.data) for task in tasks}
+    for name in dict.fromkeys(task.benchmark for task in tasks):
+        check_parallel({task.language: loaded[task.task] for task in tasks if task.benchmark == name})
     return loaded
+
+
+def _own(tasks: Iterable[TaskSpec]) -> list[TaskSpec]:
+    return [task for task in tasks if task.benchmark in BENCHMARKS]
 
 
 def _rows_of(task: TaskSpec) -> Any:
@@ -92,7 +96,8 @@ def evaluate(
         return _judge_rest(out, found, spec, judge, listen)
     said = answer(spec, log=log, on_answers=listen.asked)
     model = model.model_copy(update={"adapter_shift": said.adapter_shift})
-    answers = {task: _of_task(task.task, said.responses) for task in spec.tasks}
+    answers = {task: _of_task(task.task, said.responses) for task in _own(spec.tasks)}
+    through = passed_through(spec.tasks, said.tax)
     shell = Results(
         name=name,
         identity=identity_of(spec, model, loaded),
@@ -104,7 +109,7 @@ def evaluate(
         tasks=(),
     )
     generation = spec.decoding.as_json()
-    results = write_scored(out, shell, generation, loaded, answers, {}, None)
+    results = write_scored(out, shell, generation, loaded, answers, {}, None, through)
     if judge is not None and any(task.benchmark in JUDGED for task in spec.tasks):
         results = _judge(out, results, loaded, answers, judge, listen)
     shutil.rmtree(spec.work, ignore_errors=True)
@@ -151,11 +156,12 @@ def judge_again(out: Path, *, data: str | None, judge: Judge, listen: Listener) 
         EvaluationError: no answers that a judge can be asked about, or data that are not those that were answered.
     """
     results = read_results(out)
-    tasks = [TaskSpec(t.task, t.benchmark, t.variant, t.language) for t in results.tasks]
+    there = [task for task in results.tasks if task.benchmark in BENCHMARKS]
+    tasks = [TaskSpec(t.task, t.benchmark, t.variant, t.language) for t in there]
     if not any(task.benchmark in JUDGED for task in tasks):
         raise EvaluationError(f"{out}: holds no x_alpacaeval answers, so there is nothing to judge")
     loaded = {}
-    for found, task in zip(results.tasks, tasks, strict=True):
+    for found, task in zip(there, tasks, strict=True):
         loaded[task.task] = load_rows(_rows_of(task), task.language, data)
         now = loaded[task.task].facts
         if (now.sha256, now.reference_sha256) != (found.data.sha256, found.data.reference_sha256):
@@ -186,7 +192,9 @@ def _judge(
         verdicts = ask(comparisons, settings, progress=listen.judged)
         facts = settings.facts()
     by_key = {verdict.key: verdict for verdict in verdicts}
-    written = write_scored(out, results, results.tasks[0].generation, loaded, answers, by_key, facts)
+    own = next(task for task in results.tasks if task.task in loaded)
+    through = kept_through(out, results)
+    written = write_scored(out, results, own.generation, loaded, answers, by_key, facts, through)
     try:
         check_errors(verdicts, settings)  # after everything is kept
     except EvaluationError as error:
@@ -214,10 +222,11 @@ def write_scored(
     answers: Mapping[TaskSpec, Mapping[str, str]],
     verdicts: Mapping[str, Verdict],
     judge: JudgeFacts | None,
+    through: PassedThrough,
 ) -> Results:
     """Score every answer by the benchmarks' own rules and write the three files of a results folder."""
     samples: list[dict[str, Any]] = []
-    scores: list[dict[str, Any]] = []
+    scores: list[dict[str, Any]] = list(through.rows)
     tasks = []
     for task, said in answers.items():
         module = benchmark(task.benchmark)
@@ -232,7 +241,7 @@ def write_scored(
             samples.append({**place, "prompt": prompt, "response": response, "detail": scored.detail})
             scores += [{**place, "metric": metric, "value": value} for metric, value in scored.values.items()]
         tasks.append(_task_result(task, loaded[task.task], len(rows), generation, judge, module.summarise(values)))
-    results = shell.model_copy(update={"tasks": tuple(tasks)})
+    results = shell.model_copy(update={"tasks": (*tasks, *through.tasks)})
     write_results(out, results, samples_table(samples), scores_table(scores))
     return results
 
@@ -267,25 +276,10 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def served(settings: JudgeSettings) -> Judge:
-    """A judge that is there already."""
-    return lambda: nullcontext(settings)
-
-
 def totals(spec: EvalSpec, loaded: Mapping[str, Loaded]) -> tuple[int, int]:
     """Answers that will be asked for, and comparisons that will be judged, at most."""
 
     def count(tasks: Sequence[TaskSpec]) -> int:
         return sum(min(len(loaded[task.task].rows), spec.limit or 10**9) for task in tasks)
 
-    return count(spec.tasks), count([task for task in spec.tasks if task.benchmark in JUDGED])
-
-
-def table_of(results: Results) -> pa.Table:
-    """The scores of all tasks: task, language, metric, value, stderr, n."""
-    rows = [
-        {"task": task.task, "language": task.language, "metric": metric, **score.model_dump()}
-        for task in results.tasks
-        for metric, score in task.scores.items()
-    ]
-    return pa.Table.from_pylist(rows)
+    return count(_own(spec.tasks)), count([task for task in spec.tasks if task.benchmark in JUDGED])

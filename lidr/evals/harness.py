@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lidr.evals.backends import adapter_shift, open_lm, watch
+from lidr.evals.benchmarks import BENCHMARKS
+from lidr.evals.passed_through import run_tax
 from lidr.evals.spec import EvalSpec
 from lidr.resources import shared
 
@@ -20,34 +22,43 @@ def run(spec: EvalSpec, on_answers: Callable[[int], None]) -> dict[str, Any]:
 
     Returns:
         `answers`: one dictionary for each task and item: task, item, response. `metrics`: what lm-eval itself made of
-        them, by task. `adapter_shift`: see backends.adapter_shift, or None.
+        them, by task. `adapter_shift`: see backends.adapter_shift, or None. `tax`: see passed_through.run_tax.
 
     Raises:
         EvaluationError: the model cannot be asked so.
     """
-    from lm_eval.evaluator import simple_evaluate
-
     with open_lm(spec) as lm:
         shift = adapter_shift(lm, spec) if spec.adapter else None
+        tax = run_tax(lm, spec)
         watch(lm, spec, on_answers)
-        found = simple_evaluate(
-            model=lm,
-            tasks=[task.task for task in spec.tasks],
-            task_manager=task_manager(spec.data),
-            use_cache=str(Path(spec.work) / "answers"),
-            limit=spec.limit,
-            gen_kwargs=gen_kwargs(spec),
-            system_instruction=spec.decoding.system_prompt,
-            apply_chat_template=True,
-            log_samples=True,
-            bootstrap_iters=0,
-            random_seed=spec.seed,
-            numpy_random_seed=spec.seed,
-            torch_random_seed=spec.seed,
-            fewshot_random_seed=spec.seed,
-        )
-    assert found is not None  # one process: this is rank 0
-    return {"answers": _answers(found["samples"]), "metrics": _metrics(found["results"]), "adapter_shift": shift}
+        found = _ask(lm, spec)
+    answers = {"answers": _answers(found["samples"]), "metrics": _metrics(found["results"])}
+    return {**answers, "adapter_shift": shift, "tax": tax}
+
+
+def _ask(lm: Any, spec: EvalSpec) -> Any:
+    """Our own tasks through lm-eval."""
+    from lm_eval.evaluator import simple_evaluate
+
+    names = [task.task for task in spec.tasks if task.benchmark in BENCHMARKS]
+    if not names:
+        return {"samples": {}, "results": {}}
+    return simple_evaluate(
+        model=lm,
+        tasks=names,
+        task_manager=task_manager(spec.data),
+        use_cache=str(Path(spec.work) / "answers"),
+        limit=spec.limit,
+        gen_kwargs=gen_kwargs(spec),
+        system_instruction=spec.decoding.system_prompt,
+        apply_chat_template=True,
+        log_samples=True,
+        bootstrap_iters=0,
+        random_seed=spec.seed,
+        numpy_random_seed=spec.seed,
+        torch_random_seed=spec.seed,
+        fewshot_random_seed=spec.seed,
+    )
 
 
 def task_manager(data: str | None) -> Any:
@@ -73,13 +84,13 @@ def _answers(samples: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     for task, rows in samples.items():
         for row in rows:
             item = str(row["doc"]["item"])
-            answers[task, item] = {"task": task, "item": item, "response": row["resps"][0][0]}
+            answers[task, item] = {"task": task, "item": item, "response": row["resps"][0][0] or ""}
     return list(answers.values())
 
 
 def _metrics(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """lm-eval's own numbers, plain."""
+    """lm-eval's own numbers, plain: by metric, without the filter's name that lm-eval adds ("acc,read")."""
     return {
-        task: {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
+        task: {name.split(",")[0]: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
         for task, metrics in results.items()
     }

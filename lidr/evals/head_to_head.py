@@ -73,7 +73,7 @@ def outcome(verdict: Verdict, margin: float = MARGIN) -> Outcome | None:
     if verdict.preference is None:
         return None
     sides = [order.preference - rates.TIE for order in verdict.orders if order.preference is not None]
-    if abs(verdict.preference - rates.TIE) <= margin or (sides and min(sides) < 0 < max(sides)):
+    if round(abs(verdict.preference - rates.TIE), 9) <= margin or (sides and min(sides) < 0 < max(sides)):
         return "tie"
     return "win" if verdict.preference > rates.TIE else "lose"
 

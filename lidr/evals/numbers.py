@@ -75,10 +75,16 @@ def gold_number(text: str) -> Decimal:
 
 def _boxed(text: str, language: str) -> Reading | None:
     for box in reversed(list(_BOX.finditer(text))):
-        inside = plain(_balanced(text, box.end()) if box[0].endswith("{") else text[box.end() :].split()[0])
+        inside = plain(
+            _balanced(text, box.end()) if box[0].endswith("{") else text[box.end() : box.end() + 60].split()[0]
+        )
         if found := list(numerals(inside, language)):
             return _reading(_best_last(found), "boxed", inside)
     return None
+
+
+def _word(text: str, start: int) -> str:
+    return text[start : start + 60].split()[0]
 
 
 def _balanced(text: str, start: int) -> str:
@@ -88,7 +94,7 @@ def _balanced(text: str, start: int) -> str:
         depth += (character == "{") - (character == "}")
         if depth == 0:
             return text[start:at]
-    return text[start:].split("\n", 1)[0]
+    return text[start : start + 1000].split("\n", 1)[0]
 
 
 def _prefixed(text: str, language: str) -> Reading | None:

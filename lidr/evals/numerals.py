@@ -29,7 +29,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -49,6 +49,7 @@ class Numeral(NamedTuple):
 
 
 _LONGEST = 60  # digits and separators; a policy that loops writes longer ones, which mean nothing
+_SHORT = Context(prec=28)  # of fractions that do not end, 1/3
 _PRECISION = 120  # digits of the arithmetic: enough for exact products of what is read
 
 _CURRENCY = "[$£¥¢\u00a4\u058f\u060b\u09f2\u09f3\u0af1\u0bf9\u0e3f\u17db\u20a0-\u20cf]"
@@ -73,8 +74,8 @@ _TEX = (
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\\!"), ""),
     (re.compile(r"\\[,;: ]|~"), " "),
-    (re.compile(r"\\[dtc]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}"), r" \1/\2 "),
-    (re.compile(r"\\[dtc]?frac\s*(\d)\s*(\d)"), r" \1/\2 "),
+    (re.compile(r"(?<=\d)\\(?=[dtc]?frac)"), r" \\"),  # 2\frac{1}{2} is 2 1/2
+    (re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|(\d)\s*(\d))"), r"\1\3/\2\4 "),
     (re.compile(r"(?<=\d)\^\s*\{?\s*(-?\d+)\s*\}?"), r"^\1"),
     (re.compile(r"(?<!\d)\^\s*\{?\s*-?\d+\s*\}?"), " "),
     (re.compile(r"\^(?!-?\d)"), " "),
@@ -183,14 +184,14 @@ def _value(match: re.Match[str]) -> Decimal | None:
         top, bottom = int(match["top"]), int(match["bottom"])
         if not 0 < top < bottom:
             return None
-        return int(match["whole"]) + Decimal(top) / bottom
+        return int(match["whole"]) + _SHORT.divide(Decimal(top), Decimal(bottom))
     value = amount(match["body"])
     parts = match["over"].split("/")[1:]
     if len(parts) > 1 or value is None:
         return None
     if parts:
         below = amount(parts[0])
-        value = value / below if below else None
+        value = _SHORT.divide(value, below) if below else None
     if value is not None and match["power"]:
         value = value ** int(match["power"]) if value or not match["power"].startswith("-") else None
     if value is not None and match["tens"]:

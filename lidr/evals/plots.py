@@ -111,7 +111,7 @@ class _Axis:
 def nice_step(length: float, about: int = 5) -> float:
     """A step of 1, 2 or 5 times a power of ten that divides a length into about so many parts.
 
-    >>> nice_step(0.7), nice_step(38)
+    >>> nice_step(0.6), nice_step(38)
     (0.1, 10.0)
     """
     raw = length / about

@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lidr.errors import EngineError, EvaluationError, MissingExtraError
 from lidr.evals.spec import EvalSpec
@@ -23,11 +24,13 @@ class Answers:
         responses: (task, item) -> text.
         metrics: lm-eval's own numbers, by task.
         adapter_shift: how much the adapter changes, see backends.adapter_shift.
+        tax: what lm-eval itself scored, see passed_through.run_tax.
     """
 
     responses: Mapping[tuple[str, str], str]
     metrics: Mapping[str, Mapping[str, float]]
     adapter_shift: float | None
+    tax: Mapping[str, Mapping[str, Any]]
 
 
 def answer(spec: EvalSpec, *, log: Path, on_answers: Callable[[int], None]) -> Answers:
@@ -64,4 +67,4 @@ def answer(spec: EvalSpec, *, log: Path, on_answers: Callable[[int], None]) -> A
     if result is None:
         raise EvaluationError(f"the evaluation process ended without a result; its log is {log}")
     responses = {(row["task"], row["item"]): row["response"] or "" for row in result["answers"]}
-    return Answers(responses, result["metrics"], result["adapter_shift"])
+    return Answers(responses, result["metrics"], result["adapter_shift"], result["tax"])

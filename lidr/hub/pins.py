@@ -1,4 +1,4 @@
-"""Pins: the commit that a Hub model has, resolved once and written to recipe.lock.json."""
+"""Pins: the commit that a Hub model or data set has, resolved once and written to recipe.lock.json."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from lidr.references import UNPINNED, HubReference, parse_reference
 from lidr.store.lock_file import read_lock, write_lock
 
 
-def unpinned(recipe: Recipe) -> HubReference | None:
-    """The recipe's Hub model, when the recipe names no commit of it."""
-    reference = parse_reference(recipe.policy.model)
-    return reference if isinstance(reference, HubReference) and recipe.policy.pinned is None else None
+def unpinned(recipe: Recipe) -> list[HubReference]:
+    """What the recipe names no commit of: Hub models (its policy, and those that a step names in `models`), and the
+    data sets of its prompts, as `datasets/org/name`.
+    """
+    from lidr.hub.published import datasets_of
+
+    models = [recipe.policy, *(model for step in recipe.chain for model in getattr(step.config, "models", ()))]
+    references = [(model, parse_reference(model.model)) for model in models]
+    found = [found for model, found in references if isinstance(found, HubReference) and model.pinned is None]
+    return [*found, *datasets_of(recipe)]
 
 
 def pin(recipe: Recipe, version_folder: Path, *, refresh: bool = False) -> dict[str, str]:
-    """Write the commit of the recipe's unpinned model to the lock; what is locked already stays, unless refreshed.
+    """Write the commit of what the recipe leaves unpinned to the lock; what is locked already stays, unless refreshed.
 
     Returns:
         Repository -> commit, as it now stands in the lock.
@@ -26,15 +32,16 @@ def pin(recipe: Recipe, version_folder: Path, *, refresh: bool = False) -> dict[
         HubError: the Hub gives no commit.
     """
     locked = read_lock(version_folder)
-    reference = unpinned(recipe)
-    if reference is not None and (refresh or reference.repo not in locked):
-        locked[reference.repo] = resolve(reference.repo, reference.revision)
-        write_lock(version_folder, locked)
+    for reference in unpinned(recipe):
+        if refresh or reference.repo not in locked:
+            locked[reference.repo] = resolve(reference.repo, reference.revision)
+            write_lock(version_folder, locked)
     return locked
 
 
 def resolve(repo: str, revision: str | None = None) -> str:
-    """The commit, 40 hex digits, that a branch or tag of a model has now; without one, its main branch.
+    """The commit, 40 hex digits, that a branch or tag of a model, or of `datasets/org/name`, has now; without one, its
+    main branch.
 
     Raises:
         HubError: the Hub cannot be asked, or gives none.
@@ -42,7 +49,10 @@ def resolve(repo: str, revision: str | None = None) -> str:
     from huggingface_hub import HfApi
 
     try:
-        sha = HfApi().model_info(repo, revision=None if revision == UNPINNED else revision).sha
+        ask, name = HfApi().model_info, repo
+        if repo.startswith("datasets/"):
+            ask, name = HfApi().dataset_info, repo.removeprefix("datasets/")  # type: ignore[assignment]
+        sha = ask(name, revision=None if revision == UNPINNED else revision).sha
     except Exception as error:  # the client has changed its HTTP library: its errors share no name
         raise away(repo, error) from error
     if sha is None:

@@ -76,7 +76,7 @@ class Rows:
     def translation(self) -> Row:
         """lidr's request to translate an answer, right or wrong, and its translation."""
         problem, (source, target) = next(self._problems), self._numbers.choice(DIRECTIONS)
-        result = self._numbers.randint(2, 99)
+        result = self._numbers.randint(2, 82)
         asked = translation_messages(problem.answer(source, result), TABLE[target].name)
         return self._row(list(asked), PREFILL, problem.answer(target, result) + "\n</translated>")
 

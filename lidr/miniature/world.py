@@ -81,14 +81,14 @@ def _fill(text: str, problem: Problem, language: str, result: int) -> str:
 
 
 def draw(random: random.Random) -> Problem:
-    """A problem of any split; results are 2 to 99."""
+    """A problem of any split; results are 2 to 81."""
     template = random.randrange(len(TEMPLATES))
     name, thing = random.randrange(len(NAMES)), random.randrange(len(THINGS))
     operation = TEMPLATES[template].operation
     if operation == "add":
-        a, b = random.randint(2, 49), random.randint(2, 49)
+        a, b = random.randint(2, 20), random.randint(2, 20)
     elif operation == "subtract":
-        a = random.randint(12, 99)
+        a = random.randint(6, 30)
         b = random.randint(2, a - 2)
     else:
         a, b = random.randint(2, 9), random.randint(2, 9)

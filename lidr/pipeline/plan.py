@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lidr.errors import PlanError, StoreError
+from lidr.pipeline.course import Course, Ending
 from lidr.pipeline.drift import drift_of, other_inputs
+from lidr.pipeline.inputs import inputs_of, of_earlier, within_reach
 from lidr.recipe.schema import Recipe
 from lidr.steps import STEPS
-from lidr.steps.kind import Expected, InitialPolicy, Policy, Scale, StepKind, Surroundings, Unresolved
+from lidr.steps.kind import Expected, Policy, Scale, StepKind, Surroundings, Unresolved
 from lidr.store.fingerprint import fingerprint
 from lidr.store.lock_file import read_lock
 from lidr.store.record import read_record
@@ -32,7 +34,8 @@ class PlannedStep:
         identity: everything that can change its result; None while something outside is not here.
         state: cached: there already; new: to be made; resumes: begun by an earlier try; taken over: the same output
             stands under another version; drifted: made by other settings or from other inputs; damaged: its record
-            cannot be read; unresolved: something outside is missing; skipped: the recipe leaves it out for now.
+            cannot be read; unresolved: something outside is missing; skipped: the recipe leaves it out for now, or the
+            run ended before it.
         why: what drifted, is damaged or is missing, or why it is skipped.
         digest: of the content, where the artifact is there.
         source: where a step that is taken over stands.
@@ -65,11 +68,26 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe made concrete: every step of every iteration, in the order in which they run."""
+    """A recipe made concrete: every step of every iteration, in the order in which they run.
+
+    Args:
+        ending: where and why the run ends, if a step has decided that.
+        result: the iteration whose policy is the run's result, if a step has decided that; 0 is the first policy.
+    """
 
     around: Surroundings
     store: Store
     steps: tuple[PlannedStep, ...]
+    ending: Ending | None = None
+    result: int | None = None
+
+    @property
+    def decided(self) -> tuple[PlannedStep, ...]:
+        """The steps up to the first one that has still to decide how it goes on: what comes after may change."""
+        for number, step in enumerate(self.steps, 1):
+            if step.kind.decides is not None and step.state not in NOTHING_TO_DO:
+                return self.steps[:number]
+        return self.steps
 
     @property
     def recipe(self) -> Recipe:
@@ -141,33 +159,18 @@ def plan(recipe: Recipe, *, until: str | None = None, anew: Collection[str] = ()
     planner = _Planner(around, store, frozenset(anew))
     steps: list[PlannedStep] = []
     made: dict[int, dict[str, PlannedStep]] = {number: {} for number in range(len(recipe.iterations) + 1)}
-    for iteration, name in _order(recipe):
-        inputs = {**made[0], **_policy_before(made, iteration), **made[iteration]}
-        step = planner.concrete(iteration, name, inputs, _of_earlier(made, iteration, name))
+    course = Course(len(recipe.iterations))
+    for written, name in _order(recipe):
+        kind = STEPS[name]
+        iteration = course.place(written, kind)
+        config = getattr(recipe, kind.section) if kind.section else _config(recipe, name)
+        inputs = inputs_of(recipe, name, config, within_reach(made, iteration, kind, course))
+        inputs |= of_earlier(made, iteration, kind, inputs)
+        step = planner.concrete(iteration, name, course.config(config, iteration, name), inputs, course.skips(kind))
         steps.append(step)
-        made[iteration][step.kind.writes.name] = step
-    return Plan(around, store, tuple(steps)).up_to(until)
-
-
-def _of_earlier(made: Mapping[int, Mapping[str, PlannedStep]], iteration: int, name: str) -> dict[str, PlannedStep]:
-    """What a step reads of other iterations, by the rows' name and the iteration: one of the last iteration alone
-    reads all earlier ones, one that also ran at first reads what it wrote then.
-    """
-    kind = STEPS[name]
-    if kind.at_first and iteration and kind.writes.name in made[0]:
-        return {f"{kind.writes.name}_0": made[0][kind.writes.name]}
-    if not kind.last_only:
-        return {}
-    wanted = {rows.name for rows in kind.reads}
-    return {f"{rows}_{k}": made[k][rows] for k in range(1, iteration) for rows in sorted(wanted & set(made[k]))}
-
-
-def _policy_before(made: Mapping[int, Mapping[str, PlannedStep]], iteration: int) -> dict[str, PlannedStep]:
-    """The policy that enters an iteration: the last one trained, else the first."""
-    for number in range(iteration - 1, 0, -1):
-        if Policy.name in made[number]:
-            return {Policy.name: made[number][Policy.name]}
-    return {Policy.name: made[0][InitialPolicy.name]} if InitialPolicy.name in made[0] else {}
+        made[iteration][kind.writes.name] = step
+        planner.follow(step, course)
+    return Plan(around, store, tuple(steps), course.close(), course.result).up_to(until)
 
 
 def _order(recipe: Recipe) -> Iterator[tuple[int, str]]:
@@ -195,6 +198,12 @@ def _check_order(recipe: Recipe) -> None:
                 f'chain: "{step.name}" comes after "{user}", which has used the {kind.writes.name}; put it before'
             )
         used |= {rows.name: step.name for rows in kind.reads if rows is not kind.writes and rows is not Policy}
+    deciding = [name for name, kind in STEPS.items() if kind.decides is not None]
+    if recipe.repeat is not None and not any(step.name in deciding for step in recipe.chain):
+        raise PlanError(
+            f"repeat: {recipe.repeat} needs a step that can end the run, and the chain has none; put "
+            f"{' or '.join(deciding)} after the evaluation"
+        )
 
 
 class _Planner:
@@ -205,18 +214,16 @@ class _Planner:
         self._records = list(store.records())
 
     def concrete(
-        self, iteration: int, name: str, made: Mapping[str, PlannedStep], earlier: Mapping[str, PlannedStep]
+        self, iteration: int, name: str, config: Any, inputs: Mapping[str, PlannedStep], skipped: str | None
     ) -> PlannedStep:
         """One step: its inputs, its fingerprint, and what the store holds of it."""
         recipe, kind = self._around.recipe, STEPS[name]
-        config = getattr(recipe, kind.section) if kind.section else _config(recipe, name)
-        inputs = {**_inputs(recipe, name, kind, config, made), **earlier}
         expected = kind.expects(config, _scale(recipe, iteration))
         places = {key: source.place for key, source in inputs.items()}
         seconds = self._seconds(name, expected.count)
         step = PlannedStep(iteration, name, config, places, None, None, "unresolved", expected, seconds=seconds)
-        if (reason := kind.skipped(recipe)) is not None:
-            return replace(step, state="skipped", why=(reason,))
+        if (left_out := skipped or kind.skipped(recipe)) is not None:
+            return replace(step, state="skipped", why=(left_out,))
         try:
             outside = dict(kind.outside(self._around, config))
         except Unresolved as reason:
@@ -255,6 +262,15 @@ class _Planner:
                     return replace(step, state="taken over", source=other, digest=found.digest)
         return replace(step, state="new")
 
+    def follow(self, step: PlannedStep, course: Course) -> None:
+        """Let a step that has decided steer the rest of the plan."""
+        decides, recipe = step.kind.decides, self._around.recipe
+        if decides is None or step.state not in DONE:
+            return
+        record = read_record(step.source or self._store.folder(recipe.name, recipe.version, step.place))
+        if record is not None:
+            course.follow(step.iteration, decides(record.counts))
+
     def _seconds(self, name: str, count: int) -> float | None:
         """Seconds for so many units, by the records of earlier runs: of this recipe, else of any."""
         mine = [record for _, record in self._records if record.step == name and record.rate.count]
@@ -265,22 +281,6 @@ class _Planner:
 
 def _config(recipe: Recipe, name: str) -> Any:
     return next(step.config for step in recipe.chain if step.name == name)
-
-
-def _inputs(
-    recipe: Recipe, name: str, kind: StepKind, config: Any, made: Mapping[str, PlannedStep]
-) -> dict[str, PlannedStep]:
-    inputs: dict[str, PlannedStep] = {}
-    for rows in (*kind.reads, *kind.also_reads(config)):
-        if rows.name not in made:
-            writers = [other for other, k in STEPS.items() if k.writes is rows]
-            chain = " -> ".join(step.name for step in recipe.chain)
-            raise PlanError(
-                f'chain ({chain}): "{name}" needs {rows.name}, and no step before it makes them; '
-                f"put {' or '.join(writers)} before it"
-            )
-        inputs[rows.name] = made[rows.name]
-    return inputs
 
 
 def _scale(recipe: Recipe, iteration: int) -> Scale:

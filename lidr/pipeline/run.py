@@ -8,9 +8,9 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
-from lidr.errors import PlanError, StoreError
+from lidr.errors import NegativeVerdict, PlanError, StoreError
 from lidr.pipeline.drift import describe
 from lidr.pipeline.plan import DONE, Plan, PlannedStep, plan
 from lidr.recipe.schema import Recipe
@@ -50,6 +50,7 @@ def run(
         PlanError: something that the recipe names is not here.
         EngineError, TrainError: a step failed; what it finished is kept.
         HubError: a Hub model cannot be had.
+        NegativeVerdict: everything was made and kept, and the outcome is bad: a gate stopped the run.
     """
     store = Store(store_root(recipe.runtime.store))
     with store.lock(lambda who: say(f"{who} is writing to {store.root}; waiting for it to finish")):
@@ -63,9 +64,16 @@ def run(
         _refuse(planned, again)
         _discard(planned, again, say)
         planned = plan(recipe, until=until, anew=again)
-        for number, step in enumerate(planned.steps, 1):
+        number = 0
+        while number < len(planned.steps):
+            step, number = planned.steps[number], number + 1
             _carry_out(planned, step, f"[{number}/{len(planned.steps)}] {step.place}", say, quiet)
+            if step.kind.decides is not None and step.state not in ("cached", "skipped"):
+                planned = plan(recipe, until=until, anew=again)  # the same up to here, and from here on as was decided
+                _refuse(planned, again)
         _write_run(planned)
+        if planned.ending is not None and planned.ending.is_negative:
+            raise NegativeVerdict(f"{recipe.name} {recipe.version}: {planned.ending.why}. All that was made is kept")
         return plan(recipe, until=until)
 
 
@@ -86,7 +94,8 @@ def _refuse(planned: Plan, again: set[str]) -> None:
     missing = [f"{step.place}: {why}" for step in planned.in_state("unresolved") for why in step.why]
     if missing:
         raise PlanError("\n".join(missing))
-    drifted = [step for step in planned.in_state("drifted", "damaged") if step.place not in again]
+    bad = {"drifted", "damaged"}
+    drifted = [step for step in planned.decided if step.state in bad and step.place not in again]
     if not drifted:
         return
     places = {step.place for step in drifted}
@@ -250,6 +259,9 @@ def _write_run(planned: Plan) -> None:
             {"place": r.place, "writes": r.writes, "fingerprint": r.fingerprint, "digest": r.digest} for r in records
         ],
     }
+    if planned.result is not None:
+        end = planned.ending
+        content["outcome"] = {"result": planned.result, "ended": None if end is None else asdict(end)}
     write_json(folder / "run.json", content, only_changes=True)
     text = folder / "recipe.yaml"
     if recipe.text and (not text.exists() or text.read_text(encoding="utf-8") != recipe.text):

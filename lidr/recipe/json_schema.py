@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lidr.recipe.schema import Frozen, Provenance, Recipe
+from lidr.recipe.schema import Frozen, Provenance, Recipe, Repeat
 
 
 def recipe_json_schema(steps: Mapping[str, type[Frozen]]) -> dict[str, Any]:
@@ -25,12 +25,17 @@ def recipe_json_schema(steps: Mapping[str, type[Frozen]]) -> dict[str, Any]:
             {"type": "object", "properties": {name: part}, "required": [name], "additionalProperties": False}
         )
         _allow_provenance(part, provenance)
+    definitions["Repeat"] = Repeat.model_json_schema()
     for definition in definitions.values():
         _allow_provenance(definition, provenance)
     _allow_provenance(schema, provenance)
     definitions.pop("ChainStep", None)
     for filled_by_the_reader in ("provenance", "file", "text"):
         schema["properties"].pop(filled_by_the_reader, None)
+    schema["properties"]["iterations"] = {
+        "anyOf": [schema["properties"]["iterations"], {"$ref": "#/$defs/Repeat"}],
+        "description": schema["properties"]["iterations"].pop("description"),
+    }
     schema["properties"]["chain"]["items"] = {"anyOf": [{"enum": list(steps)}, *entries]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

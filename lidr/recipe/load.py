@@ -1,6 +1,8 @@
 """From a YAML file to a Recipe, with every problem collected and shown at once.
 
 recipes/x.yaml:17:11 chain[2].pair.drop: unknown value "jont"; did you mean "joint"? (joint, independent)
+
+Where a recipe has a base, each problem names the file of the two that says it; see `lidr.recipe.base`.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from lidr.errors import RecipeError
-from lidr.recipe.schema import ChainStep, Frozen, Provenance, Recipe
-from lidr.recipe.yaml import Document, KeyPath, dotted, read_value, read_yaml
+from lidr.recipe.base import is_wrapped, read_whole, step_name
+from lidr.recipe.schema import ChainStep, Frozen, Provenance, Recipe, Repeat
+from lidr.recipe.written import header_of, written_out
+from lidr.recipe.yaml import Document, KeyPath, Mark, dotted, read_value
 
 _FILLED = ("provenance", "file", "text")  # fields of Recipe that the reader fills; no file may
-_WRAPPER = {"value", "provenance", "source"}
 
 
 def load(path: Path, steps: Mapping[str, type[Frozen]], overrides: Sequence[str] = ()) -> Recipe:
@@ -32,16 +35,14 @@ def load(path: Path, steps: Mapping[str, type[Frozen]], overrides: Sequence[str]
     Raises:
         RecipeError: with all problems, each as `file:line:column path: found, allowed, did you mean`.
     """
-    document = read_yaml(path)
-    if not isinstance(document.data, dict):
-        raise RecipeError([f"{document.where(())} a recipe is a mapping of keys to values, not {_kind(document.data)}"])
-    for override in overrides:
-        _apply_override(document.data, override)
+    document = _overridden(path, overrides)
     problems: list[tuple[KeyPath, str]] = []
     provenance: dict[str, Provenance] = {}
     data = _unwrap(document.data, (), provenance, problems)
     if isinstance(data.get("chain"), list):
         data["chain"] = _chain(data["chain"], steps, problems)
+    if isinstance(data.get("iterations"), dict):
+        data |= _repeated(data["iterations"], problems)
     problems += [
         ((key,), _unknown("key", key, Recipe.model_fields)) for key in _FILLED if data.pop(key, None) is not None
     ]
@@ -54,13 +55,42 @@ def load(path: Path, steps: Mapping[str, type[Frozen]], overrides: Sequence[str]
     return recipe
 
 
+def _repeated(short: dict[str, Any], problems: list[tuple[KeyPath, str]]) -> dict[str, Any]:
+    """Write the short form of `iterations` out as the list that it stands for."""
+    try:
+        repeat = Repeat.model_validate(short)
+    except ValidationError as error:
+        problems += _explain(error, ("iterations",), Repeat)
+        return {"iterations": [{"prompts": "0:1"}]}  # stands in, so that the rest of the recipe is checked too
+    return {"iterations": repeat.iterations, "repeat": repeat.repeat}
+
+
+def resolved_text(path: Path, overrides: Sequence[str] = ()) -> str:
+    """The recipe as YAML that stands alone: its base merged in, the overrides applied; comments only at the top.
+
+    Raises:
+        RecipeError: a file cannot be read, or an override hits nothing.
+    """
+    document = _overridden(path, overrides)
+    return header_of(document.text) + written_out(document.data)
+
+
+def _overridden(path: Path, overrides: Sequence[str]) -> Document:
+    document = read_whole(path)
+    if not isinstance(document.data, dict):
+        raise RecipeError([f"{document.where(())} a recipe is a mapping of keys to values, not {_kind(document.data)}"])
+    for override in overrides:
+        _apply_override(document.data, override)
+    return document
+
+
 def _unwrap(value: Any, path: KeyPath, provenance: dict[str, Provenance], problems: list[tuple[KeyPath, str]]) -> Any:
     """Replace each `{value: v, provenance: p, source: s}` by v and remember the rest under its path."""
     if isinstance(value, list):
         return [_unwrap(child, (*path, i), provenance, problems) for i, child in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    if path and "value" in value and set(value) <= _WRAPPER:
+    if path and is_wrapped(value):
         try:
             given = {key: value[key] for key in ("provenance", "source") if key in value}
             provenance[dotted(path)] = Provenance.model_validate(given)
@@ -118,8 +148,8 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
     last = parts[-1]
     if isinstance(target, list) and isinstance(last, int) and last < len(target):
         target[last] = value
-    elif isinstance(target, list) and last in map(_step_name, target):
-        target[[_step_name(entry) for entry in target].index(last)] = {last: value}
+    elif isinstance(target, list) and last in map(step_name, target):
+        target[[step_name(entry) for entry in target].index(last)] = {last: value}
     elif isinstance(target, dict):
         target[str(last)] = value
     else:
@@ -132,7 +162,7 @@ def _descend(target: Any, part: str | int, override: str, path: str) -> Any:
         return target[part]
     if isinstance(target, list):
         for number, entry in enumerate(target):
-            if _step_name(entry) == part:
+            if step_name(entry) == part:
                 settings = entry.get(part) if isinstance(entry, dict) else None
                 target[number] = {part: settings if isinstance(settings, dict) else {}}
                 return target[number][part]
@@ -141,10 +171,6 @@ def _descend(target: Any, part: str | int, override: str, path: str) -> Any:
             target[str(part)] = {}
         return target[str(part)]
     raise RecipeError([f'--set "{override}": there is no {path} in the recipe'])
-
-
-def _step_name(entry: Any) -> Any:
-    return next(iter(entry), None) if isinstance(entry, dict) else entry
 
 
 def _explain(error: ValidationError, path: KeyPath, model: type[BaseModel]) -> list[tuple[KeyPath, str]]:
@@ -214,11 +240,9 @@ def _is_type_tag(part: str) -> bool:
 
 
 def _in_file_order(document: Document, problems: list[tuple[KeyPath, str]]) -> list[str]:
-    def position(problem: tuple[KeyPath, str]) -> tuple[int, int]:
-        path = problem[0]
-        while path not in document.marks:
-            path = path[:-1]
-        return document.marks[path]
+    def position(problem: tuple[KeyPath, str]) -> tuple[bool, Mark]:
+        mark = document.mark(problem[0])
+        return mark.file != document.file, mark  # the file itself before its base
 
     return [f"{document.where(path)} {dotted(path)}: {text}" for path, text in sorted(problems, key=position)]
 

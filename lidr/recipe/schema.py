@@ -146,6 +146,29 @@ class Iteration(Frozen):
         return int(self.prompts.split(":")[1])
 
 
+class Repeat(Frozen):
+    """`iterations` in its short form: the same number of fresh prompts each time, until nothing is gained any more.
+
+    The reader writes it out as a list, so `{repeat: until_saturated, max: 3, prompts_each: 400}` is the list "0:400",
+    "400:800", "800:1200" with `repeat: until_saturated`.
+    """
+
+    repeat: Literal["until_saturated"]
+    """When to end before the last iteration: see Recipe.repeat."""
+    max: int = Field(ge=1, le=100)
+    """Most iterations."""
+    prompts_each: int = Field(ge=1)
+    """Prompts of one iteration."""
+    start: int = Field(0, ge=0)
+    """Position of the first prompt."""
+
+    @property
+    def iterations(self) -> list[dict[str, str]]:
+        """The list that it stands for."""
+        starts = range(self.start, self.start + self.max * self.prompts_each, self.prompts_each)
+        return [{"prompts": f"{start}:{start + self.prompts_each}"} for start in starts]
+
+
 class Runtime(Frozen):
     """Where and how it runs: no identity, but for `engine`, `answers` and `max_model_len`, which change texts."""
 
@@ -231,6 +254,10 @@ class Recipe(Frozen):
     chain: tuple[ChainStep, ...] = Field(min_length=1)
     """The steps of one iteration, in order."""
     iterations: tuple[Iteration, ...] = Field(min_length=1)
+    """What each iteration is made of, at most; or {repeat: until_saturated, max: N, prompts_each: N}."""
+    repeat: Literal["until_saturated"] | None = None
+    """until_saturated: end before the last iteration when a gate finds that the mean gain of the non-dominant languages
+    over the iteration's starting policy has an interval that contains 0; null makes every iteration."""
     authors_compat: AuthorsCompat | None = None
     """Entries of the authors' code to follow; each sets the ordinary fields that it names."""
     runtime: Runtime = Runtime()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -20,21 +20,35 @@ KeyPath = tuple[str | int, ...]
 """Where a value stands: ("chain", 2, "pair", "drop")."""
 
 
+class Mark(NamedTuple):
+    """A place in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
 @dataclass(frozen=True)
 class Document:
-    """A YAML file as plain data, its text, and the line and column (from 1) of every key path in it."""
+    """A YAML file as plain data, its text, and where every key path in it stands."""
 
     file: str
     text: str
     data: Any
-    marks: Mapping[KeyPath, tuple[int, int]]
+    marks: Mapping[KeyPath, Mark]
+
+    def mark(self, path: KeyPath) -> Mark:
+        """Where the path stands, or its nearest parent that stands in a file."""
+        while path not in self.marks:
+            path = path[:-1]
+        return self.marks[path]
 
     def where(self, path: KeyPath) -> str:
         """Give `file:line:column` of the path, or of its nearest parent that stands in the file."""
-        while path not in self.marks:
-            path = path[:-1]
-        line, column = self.marks[path]
-        return f"{self.file}:{line}:{column}"
+        return str(self.mark(path))
 
 
 class _Loader(yaml.SafeLoader):
@@ -87,7 +101,7 @@ def read_yaml(path: Path) -> Document:
         raise RecipeError([f"{where} not YAML: {getattr(error, 'problem', None) or error}"]) from None
     if root is None:
         raise RecipeError([f"{file}: the file is empty; `lidr cp quickstart {file}` gives a start"])
-    marks: dict[KeyPath, tuple[int, int]] = {}
+    marks: dict[KeyPath, Mark] = {}
     problems: list[str] = []
     data = _plain(root, (), marks, problems, file)
     if problems:
@@ -107,18 +121,16 @@ def read_value(text: str) -> Any:
         raise ValueError(getattr(error, "problem", None) or str(error)) from None
 
 
-def _plain(
-    node: yaml.Node, path: KeyPath, marks: dict[KeyPath, tuple[int, int]], problems: list[str], file: str
-) -> Any:
-    marks.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
+def _plain(node: yaml.Node, path: KeyPath, marks: dict[KeyPath, Mark], problems: list[str], file: str) -> Any:
+    marks.setdefault(path, Mark(file, node.start_mark.line + 1, node.start_mark.column + 1))
     if isinstance(node, yaml.MappingNode):
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = str(key_node.value)
-            line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
+            mark = Mark(file, key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if key in result:
-                problems.append(f"{file}:{line}:{column} {dotted((*path, key))}: this key stands twice; keep one")
-            marks[(*path, key)] = (line, column)
+                problems.append(f"{mark} {dotted((*path, key))}: this key stands twice; keep one")
+            marks[(*path, key)] = mark
             result[key] = _plain(value_node, (*path, key), marks, problems, file)
         return result
     if isinstance(node, yaml.SequenceNode):
@@ -126,10 +138,7 @@ def _plain(
     try:
         return _Loader("").construct_object(node)
     except yaml.YAMLError:
-        line, column = marks[path]
-        problems.append(
-            f"{file}:{line}:{column} {dotted(path)}: the tag {node.tag} is not allowed; write a plain value"
-        )
+        problems.append(f"{marks[path]} {dotted(path)}: the tag {node.tag} is not allowed; write a plain value")
         return None
 
 

@@ -39,6 +39,8 @@ def scores_text(results: Results) -> str:
     for benchmark, columns in _COLUMNS.items():
         if tasks := results.of(benchmark):
             blocks.append(_block(benchmark, tasks, columns))
+    if tax := results.of("tax"):
+        blocks.append(_tax_block(tax))
     return "\n\n".join([f"{results.name}: {results.model.reference}", *blocks])
 
 
@@ -63,6 +65,30 @@ def _block(benchmark: str, tasks: Sequence[TaskResult], columns: Sequence[tuple[
     elif benchmark == "x_alpacaeval":
         title += ": not judged yet"
     return "\n".join([title, *aligned(heads, rows)])
+
+
+def head_to_head_text(results: Results) -> str:
+    """Win, tie, lose of one checkpoint against another, per cent."""
+    tasks = results.of("head_to_head")
+    names = ("win", "tie", "lose")
+    rows = [
+        [task.language, *(task.scores[name].text(digits=1) for name in names), _count(task, "judge_errors")]
+        for task in tasks
+    ]
+    judge = tasks[0].judge
+    by = f" by {judge.model} ({judge.mode}, {judge.template})" if judge else ""
+    return "\n".join([f"{results.name}, %{by}", *aligned(["language", *names, "errors"], rows)])
+
+
+def _tax_block(tasks: Sequence[TaskResult]) -> str:
+    rows = [
+        [task.language, task.task, name, score.text(digits=4), str(score.n)]
+        for task in tasks
+        for name, score in task.scores.items()
+    ]
+    return "\n".join(
+        ["Alignment tax, by lm-eval's own tasks, 0-1", *aligned(["language", "task", "metric", "score", "n"], rows)]
+    )
 
 
 def _count(task: TaskResult, name: str) -> str:

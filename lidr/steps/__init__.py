@@ -16,8 +16,26 @@ from lidr.steps.evaluate import (
     run_evaluate,
 )
 from lidr.steps.filter import FilterConfig, expect_filter, run_filter
+from lidr.steps.gate import (
+    GateConfig,
+    Verdicts,
+    also_read_gate,
+    decide_gate,
+    expect_gate,
+    outside_gate,
+    run_gate,
+)
 from lidr.steps.generate import GenerateConfig, expect_generate, run_generate
 from lidr.steps.kind import InitialPolicy, Policy, StepKind
+from lidr.steps.measure import (
+    MeasureConfig,
+    Measures,
+    also_read_measure,
+    expect_measure,
+    identity_measure,
+    outside_measure,
+    run_measure,
+)
 from lidr.steps.pair import PairConfig, expect_pair, identity_pair, outside_pair, run_pair
 from lidr.steps.policy import expect_policy, identity_policy, outside_policy, run_policy
 from lidr.steps.prompts import expect_prompts, identity_prompts, outside_prompts, run_prompts
@@ -30,7 +48,14 @@ from lidr.steps.publish import (
     skipped_publish,
 )
 from lidr.steps.train import TrainConfig, also_read_train, expect_train, identity_train, outside_train, run_train
-from lidr.steps.translate import TranslateConfig, expect_translate, run_translate
+from lidr.steps.translate import (
+    TranslateConfig,
+    expect_translate,
+    identity_translate,
+    outside_translate,
+    run_translate,
+)
+from lidr.steps.weigh import WeighConfig, expect_weigh, outside_weigh, run_weigh
 
 _ANSWERS = ("system_prompt", "seed", "policy.dtype", "runtime.engine", "runtime.max_model_len")
 
@@ -74,7 +99,8 @@ STEPS: Mapping[str, StepKind] = {
         run=run_translate,
         expects=expect_translate,
         uses=("languages", *_ANSWERS),
-        outside=outside_answers,
+        outside=outside_translate,
+        identity=identity_translate,
     ),
     "pair": StepKind(
         PairConfig,
@@ -93,6 +119,26 @@ STEPS: Mapping[str, StepKind] = {
         run=run_filter,
         expects=expect_filter,
         uses=("languages",),
+    ),
+    "measure": StepKind(
+        MeasureConfig,
+        reads=(Prompt, Response, Translation, Pair),
+        also_reads=also_read_measure,
+        writes=Measures,
+        run=run_measure,
+        expects=expect_measure,
+        uses=("languages", "prompts.id_prefix", *_ANSWERS),
+        outside=outside_measure,
+        identity=identity_measure,
+    ),
+    "weigh": StepKind(
+        WeighConfig,
+        reads=(Pair, Measures),
+        writes=Pair,
+        run=run_weigh,
+        expects=expect_weigh,
+        uses=("languages", "seed"),
+        outside=outside_weigh,
     ),
     "train": StepKind(
         TrainConfig,
@@ -115,6 +161,19 @@ STEPS: Mapping[str, StepKind] = {
         outside=outside_evaluate,
         identity=identity_evaluate,
         at_first=True,
+    ),
+    "gate": StepKind(
+        GateConfig,
+        reads=(),
+        also_reads=also_read_gate,
+        takes=(Scores,),
+        writes=Verdicts,
+        run=run_gate,
+        expects=expect_gate,
+        uses=("languages", "repeat", "iteration.number"),
+        outside=outside_gate,
+        looks_back=True,
+        decides=decide_gate,
     ),
     "publish": StepKind(
         PublishConfig,

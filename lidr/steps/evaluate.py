@@ -88,7 +88,7 @@ def run_evaluate(run: StepRun) -> Outcome:
         name=f"{run.recipe.name}/iter_{run.iteration}",
         out=folder,
         log=run.log,
-        judge=_judge(run, config.judge) if config.judge else None,
+        judge=judge_for(run, config.judge) if config.judge else None,
         listen=Listener(say=run.progress.note, asked=run.progress.add, judged=run.progress.add),
     )
     scores = read_scores(folder)
@@ -151,7 +151,8 @@ def _facts(run: StepRun) -> Any:
     return ModelFacts(reference=str(place), digest=policy.digest)
 
 
-def _judge(run: StepRun, config: JudgeConfig) -> Any:
+def judge_for(run: StepRun, config: JudgeConfig) -> Any:
+    """The judge that a step's settings name, to be opened when it is asked; all steps of a store share its cache."""
     from lidr.evals.judging import judge_of
 
     settings = config.model_dump(exclude={"model"}, exclude_none=True)
@@ -173,9 +174,13 @@ def _differences(run: StepRun, after: pa.Table) -> list[dict[str, Any]]:
 def identity_evaluate(config: EvaluateConfig) -> dict[str, Any]:
     """All but where rows come from, which their digests say, and how the judge is asked, which changes no verdict."""
     kept = config.model_dump(mode="json", exclude={"data"})
-    if kept["judge"]:
-        kept["judge"] = {k: v for k, v in kept["judge"].items() if k not in ("model", "concurrency", "max_calls")}
+    kept["judge"] = kept["judge"] and judging_identity(kept["judge"])
     return kept
+
+
+def judging_identity(judge: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a judge's settings can change a verdict; who it is, `judge_identity` says."""
+    return {k: v for k, v in judge.items() if k not in ("model", "concurrency", "max_calls")}
 
 
 def outside_evaluate(around: Surroundings, config: EvaluateConfig) -> dict[str, Any]:
@@ -183,15 +188,16 @@ def outside_evaluate(around: Surroundings, config: EvaluateConfig) -> dict[str, 
     data = _data(config, around)
     found = {task: load_rows(task.benchmark, task.language, data) for task in _tasks(config, around.recipe)}  # type: ignore[arg-type]
     rows = {task.task: [loaded.facts.sha256, loaded.facts.reference_sha256 or ""] for task, loaded in found.items()}
-    judge = _judge_identity(around, config.judge) if config.judge and set(config.tasks) & set(JUDGED) else None
+    judge = judge_identity(around, config.judge) if config.judge and set(config.tasks) & set(JUDGED) else None
     return {"rows": rows, "judge": judge}
 
 
-def _judge_identity(around: Surroundings, config: JudgeConfig) -> dict[str, str]:
+def judge_identity(around: Surroundings, config: JudgeConfig, where: str = "evaluate.judge.model") -> dict[str, str]:
+    """Who judges, by what cannot move; `where` is the setting, for messages."""
     from lidr.evals.checkpoint import digest_of
     from lidr.hub.weights import check_model_folder, dist_file
 
-    where, reference = "evaluate.judge.model", parse_reference(config.model)
+    reference = parse_reference(config.model)
     template = {"template": kept_sha256(Path(config.template), around.store_root)} if config.template else {}
     if isinstance(reference, HubReference):
         if not reference.is_pinned:

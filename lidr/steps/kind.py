@@ -75,6 +75,28 @@ class Outcome(NamedTuple):
     rate: Rate
 
 
+Changes = Mapping[str, Mapping[str, Any]]
+"""Step -> its settings, by dotted name -> another value than the recipe's: {"train": {"nll.weight": 2.0}}."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a step has decided about the iterations after its own; it stands in the step's record.
+
+    Args:
+        policy: the iteration whose policy goes on: the next iteration starts from it; after the last one it is the
+            run's result. 0 is the first policy.
+        ends: why nothing comes after; None where the run goes on.
+        is_negative: whether the outcome is one that must not pass unseen (exit code 3, nothing is published by itself).
+        changes: other settings for all later iterations.
+    """
+
+    policy: int
+    ends: str | None = None
+    is_negative: bool = False
+    changes: Changes = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a recipe's words are resolved against."""
@@ -192,6 +214,9 @@ class StepKind:
         skipped: why the recipe leaves the step out for now ("push is off"), or None.
         last_only: a step of the last iteration alone, which reads what it reads of every iteration.
         at_first: also run once as iteration 0, on the first policy; later iterations then read what it wrote there.
+        looks_back: reads only what its own iteration wrote, and the same rows, and its own, of each earlier iteration.
+        takes: rows that a step which looks back reads where a step before it in its iteration wrote them.
+        decides: what its counts say about the iterations after it.
         place: `chain`: written in the chain; `run`: once before all iterations; `iteration`: first in each iteration.
         section: the recipe's section that configures a step that is not written in the chain.
         version: raised when the same inputs give another output than before.
@@ -209,6 +234,9 @@ class StepKind:
     skipped: Callable[[Recipe], str | None] = field(default=lambda recipe: None)
     last_only: bool = False
     at_first: bool = False
+    looks_back: bool = False
+    takes: tuple[RowType, ...] = ()
+    decides: Callable[[Mapping[str, Any]], Decision] | None = None
     place: Literal["chain", "run", "iteration"] = "chain"
     section: str = ""
     version: int = 1

@@ -45,7 +45,7 @@ def run_policy(run: StepRun) -> Outcome:
         convert(dist_file(reference, _WHERE), made, dtype=run.config.dtype, log=run.log)
         made.rename(target)
     else:
-        folder = _model_folder(run.around, run.config, reference)
+        folder = model_folder(run.around, run.config, reference)
         target.mkdir()
         for path in model_files(folder, run.config.trust_remote_code):
             _put(path, target, is_ours=not isinstance(reference, FolderReference))
@@ -65,39 +65,42 @@ def identity_policy(config: PolicyConfig) -> dict[str, Any]:
     return {"model": name, "dtype": config.dtype, "trust_remote_code": config.trust_remote_code}
 
 
-def outside_policy(around: Surroundings, config: PolicyConfig) -> dict[str, Any]:
-    """Identity of the model itself: its commit, or the digests of its files."""
+def outside_policy(around: Surroundings, config: PolicyConfig, where: str = _WHERE) -> dict[str, Any]:
+    """Identity of the model itself: its commit, or the digests of its files. `where` opens what is said of it."""
     reference = parse_reference(config.model)
     if isinstance(reference, HubReference):
-        return {"revision": _revision(around, config, reference)}
+        return {"revision": _revision(around, config, reference, where)}
     if isinstance(reference, DistReference):
-        return {"sha256": kept_sha256(dist_file(reference, _WHERE), around.store_root)}
+        return {"sha256": kept_sha256(dist_file(reference, where), around.store_root)}
     if isinstance(reference, ServerReference):
         return {}
-    paths = model_files(_model_folder(around, config, reference), config.trust_remote_code)
+    paths = model_files(model_folder(around, config, reference, where), config.trust_remote_code)
     return {"files": {path.name: kept_sha256(path, around.store_root) for path in paths}}
 
 
-def _revision(around: Surroundings, config: PolicyConfig, reference: HubReference) -> str:
+def _revision(around: Surroundings, config: PolicyConfig, reference: HubReference, where: str) -> str:
     """The commit of a Hub model: the recipe's word, else the lock's."""
     revision = config.pinned or around.locked.get(reference.repo)
     if revision is None:
         raise Unresolved(
-            f"policy.model: {reference.repo} is unpinned: `lidr lock RECIPE` fills its commit, --allow-unpinned takes "
+            f"{where}: {reference.repo} is unpinned: `lidr lock RECIPE` fills its commit, --allow-unpinned takes "
             "the one that the Hub has now"
         )
     return revision
 
 
-def _model_folder(around: Surroundings, config: PolicyConfig, reference: Any) -> Path:
+def model_folder(around: Surroundings, config: PolicyConfig, reference: Any, where: str = _WHERE) -> Path:
+    """Where a model lies that is a folder, an artifact, or a snapshot of the Hub."""
     if isinstance(reference, HubReference):
-        return snapshot(reference.repo, _revision(around, config, reference), is_trusted=config.trust_remote_code)
+        return snapshot(
+            reference.repo, _revision(around, config, reference, where), is_trusted=config.trust_remote_code
+        )
     if isinstance(reference, RunReference):
         from lidr.store.locate import locate
 
-        return check_model_folder(locate(reference, around.recipe).model, _WHERE)
+        return check_model_folder(locate(reference, around.recipe).model, where)
     assert isinstance(reference, FolderReference)
-    return check_model_folder(Path(reference.path), _WHERE)
+    return check_model_folder(Path(reference.path), where)
 
 
 def _put(path: Path, target: Path, *, is_ours: bool) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import PlanError, RowError
+from lidr.hub.published import Published, fetch, identity, local_copy, read_published
 from lidr.recipe.schema import PromptsConfig
 from lidr.resources import resolve_source
 from lidr.rows import Prompt
@@ -28,7 +29,7 @@ def run_prompts(run: StepRun) -> Outcome:
     sliced = run.recipe.iterations[run.iteration - 1]
     run.progress.start(sliced.stop - sliced.start, "prompts")
     ledger = Ledger(run, DROP_REASONS)
-    table = read_prompts(prompt_folder(config, run.around.recipe_folder), languages.all, id_prefix=config.id_prefix)
+    table = read_prompts(prompt_folder(run.around, config), languages.all, id_prefix=config.id_prefix)
     result = select_prompts(
         table, dominant=languages.dominant, others=languages.others, start=sliced.start, stop=sliced.stop
     )
@@ -51,17 +52,37 @@ def identity_prompts(config: PromptsConfig) -> dict[str, Any]:
 
 
 def outside_prompts(around: Surroundings, config: PromptsConfig) -> dict[str, Any]:
-    """The prompts are identity by the content of their files."""
-    source = prompt_folder(config, around.recipe_folder)
+    """The prompts are identity by the content of their files; of published ones the sums are known beforehand."""
     codes = around.recipe.languages.all
-    return {"files": {path.name: file_sha256(path) for code in codes for path in files_of(source, code)}}
+    source = _source(around, config)
+    if isinstance(source, Path):
+        return {"files": {path.name: file_sha256(path) for code in codes for path in files_of(source, code)}}
+    fixed = identity(source, codes, around.locked)
+    if fixed is None:
+        names = ", ".join(sorted({part.dataset for _, part in source.parts(codes) if part.dataset}))
+        raise Unresolved(
+            f"prompts.source: the data set {names} is unpinned: `lidr lock RECIPE` fills its commit; or set LIDR_DATA to "
+            f"a folder with {source.local}/LANG.jsonl for every language, or give --data FOLDER"
+        )
+    return {"files": fixed}
 
 
-def prompt_folder(config: PromptsConfig, recipe_folder: Path) -> Path:
-    """Where the prompts are."""
-    path = resolve_source(config.source, recipe_folder)
+def prompt_folder(around: Surroundings, config: PromptsConfig) -> Path:
+    """Where the prompts are; published ones that are not here yet are downloaded into the store."""
+    source = _source(around, config)
+    if isinstance(source, Path):
+        return source
+    return fetch(source, around.recipe.languages.all, around.locked, around.store_root / ".downloads")
+
+
+def _source(around: Surroundings, config: PromptsConfig) -> Path | Published:
+    """The folder that holds the prompts, or the list of published files that are to be brought here."""
+    path, codes = resolve_source(config.source, around.recipe_folder), around.recipe.languages.all
     if path is None:
         raise Unresolved(f"{config.source}: set LIDR_DATA to the folder that holds them, or give --data FOLDER")
+    if path.suffix == ".json" and path.is_file():
+        published = read_published(path, codes)
+        return local_copy(published, codes) or published
     if not path.is_dir():
         raise PlanError(f"prompts.source: no folder {path}; give a folder with one LANG.jsonl for each language")
     return path

@@ -21,6 +21,7 @@ from lidr.transforms.translations import (
     split_paragraphs,
     translation_messages,
 )
+from lidr.transforms.untagged import has_words, read_untagged, split_lines
 
 if TYPE_CHECKING:
     from lidr.steps.translate import TranslateConfig
@@ -65,15 +66,16 @@ def is_due(item: Item, config: TranslateConfig, number: int) -> bool:
 
 
 def requests_of(run: StepRun, item: Item, number: int) -> list[ChatRequest]:
-    """The requests of one try: one, or one for each paragraph."""
+    """The requests of one try: one, or one for each paragraph, or, of a model that only translates, for each line."""
     config: TranslateConfig = run.config
     attempt = _attempt(config, item, number)
-    pieces = split_paragraphs(item.response) if attempt.split else [item.response]
+    if is_untagged(config):
+        pieces = [piece for piece in split_lines(item.response) if has_words(piece)]
+    else:
+        pieces = split_paragraphs(item.response) if attempt.split else [item.response]
     return [
         ChatRequest(
             key=(key := f"{item.key}/{number}.{part}"),
-            messages=(*_system(run), *translation_messages(piece.strip(), LANGUAGES[item.target].name)),
-            prefill=PREFILL,
             sampling=Sampling(
                 max_tokens=attempt.max_tokens,
                 temperature=attempt.temperature,
@@ -81,17 +83,35 @@ def requests_of(run: StepRun, item: Item, number: int) -> list[ChatRequest]:
                 repetition_penalty=config.repetition_penalty,
                 seed=request_seed(run.recipe.seed + attempt.seed, key),
             ),
+            **_asked(run, item, piece.strip()),
         )
         for part, piece in enumerate(pieces)
     ]
 
 
+def is_untagged(config: TranslateConfig) -> bool:
+    """Whether the answers are translations and nothing else: those of a model that only translates."""
+    return config.by is not None and not config.by.is_chat
+
+
+def _asked(run: StepRun, item: Item, text: str) -> dict[str, Any]:
+    """What one piece is asked with: the paper's prompt, or the text and its direction alone."""
+    by = run.config.by
+    if is_untagged(run.config):
+        user: Message = {"role": "user", "content": text}
+        return {"messages": (user,), "direction": (item.source, item.target)}
+    system = _system(run.recipe.system_prompt if by is None else by.system_prompt)
+    messages = (*system, *translation_messages(text, LANGUAGES[item.target].name))
+    return {"messages": messages, "prefill": PREFILL if by is None or by.prefill else None}
+
+
 def _attempt(config: TranslateConfig, item: Item, number: int) -> Attempt:
+    assert config.max_tokens is not None  # only a file has none
     plan = retry_plan(
         config.retry.times,
         max_tokens=config.max_tokens,
         retry_max_tokens=config.retry.max_tokens,
-        paragraphs=len(split_paragraphs(item.response)),
+        paragraphs=1 if is_untagged(config) else len(split_paragraphs(item.response)),
         status=item.first_status,
         temperature=config.temperature,
         retry_temperature=config.retry.temperature,
@@ -99,18 +119,20 @@ def _attempt(config: TranslateConfig, item: Item, number: int) -> Attempt:
     return plan[number]
 
 
-def _system(run: StepRun) -> tuple[Message, ...]:
-    prompt = run.recipe.system_prompt
+def _system(prompt: str | None) -> tuple[Message, ...]:
     return () if prompt is None else ({"role": "system", "content": prompt},)
 
 
 def take(run: StepRun, item: Item, answers: Sequence[Completion]) -> None:
-    """Read one try's answers: one, or one for each paragraph."""
+    """Read one try's answers: one, or one for each paragraph or line."""
     config: TranslateConfig = run.config
-    pieces = split_paragraphs(item.response) if len(answers) > 1 else [item.response]
     said = [(answer.text, answer.finish_reason) for answer in answers]
-    target = item.target if config.check_language else None
-    parsed = parse_paragraphs(said, pieces, target=target, candidates=run.recipe.languages.all)
+    target, candidates = item.target if config.check_language else None, run.recipe.languages.all
+    if is_untagged(config):
+        parsed = read_untagged(said, item.response, target=target, candidates=candidates)
+    else:
+        pieces = split_paragraphs(item.response) if len(answers) > 1 else [item.response]
+        parsed = parse_paragraphs(said, pieces, target=target, candidates=candidates)
     if item.attempts == 0:
         item.first_status = parsed.status
     if item.attempts == 0 or parsed.status in ("ok", "unclosed_at_end"):  # a retry that failed too is no better

@@ -1,6 +1,6 @@
 """recipe.lock.json: the commits that a recipe's Hub references were resolved to, beside the run's artifacts.
 
-{"schema": 1, "models": {"org/name": "5f0b02c75b57c5855da9ae460ce51323ea669d8a"}}
+{"schema": 1, "models": {"org/name": "5f0b02c75b57c5855da9ae460ce51323ea669d8a", "datasets/org/name": "..."}}
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ NllPer = Literal["sequence", "token", "batch"]
 """What the NLL term is a mean over: see `lidr.train.loss`."""
 
 Method = Literal["dpo_nll", "sft"]
-"""`dpo_nll` is the paper's loss; `sft` is its baseline "multilingual alignment": the NLL of the chosen answers alone."""
+"""`dpo_nll` is the paper's loss; `sft` its baseline "multilingual alignment": the NLL of the chosen answers alone."""
 
 Sides = Literal["as_built", "swapped", "shuffled"]
 """Which side of a pair is trained as chosen: see `lidr.train.sides`. The pairs table itself stays as it is."""

@@ -27,6 +27,7 @@ import polars as pl
 
 from lidr.rows import FinishReason, TranslationStatus
 from lidr.transforms.identify import language_of, letters, prose
+from lidr.transforms.refusals import is_refusal
 
 if TYPE_CHECKING:
     from lidr.engines.base import Message
@@ -47,37 +48,6 @@ _OPENING = re.compile(r"<\s*translated\s*>", re.IGNORECASE)
 _TAG = re.compile(r"<\s*/?\s*(?:translated|sentence)\s*>", re.IGNORECASE)
 _LAST_TAG = re.compile(r"<\s*/\s*[^<>\s]{1,20}\s*>\s*\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-# How a refusal begins, in lower case, with straight apostrophes. "I can't" alone is ordinary speech, so each wants an
-# apology with "cannot", or "cannot" with what a model declines to do, or the model naming itself.
-_REFUSALS = {
-    "en": r"(?:i(?:'m| am) )?(?:so )?(?:sorry|i apologize)[,.]? (?:but )?i(?: can't| cannot| won't|(?:'m| am) unable)"
-    r"|i (?:can't|cannot|won't|am unable to) (?:translate|assist|provide|fulfill|create|help (?:you )?with)"
-    r"|as an ai(?: language)?(?: model| assistant|,)",
-    "es": r"(?:lo siento|lo lamento|disculpa|disculpe|perdón)[,.]? (?:pero )?no (?:puedo|me es posible)"
-    r"|no puedo (?:traducir|proporcionar|cumplir|crear|ayudar(?:te|le)? con)|como (?:una )?(?:ia|modelo de lenguaje)\b",
-    "fr": r"(?:je suis )?(?:désolée?|navrée?)[,.]? (?:mais )?je ne (?:peux|puis)"
-    r"|je ne (?:peux|puis) pas (?:traduire|fournir|créer|vous aider)|en tant (?:qu'ia|que modèle de langage)\b",
-    "de": r"(?:es )?tut mir leid[,.]? (?:aber )?(?:ich|das|dabei) kann\b"
-    r"|ich kann [^.!?\n]{0,40}(?:nicht|keinen?) (?:[^.!?\n]{0,30} )?(?:übersetzen|bereitstellen|erstellen)"
-    r"|als (?:ki|sprachmodell)\b(?!-)",
-    "it": r"(?:mi dispiace|mi scuso)[,.]? (?:ma )?non (?:posso|sono in grado)"
-    r"|non posso (?:tradurre|fornire|creare|aiutarti con)|come (?:ia|modello linguistico)\b",
-    "pt": r"(?:desculpe|sinto muito|lamento)[,.]? (?:mas )?(?:eu )?não (?:posso|consigo)"
-    r"|(?:eu )?não posso (?:traduzir|fornecer|criar|ajudar com)|como (?:uma ia|um modelo de linguagem)\b",
-    "ru": r"(?:извините|простите|к сожалению|мне жаль)[,.]? (?:но )?я не (?:могу|в состоянии)"
-    r"|я не могу (?:перевести|предоставить|создать|выполнить|помочь вам с)|как (?:ии|языковая модель)\b",
-    "zh": r"(?:很|非常)?(?:抱歉|对不起)[，,。 ]*(?:但是?)?我(?:无法|不能)|我(?:无法|不能)(?:翻译|提供|协助|创建)"
-    r"|作为(?:一个|一名)?(?:ai|人工智能|语言模型)",
-    "ja": r"申し訳(?:ありません|ございません)[^。\n]{0,40}(?:できません|できかねます)"
-    r"|(?:この|その)[^。\n]{0,20}翻訳できません|(?:ai|言語モデル)として",
-    "ko": r"(?:죄송|미안)[^.\n]{0,50}수 없습니다|[^.\n]{0,20}번역할 수 없습니다|(?:ai|언어 모델)(?:로서|으로서)",
-    "ar": r"(?:عذرًا|عذرا|آسف|أنا آسف|أعتذر)[،, ]*(?:و?لكن(?:ني)? )?لا (?:أستطيع|يمكنني)"
-    r"|لا (?:أستطيع|يمكنني) (?:ترجمة|تقديم|إنشاء)|بصفتي نموذج",
-    "hi": r"(?:मुझे खेद है|क्षमा करें|माफ़ करें)[^।\n]{0,60}(?:नहीं कर सक|असमर्थ)|मैं [^।\n]{0,20}अनुवाद नहीं कर सक",
-    "th": r"(?:ขออภัย|ขอโทษ)[^\n]{0,20}ไม่สามารถ|(?:ฉัน|ผม|ดิฉัน)ไม่สามารถ(?:แปล|ให้|สร้าง)|ในฐานะ(?:ที่เป็น)?(?:ai|โมเดลภาษา)",
-}
-_REFUSAL = re.compile("|".join(_REFUSALS.values()))
 
 
 class Parsed(NamedTuple):
@@ -132,7 +102,7 @@ def parse_translation(
     """
     if source_text is None or not source_text.strip():
         return Parsed("", "failed_upstream")
-    raw, source = (_SURROGATE.sub("\ufffd", text) for text in (raw, source_text))
+    raw, source = storable_text(raw), storable_text(source_text)
     closing = _CLOSING.search(raw)
     text = _inside(raw[: closing.start()] if closing else raw, source, is_closed=closing is not None)
     if closing is None and finish_reason != "stop":
@@ -141,7 +111,7 @@ def parse_translation(
         return Parsed(text, "empty")
     if is_refusal(text) and not is_refusal(source):
         return Parsed(text, "refused")
-    return Parsed(text, _untranslated(text, source, target, candidates) or ("ok" if closing else "unclosed_at_end"))
+    return Parsed(text, untranslated(text, source, target, candidates) or ("ok" if closing else "unclosed_at_end"))
 
 
 def parse_paragraphs(
@@ -169,12 +139,18 @@ def parse_paragraphs(
     text = join_paragraphs([part.text for part in parts], like=paragraphs).strip()
     statuses = [part.status for part in parts]
     failed = next((status for status in statuses if status in ("truncated", "empty", "refused")), None)
-    source = _SURROGATE.sub("\ufffd", "".join(paragraphs))
+    source = storable_text("".join(paragraphs))
     closed: TranslationStatus = "unclosed_at_end" if "unclosed_at_end" in statuses else "ok"
-    return Parsed(text, failed or _untranslated(text, source, target, candidates) or closed)
+    return Parsed(text, failed or untranslated(text, source, target, candidates) or closed)
 
 
-def _untranslated(text: str, source: str, target: str | None, candidates: Sequence[str]) -> TranslationStatus | None:
+def storable_text(text: str) -> str:
+    """The text with U+FFFD for each half of a surrogate pair, which UTF-8 cannot hold."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def untranslated(text: str, source: str, target: str | None, candidates: Sequence[str]) -> TranslationStatus | None:
+    """Whether a text is its source again, or confidently in another language than asked for; None where neither."""
     if pl.select(is_copy(pl.lit(text), pl.lit(source))).item():
         return "copied_source"
     if target is not None and language_of(text, [target, *candidates]) not in (None, target):
@@ -194,18 +170,6 @@ def _inside(text: str, source: str, *, is_closed: bool) -> str:
 
 def _is_preface(before: str) -> bool:
     return not before or ("\n" not in before and before.endswith((":", "：")))
-
-
-def is_refusal(text: str) -> bool:
-    """Whether a text begins as a model that declines does, in one of 13 languages (not bn, sw, te and the rest).
-
-    A translation that begins so is no refusal when its source does too: then the policy translated a refusal.
-
-    >>> is_refusal("I'm sorry, but I can't translate this."), is_refusal("I can't see the sea from here.")
-    (True, False)
-    """
-    opening = text[:300].lower().replace("’", "'").lstrip(" \t\r\n*_#>\"'«“「([")
-    return _REFUSAL.match(opening) is not None
 
 
 def is_copy(text: pl.Expr, source: pl.Expr) -> pl.Expr:

@@ -8,27 +8,34 @@ from pathlib import Path
 from typing import Any
 
 
-def bundled_task(path: str, splits: dict[str, Sequence[dict[str, Any]]]) -> Any:
-    """The task of one of lm-eval's YAML files, `mgsm/direct/mgsm_direct_de.yaml`; its rows are `splits`."""
-    from datasets import Dataset
-    from lm_eval.api.task import ConfigurableTask
+def bundled_config(path: str) -> dict[str, Any]:
+    """What one of lm-eval's YAML files says, as lm-eval reads it: `mgsm/direct/mgsm_direct_de.yaml`."""
     from lm_eval.tasks._yaml_loader import load_yaml
 
     spec = importlib.util.find_spec("lm_eval")
     assert spec is not None
     assert spec.origin is not None
     config = load_yaml(Path(spec.origin).parent / "tasks" / path)
-    rows = {name: Dataset.from_list(list(rows)) for name, rows in splits.items()}
-    config |= {"dataset_path": None, "custom_dataset": lambda **_: rows}
-    return ConfigurableTask(config=config)
+    config.pop("tag", None)
+    return config
+
+
+def bundled_task(path: str, **instead: Any) -> Any:
+    """The task of one of lm-eval's YAML files, with some of its settings replaced, such as where its rows are."""
+    from lm_eval.api.task import ConfigurableTask
+
+    return ConfigurableTask(config=bundled_config(path) | instead)
 
 
 def mgsm_task(kind: str, language: str, golds: Sequence[str]) -> Any:
     """mgsm_direct_XX, mgsm_native_cot_XX or mgsm_en_cot_XX with these golds, its questions being of no matter."""
+    from datasets import Dataset
+
     row = {"answer": None, "equation_solution": None}
     rows = [{"question": f"q{n}", "answer_number": gold, **row} for n, gold in enumerate(golds)]
-    folder = {"direct": "direct", "native_cot": "native_cot", "en_cot": "en_cot"}[kind]
-    return bundled_task(f"mgsm/{folder}/mgsm_{kind}_{language}.yaml", {"train": rows, "test": rows})
+    data = {"train": Dataset.from_list(rows), "test": Dataset.from_list(rows)}
+    path = f"mgsm/{kind}/mgsm_{kind}_{language}.yaml"
+    return bundled_task(path, dataset_path=None, custom_dataset=lambda **_: data)
 
 
 def read_by(task: Any, responses: Sequence[str]) -> dict[str, list[tuple[str, float]]]:

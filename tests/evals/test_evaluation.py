@@ -11,6 +11,7 @@ import pytest
 from lidr.errors import EvaluationError
 from lidr.evals import evaluation
 from lidr.evals.evaluation import Listener, evaluate, identity_of, load_all, totals
+from lidr.evals.process import answer
 from lidr.evals.results import read_results, read_samples, read_scores
 from tests.evals.asked import ANSWERS, FACTS, scripted_spec
 
@@ -44,6 +45,19 @@ def test_scores_are_what_the_answers_deserve(done):
     assert german["off_target"].value == pytest.approx(1 / 3)
     assert tasks["lidr_x_alpacaeval_de"].scores["off_target"].value == 100
     assert tasks["lidr_x_alpacaeval_de"].scores["win_rate"].value is None  # nobody judged: not a loss
+
+
+def test_lm_evals_own_numbers_and_ours_are_equal(tmp_path):
+    spec = scripted_spec(tmp_path)
+    said = answer(spec, log=tmp_path / "log", on_answers=lambda count: None)
+    out = tmp_path / "out"
+    evaluate(spec, FACTS, name="x", out=out, log=tmp_path / "log", judge=None, listen=Listener())
+    for task in read_results(out).tasks:
+        for name, score in task.scores.items():
+            theirs = said.metrics[task.task].get(name)
+            if theirs is not None and score.value is not None:
+                assert theirs == pytest.approx(score.value, abs=1e-12), (task.task, name)
+        assert set(said.metrics[task.task]) & set(task.scores)
 
 
 def test_a_result_says_what_was_asked_of_whom_and_how(done):

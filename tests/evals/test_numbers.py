@@ -63,6 +63,10 @@ MORE = [
     ("en", r"\boxed 5", "5", "boxed"),
     ("en", r"\boxed{5} no: \boxed{6}. 7 days", "6", "boxed"),
     ("en", r"\boxed{\text{eggs}} Answer: 4", "4", "prefix"),
+    ("en", r"\boxed{-\frac{1}{2}}", "-0.5", "boxed"),
+    ("en", r"\boxed{3.5 \times 10^4}", "35000", "boxed"),
+    ("en", r"\boxed{18^\circ}", "18", "boxed"),
+    ("en", r"\boxed{{18}}", "18", "boxed"),
     # words of scale, and units that only look like them
     ("zh", "答案：2万元", "20000", "prefix"),
     ("zh", "答案是3.5万", "35000", "prefix"),
@@ -105,6 +109,10 @@ MORE = [
     ("de", "Der Preis ist 18,- €", "18", "last"),
     ("en", "Answer: 18 m²", "18", "prefix"),
     ("en", "18 kg of CO2", "18", "last"),
+    ("de", "CHF 1'234.–", "1234", "last"),
+    ("sw", "Jibu: TZS 276,000", "276000", "prefix"),
+    ("te", "సమాధానం: ₹2,76,000", "276000", "prefix"),
+    ("bn", "উত্তরটি হল ১৮", "18", "prefix"),
     # calculations
     ("en", "Answer: 5 + 13 = 18", "18", "prefix"),
     ("en", "Answer: 16-3-4=9", "9", "prefix"),
@@ -122,6 +130,11 @@ MORE = [
     ("en", "36/2 = 18", "18", "last"),
     ("ja", "答えは、１，２３４円", "1234", "prefix"),
     ("en", "18,19,20", "20", "last"),
+    ("ja", "答えは11万4,200円", "114200", "prefix"),
+    ("zh", "答案是１１４，２００。", "114200", "prefix"),
+    ("ar", "١١٤٬٢٠٠٫٥", "114200.5", "last"),
+    ("en", "𝟏𝟖", "18", "last"),
+    ("fr", "Réponse : 1 234 567,89 €", "1234567.89", "prefix"),
     # where a number is no answer
     ("en", "18 minutes, at 10:30", "18", "last"),
     ("en", "18 on the 3rd day", "18", "last"),

@@ -16,12 +16,14 @@ from lidr.evals.results import mean_score
 from lidr.resources import shared
 from tests.tiny import tiny_model
 
+pytestmark = pytest.mark.slow  # lm_eval reads all its own task files first
+
 TASKS = ("lidr_mgsm_de", "lidr_mgsm_fr_instr", "lidr_x_alpacaeval_fr")
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory) -> Path:
-    """One run for all: lm_eval's command reads all its own task files before it starts, which takes most of the time."""
+    """One run for all: lm_eval's command first reads all its own task files, which takes most of the time."""
     folder = tmp_path_factory.mktemp("plain")
     model = tiny_model(folder / "model", "qwen2", max_positions=1024)
     options = ["--include_path", shared("evals"), "--tasks", ",".join(TASKS), "--model", "hf"]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import time
 import tracemalloc
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -17,13 +19,12 @@ def correlated(
     shares: list[float], items: int, *, seed: int, models: int = 2, within: float = 0.7, lift: float = 0.0
 ) -> np.ndarray:
     """Right or wrong, (models, items, languages); `within` of an item's ease is the same in every language."""
+    cut = NormalDist().inv_cdf
     random = np.random.default_rng(seed)
     hard = random.standard_normal((1, items, 1))
     own = random.standard_normal((models, items, len(shares)))
     ease = math.sqrt(within) * hard + math.sqrt(1 - within) * own
-    from statistics import NormalDist
-
-    cuts = np.array([[NormalDist().inv_cdf(1 - share - m * lift) for share in shares] for m in range(models)])
+    cuts = np.array([[cut(1 - share - m * lift) for share in shares] for m in range(models)])
     return (ease > cuts[:, None, :]).astype(float)
 
 
@@ -75,6 +76,18 @@ def test_memory_does_not_grow_with_the_number_of_resamples():
         tracemalloc.stop()
     assert peaks[1] < 64 * 2**20
     assert peaks[1] - peaks[0] < 2**20
+
+
+def test_ten_thousand_resamples_of_all_of_x_alpacaeval_take_about_two_seconds_of_one_core():
+    values = Panel(
+        ("M0", "M1"),
+        ("en", "es", "ru", "de", "fr"),
+        tuple(map(str, range(805))),
+        np.random.default_rng(0).random((2, 805, 5)),
+    )
+    began = time.process_time()
+    paired(values, baseline="M0", dominant="en", resamples=10_000)
+    assert time.process_time() - began < 4.0
 
 
 def test_equal_seeds_give_equal_intervals_and_others_do_not():
@@ -150,7 +163,7 @@ def test_pairing_makes_the_interval_of_a_difference_narrower():
 @pytest.mark.parametrize(("items", "least"), [(15, 0.93), (100, 0.93)])
 def test_intervals_cover_the_truth_as_often_as_they_say(items, least):
     """Binary answers, correlated over languages: the truth is known, 95 of 100 intervals should hold it."""
-    trials, inside = 400, {"score": 0, "mean": 0, "difference": 0}
+    trials, inside = 300, {"score": 0, "mean": 0, "difference": 0}
     for trial in range(trials):
         values = correlated([0.6, 0.4, 0.5], items, seed=1000 + trial, within=0.6, lift=0.1)
         found = paired(panel(values), baseline="M0", resamples=600)
@@ -202,7 +215,8 @@ def test_the_gap_and_how_much_of_it_closed():
 
 
 def test_no_share_of_a_gap_that_cannot_be_told_from_nothing():
-    values = correlated([0.5, 0.5, 0.5], 60, seed=9, within=0.0)
+    right = np.arange(60) % 2.0
+    values = np.stack([np.stack([right, 1 - right, right], axis=1)] * 2)
     found = paired(panel(values), baseline="M0", dominant="en")
     assert not found.gaps["M0"]["es"].excludes_zero
     assert found.closed["M1"]["es"] == UNDEFINED

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,3 +64,43 @@ def test_a_task_asks_greedily_in_one_turn_and_stops_at_no_blank_line(manager, va
 def test_a_group_whose_data_are_not_all_there_says_which_are(manager):
     with pytest.raises(EvaluationError, match=r'no mgsm rows for "bn".*languages there: de, en'):
         manager.load(["lidr_mgsm"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_group_is_the_unweighted_mean_of_all_eleven_languages(tmp_path):
+    from lm_eval.evaluator import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    (tmp_path / "word_problems").mkdir()
+    for place, language in enumerate(mgsm.LANGUAGES):
+        rows = [{"id": f"w{n}", "query": "1 + 1?", "response": "2"} for n in range(1 + place)]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "word_problems" / f"{language}.jsonl").write_text(text)
+    manager = TaskManager(
+        include_path=[str(shared("evals"))], include_defaults=False, metadata={"lidr_data": str(tmp_path)}
+    )
+    found = simple_evaluate(
+        model=_right_in_english(), tasks=["lidr_mgsm_instr"], task_manager=manager, bootstrap_iters=1
+    )
+    assert found["n-samples"]["lidr_mgsm_te_instr"]["effective"] == 11
+    assert found["results"]["lidr_mgsm_en_instr"]["acc,lidr"] == 1.0
+    group = found["groups"]["lidr_mgsm_instr"]
+    assert group["acc,lidr"] == pytest.approx(1 / 11)  # by size it would be 1 / 66
+    assert (group["parsed,lidr"], group["undecided,lidr"]) == (1.0, 1.0)
+    assert math.isnan(group["off_target,lidr"])
+
+
+def _right_in_english() -> Any:
+    """A model that knows that 1 + 1 is 2 when it is told so in English."""
+    from lm_eval.api.model import LM
+
+    class RightInEnglish(LM):
+        def generate_until(self, requests):
+            return ["2" if request.args[0].startswith("Solve") else "3" for request in requests]
+
+        def loglikelihood(self, requests):
+            raise NotImplementedError
+
+        loglikelihood_rolling = loglikelihood
+
+    return RightInEnglish()

@@ -1,4 +1,4 @@
-"""The alignment tax: lm-eval's own tasks, built on tiny files of the shape of their data sets, asked of a tiny model."""
+"""The alignment tax: lm-eval's own tasks on tiny files of the shape of their data sets, asked of a tiny model."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from lidr.errors import EvaluationError, MissingExtraError
 from lidr.evals import tax
 from lidr.evals.results import mean_score
 from lidr.evals.tax import items_from_lm_eval, scores_from_lm_eval, tax_manager, tax_tasks
+from tests.evals.bundled import bundled_task
 from tests.tiny import tiny_model
 
 SUITE = ("m_mmlu_de", "hellaswag_de", "arc_de", "truthfulqa_de_mc1", "truthfulqa_de_mc2")
+FOLDERS = dict(zip(SUITE, ("mmlu", "hellaswag", "arc", "truthfulqa", "truthfulqa"), strict=True))
 
 _OPTIONS = {"option_a": "Honig", "option_b": "Sand", "option_c": "Salz", "option_d": "Eis"}
 
@@ -35,12 +37,13 @@ def _rows(task: str, number: int) -> dict[str, Any]:
     return {"question": question, **choices, "mc1_targets_labels": [1, 0], "mc2_targets_labels": [1, 1, 0]}
 
 
-def _task(name: str, folder: Path) -> dict[str, Any]:
+def _task(name: str, folder: Path) -> Any:
     """lm-eval's task by name, with files in the place of its data set; all else is its own."""
     file = folder / f"{name}.jsonl"
     file.write_text("".join(json.dumps(_rows(name, number)) + "\n" for number in range(4)), encoding="utf-8")
     files = {split: str(file) for split in ("train", "validation", "val", "test")}
-    return {"task": name, "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
+    path = f"okapi/{FOLDERS[name]}_multilingual/{name}.yaml"
+    return bundled_task(path, dataset_path="json", dataset_name=None, dataset_kwargs={"data_files": files})
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +107,8 @@ def test_each_task_runs_on_a_model_and_gives_scores_with_error_and_n(found, task
 
 @pytest.mark.filterwarnings("ignore")
 def test_items_are_named_by_the_id_that_translations_share(found):
-    assert list(items_from_lm_eval(found, "m_mmlu_de"))[0] == "bees/test/0"
-    assert list(items_from_lm_eval(found, "hellaswag_de"))[0] == "0"
+    assert next(iter(items_from_lm_eval(found, "m_mmlu_de"))) == "bees/test/0"
+    assert next(iter(items_from_lm_eval(found, "hellaswag_de"))) == "0"
 
 
 def test_results_without_the_task_are_refused():

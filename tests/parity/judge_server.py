@@ -3,6 +3,7 @@
 Only the standard library: it also runs in alpaca_eval's environment.
 
     SHA-256 of the messages --> one of: two log-probabilities, `m` alone, an even split, `m` missing, neither
+                                or, where no log-probabilities are wanted, a mark of 0 to 10, or no mark
 """
 
 from __future__ import annotations
@@ -29,27 +30,31 @@ def first_token(messages: list[dict]) -> list[dict]:
     return sorted([*found, *noise], key=lambda entry: -entry["logprob"])[:5]
 
 
+def spoken_mark(messages: list[dict]) -> str:
+    """An explanation and a mark; for one conversation in eight no mark."""
+    digest = hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).digest()
+    return "I would rather not say." if digest[0] % 8 == 0 else f"Clear and short.\nMark: {digest[1] % 11}"
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.bodies.append(body)  # type: ignore[attr-defined]
-        top = [{**entry, "bytes": list(entry["token"].encode())} for entry in first_token(body["messages"])]
-        text = top[0]["token"]
+        choice = {"index": 0, "finish_reason": "stop"}
+        if body.get("logprobs"):
+            top = [{**entry, "bytes": list(entry["token"].encode())} for entry in first_token(body["messages"])]
+            choice["message"] = {"role": "assistant", "content": top[0]["token"]}
+            choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}
+        else:
+            choice["message"] = {"role": "assistant", "content": spoken_mark(body["messages"])}
         answer = {
             "id": "judge-1",
             "object": "chat.completion",
             "created": 0,
             "model": body["model"],
-            "choices": [
-                {
-                    "index": 0,
-                    "finish_reason": "length",
-                    "message": {"role": "assistant", "content": text},
-                    "logprobs": {"content": [{**top[0], "top_logprobs": top}]},
-                }
-            ],
+            "choices": [choice],
             "usage": {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11},
         }
         sent = json.dumps(answer).encode()

@@ -9,8 +9,6 @@ import json
 import math
 import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +18,7 @@ from lidr.evals.judge import Comparison, JudgeSettings, Verdict, judge
 from lidr.evals.judge.order import is_switched
 from lidr.evals.win_rate import discrete_win_rate, lc_win_rate, win_rate
 from tests.parity.judge_server import judge_server
-
-PYTHON = Path(sys.prefix) / "alpaca_eval" / "bin" / "python"
-SITE = PYTHON.parents[1] / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
-TEMPLATE = SITE / "alpaca_eval" / "evaluators_configs" / "alpaca_eval_clf_gpt4_turbo" / "alpaca_eval_clf.txt"
+from tests.parity.other_environment import TEMPLATE, require_alpaca_eval, run_alpaca_eval
 
 # Judges that like the longer answer, as GPT-4 does, of a model that answers at half the reference's length.
 LIKES_LENGTH = {"even": (1.0, -1.0), "close": (2.0, -0.3)}
@@ -68,10 +63,7 @@ def seeded(rows: list[dict[str, str]], name: str, slope: float, constant: float)
 @pytest.fixture(scope="module")
 def parity(tmp_path_factory) -> Parity:
     """Ask both once."""
-    if not PYTHON.is_file():
-        if os.environ.get("CI"):
-            pytest.fail(f"CI needs alpaca_eval's environment: {PYTHON} (make test makes it)")
-        pytest.skip("alpaca_eval's environment is not here: make parity")
+    require_alpaca_eval()
     if not os.environ.get("LIDR_DATA"):
         pytest.fail("LIDR_DATA must be set in CI") if os.environ.get("CI") else pytest.skip("LIDR_DATA is not set")
     rows = {language: rows_of(Path(os.environ["LIDR_DATA"]), language) for language in ("de", "fr")}
@@ -94,17 +86,6 @@ def parity(tmp_path_factory) -> Parity:
         comparisons = [Comparison(str(place), **row) for place, row in enumerate(asked)]
         ours = judge(comparisons, settings)
     return Parity(asked, ours, sets, theirs)
-
-
-def run_alpaca_eval(job: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Run the other environment's script."""
-    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    script = Path(__file__).with_name("alpaca_eval_check.py")
-    command = [str(PYTHON), str(script), str(folder / "job.json"), str(folder / "out.json")]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, cwd=folder)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads((folder / "out.json").read_text(encoding="utf-8"))
 
 
 def test_the_judge_is_shown_the_outputs_in_the_same_order(parity):

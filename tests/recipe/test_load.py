@@ -70,7 +70,7 @@ def test_a_misspelt_step_says_which_steps_there_are(tmp_path):
     (problem,) = problems(tmp_path, GOOD.replace("- pair:", "- pairs:"))
     assert problem == (
         'r.yaml:10:5 chain[2].pairs: unknown step "pairs"; did you mean "pair"? '
-        "(generate, translate, pair, filter, train, publish)"
+        "(generate, translate, pair, filter, train, evaluate, publish)"
     )
 
 

@@ -145,6 +145,9 @@ class JudgeSettings(Frozen):
     thinks first."""
     token_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """What the server calls it: OpenAI's newer models want max_completion_tokens."""
+    top_logprobs: int = Field(5, ge=2, le=20)
+    """How many of the likeliest first tokens are looked at; 5 is the paper's. A token outside them counts as
+    impossible, so a small judge may need 20."""
     repeat: int = Field(0, ge=0)
     """Ask again: another number is a new question to the cache, and the request's `seed`."""
     digest: str | None = None

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lidr.evals.judge.template import Template
 
 _LONGEST: Mapping[JudgeMode, int] = {"logprob": 1, "logprob_swap": 1, "text": 16, "score": 1024}
-TOP_LOGPROBS = 5  # as the paper's judge; servers allow up to 20
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def as_question(
         "temperature": temperature,
     }
     if reads_logprobs:
-        body |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
+        body |= {"logprobs": True, "top_logprobs": settings.top_logprobs}
     if settings.repeat:
         body["seed"] = settings.repeat
     return Question(_sha256([settings.identity, body]), body, switched)

@@ -197,10 +197,10 @@ def _serve_transformers(spec: EngineSpec, name: str) -> int:
 def _serve_vllm(spec: EngineSpec, name: str, log: str) -> int:
     """Start vLLM's own server in this worker's process group, which ends it whatever happens."""
     from lidr.engines.chat import ChatTokenizer
-    from lidr.engines.vllm import _set_environment
+    from lidr.engines.vllm import set_environment
 
     ChatTokenizer.load(spec.model)  # vLLM would notice a missing chat template only when it is asked
-    _set_environment(spec)
+    set_environment(spec.threads)
     port = _free_port()
     process = subprocess.Popen(_vllm_command(spec, name, port), stdin=subprocess.DEVNULL)
     _wait_until_up(process, port, log)

@@ -1,0 +1,341 @@
+"""gate: what to do when a failure signature shows. Written after `evaluate`, or before `train` for the pairs alone.
+
+    - gate:
+        dominant_worse: {act: roll_back}
+        no_gain: {act: warn}
+        reward_signal: {act: stop, below: 0.5}
+        collapse: {act: stop}
+
+Its rows are all numbers that it looked at, each beside its limit (`lidr/steps/signatures.py`). What it may do:
+
+    warn        the record, the card and the report say it
+    reweight    all later iterations train with other settings: `reweight`
+    roll_back   this iteration's policy is given up: the next iteration starts from the best one before it, and where
+                there is none, that one is the run's result
+    stop        nothing more is made or published; the best policy before is the run's result; exit code 3
+
+The best policy is the one with the highest score, an unweighted mean over all languages, among the first policy and
+those of iterations that were neither rolled back nor stopped; of equals the earlier one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from lidr.errors import PlanError
+from lidr.recipe.schema import Frozen
+from lidr.rows import METADATA, DominantPairs, Pair, Response, RowType, Translation
+from lidr.steps.evaluate import Scores
+from lidr.steps.kind import Changes, Decision, Expected, Outcome, Policy, Scale, StepRun, Surroundings
+from lidr.steps.measure import Measures, can_referee
+from lidr.steps.signatures import (
+    Evidence,
+    Finding,
+    artefacts,
+    collapse,
+    dominant_worse,
+    no_gain,
+    reward_signal,
+)
+
+Verdicts = RowType(
+    "verdicts",
+    pa.schema(
+        {
+            "signature": pa.string(),
+            "sign": pa.string(),
+            "language": pa.string(),
+            "against": pa.string(),
+            "value": pa.float64(),
+            "low": pa.float64(),
+            "high": pa.float64(),
+            "n": pa.int64(),
+            "limit": pa.float64(),
+            "is_over": pa.bool_(),  # fires above the limit, else below
+            "fires": pa.bool_(),
+            "act": pa.string(),
+        },
+        metadata=METADATA,
+    ),
+    key=("signature", "sign", "language", "against"),
+)
+"""What a gate looked at."""
+
+Act = Literal["warn", "reweight", "roll_back", "stop"]
+
+
+class Signature(Frozen):
+    """What is done where it shows."""
+
+    act: Act = "warn"
+    """warn, reweight, roll_back or stop."""
+
+
+class DominantWorse(Signature):
+    """The dominant language got worse."""
+
+    tolerance: float = Field(0.0, ge=0, le=1)
+    """Loss that is allowed, as a share of the score's span: 0.03 is 3 points of an accuracy or of a win rate."""
+
+
+class NoGain(Signature):
+    """A non-dominant language did not improve."""
+
+    least: float = Field(0.02, ge=-1, le=1)
+    """Fires where the gain is confidently smaller, as a share of the score's span; at 0 only where it is a loss."""
+
+
+class RewardSignal(Signature):
+    """The built pairs do not point the right way; needs `measure` with a judge or gold answers."""
+
+    below: float = Field(0.5, ge=0, le=1)
+    """Fires where the reward accuracy is confidently smaller."""
+
+
+class Artefacts(Signature):
+    """Translation leaves traces: the largest shares that are allowed, 0-1."""
+
+    failed: float = Field(0.25, ge=0, le=1)
+    """Truncated, refused or empty translations, by direction."""
+    wrong_language: float = Field(0.15, ge=0, le=1)
+    copied_source: float = Field(0.15, ge=0, le=1)
+    length_ratio: float = Field(0.15, ge=0, le=1)
+    """Translations with less than a fifth or more than five times the characters of their source."""
+    markup: float = Field(0.02, ge=0, le=1)
+    """Chosen answers with a tag of the translation prompt left in them."""
+
+
+class Collapse(Signature):
+    """The policy breaks: rises over the first policy that are allowed, on the evaluation's answers."""
+
+    repetition: float = Field(0.1, ge=0, le=1)
+    """Of the share of answers that repeat a line five times, or 8-grams over half of the text."""
+    length: float = Field(0.7, ge=0)
+    """Of the mean logarithm of their characters: 0.7 is twice as long."""
+    off_target: float = Field(0.1, ge=0, le=1)
+    """Of the share of answers in another language than asked."""
+    chosen_nll: float = Field(0.1, ge=0)
+    """Of the chosen answers' NLL from the first to the last third of the training steps, nats a token."""
+
+
+class Reweight(Frozen):
+    """What `reweight` changes in all later iterations."""
+
+    dominant_pairs: DominantPairs | None = "none"
+    """Of `pair`; null leaves the recipe's. The dominant language falls most of all through its own pairs."""
+    nll_weight: float | None = Field(None, ge=0)
+    """Of `train`: alpha; null leaves the recipe's."""
+
+    @property
+    def changes(self) -> Changes:
+        """As settings of the steps."""
+        found: dict[str, dict[str, Any]] = {}
+        if self.dominant_pairs is not None:
+            found["pair"] = {"dominant_pairs": self.dominant_pairs}
+        if self.nll_weight is not None:
+            found["train"] = {"nll.weight": self.nll_weight}
+        return found
+
+
+class GateConfig(Frozen):
+    """The signatures that are looked for, each off until named."""
+
+    dominant_worse: DominantWorse | None = None
+    no_gain: NoGain | None = None
+    reward_signal: RewardSignal | None = None
+    artefacts: Artefacts | None = None
+    collapse: Collapse | None = None
+    reweight: Reweight = Reweight()
+
+    @model_validator(mode="after")
+    def _reweight_says_something(self) -> GateConfig:
+        if any(one.act == "reweight" for one in self.signatures.values()) and not self.reweight.changes:
+            raise ValueError("act: reweight changes nothing: give reweight a dominant_pairs or an nll_weight")
+        return self
+
+    @property
+    def signatures(self) -> dict[str, Signature]:
+        """Those that are named."""
+        return {name: one for name in _LOOK if (one := getattr(self, name)) is not None}
+
+
+_LOOK: Mapping[str, Callable[[Evidence, Any], list[Finding]]] = {
+    "dominant_worse": dominant_worse,
+    "no_gain": no_gain,
+    "reward_signal": reward_signal,
+    "artefacts": artefacts,
+    "collapse": collapse,
+}
+
+_NEEDS: Mapping[str, tuple[RowType, ...]] = {
+    "dominant_worse": (Scores,),
+    "no_gain": (Scores,),
+    "reward_signal": (Measures,),
+    "artefacts": (Response, Translation, Pair),
+    "collapse": (Policy, Scores),
+}
+
+
+def run_gate(run: StepRun) -> Outcome:
+    """Look for every signature, write down all numbers, and decide how the run goes on."""
+    config: GateConfig = run.config
+    languages = run.recipe.languages
+    evidence = Evidence(run.inputs, languages.dominant, languages.others, _parent(run))
+    run.progress.start(len(config.signatures), "signatures")
+    findings: list[Finding] = []
+    for name, signature in config.signatures.items():
+        findings += _LOOK[name](evidence, signature)
+        run.progress.add()
+    acts = {name: signature.act for name, signature in config.signatures.items()}
+    rows = [finding.row(acts[finding.signature]) for finding in findings]
+    run.out.data.write(pa.Table.from_pylist(rows, Verdicts.schema))
+    fired = [finding for finding in findings if finding.fires]
+    return Outcome(_counts(run, evidence, findings, {f.signature: acts[f.signature] for f in fired}),
+                   run.progress.rate())  # fmt: skip
+
+
+def _parent(run: StepRun) -> int:
+    """The iteration whose policy entered this one."""
+    before = run.inputs.get(f"{Verdicts.name}_{run.iteration - 1}")
+    return run.iteration - 1 if before is None else int(before.record.counts["decision"]["policy"])
+
+
+class _Candidates(NamedTuple):
+    scores: dict[int, float]  # iteration -> mean score, 0-1; empty where nothing was evaluated
+    allowed: list[int]  # iterations that were neither rolled back nor stopped, the first policy among them
+
+    def best(self, otherwise: int) -> int:
+        known = [k for k in self.allowed if k in self.scores]
+        return max(known, key=lambda k: (self.scores[k], -k)) if known else otherwise
+
+
+def _counts(run: StepRun, evidence: Evidence, findings: list[Finding], fired: Mapping[str, Act]) -> dict[str, Any]:
+    is_given_up = bool({"stop", "roll_back"} & set(fired.values()))
+    candidates = _candidates(run, is_given_up)
+    best = candidates.best(otherwise=evidence.parent if is_given_up else run.iteration)
+    gains = _gains(evidence)
+    saturated = _saturated(run, gains, evidence.parent)
+    said = [{"signature": f.signature, "act": fired[f.signature], "says": f.text()} for f in findings if f.fires]
+    decision = _decision(run, fired, said, best, saturated)
+    return {
+        "findings": len(findings),
+        "fired": said,
+        "quiet": [name for name in run.config.signatures if name not in fired],
+        "is_given_up": is_given_up,
+        "parent": evidence.parent,
+        "scores": {str(k): value for k, value in candidates.scores.items()},
+        "best": best,
+        "gains": gains,
+        "saturated": saturated,
+        "decision": decision,
+    }
+
+
+def _candidates(run: StepRun, is_given_up: bool) -> _Candidates:
+    earlier = {k: run.inputs[f"{Verdicts.name}_{k}"].record.counts for k in range(1, run.iteration)}
+    allowed = [0, *(k for k, counts in earlier.items() if not counts["is_given_up"])]
+    scores = {k: float(v) for counts in earlier.values() for key, v in counts["scores"].items() for k in [int(key)]}
+    if f"{Scores.name}_0" in run.inputs:
+        scores[0] = mean_score(run.inputs[f"{Scores.name}_0"].read())
+    if Scores.name in run.inputs:
+        scores[run.iteration] = mean_score(run.inputs[Scores.name].read())
+    return _Candidates(dict(sorted(scores.items())), allowed if is_given_up else [*allowed, run.iteration])
+
+
+def mean_score(scores: pa.Table) -> float:
+    """Unweighted mean over benchmarks and languages of each benchmark's first score, as a share of its span, 0-1."""
+    import polars as pl
+
+    from lidr.evals.measures import MEASURES
+
+    first = {name: measures[0] for name, measures in MEASURES.items()}
+    rows = pl.DataFrame(scores).filter(
+        pl.struct("benchmark", "metric").map_elements(
+            lambda row: row["benchmark"] in first and first[row["benchmark"]].item == row["metric"],
+            return_dtype=pl.Boolean,
+        )
+    )
+    means = rows.group_by("benchmark", "language").agg(pl.col("value").mean()).drop_nulls()
+    found = [value / (first[name].span or (0.0, 1.0))[1] for name, _, value in means.sort(means.columns).iter_rows()]
+    return sum(found) / len(found) if found else 0.0
+
+
+def _gains(evidence: Evidence) -> list[dict[str, Any]]:
+    """Paired gain of the mean of the non-dominant languages over the policy that entered the iteration."""
+    if Scores.name not in evidence.inputs or evidence.parent not in evidence.evaluated:
+        return []
+    return [
+        {"benchmark": one.benchmark, "metric": one.metric, "baseline": evidence.parent, **one.number.as_json()}
+        for one in evidence.changes(evidence.parent, evidence.others)
+    ]
+
+
+def _saturated(run: StepRun, gains: list[dict[str, Any]], parent: int) -> str | None:
+    """Why `repeat: until_saturated` ends here: no benchmark shows a gain; None where one does, or nobody asked."""
+    if run.recipe.repeat != "until_saturated" or any(one["low"] is not None and one["low"] > 0 for one in gains):
+        return None
+    shown = "; ".join(
+        f"{one['metric']} of {one['benchmark']} {one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
+        for one in gains
+        if one["low"] is not None
+    )
+    return (
+        f"saturated after iteration {run.iteration}: the mean gain of the non-dominant languages over iter_{parent} "
+        f"cannot be told from 0 ({shown or 'nothing could be compared'})"
+    )
+
+
+def _decision(
+    run: StepRun, fired: Mapping[str, Act], said: list[dict[str, str]], best: int, saturated: str | None
+) -> dict[str, Any]:
+    """As stored; `decide` reads it."""
+    stops = [one for one in said if one["act"] == "stop"]
+    is_given_up = bool({"stop", "roll_back"} & set(fired.values()))
+    ends = saturated
+    if stops:
+        why = "; ".join(f"{one['signature']}: {one['says']}" for one in stops)
+        ends = f"iter_{run.iteration}/gate stopped the run ({why}); the best policy is that of iter_{best}"
+    elif saturated:
+        ends = f"{saturated}; the best policy is that of iter_{best}"
+    changes = run.config.reweight.changes if "reweight" in fired.values() else {}
+    return {
+        "policy": best if is_given_up or ends else run.iteration,
+        "ends": ends,
+        "is_negative": bool(stops) or (ends is not None and best == 0),
+        "changes": {step: dict(settings) for step, settings in changes.items()},
+    }
+
+
+def decide_gate(counts: Mapping[str, Any]) -> Decision:
+    """What a gate's record says about the iterations after it."""
+    return Decision(**counts["decision"])
+
+
+def also_read_gate(config: GateConfig) -> tuple[RowType, ...]:
+    """What the named signatures are read from."""
+    return tuple(dict.fromkeys(rows for name in config.signatures for rows in _NEEDS[name]))
+
+
+def outside_gate(around: Surroundings, config: GateConfig) -> dict[str, Any]:
+    """Nothing; but what the recipe's other steps must give a gate is checked here, before anything runs."""
+    names = [step.name for step in around.recipe.chain]
+    before = names[: names.index("gate")]
+    if around.recipe.repeat is not None and "evaluate" not in before:
+        raise PlanError(f"repeat: {around.recipe.repeat} is decided by a gate from scores: put evaluate before gate")
+    if "train" in names and "train" not in before:
+        late = [name for name, one in config.signatures.items() if one.act == "roll_back"]
+        if late:
+            raise PlanError(f"gate.{late[0]}.act: roll_back gives up a policy that is trained: put gate after train")
+    measures = [step.config for step in around.recipe.chain if step.name == "measure"]
+    if config.reward_signal is not None and measures and not can_referee(measures[0]):
+        raise PlanError("gate.reward_signal needs reward accuracy: give measure a judge, or gold answers")
+    return {}
+
+
+def expect_gate(config: GateConfig, scale: Scale) -> Expected:
+    """The signatures."""
+    return Expected(len(config.signatures), "signatures")

@@ -1,0 +1,58 @@
+"""Gold answers of prompts, where there are: a folder with LANG.jsonl, as prompts have it.
+
+{"id": "p1", "response": "18"}        `final_answer` and `answer` are other names; of a worked solution the number after
+                                      the last "####" counts, as GSM8K writes it
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+from lidr.errors import PlanError, RowError
+from lidr.evals.numbers import gold_number
+from lidr.recipe.schema import Recipe
+from lidr.resources import resolve_source
+from lidr.steps.kind import Surroundings, Unresolved
+
+_NAMES = ("final_answer", "answer", "response")
+
+
+def gold_file(folder: str, around: Surroundings) -> Path:
+    """The file of gold answers: that of the dominant language, since a number is the same in all.
+
+    Raises:
+        Unresolved: it lies in $LIDR_DATA, which is not set.
+        PlanError: it is not there.
+    """
+    path = resolve_source(folder, around.recipe_folder)
+    if path is None:
+        raise Unresolved(f"{folder}: set LIDR_DATA or give --data FOLDER")
+    file = path / f"{around.recipe.languages.dominant}.jsonl"
+    if not file.is_file():
+        raise PlanError(f"measure.gold: no file {file}; give a folder with LANG.jsonl of lines {{id, response}}")
+    return file
+
+
+def read_gold(file: Path, recipe: Recipe) -> dict[str, Decimal]:
+    """Prompt id -> the number that is right.
+
+    Raises:
+        RowError: a line is no answer, or its answer no number; says file:line.
+    """
+    found: dict[str, Decimal] = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            answer = next(str(row[name]) for name in _NAMES if row.get(name) is not None)
+            found[str(row.get("id", row.get("prompt_id")))] = gold_number(answer.rsplit("####", 1)[-1])
+        except (ValueError, StopIteration, AttributeError) as error:
+            why = str(error) or f"it has none of {', '.join(_NAMES)}"
+            raise RowError(f"{file}:{number}: no gold answer: {why}; write {{id, response}} with a number") from None
+    code = recipe.languages.dominant
+    if recipe.prompts.id_prefix == "language" and all(name.startswith(code) for name in found):
+        found = {name.removeprefix(code): value for name, value in found.items()}
+    return found

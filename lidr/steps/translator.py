@@ -1,0 +1,163 @@
+"""Who translates where it is not the policy itself: a translation model, another chat model, a server, or a file.
+
+    by: {model: facebook/m2m100_418M, revision: unpinned, engine: seq2seq}     a model that only translates
+    by: {model: org/chat-model, revision: unpinned, engine: vllm}              any chat model, asked as the policy is
+    by: {model: "openai:NAME@http://localhost:8000/v1", engine: openai}        the same behind a server
+    by: {file: ./translations}                                                 JSON lines made by whatever you like
+
+Its rows have the statuses and the account of self-translation; their column `policy` says who it was.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from lidr.recipe.schema import Dtype, Frozen, PolicyConfig, ReferenceText
+from lidr.references import DistReference, HubReference, ServerReference, parse_reference
+from lidr.steps.kind import StepRun, Surroundings
+from lidr.steps.policy import model_folder, outside_policy
+from lidr.steps.translation_file import translation_files
+from lidr.store.digests import kept_sha256
+from lidr.store.fingerprint import folder_sha256
+
+if TYPE_CHECKING:
+    from lidr.engines.base import EngineSpec
+
+WHERE = "translate.by.model"
+
+_ONLY_FOR = {"beams": ("seq2seq",), "codes": ("seq2seq",), "prefill": ("transformers", "vllm", "openai")}
+_ONLY_FOR["system_prompt"] = _ONLY_FOR["prefill"]
+
+
+class Translator(Frozen):
+    """Who translates instead of the policy: a `model` with its `engine`, or a `file`."""
+
+    model: ReferenceText | None = None
+    """org/name on the Hub, ./folder, dist:PACKAGE/FILE.gguf, run:NAME/iter_K/train, or openai:MODEL@URL."""
+    revision: str | None = None
+    """For a Hub model: a 40-hex commit, or `unpinned` until `lidr lock` fills it."""
+    engine: Literal["seq2seq", "transformers", "vllm", "openai"] | None = None
+    """seq2seq: a model that only translates, asked line by line; the others: a chat model, asked with the paper's
+    prompt."""
+    dtype: Dtype = "float32"
+    """Number format of its weights."""
+    beams: int = Field(1, ge=1)
+    """For seq2seq: width of the beam search; 1 is greedy."""
+    codes: dict[str, str] = Field(default_factory=dict)
+    """For seq2seq: our language code and the model's own, where lidr does not know it: {zh: cmn_Hans}."""
+    prefill: bool = True
+    """For chat models: begin the answer with the opening tag, as for the policy. OpenAI's own servers refuse that."""
+    system_prompt: str | None = None
+    """For chat models: system message; null sends none."""
+    file: str | None = None
+    """A JSON-lines file, or a folder of them, with prompt_id, source, target, text, and source_text where you want it
+    checked that this very answer was translated."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Translator:
+        if (self.model is None) == (self.file is None):
+            raise ValueError("name who translates: model with its engine, or file; one of the two")
+        if self.file is not None and (given := sorted(self.model_fields_set - {"file"})):
+            raise ValueError(f"{', '.join(given)} belongs to a model; a file of translations has none: take it out")
+        return self
+
+    @model_validator(mode="after")
+    def _engine_fits(self) -> Translator:
+        if self.model is None:
+            return self
+        is_server = isinstance(parse_reference(self.model), ServerReference)
+        if self.engine is None:
+            raise ValueError("model needs its engine: seq2seq, transformers, vllm or openai")
+        if is_server != (self.engine == "openai"):
+            raise ValueError(f"engine openai and a model openai:NAME@URL go together, not {self.engine} with it")
+        for name, engines in _ONLY_FOR.items():
+            if name in self.model_fields_set and self.engine not in engines:
+                raise ValueError(f"{name} says nothing to the engine {self.engine}; take it out")
+        self.source()
+        return self
+
+    def source(self) -> PolicyConfig:
+        """The model as the recipe's `policy` section would name it; it is found and pinned in the same way."""
+        assert self.model is not None
+        return PolicyConfig(model=self.model, revision=self.revision, dtype=self.dtype)
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether it is asked with the paper's prompt and answers between tags."""
+        return self.model is not None and self.engine != "seq2seq"
+
+    def identity(self) -> dict[str, Any]:
+        """What it is asked and how; which model or file it is, `outside_translator` says."""
+        kept = self.model_dump(mode="json", exclude={"model", "revision", "file"})
+        reference = parse_reference(self.model) if self.model else None
+        name = None
+        if isinstance(reference, HubReference):
+            name = reference.repo
+        elif isinstance(reference, ServerReference):
+            name = f"openai:{reference.model}"
+        return kept | {"model": name, "file": self.file is not None}
+
+
+def outside_translator(around: Surroundings, by: Translator) -> dict[str, Any]:
+    """Identity of the translator itself: a commit, or the digests of its files."""
+    if by.file is not None:
+        files = translation_files(by.file, around.recipe_folder)
+        return {"files": {path.name: kept_sha256(path, around.store_root) for path in files}}
+    return dict(outside_policy(around, by.source(), where=WHERE))
+
+
+def name_of(around: Surroundings, by: Translator) -> str:
+    """What the rows say of it: nothing of this machine, and enough to find it again."""
+    outside = outside_translator(around, by)
+    if "files" in outside:
+        digest = folder_sha256(outside["files"])[:12]
+        return f"{'file' if by.file is not None else 'folder'}:{Path(by.file or by.model or '').name}@{digest}"
+    assert by.model is not None
+    reference = parse_reference(by.model)
+    if isinstance(reference, HubReference):
+        return f"{reference.repo}@{outside['revision']}"
+    if isinstance(reference, ServerReference):
+        return f"openai:{reference.model}"
+    return f"{by.model}@{outside['sha256'][:12]}" if isinstance(reference, DistReference) else by.model
+
+
+def translator_spec(run: StepRun, by: Translator) -> EngineSpec:
+    """Describe the engine of a translator that is a model; brings the model here."""
+    from lidr.engines.base import EngineSpec
+
+    assert by.model is not None
+    assert by.engine is not None
+    reference, runtime = parse_reference(by.model), run.recipe.runtime
+    is_server = isinstance(reference, ServerReference)
+    return EngineSpec(
+        kind=by.engine,
+        model=reference.model if isinstance(reference, ServerReference) else str(_folder(run, by)),
+        url=reference.url if isinstance(reference, ServerReference) else None,
+        dtype=by.dtype,
+        batch=runtime.engine_batch,
+        max_model_len=None if is_server or by.engine == "seq2seq" else runtime.max_model_len,
+        api_key_env=runtime.api_key_env,
+        tensor_parallel=runtime.tensor_parallel,
+        gpu_memory=runtime.gpu_memory,
+        threads=runtime.threads,
+        beams=by.beams,
+        codes=by.codes,
+    )
+
+
+def _folder(run: StepRun, by: Translator) -> Path:
+    """The model as a folder of safetensors; a GGUF file is converted once, into the step's work folder."""
+    from lidr.hub.weights import dist_file
+
+    reference = parse_reference(by.model or "")
+    if not isinstance(reference, DistReference):
+        return model_folder(run.around, by.source(), reference, where=WHERE)
+    made = run.work / "translator"
+    if not made.exists():
+        from lidr.engines.gguf import convert
+
+        convert(dist_file(reference, WHERE), made, dtype=by.dtype, log=run.log)
+    return made
