@@ -37,9 +37,11 @@ Kind = Literal["dominant", "non_dominant"]
 
 # The closed lists of the pair step's settings; `lidr.transforms.pairs` says what each value means.
 DominantPairs = Literal["all", "one", "none"]
+OneLanguage = Literal["hash", "last"]
 Drop = Literal["joint", "independent"]
 TranslationTypePolicy = Literal["keep_source", "skip", "translate"]
 Truncated = Literal["keep", "drop"]
+BoundClass = Literal["translation", "verse", "spelling", "grammar", "vocabulary", "wordplay"]
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ FLOORS = (
     ("recipe",),
     ("store",),
     ("transforms", "engines", "train"),
-    ("hub", "miniature"),
+    ("hub",),
     ("evals",),
     ("steps",),
     ("pipeline",),
-    ("report",),
+    ("report", "miniature"),
     ("cli",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

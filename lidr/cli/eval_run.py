@@ -29,11 +29,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--model", required=True, metavar="REF", help="org/name@rev, ./folder, run:..., dist:..., openai:..."
     )
     what.add_argument("--adapter", metavar="REF", help="a LoRA adapter that goes over it")
-    what.add_argument("--tasks", default="mgsm,x_alpacaeval", metavar="A,B", help="default mgsm,x_alpacaeval")
+    what.add_argument(
+        "--tasks",
+        default="mgsm,x_alpacaeval",
+        metavar="A,B",
+        help="mgsm, x_alpacaeval, tax; or mt_bench alone; default the first two",
+    )
     what.add_argument("--langs", required=True, metavar="L,L", help="language codes: en,de,es,fr,ru,...")
     what.add_argument("--variant", choices=("plain", "paper_instr", "instr"), help="MGSM's prompt; default plain")
     what.add_argument("--limit", type=int, metavar="N", help="only the first N rows of each task")
     what.add_argument("--data", metavar="DIR", help="rows: a folder shaped like LIDR_DATA, or org/name@COMMIT")
+    what.add_argument("--questions", metavar="DIR", help="of mt_bench: LANG.jsonl files, or org/name@COMMIT")
     how = parser.add_argument_group("how")
     how.add_argument("--engine", choices=("hf", "vllm"), default="hf", help="lm-eval's back end; default hf")
     how.add_argument(
@@ -62,7 +68,10 @@ def main(options: argparse.Namespace) -> int:
     from lidr.evals.benchmarks import task_specs
     from lidr.evals.evaluation import evaluate, identity_of, load_all, totals
 
-    tasks = task_specs(words(options.tasks, "--tasks"), words(options.langs, "--langs"), options.variant)
+    names = words(options.tasks, "--tasks")
+    if "mt_bench" in names:
+        return _mt_bench(options, names)
+    tasks = task_specs(names, words(options.langs, "--langs"), options.variant)
     checkpoint = _checkpoint(options)
     name = options.name or checkpoint.name
     spec = _spec(options, tasks, checkpoint)
@@ -78,6 +87,34 @@ def main(options: argparse.Namespace) -> int:
     except NegativeVerdict:
         show(out, as_json=options.json)
         raise
+    show(out, as_json=options.json)
+    return 0
+
+
+def _mt_bench(options: argparse.Namespace, names: tuple[str, ...]) -> int:
+    """Two turns: asked by lidr's own engines, so it runs alone."""
+    from lidr.evals.mt_bench_run import asked, read_questions, run_mt_bench
+
+    if names != ("mt_bench",):
+        raise EvaluationError("mt_bench has two turns, which lm-eval cannot ask: give --tasks mt_bench alone")
+    questions = read_questions(options.questions, words(options.langs, "--langs"))
+    checkpoint = _checkpoint(options)
+    name = options.name or checkpoint.name
+    out = options.out or _store() / "evals" / f"{name.replace('/', '-')}-mt_bench"
+    judge = judge_from(options, log=out / "judge.log")
+    count = asked(questions, options.limit)
+    say(f"{count:,} answers, and {count if judge else 0:,} calls of the judge; into {out}")
+    with listening(2 * count if judge else count, 0) as listen:
+        run_mt_bench(
+            _spec(options, (), checkpoint),
+            checkpoint.facts,
+            questions,
+            name=name,
+            out=out,
+            log=out / "log.txt",
+            judge=judge,
+            listen=listen,
+        )
     show(out, as_json=options.json)
     return 0
 

@@ -1,10 +1,19 @@
-"""`lidr lock RECIPE`: resolve every Hub model and data set of a recipe to the commit it has now, and write recipe.lock.json."""
+"""`lidr lock RECIPE`: resolve every Hub model and data set of a recipe to the commit it has now, and write
+recipe.lock.json with what stands at each.
+"""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from lidr.cli.common import print_json, read_recipe, recipe_arguments
+
+if TYPE_CHECKING:
+    from lidr.hub.pins import Change
+
+_MOST = 12  # files of a change that are shown
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,21 +23,44 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Ask the Hub, write the file, show what changed."""
-    from lidr.hub.pins import pin, unpinned
+    from lidr.hub.pins import changes, pin
     from lidr.references import UNPINNED
-    from lidr.store.lock_file import LOCK_FILE, read_lock
+    from lidr.store.lock_file import LOCK_FILE, read_contents, read_lock
     from lidr.store.store import Store, store_root
 
     recipe = read_recipe(options)
     folder = Store(store_root(recipe.runtime.store)).version_folder(recipe.name, recipe.version)
     old = read_lock(folder)
     new = pin(recipe, folder, refresh=True)
+    found, contents = changes(old, folder), read_contents(folder)
     if options.json:
-        print_json("lidr.lock/1", {"file": str(folder / LOCK_FILE), "old": old, "new": new})
-    elif not unpinned(recipe):
+        content = {"old": old, "new": new, "changes": [asdict(change) for change in found]}
+        digests = {name: asdict(one) for name, one in contents.items()}
+        print_json("lidr.lock/1", {"file": str(folder / LOCK_FILE), **content, "contents": digests})
+        return 0
+    if not contents:
         print(f"{recipe.name}: nothing to lock; {recipe.policy.model} is no unpinned Hub model")
-    else:
-        for repo, commit in new.items():
-            print(f"{repo}: {old.get(repo, UNPINNED)} -> {commit}")
-        print(f"written to {folder / LOCK_FILE}")
+        return 0
+    for change in found:
+        print(f"{_named(change)}: {change.old or UNPINNED} -> {change.new}{_what(change)}")
+    named = [name for name in contents if not any(name == f"{change.repo}@{change.new}" for change in found)]
+    for name in named:
+        print(f"{name}: named by the recipe; content {contents[name].digest[:12]}, {contents[name].files} files")
+    print(f"written to {folder / LOCK_FILE}")
     return 0
+
+
+def _named(change: Change) -> str:
+    return f"{change.repo}@{change.requested}" if change.requested else change.repo
+
+
+def _what(change: Change) -> str:
+    """What the new commit changed, in files."""
+    if change.old is None:
+        return ""
+    if change.old == change.new:
+        return " (as before)"
+    if change.files is None:
+        return " (the Hub does not say any more what the old commit held)"
+    more = f" and {len(change.files) - _MOST} more" if len(change.files) > _MOST else ""
+    return f" ({', '.join(change.files[:_MOST])}{more})" if change.files else " (the same files)"

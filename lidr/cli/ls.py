@@ -25,9 +25,10 @@ def main(options: argparse.Namespace) -> int:
 
 
 def shipped() -> dict[str, Path]:
-    """Name -> file of every recipe that ships with lidr."""
+    """Name -> file of every recipe that ships with lidr; what stands in data/ and prompts/ is read by recipes."""
     folder = shared("recipes")
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
+    names = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
+    return {name: path for name, path in names.items() if not name.startswith(("data/", "prompts/"))}
 
 
 def _purpose(path: Path) -> str:

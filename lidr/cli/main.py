@@ -23,8 +23,12 @@ COMMANDS = {
     "status": "show how far a run is, from another terminal",
     "lock": "resolve Hub models to commits and write them to recipe.lock.json",
     "publish": "publish a finished run to a Hub: one commit, verified, tagged",
+    "pairs": "look at preference pairs, and export them for other trainers",
     "card": "print the card that would be published",
     "eval": "evaluate any checkpoint with MGSM and X-AlpacaEval; compare, judge again, check the judge",
+    "measure": "let people judge translations on a blind sheet; compare two translators",
+    "reproduce": "make a release again from nothing but a Hub, and say whether it comes out the same",
+    "lineage": "show what a row, a model or a data set was made from, and what was made from it",
     "hub": "serve a Hub on this machine for the genuine clients, and look at it",
 }
 """Name -> what it does. Each is a module of this package with `arguments(parser)` and `main(options) -> int`."""

@@ -33,17 +33,23 @@ def main(options: argparse.Namespace) -> int:
 
 def show(planned: Plan) -> None:
     """Print the plan as a table, what is in the way, and the totals."""
+    from lidr.cli.run import iterations_of
+
     recipe = planned.recipe
     print(
         f"{recipe.name} {recipe.version}: {recipe.languages.dominant} and {', '.join(recipe.languages.others)}, "
-        f"{len(recipe.iterations)} iterations, {recipe.policy.model}"
+        f"{iterations_of(planned)}, {recipe.policy.model}"
     )
     print(f"store: {planned.version_folder}\n")
     print_table(
         ("step", "state", "work at most", "tokens at most", "time"), [_row(step) for step in planned.steps], left=2
     )
+    said: set[str] = set()
     for step in planned.steps:
         for why in step.why:
+            if step.state == "skipped" and why in said:
+                continue  # one reason for many steps is said at the first
+            said.add(why)
             print(f"\n{step.place} {step.state}: {why}", end="")
     print("\n" if any(step.why for step in planned.steps) else "")
     print(totals(planned))

@@ -34,31 +34,38 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Run, then print the summary."""
     from lidr import pipeline
+    from lidr.errors import NegativeVerdict
     from lidr.report.summary import summarise
 
     recipe = read_recipe(options)
     began = time.monotonic()
-    planned = pipeline.run(
-        recipe,
-        until=options.until,
-        rebuild=options.rebuild,
-        allow_unpinned=options.allow_unpinned,
-        say=say,
-        quiet=options.quiet,
-    )
+    verdict: NegativeVerdict | None = None
+    try:
+        planned = pipeline.run(
+            recipe,
+            until=options.until,
+            rebuild=options.rebuild,
+            allow_unpinned=options.allow_unpinned,
+            say=say,
+            quiet=options.quiet,
+        )
+    except NegativeVerdict as error:  # shown like any run, then raised again
+        verdict, planned = error, pipeline.plan(recipe, until=options.until)
     summary = summarise(planned)
     if options.json:
         print_json("lidr.run/1", {**summary.as_json(), "elapsed_s": round(time.monotonic() - began, 1)})
     else:
         show(planned, summary, time.monotonic() - began)
         _what_next(planned, shlex.join([options.recipe, *(w for o in options.overrides for w in ("--set", o))]))
+    if verdict is not None:
+        raise verdict
     return 0
 
 
 def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
     """Print the account of pairs and the policies."""
     recipe = planned.recipe
-    print(f"\n{recipe.name} {recipe.version}: {len(recipe.iterations)} iterations in {duration(elapsed_s)}\n")
+    print(f"\n{recipe.name} {recipe.version}: {iterations_of(planned)} in {duration(elapsed_s)}\n")
     if summary.account:
         print("Pairs by language and iteration (the dominant and the non-dominant pair of each prompt)")
         columns = ("", *(f"iter {c.iteration} {c.language}" for c in summary.columns))
@@ -74,7 +81,32 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
     if summary.groups:
         print("\nAfter training, by language and kind (margin in nats; accuracy: share with margin above 0)")
         print_table(("policy", "language", "kind", "pairs", "margin", "accuracy"), summary.groups, left=3)
+    _show_guards(planned)
     _show_scores(planned)
+
+
+def iterations_of(planned: Plan) -> str:
+    """How many iterations there are: at most, where the run may end earlier and has not."""
+    count = planned.ending.iteration if planned.ending else len(planned.recipe.iterations)
+    may_end = planned.ending is None and any(step.kind.decides is not None for step in planned.steps)
+    is_open = may_end and planned.decided != planned.steps
+    return f"{'at most ' if is_open else ''}{count} iteration{'' if count == 1 else 's'}"
+
+
+def _show_guards(planned: Plan) -> None:
+    """Print what was measured before training and what the gates found, if the recipe does that."""
+    from lidr.report.guarded import gate_lines, premise
+    from lidr.store.artifact import open_artifact
+
+    done = [step for step in planned.steps if step.state in ("cached", "taken over")]
+    records = [open_artifact(planned.folder(s)).record for s in done if s.kind.writes.name in ("measures", "verdicts")]
+    for table in premise(records):
+        print(f"\n{table.title}")
+        print_table(table.columns, table.rows, left=table.left)
+        print(*table.remarks, sep="\n")
+    if said := gate_lines(records):
+        print("\nGates")
+        print(*said, sep="\n")
 
 
 def _show_scores(planned: Plan) -> None:
@@ -122,5 +154,11 @@ def _what_next(planned: Plan, recipe_words: str) -> None:
 
 
 def _last(planned: Plan, rows: str) -> PlannedStep | None:
-    steps = [step for step in planned.steps if step.kind.writes.name == rows]
+    """The last step that writes these rows, of those that were made; for policies that of the run's result."""
+    result = planned.result if rows == "policy" else None
+    steps = [
+        step
+        for step in planned.steps
+        if step.kind.writes.name == rows and step.state != "skipped" and result in (None, step.iteration)
+    ]
     return steps[-1] if steps else None

@@ -11,7 +11,7 @@ import importlib.metadata
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,11 @@ def load_all(spec: EvalSpec) -> dict[str, Loaded]:
     """
     tasks = _own(spec.tasks)
     loaded = {task.task: load_rows(_rows_of(task), task.language, spec.data) for task in tasks}
+    if spec.gold == "text":
+        from lidr.evals.mgsm import as_text
+
+        mgsm = [task.task for task in tasks if task.benchmark == "mgsm"]
+        loaded |= {task: replace(loaded[task], rows=as_text(loaded[task].rows)) for task in mgsm}
     for name in dict.fromkeys(task.benchmark for task in tasks):
         check_parallel({task.language: loaded[task.task] for task in tasks if task.benchmark == name})
     return loaded
@@ -103,7 +108,7 @@ def evaluate(
         identity=identity_of(spec, model, loaded),
         model=model,
         engine={"kind": spec.backend, "dtype": spec.dtype, "batch": spec.batch},
-        versions=_versions(),
+        versions=versions(),
         seeds={"seed": spec.seed},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         tasks=(),
@@ -122,6 +127,7 @@ def identity_of(spec: EvalSpec, model: ModelFacts, loaded: Mapping[str, Loaded])
     facts = model.model_copy(update={"adapter_shift": None, "reference": ""}) if model.digest else model
     asked = {name: getattr(spec, name) for name in kept}
     data = {task: found.facts.model_dump() for task, found in loaded.items()}
+    asked |= {"gold": spec.gold} if spec.gold != "number" else {}
     return fingerprint({**asked, "model": facts.model_dump(), "decoding": spec.decoding.as_json(), "data": data})
 
 
@@ -266,7 +272,8 @@ def _of_task(task: str, responses: Mapping[tuple[str, str], str]) -> dict[str, s
     return {item: response for (name, item), response in responses.items() if name == task}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of the packages that can change an answer, as far as they are installed."""
     found = {}
     for name in _VERSIONS:
         try:

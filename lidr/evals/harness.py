@@ -46,7 +46,7 @@ def _ask(lm: Any, spec: EvalSpec) -> Any:
     return simple_evaluate(
         model=lm,
         tasks=names,
-        task_manager=task_manager(spec.data),
+        task_manager=task_manager(spec.data, spec.gold),
         use_cache=str(Path(spec.work) / "answers"),
         limit=spec.limit,
         gen_kwargs=gen_kwargs(spec),
@@ -61,12 +61,12 @@ def _ask(lm: Any, spec: EvalSpec) -> Any:
     )
 
 
-def task_manager(data: str | None) -> Any:
+def task_manager(data: str | None, gold: str = "number") -> Any:
     """lm-eval's finder of tasks, with ours alone: reading its own takes many seconds."""
     from lm_eval.tasks import TaskManager
 
-    metadata: Any = {"lidr_data": data} if data else None
-    return TaskManager(include_path=[str(shared("evals"))], include_defaults=False, metadata=metadata)
+    metadata: Any = ({"lidr_data": data} if data else {}) | ({"lidr_gold": gold} if gold != "number" else {})
+    return TaskManager(include_path=[str(shared("evals"))], include_defaults=False, metadata=metadata or None)
 
 
 def gen_kwargs(spec: EvalSpec) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lidr.errors import EvaluationError
 from lidr.hub.pins import away
+from lidr.hub.snapshot import DATASETS, read_file
 from lidr.references import HubReference
 
 
@@ -38,10 +39,5 @@ def files_at(repo: str, commit: str) -> tuple[str, ...]:
 
 
 def file_at(repo: str, commit: str, name: str) -> Path:
-    """One file of a data set at a commit, in the cache."""
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(repo, name, revision=commit, repo_type="dataset"))
-    except Exception as error:
-        raise away(f"data set {repo}@{commit}", error) from error
+    """One file of a data set at a commit, in the cache, compared with what the Hub has there."""
+    return read_file(f"{DATASETS}{repo}", commit, name)

@@ -24,6 +24,7 @@ import hashlib
 import re
 import string
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import EvaluationError
@@ -123,7 +124,7 @@ def score_all(rows: Sequence[Row], responses: Sequence[str], *, language: str) -
 def _score(row: Row, response: str, detected: str | None, language: str) -> Scored:
     number, rule, text = read_number(response, language)
     values = {
-        "acc": float(number is not None and number == gold_number(row["gold"])),
+        "acc": float(number is not None and _is_gold(number, row)),
         "off_target": None if detected is None else float(detected != language),
         "undecided": float(detected is None),
         "parsed": float(number is not None),
@@ -132,6 +133,19 @@ def _score(row: Row, response: str, detected: str | None, language: str) -> Scor
     }
     shown = None if number is None else f"{number:f}"
     return Scored(values, {"number": shown, "rule": rule, "text": text, "detected": detected})
+
+
+def _is_gold(number: Decimal, row: Row) -> bool:
+    """Whether a number is the gold one; where the row says so, by its text: "2,125" is never the plain 2125."""
+    if row.get("gold_as") == "text":
+        gold: str = row["gold"]
+        return f"{number.normalize():f}" == gold.strip()
+    return number == gold_number(row["gold"])
+
+
+def as_text(rows: Sequence[Row]) -> tuple[dict[str, Any], ...]:
+    """Rows whose gold answers are compared as they are written (authors_compat.mgsm_string_match)."""
+    return tuple({**row, "gold_as": "text"} for row in rows)
 
 
 def _detect(responses: Sequence[str]) -> list[str | None]:
@@ -163,7 +177,12 @@ def summarise(values: Sequence[Values]) -> dict[str, Score]:
 
 
 def load(
-    *, lidr_language: str, lidr_variant: str = "plain", lidr_data: str | None = None, **_: Any
+    *,
+    lidr_language: str,
+    lidr_variant: str = "plain",
+    lidr_data: str | None = None,
+    lidr_gold: str = "number",
+    **_: Any,
 ) -> dict[str, Dataset]:
     """`custom_dataset`: the rows of one language. lm-eval also hands over everything that is in its metadata.
 
@@ -173,6 +192,7 @@ def load(
     from datasets import Dataset
 
     rows = load_rows("mgsm", lidr_language, lidr_data).rows
+    rows = as_text(rows) if lidr_gold == "text" else rows
     return {
         "test": Dataset.from_list(
             [{**row, "language": lidr_language, "prompt": prompt_of(row, lidr_language, lidr_variant)} for row in rows]

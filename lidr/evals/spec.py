@@ -44,6 +44,7 @@ class EvalSpec:
         limit: only the first rows of each task.
         work: folder for what an interruption leaves; answers there are not asked for again.
         threads: of torch; 0 leaves its own choice.
+        gold: MGSM's gold answers are compared as numbers, or as they are written, thousands comma included.
     """
 
     backend: Backend
@@ -64,6 +65,7 @@ class EvalSpec:
     tensor_parallel: int = 1
     gpu_memory: float = 0.9
     threads: int = 0
+    gold: Literal["number", "text"] = "number"
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> EvalSpec:

@@ -120,8 +120,9 @@ def model_index(run: Finished, name: str, url: str) -> dict[str, Any]:
     """
     from huggingface_hub import ModelCardData
 
-    last = run.iterations[-1]
-    found = [one for one in evaluated(run.records) if one.records[-1].iteration == last]
+    last = run.result
+    records = [record for record in run.records if record.iteration <= last]
+    found = [one for one in evaluated(records) if one.records[-1].iteration == last]
     results = [result for one in found for result in _eval_results(one, url)]
     if not results:
         return {}

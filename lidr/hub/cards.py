@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lidr.hub.card_premise import gates_section, premise_section
 from lidr.hub.card_scores import model_index, results_section
 from lidr.hub.card_tables import (
     counts_table,
@@ -103,6 +104,8 @@ def _common(run: Finished, repo: str) -> dict[str, Any]:
         "languages": f"{', '.join(names[:-1])} and {names[-1]}",
         "iterations": len(run.iterations),
         "settings": settings_table(run),
+        "premise": premise_section(run),
+        "gates": gates_section(run),
         "licence": run.licence.identifier,
         "licence_reason": run.licence.reason,
         "parents": parents_table(run.parents),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from lidr.errors import HubError
 from lidr.hub.candidates import Candidate, candidates
 from lidr.hub.facts import Finished, dumps
 from lidr.hub.names import check_config, check_split
+from lidr.hub.repeatable import Links
 from lidr.hub.staging import RowFile, Staged, check_staged, files_below, owned_by, write_description, write_text
 from lidr.rows import Dropped, Pair, RowType
 from lidr.store.artifact import SHARD_ROWS, Artifact, TableWriter
@@ -55,8 +56,11 @@ def configs_of(run: Finished) -> tuple[str, ...]:
     return ("all", *(f"{languages.dominant}-{other}" for other in languages.others), "candidates", "dropped")
 
 
-def stage_dataset(run: Finished, folder: Path, repo: str) -> Staged:
+def stage_dataset(run: Finished, folder: Path, repo: str, *, siblings: Mapping[str, str] | None = None) -> Staged:
     """Write the release of a run's pairs into `folder`.
+
+    Args:
+        siblings: role -> repository of what the same run publishes.
 
     Raises:
         HubError: a name that would break loading, or too many files.
@@ -74,7 +78,8 @@ def stage_dataset(run: Finished, folder: Path, repo: str) -> Staged:
     content = {
         "rows": {f"{f.config}/{f.split}": {"rows": f.rows, "digest": f.row_digest} for f in _whole(written.rows)}
     }
-    digest = write_description(run, folder, files=list(written.rows), content=content)
+    links = Links(repo, siblings=siblings or {})
+    digest = write_description(run, folder, files=list(written.rows), content=content, links=links)
     files = files_below(folder)
     check_staged(run, files)
     return Staged(

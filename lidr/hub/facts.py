@@ -18,6 +18,7 @@ import yaml
 
 from lidr.errors import HubError
 from lidr.hub.licences import Licence, Parent, strictest
+from lidr.hub.outcome import Outcome, outcome_of
 from lidr.hub.scrub import clean, clean_execution, without_paths
 from lidr.recipe.schema import Recipe
 from lidr.references import DistReference, FolderReference, HubReference, ServerReference, parse_reference
@@ -39,6 +40,7 @@ class Finished:
         policy_licence: what the user says of the first policy; else it is looked up where the policy comes from.
         override: the licence that the user decided on.
         is_part: whether this is the run up to an iteration before its last.
+        outcome: where the run ended, and whose policy is its result; None where its last policy is.
     """
 
     recipe: Recipe
@@ -48,6 +50,7 @@ class Finished:
     policy_licence: str | None = None
     override: Licence | None = None
     is_part: bool = False
+    outcome: Outcome | None = None
 
     @property
     def tag(self) -> str:
@@ -61,6 +64,7 @@ class Finished:
             recipe=self.recipe.model_copy(update={"iterations": self.recipe.iterations[:iteration]}),
             artifacts=tuple(a for a in self.artifacts if a.record.iteration <= iteration),
             is_part=True,
+            outcome=None,
         )
 
     @property
@@ -84,13 +88,23 @@ class Finished:
             raise HubError(f"{self.recipe.name} makes no {rows} in iteration {iteration}, so they cannot be published")
         return found[-1]
 
+    @property
+    def result(self) -> int:
+        """The iteration whose policy is the run's result: the last, unless a gate found another one better."""
+        return self.iterations[-1] if self.outcome is None else self.outcome.result
+
     def policy(self) -> Artifact:
-        """The last policy that was trained.
+        """The policy that is the run's result.
 
         Raises:
-            HubError: the chain has no train step.
+            HubError: the chain has no train step, or no policy of the run is better than the first.
         """
-        return self.written("policy", len(self.recipe.iterations))
+        if self.result == 0:
+            raise HubError(
+                f"{self.recipe.name}: its gates found no policy better than the one it started from, so there is "
+                "none to publish; publish the pairs alone"
+            )
+        return self.written("policy", self.result)
 
     def dropped(self, iteration: int) -> Iterator[Artifact]:
         """Artifacts of an iteration that dropped something."""
@@ -101,8 +115,18 @@ class Finished:
     @cached_property
     def parents(self) -> tuple[Parent, ...]:
         """What it was made from, with licences."""
+        if self.recipe.prompts is None:
+            return (*self.pair_sets, _policy_parent(self))
         prompts = Parent("prompts", _shown(self.recipe.prompts.source), None, self.recipe.prompts.license)
         return (prompts, _policy_parent(self))
+
+    @property
+    def pair_sets(self) -> tuple[Parent, ...]:
+        """The sets that a run which starts from pairs has read, each with its commit and licence."""
+        from lidr.hub.pairs_parents import parents_of_mixture
+
+        found = [record.counts["sets"] for record in self.records if record.step == "pairs"]
+        return tuple(dict.fromkeys(parent for sets in found for parent in parents_of_mixture(sets)))
 
     @cached_property
     def licence(self) -> Licence:
@@ -130,19 +154,24 @@ def finished_run(
         StoreError: a file is damaged.
     """
     folder = store.version_folder(recipe.name, recipe.version)
-    missing = [place for place in _places(recipe, folder) if not (folder / place / "record.json").exists()]
+    outcome = outcome_of(folder, len(recipe.iterations))
+    recipe = recipe.model_copy(update={"iterations": recipe.iterations[: outcome.iterations]})
+    places = _places(recipe, folder, outcome.last_step)
+    missing = [place for place in places if not (folder / place / "record.json").exists()]
     if missing:
         raise HubError(
             f"{recipe.name} {recipe.version} is not finished: {missing[0]} is not there in {folder}. "
             "Run it first: lidr run RECIPE"
         )
-    artifacts = tuple(open_artifact(folder / place) for place in _places(recipe, folder))
-    return Finished(recipe, recipe.text or recipe_text(recipe), folder, artifacts, policy_licence, override)
+    artifacts = tuple(open_artifact(folder / place) for place in places)
+    text = recipe.text or recipe_text(recipe)
+    return Finished(recipe, text, folder, artifacts, policy_licence, override, outcome=outcome)
 
 
-def _places(recipe: Recipe, folder: Path) -> list[str]:
+def _places(recipe: Recipe, folder: Path, last_step: str | None = None) -> list[str]:
     """Where the steps stand, in the order in which they are made: what opens the run and each iteration is found, what
-    the chain names is expected. Of a publish step only others can say whether it is done.
+    the chain names is expected, in the last iteration up to the step that ended the run. Of a publish step only others
+    can say whether it is done.
     """
     chain = [step.name for step in recipe.chain if step.name != "publish"]
     named = {*chain, "publish"}
@@ -150,7 +179,8 @@ def _places(recipe: Recipe, folder: Path) -> list[str]:
     places = [place for place in found if place.startswith("iter_0/")]
     for k in range(1, len(recipe.iterations) + 1):
         places += [p for p in found if p.startswith(f"iter_{k}/") and p.split("/")[1] not in named and "." not in p]
-        places += [f"iter_{k}/{name}" for name in chain]
+        is_cut = last_step in chain and k == len(recipe.iterations)
+        places += [f"iter_{k}/{name}" for name in (chain[: chain.index(str(last_step)) + 1] if is_cut else chain)]
     return places
 
 
@@ -183,7 +213,12 @@ def run_json(run: Finished) -> dict[str, Any]:
         "parents": [
             {"role": p.role, "name": p.name, "revision": p.revision, "license": p.licence} for p in run.parents
         ],
-        "license": {"id": run.licence.identifier, "name": run.licence.name, "reason": run.licence.reason},
+        "license": {
+            "id": run.licence.identifier,
+            "name": run.licence.name,
+            "link": run.licence.link,
+            "reason": run.licence.reason,
+        },
         "steps": [
             {"place": r.place, "writes": r.writes, "fingerprint": r.fingerprint, "digest": r.digest, "class": _class(r)}
             for r in run.records
@@ -193,7 +228,7 @@ def run_json(run: Finished) -> dict[str, Any]:
 
 def _class(record: Record) -> str:
     """How a reproduction is to be compared: byte by byte, or within its confidence interval."""
-    sampled = record.writes in ("responses", "translations", "policy", "scores")
+    sampled = record.writes in ("responses", "translations", "policy", "scores", "measures")
     return "statistical" if sampled and record.execution.get("engine") != "scripted" else "exact"
 
 
@@ -232,7 +267,7 @@ def _policy_parent(run: Finished) -> Parent:
         link = f"{HUB}/{hub.repo}" + (f"/tree/{hub.revision}" if hub.revision else "")
         return Parent("policy", hub.repo, hub.revision, licence, link)
     if isinstance(reference, DistReference):
-        licence = licence or _dist_licence(reference.package)
+        licence = licence or dist_licence(reference.package)
         revision = run.first_policy.identity.get("outside", {}).get("sha256")
         return Parent("policy", str(reference), revision, licence)  # pinned by its SHA-256
     if isinstance(reference, ServerReference):
@@ -242,7 +277,7 @@ def _policy_parent(run: Finished) -> Parent:
     return Parent("policy", str(reference), run.first_policy.digest, licence)
 
 
-def _dist_licence(package: str) -> str | None:
+def dist_licence(package: str) -> str | None:
     """What the distribution says of itself, as the Hub writes it."""
     try:
         metadata = importlib.metadata.metadata(package)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lidr.errors import HubError
 from lidr.hub.facts import Finished, base_model
+from lidr.hub.repeatable import Links
 from lidr.hub.scrub import clean_model_config
 from lidr.hub.staging import Staged, check_staged, files_below, owned_by, write_description
 from lidr.store.fingerprint import file_sha256
@@ -25,13 +27,20 @@ _WANTED = {".safetensors", ".json", ".jinja", ".txt", ".model"}
 
 
 def stage_model(
-    run: Finished, folder: Path, repo: str, *, adapter_only: bool = False, datasets: tuple[tuple[str, str], ...] = ()
+    run: Finished,
+    folder: Path,
+    repo: str,
+    *,
+    adapter_only: bool = False,
+    datasets: tuple[tuple[str, str], ...] = (),
+    siblings: Mapping[str, str] | None = None,
 ) -> Staged:
     """Write the release of a run's last policy into `folder`.
 
     Args:
         adapter_only: publish the LoRA adapter and leave the base where it is.
         datasets: (repository, commit) of the data it was trained on, as published.
+        siblings: role -> repository of what the same run publishes.
 
     Raises:
         HubError: the run trained no policy, or no adapter.
@@ -52,7 +61,8 @@ def stage_model(
         _bring_tokenizer(run, folder)
     weights = {p.name: file_sha256(p) for p in sorted(folder.iterdir()) if p.suffix == ".safetensors"}
     form = "adapter" if adapter_only else "merged"
-    digest = write_description(run, folder, files=[], content={"weights": weights, "form": form})
+    links = Links(repo, datasets, siblings or {})
+    digest = write_description(run, folder, files=[], content={"weights": weights, "form": form}, links=links)
     files = files_below(folder)
     check_staged(run, files)
     return Staged(
@@ -62,7 +72,7 @@ def stage_model(
         digest=digest,
         owned=owned_by(OWNED),
         card=lambda existing: model_card(run, repo, datasets, digest, existing, adapter_only=adapter_only),
-        title=f"{run.recipe.name} {run.recipe.version}: policy after iteration {run.iterations[-1]}",
+        title=f"{run.recipe.name} {run.recipe.version}: policy after iteration {run.result}",
     )
 
 

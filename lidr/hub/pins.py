@@ -1,13 +1,18 @@
-"""Pins: the commit that a Hub model or data set has, resolved once and written to recipe.lock.json."""
+"""Pins: the commit that a Hub model or data set has, and what stands there, resolved once and written to
+recipe.lock.json.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lidr.errors import HubError
-from lidr.recipe.schema import Recipe
+from lidr.hub.snapshot import DATASETS, Entry, content_digest, listing
+from lidr.recipe.schema import PolicyConfig, Recipe
 from lidr.references import UNPINNED, HubReference, parse_reference
-from lidr.store.lock_file import read_lock, write_lock
+from lidr.store.lock_file import Content, read_contents, read_lock, write_lock
 
 
 def unpinned(recipe: Recipe) -> list[HubReference]:
@@ -16,27 +21,132 @@ def unpinned(recipe: Recipe) -> list[HubReference]:
     """
     from lidr.hub.published import datasets_of
 
+    found = [reference for model, reference in _hub_models(recipe) if model.pinned is None]
+    return [*found, *datasets_of(recipe), *(one for one in _pair_sets(recipe) if not one.is_pinned)]
+
+
+def _pair_sets(recipe: Recipe) -> list[HubReference]:
+    """The data sets of pairs that a step names in `datasets`, as `datasets/org/name`."""
+    return [one for step in recipe.chain for one in getattr(step.config, "datasets", ())]
+
+
+def _hub_models(recipe: Recipe) -> list[tuple[PolicyConfig, HubReference]]:
     models = [recipe.policy, *(model for step in recipe.chain for model in getattr(step.config, "models", ()))]
     references = [(model, parse_reference(model.model)) for model in models]
-    found = [found for model, found in references if isinstance(found, HubReference) and model.pinned is None]
-    return [*found, *datasets_of(recipe)]
+    return [(model, found) for model, found in references if isinstance(found, HubReference)]
 
 
 def pin(recipe: Recipe, version_folder: Path, *, refresh: bool = False) -> dict[str, str]:
-    """Write the commit of what the recipe leaves unpinned to the lock; what is locked already stays, unless refreshed.
+    """Write the commit of what the recipe leaves unpinned to the lock, and the content of every commit that it reads;
+    what is locked already stays, unless refreshed.
 
     Returns:
         Repository -> commit, as it now stands in the lock.
 
     Raises:
-        HubError: the Hub gives no commit.
+        HubError: the Hub gives no commit, or no list of its files.
     """
-    locked = read_lock(version_folder)
+    locked, contents = read_lock(version_folder), read_contents(version_folder)
+    before = dict(locked), dict(contents)
+    requested: dict[str, str | None] = {}
     for reference in unpinned(recipe):
         if refresh or reference.repo not in locked:
             locked[reference.repo] = resolve(reference.repo, reference.revision)
-            write_lock(version_folder, locked)
+            requested[reference.repo] = None if reference.revision == UNPINNED else reference.revision
+    contents = {
+        name: contents.get(name) or _content(name, requested.get(name.partition("@")[0]))
+        for name in _commits(recipe, locked)
+    }
+    if (locked, contents) != before:
+        write_lock(version_folder, locked, contents)
     return locked
+
+
+def _commits(recipe: Recipe, locked: Mapping[str, str]) -> list[str]:
+    """`org/name@commit` of everything that is read."""
+    named = [f"{reference.repo}@{model.pinned}" for model, reference in _hub_models(recipe) if model.pinned]
+    named += [f"{one.repo}@{one.revision}" for one in _pair_sets(recipe) if one.is_pinned]
+    return sorted({*named, *(f"{repo}@{sha}" for repo, sha in locked.items())})
+
+
+def _content(name: str, requested: str | None) -> Content:
+    repo, _, sha = name.partition("@")
+    entries = listing(repo, sha)
+    return Content(requested, content_digest(entries), len(entries))
+
+
+def locked_digest(version_folder: Path, repo: str, sha: str) -> str | None:
+    """What the lock says of the content of a commit; None where it says nothing."""
+    found = read_contents(version_folder).get(f"{repo}@{sha}")
+    return found.digest if found else None
+
+
+def keep_content(version_folder: Path, repo: str, sha: str) -> None:
+    """Write to the lock what stands at a commit that was read, where the lock does not say it yet."""
+    if locked_digest(version_folder, repo, sha) is None:
+        contents = read_contents(version_folder)
+        name = f"{repo}@{sha}"
+        write_lock(version_folder, read_lock(version_folder), {**contents, name: _content(name, None)})
+
+
+@dataclass(frozen=True)
+class Change:
+    """What refreshing a pin changed.
+
+    Args:
+        old, new: commits; None where there was none.
+        files: the files that differ, each with + (new), - (gone) or ~ (other content) before it; None where the Hub
+            does not say any more what the old commit held.
+    """
+
+    repo: str
+    requested: str | None
+    old: str | None
+    new: str
+    files: tuple[str, ...] | None = ()
+
+
+def changes(before: Mapping[str, str], version_folder: Path) -> list[Change]:
+    """What stands in the lock now, against what stood there before."""
+    contents = read_contents(version_folder)
+    found = []
+    for repo, new in read_lock(version_folder).items():
+        old, content = before.get(repo), contents.get(f"{repo}@{new}")
+        files = () if old in (None, new) else _differing(repo, str(old), new)
+        found.append(Change(repo, content.requested if content else None, old, new, files))
+    return found
+
+
+def _differing(repo: str, old: str, new: str) -> tuple[str, ...] | None:
+    try:
+        was, now = _by_path(listing(repo, old)), _by_path(listing(repo, new))
+    except HubError:
+        return None
+    marks = [(path, "-" if path not in now else "+" if path not in was else "~") for path in sorted({*was, *now})]
+    return tuple(f"{mark}{path}" for path, mark in marks if was.get(path) != now.get(path))
+
+
+def _by_path(entries: tuple[Entry, ...]) -> dict[str, str]:
+    return {entry.path: entry.content_id for entry in entries}
+
+
+def moved(contents: Mapping[str, Content]) -> list[str]:
+    """What a Hub says now of the tags and branches that were locked: one line for each that moved or is gone."""
+    lines = []
+    for name, content in contents.items():
+        repo, _, sha = name.partition("@")
+        if content.requested is None:
+            continue
+        try:
+            now = resolve(repo, content.requested)
+        except HubError as error:
+            if "RevisionNotFound" not in str(error):
+                raise
+            lines.append(f"{repo}: {content.requested} is gone; it was {sha} when it was locked")
+            continue
+        if now != sha:
+            lines.append(f"{repo}: {content.requested} was {sha} when it was locked and is {now} now: it was moved")
+    return lines
 
 
 def resolve(repo: str, revision: str | None = None) -> str:
@@ -50,8 +160,8 @@ def resolve(repo: str, revision: str | None = None) -> str:
 
     try:
         ask, name = HfApi().model_info, repo
-        if repo.startswith("datasets/"):
-            ask, name = HfApi().dataset_info, repo.removeprefix("datasets/")  # type: ignore[assignment]
+        if repo.startswith(DATASETS):
+            ask, name = HfApi().dataset_info, repo.removeprefix(DATASETS)  # type: ignore[assignment]
         sha = ask(name, revision=None if revision == UNPINNED else revision).sha
     except Exception as error:  # the client has changed its HTTP library: its errors share no name
         raise away(repo, error) from error

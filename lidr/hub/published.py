@@ -22,14 +22,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from lidr.errors import HubError, PlanError, RowError
+from lidr.hub.snapshot import DATASETS
 from lidr.recipe.schema import Recipe
 from lidr.references import HubReference
 from lidr.resources import resolve_source
 from lidr.store.fingerprint import file_sha256
 from lidr.store.record import write_json
-
-DATASETS = "datasets/"
-"""What the name of a data set begins with in recipe.lock.json."""
 
 _LARGEST = 200 << 20  # bytes of one file
 _GOLDS_MAY_DIFFER = 0.01  # share of items whose gold answers differ between two languages
@@ -92,8 +90,8 @@ def read_published(path: Path, codes: Sequence[str] = ()) -> Published:
         raise PlanError(f"prompts.source: {path} is no list of published files: {why}") from error
     if missing := [code for code in codes if code not in found.languages]:
         raise PlanError(
-            f"prompts.source: {path} has no prompts in {', '.join(missing)} (it has {', '.join(sorted(found.languages))}"
-            "); give a folder of your own with one LANG.jsonl for each language"
+            f"prompts.source: {path} has no prompts in {', '.join(missing)}; it has "
+            f"{', '.join(sorted(found.languages))}. Give a folder of your own with one LANG.jsonl for each language"
         )
     return found
 
@@ -117,11 +115,13 @@ def identity(published: Published, codes: Sequence[str], locked: Mapping[str, st
 
 
 def datasets_of(recipe: Recipe) -> list[HubReference]:
-    """The Hub data sets that a recipe's prompts come from, named as the lock names them."""
-    path = resolve_source(recipe.prompts.source, recipe.folder)
+    """The Hub data sets that a recipe's prompts come from, named as the lock names them; none with a local copy."""
+    path = resolve_source(recipe.prompts.source, recipe.folder) if recipe.prompts else None
     if path is None or path.suffix != ".json" or not path.is_file():
         return []
     published = read_published(path, recipe.languages.all)
+    if local_copy(published, recipe.languages.all) is not None:
+        return []
     names = {part.dataset for _, part in published.parts(recipe.languages.all) if part.dataset}
     return [HubReference(f"{DATASETS}{name}") for name in sorted(names)]
 
@@ -215,15 +215,9 @@ def download(url: str, sha256: str, target: Path) -> None:
 
 
 def _of_dataset(part: _Part, commit: str) -> Path:
-    from huggingface_hub import hf_hub_download
+    from lidr.hub.snapshot import read_file
 
-    from lidr.hub.pins import away
-
-    assert part.dataset is not None
-    try:
-        return Path(hf_hub_download(part.dataset, part.path, revision=commit, repo_type="dataset"))
-    except Exception as error:  # the client has changed its HTTP library: its errors share no name
-        raise away(f"data set {part.dataset}@{commit}, {part.path}", error) from error
+    return read_file(f"{DATASETS}{part.dataset}", commit, part.path)
 
 
 def _gsm8k(path: Path) -> str:

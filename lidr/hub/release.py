@@ -54,11 +54,14 @@ def staged(
     run: Finished, to: Destinations, datasets: tuple[tuple[str, str], ...] = (), *, what: str
 ) -> Iterator[Staged]:
     """Stage `pairs` or `policy` in a folder that is gone afterwards."""
+    siblings = {role: repo for role, repo in (("pairs", to.pairs), ("policy", to.policy)) if repo}
     with stage_folder() as folder:
         if what == "pairs":
-            yield stage_dataset(run, folder, to.pairs or "")
+            yield stage_dataset(run, folder, to.pairs or "", siblings=siblings)
         else:
-            yield stage_model(run, folder, to.policy or "", adapter_only=to.adapter_only, datasets=datasets)
+            yield stage_model(
+                run, folder, to.policy or "", adapter_only=to.adapter_only, datasets=datasets, siblings=siblings
+            )
 
 
 def release(

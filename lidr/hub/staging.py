@@ -3,6 +3,7 @@
 lidr/content.json    what is released, by content: equal for equal releases, whoever made them on whatever machine
 lidr/manifest.json   every file with its sha256 and, for rows, their number and digest
 lidr/recipe.yaml, recipe.lock.json, run.json, environment.json, records/iter_K/STEP.json
+lidr/files, lidr/rows    what it takes to make the release again; see `lidr.hub.repeatable`
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lidr.errors import HubError
 from lidr.hub.facts import Finished, dumps, environment_json, record_json, run_json
 from lidr.hub.licences import licence_text
 from lidr.hub.names import check_tag
+from lidr.hub.repeatable import Links, repeatable_json, write_repeatable
 from lidr.hub.scrub import without_paths
 from lidr.store.fingerprint import file_sha256
 from lidr.store.lock_file import LOCK_FILE
@@ -75,13 +77,16 @@ def write_text(folder: Path, path: str, text: str) -> None:
     target.write_text(text, encoding="utf-8")
 
 
-def write_description(run: Finished, folder: Path, *, files: list[RowFile], content: Mapping[str, Any]) -> str:
+def write_description(
+    run: Finished, folder: Path, *, files: list[RowFile], content: Mapping[str, Any], links: Links
+) -> str:
     """Write `lidr/` and, where the licence is none of the Hub's, LICENSE.md; the digest of the content."""
     write_text(folder, "lidr/recipe.yaml", without_paths(run.text))
     lock = run.folder / LOCK_FILE
     if lock.exists():
         write_text(folder, f"lidr/{LOCK_FILE}", without_paths(lock.read_text(encoding="utf-8")))
-    write_text(folder, "lidr/run.json", dumps(run_json(run)))
+    write_repeatable(run, folder)
+    write_text(folder, "lidr/run.json", dumps({**run_json(run), **repeatable_json(run, links)}))
     write_text(folder, "lidr/environment.json", dumps(environment_json(run)))
     for record in run.records:
         write_text(folder, f"lidr/records/{record.place}.json", dumps(record_json(record)))

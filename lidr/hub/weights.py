@@ -41,20 +41,18 @@ def check_model_folder(path: Path, where: str) -> Path:
     return path
 
 
-def snapshot(repo: str, revision: str, *, is_trusted: bool = False) -> Path:
-    """The files of a Hub model at a commit, in the cache.
+def snapshot(repo: str, revision: str, *, is_trusted: bool = False, digest: str | None = None) -> Path:
+    """The files of a Hub model at a commit, in the cache, each compared with what the Hub has there.
+
+    Args:
+        digest: what recipe.lock.json says of the commit's content.
 
     Raises:
-        HubError: the Hub does not give it.
+        HubError: the Hub does not give it, or a file is missing or altered.
     """
-    from huggingface_hub import snapshot_download
+    from lidr.hub.snapshot import read_snapshot
 
-    from lidr.hub.pins import away
-
-    try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns(is_trusted))))
-    except Exception as error:  # the client has changed its HTTP library: its errors share no name
-        raise away(f"{repo}@{revision}", error) from error
+    return read_snapshot(repo, revision, patterns=patterns(is_trusted), digest=digest)
 
 
 def dist_file(reference: DistReference, where: str) -> Path:

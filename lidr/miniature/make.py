@@ -42,8 +42,8 @@ class Stage(NamedTuple):
     translations: int
 
 
-BASE = Stage(steps=1200, peak=3e-3, problems=48, translations=16)
-OF_WORLD = Stage(steps=300, peak=1e-3, problems=48, translations=16)
+BASE = Stage(steps=1000, peak=3e-3, problems=54, translations=10)
+OF_WORLD = Stage(steps=300, peak=1e-3, problems=54, translations=10)
 
 Row = tuple[list[int], list[int]]
 """Token ids of a prompt and of the completion that is to be learnt."""
@@ -144,7 +144,7 @@ def _loss(model: Any, batch: list[Row], of: int) -> float:
     states = model.model(input_ids=ids, use_cache=False).last_hidden_state  # (rows, width, hidden)
     logits = model.lm_head(states[:, :-1][is_learnt[:, 1:]])
     loss = F.cross_entropy(logits, ids[:, 1:][is_learnt[:, 1:]])
-    (loss * len(batch) / of).backward()
+    (loss * len(batch) / of).backward()  # type: ignore[no-untyped-call]  # torch ships no types for it
     return float(loss.detach())
 
 

@@ -1,6 +1,6 @@
 """The policy of the miniature world: a Llama of 0.9 million parameters, with a tokenizer and a chat template.
 
-    <|user|>Lena hat 12 Äpfel und kauft 5 dazu. Wie viele ...<|end|><|assistant|>Lena hat jetzt 17 Äpfel.⏎Antwort: 17<|end|>
+<|user|>Lena hat 12 Äpfel und kauft 5 dazu. Wie viele ...<|end|><|assistant|>Lena hat jetzt 17 Äpfel.⏎Antwort: 17<|end|>
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def new_tokenizer(texts: Iterable[str]) -> Any:
         show_progress=False,
     )
     bpe.train_from_iterator(texts, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token=_END, pad_token=_PAD)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, eos_token=_END, pad_token=_PAD, model_max_length=POSITIONS
+    )
     tokenizer.chat_template = _TEMPLATE
     return tokenizer
 

@@ -53,9 +53,7 @@ class Template(NamedTuple):
 
 
 def _template(operation: Operation, *sentences: tuple[str, str]) -> Template:
-    question, answer = (
-        dict(zip(LANGUAGES, texts, strict=True)) for texts in zip(*sentences, strict=True)
-    )
+    question, answer = (dict(zip(LANGUAGES, texts, strict=True)) for texts in zip(*sentences, strict=True))
     return Template(operation, question, answer)
 
 

@@ -119,8 +119,8 @@ class World:
 
     name: str
     wrong: dict[str, float]
-    often: float = 0.75
-    seldom: float = 0.1
+    often: float = 0.85
+    seldom: float = 0.05
 
     def taught_wrong(self, language: str, thing: int) -> bool:
         """Whether most training answers about a thing are wrong in a language."""

@@ -50,6 +50,11 @@ class Course:
         """The iteration whose policy is the run's result so far, 0 for the first; None where nothing decides that."""
         return self._decided[max(self._decided)].policy if self._decided else None
 
+    @property
+    def best(self) -> int | None:
+        """The iteration with the best policy so far; None where nothing decides that."""
+        return self._decided[max(self._decided)].best if self._decided else None
+
     def follow(self, iteration: int, decision: Decision) -> None:
         """Take a decision into account, for all steps that come after."""
         self._decided[iteration] = decision

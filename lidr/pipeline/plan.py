@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +11,10 @@ from lidr.errors import PlanError, StoreError
 from lidr.pipeline.course import Course, Ending
 from lidr.pipeline.drift import drift_of, other_inputs
 from lidr.pipeline.inputs import inputs_of, of_earlier, within_reach
+from lidr.pipeline.order import check_order, order, placed
 from lidr.recipe.schema import Recipe
 from lidr.steps import STEPS
-from lidr.steps.kind import Expected, Policy, Scale, StepKind, Surroundings, Unresolved
+from lidr.steps.kind import Expected, Scale, StepKind, Surroundings, Unresolved
 from lidr.store.fingerprint import fingerprint
 from lidr.store.lock_file import read_lock
 from lidr.store.record import read_record
@@ -73,6 +74,7 @@ class Plan:
     Args:
         ending: where and why the run ends, if a step has decided that.
         result: the iteration whose policy is the run's result, if a step has decided that; 0 is the first policy.
+        best: the iteration with the best policy so far, by the same steps.
     """
 
     around: Surroundings
@@ -80,6 +82,7 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     ending: Ending | None = None
     result: int | None = None
+    best: int | None = None
 
     @property
     def decided(self) -> tuple[PlannedStep, ...]:
@@ -130,7 +133,7 @@ class Plan:
         """
         if until is None:
             return self
-        names = list(dict.fromkeys([*_names("run"), *_names("iteration"), *(s.name for s in self.recipe.chain)]))
+        names = list(dict.fromkeys([*placed("run"), *placed("iteration"), *(s.name for s in self.recipe.chain)]))
         if until not in names:
             raise PlanError(f'--until "{until}": no such step in this recipe; its steps: {", ".join(names)}')
         kept: dict[str, PlannedStep] = {}
@@ -155,12 +158,12 @@ def plan(recipe: Recipe, *, until: str | None = None, anew: Collection[str] = ()
     store = Store(store_root(recipe.runtime.store))
     locked = read_lock(store.version_folder(recipe.name, recipe.version))
     around = Surroundings(recipe, recipe.folder, locked, store.root)
-    _check_order(recipe)
+    check_order(recipe)
     planner = _Planner(around, store, frozenset(anew))
     steps: list[PlannedStep] = []
     made: dict[int, dict[str, PlannedStep]] = {number: {} for number in range(len(recipe.iterations) + 1)}
     course = Course(len(recipe.iterations))
-    for written, name in _order(recipe):
+    for written, name in order(recipe):
         kind = STEPS[name]
         iteration = course.place(written, kind)
         config = getattr(recipe, kind.section) if kind.section else _config(recipe, name)
@@ -170,40 +173,7 @@ def plan(recipe: Recipe, *, until: str | None = None, anew: Collection[str] = ()
         steps.append(step)
         made[iteration][kind.writes.name] = step
         planner.follow(step, course)
-    return Plan(around, store, tuple(steps), course.close(), course.result).up_to(until)
-
-
-def _order(recipe: Recipe) -> Iterator[tuple[int, str]]:
-    """What runs once, what opens the iterations (all of it, so that bad input is found early), then the chains."""
-    numbers = range(1, len(recipe.iterations) + 1)
-    yield from ((0, name) for name in _names("run"))
-    yield from ((number, name) for number in numbers for name in _names("iteration"))
-    yield from ((0, step.name) for step in recipe.chain if STEPS[step.name].at_first)
-    for number in numbers:
-        names = (step.name for step in recipe.chain)
-        yield from ((number, name) for name in names if number == numbers[-1] or not STEPS[name].last_only)
-
-
-def _names(place: str) -> list[str]:
-    return [name for name, kind in STEPS.items() if kind.place == place]
-
-
-def _check_order(recipe: Recipe) -> None:
-    """Refuse a step that writes rows after another step has used them up: nobody would read what it writes."""
-    used: dict[str, str] = {}
-    for step in recipe.chain:
-        kind = STEPS[step.name]
-        if (user := used.get(kind.writes.name)) is not None:
-            raise PlanError(
-                f'chain: "{step.name}" comes after "{user}", which has used the {kind.writes.name}; put it before'
-            )
-        used |= {rows.name: step.name for rows in kind.reads if rows is not kind.writes and rows is not Policy}
-    deciding = [name for name, kind in STEPS.items() if kind.decides is not None]
-    if recipe.repeat is not None and not any(step.name in deciding for step in recipe.chain):
-        raise PlanError(
-            f"repeat: {recipe.repeat} needs a step that can end the run, and the chain has none; put "
-            f"{' or '.join(deciding)} after the evaluation"
-        )
+    return Plan(around, store, tuple(steps), course.close(), course.result, course.best).up_to(until)
 
 
 class _Planner:
@@ -234,7 +204,7 @@ class _Planner:
             "step": name,
             "version": kind.version,
             "config": kind.identity(config),
-            "recipe": {field: _recipe_field(recipe, iteration, field) for field in kind.uses},
+            "recipe": {field: recipe_field(recipe, iteration, field) for field in kind.uses},
             "outside": outside,
             "inputs": {key: source.fingerprint for key, source in inputs.items()},
         }
@@ -290,7 +260,8 @@ def _scale(recipe: Recipe, iteration: int) -> Scale:
     return Scale(sliced.stop - sliced.start, len(recipe.languages.others))
 
 
-def _recipe_field(recipe: Recipe, iteration: int, name: str) -> Any:
+def recipe_field(recipe: Recipe, iteration: int, name: str) -> Any:
+    """A field of the recipe that is part of a step's identity, by the dotted name that `StepKind.uses` has for it."""
     if name == "iteration.number":
         return iteration
     if name == "iteration.prompts":

@@ -261,7 +261,11 @@ def _write_run(planned: Plan) -> None:
     }
     if planned.result is not None:
         end = planned.ending
-        content["outcome"] = {"result": planned.result, "ended": None if end is None else asdict(end)}
+        content["outcome"] = {
+            "result": planned.result,
+            "best": planned.best,
+            "ended": None if end is None else asdict(end),
+        }
     write_json(folder / "run.json", content, only_changes=True)
     text = folder / "recipe.yaml"
     if recipe.text and (not text.exists() or text.read_text(encoding="utf-8") != recipe.text):

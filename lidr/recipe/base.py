@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def _base_of(document: Document, folder: Path) -> Path:
     if "name" not in document.data:
         where = document.where(())
         raise RecipeError([f"{where} name: missing; a recipe with a base has a name of its own, hence its own results"])
-    return folder / Path(base).expanduser()
+    return Path(os.path.normpath(folder / Path(base).expanduser()))
 
 
 def _read_base(path: Path, above: Document) -> Document:
@@ -92,9 +93,7 @@ def _read_base(path: Path, above: Document) -> Document:
         if path.is_file():
             raise
         where = above.where(("base",))
-        raise RecipeError(
-            [f"{where} base: no file {path}; it is looked for from the folder of {above.file}"]
-        ) from error
+        raise RecipeError([f"{where} base: no file {path}; it is looked for beside {above.file}"]) from error
     if not isinstance(document.data, dict):
         raise RecipeError([f"{document.where(())} a base is a recipe: a mapping of keys to values"])
     return document
@@ -179,10 +178,9 @@ class _Merger:
             assert there is not None
             return self._copied(self._base, base[there], ("chain", there), at)
         if there is None or not isinstance(over[here], dict):
-            document, entry, place = (
-                (self._over, over[here], here) if there is None else (self._base, base[there], there)
-            )
-            return self._copied(document, entry, ("chain", place), at)
+            if there is None:
+                return self._copied(self._over, over[here], ("chain", here), at)
+            return self._copied(self._base, base[there], ("chain", there), at)
         settings = over[here][name]
         if not _is_mapping(settings) or not isinstance(base[there], dict) or not _is_mapping(base[there][name]):
             return self._copied(self._over, over[here], ("chain", here), at)

@@ -1,4 +1,4 @@
-"""The JSON Schema of recipes, for editors: the models' own, with the chain's steps and values with provenance."""
+"""The JSON Schema of recipes, for editors: the models' own, with the chain's steps, provenance and `base`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ def recipe_json_schema(steps: Mapping[str, type[Frozen]]) -> dict[str, Any]:
         _allow_provenance(definition, provenance)
     _allow_provenance(schema, provenance)
     definitions.pop("ChainStep", None)
+    needless = ("prompts", "iterations")  # where the chain starts from pairs
+    schema["required"] = [name for name in schema["required"] if name not in needless]
     for filled_by_the_reader in ("provenance", "file", "text"):
         schema["properties"].pop(filled_by_the_reader, None)
     schema["properties"]["iterations"] = {
@@ -37,7 +39,39 @@ def recipe_json_schema(steps: Mapping[str, type[Frozen]]) -> dict[str, Any]:
         "description": schema["properties"]["iterations"].pop("description"),
     }
     schema["properties"]["chain"]["items"] = {"anyOf": [{"enum": list(steps)}, *entries]}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    definitions = schema.pop("$defs")
+    names = tuple(definitions)
+    over = _partial(schema, names)
+    over["properties"] |= {
+        "base": {"type": "string", "description": "The recipe that this one differs from, as ../base.yaml."},
+        "without": {"type": "array", "items": {"enum": list(steps)}, "description": "Steps of the base to leave out."},
+    }
+    over["required"] = ["base", "name"]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$defs": {**definitions, **{f"{name}{_OVER}": _partial(definitions[name], names) for name in names}},
+        "if": {"required": ["base"]},
+        "then": over,
+        "else": schema,
+    }
+
+
+_OVER = "-over"
+
+
+def _partial(part: Any, names: tuple[str, ...]) -> Any:
+    """The same with nothing required, for a recipe that has a base; a step's entry still names it."""
+    if isinstance(part, list):
+        return [_partial(child, names) for child in part]
+    if not isinstance(part, dict):
+        return part
+    found = {key: _partial(child, names) for key, child in part.items()}
+    if isinstance(part.get("$ref"), str):
+        found["$ref"] = f"{part['$ref']}{_OVER}"
+    required = part.get("required")
+    if isinstance(required, list) and required != ["value", "provenance"] and len(part.get("properties", ())) != 1:
+        del found["required"]
+    return found
 
 
 _STRUCTURE = ("schema", "chain", "iterations", "provenance")

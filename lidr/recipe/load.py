@@ -16,8 +16,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from lidr.errors import RecipeError
+from lidr.recipe import compat
 from lidr.recipe.base import is_wrapped, read_whole, step_name
-from lidr.recipe.schema import ChainStep, Frozen, Provenance, Recipe, Repeat
+from lidr.recipe.schema import STARTS_FROM_PAIRS, ChainStep, Frozen, Provenance, Recipe, Repeat
 from lidr.recipe.written import header_of, written_out
 from lidr.recipe.yaml import Document, KeyPath, Mark, dotted, read_value
 
@@ -39,7 +40,10 @@ def load(path: Path, steps: Mapping[str, type[Frozen]], overrides: Sequence[str]
     problems: list[tuple[KeyPath, str]] = []
     provenance: dict[str, Provenance] = {}
     data = _unwrap(document.data, (), provenance, problems)
+    compat.fill_in(data, problems, provenance)
     if isinstance(data.get("chain"), list):
+        if STARTS_FROM_PAIRS in map(step_name, data["chain"]):
+            data = {"prompts": None, "iterations": [{}], **data}
         data["chain"] = _chain(data["chain"], steps, problems)
     if isinstance(data.get("iterations"), dict):
         data |= _repeated(data["iterations"], problems)

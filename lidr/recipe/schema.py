@@ -126,24 +126,25 @@ class PromptsConfig(Frozen):
 class Iteration(Frozen):
     """One round: answer, translate, pair, train."""
 
-    prompts: str = Field(pattern=r"^\d+:\d+$")
-    """Which prompts, by position in the dominant language's file, as START:STOP, the stop not included."""
+    prompts: str = Field("", pattern=r"^(\d+:\d+)?$")
+    """Which prompts, by position in the dominant language's file, as START:STOP, the stop not included. A run that starts
+    from pairs has none."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> Iteration:
-        if self.start >= self.stop:
+        if self.prompts and self.start >= self.stop:
             raise ValueError(f'prompts "{self.prompts}" selects nothing: START must be below STOP')
         return self
 
     @property
     def start(self) -> int:
         """First position."""
-        return int(self.prompts.split(":")[0])
+        return int(self.prompts.split(":")[0] or 0)
 
     @property
     def stop(self) -> int:
         """Position after the last."""
-        return int(self.prompts.split(":")[1])
+        return int((self.prompts or "0:0").split(":")[1])
 
 
 class Repeat(Frozen):
@@ -233,6 +234,10 @@ class AuthorsCompat(Frozen):
     """1.1 in generation and evaluation, 1.0 in translation."""
 
 
+STARTS_FROM_PAIRS = "pairs"
+"""The step whose chain needs no prompts."""
+
+
 class Recipe(Frozen):
     """A whole chain: what is iterated, how often, and from what."""
 
@@ -246,7 +251,8 @@ class Recipe(Frozen):
     """Bump it when anything above `runtime` changes."""
     languages: Languages
     policy: PolicyConfig
-    prompts: PromptsConfig
+    prompts: PromptsConfig | None
+    """null only where the chain starts from pairs."""
     system_prompt: str | None = None
     """System message of every conversation; null leaves it to the model's own template."""
     seed: int = Field(42, ge=0, lt=2**32)
@@ -272,6 +278,20 @@ class Recipe(Frozen):
     def folder(self) -> Path:
         """Where the recipe's file stands; its relative paths are looked for there, after the working folder."""
         return Path(self.file).resolve().parent
+
+    @model_validator(mode="after")
+    def _prompts_where_needed(self) -> Recipe:
+        starts_from_pairs = any(step.name == STARTS_FROM_PAIRS for step in self.chain)
+        if self.prompts is None and not starts_from_pairs:
+            raise ValueError("prompts: missing; it must be given, or the chain must start from `pairs`")
+        for number, iteration in enumerate(self.iterations):
+            if self.prompts is not None and not iteration.prompts:
+                raise ValueError(f"iterations[{number}].prompts: missing; it must be given, as START:STOP")
+            if self.prompts is None and iteration.prompts:
+                raise ValueError(
+                    f"iterations[{number}].prompts: a run that starts from pairs has no prompts; take it out"
+                )
+        return self
 
     @model_validator(mode="after")
     def _fresh_prompts(self) -> Recipe:

@@ -21,7 +21,14 @@ _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
         ("avg_length", "length", 0),
     ),
 }
+_COLUMNS["mt_bench"] = (
+    ("score", "mark", 2),
+    ("score_turn_1", "turn 1", 2),
+    ("score_turn_2", "turn 2", 2),
+    ("off_target", "off-target %", 1),
+)
 _TITLES = {
+    "mt_bench": "Multilingual MT-Bench, marks 0-10",
     "mgsm": "MGSM ({variant}), share of right answers, 0-1",
     "x_alpacaeval": "X-AlpacaEval, % of comparisons won",
 }
@@ -55,13 +62,14 @@ def _block(benchmark: str, tasks: Sequence[TaskResult], columns: Sequence[tuple[
         ]
         for task in tasks
     ]
-    if is_judged:
+    if is_judged and benchmark == "x_alpacaeval":
         heads += ["judged", "ties", "errors"]
         for row, task in zip(rows, tasks, strict=True):
             row += [_count(task, name) for name in ("n_judged", "n_ties", "judge_errors")]
     title = _TITLES[benchmark].format(variant=tasks[0].variant)
     if judge := tasks[0].judge:
-        title += f" by {judge.model} ({judge.mode}, {judge.template}) against {tasks[0].data.reference}"
+        title += f" by {judge.model} ({judge.mode}, {judge.template})"
+        title += f" against {tasks[0].data.reference}" if tasks[0].data.reference else ""
     elif benchmark == "x_alpacaeval":
         title += ": not judged yet"
     return "\n".join([title, *aligned(heads, rows)])

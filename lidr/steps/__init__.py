@@ -15,10 +15,9 @@ from lidr.steps.evaluate import (
     outside_evaluate,
     run_evaluate,
 )
-from lidr.steps.filter import FilterConfig, expect_filter, run_filter
+from lidr.steps.filter import FilterConfig, expect_filter, identity_filter, outside_filter, run_filter
 from lidr.steps.gate import (
     GateConfig,
-    Verdicts,
     also_read_gate,
     decide_gate,
     expect_gate,
@@ -37,6 +36,7 @@ from lidr.steps.measure import (
     run_measure,
 )
 from lidr.steps.pair import PairConfig, expect_pair, identity_pair, outside_pair, run_pair
+from lidr.steps.pairs import PairsConfig, expect_pairs, identity_pairs, outside_pairs, run_pairs
 from lidr.steps.policy import expect_policy, identity_policy, outside_policy, run_policy
 from lidr.steps.prompts import expect_prompts, identity_prompts, outside_prompts, run_prompts
 from lidr.steps.publish import (
@@ -55,6 +55,7 @@ from lidr.steps.translate import (
     outside_translate,
     run_translate,
 )
+from lidr.steps.verdict import Verdicts
 from lidr.steps.weigh import WeighConfig, expect_weigh, outside_weigh, run_weigh
 
 _ANSWERS = ("system_prompt", "seed", "policy.dtype", "runtime.engine", "runtime.max_model_len")
@@ -112,6 +113,16 @@ STEPS: Mapping[str, StepKind] = {
         outside=outside_pair,
         identity=identity_pair,
     ),
+    "pairs": StepKind(
+        PairsConfig,
+        reads=(),
+        writes=Pair,
+        run=run_pairs,
+        expects=expect_pairs,
+        uses=("languages", "seed", "iteration.number"),
+        outside=outside_pairs,
+        identity=identity_pairs,
+    ),
     "filter": StepKind(
         FilterConfig,
         reads=(Pair,),
@@ -119,6 +130,8 @@ STEPS: Mapping[str, StepKind] = {
         run=run_filter,
         expects=expect_filter,
         uses=("languages",),
+        outside=outside_filter,
+        identity=identity_filter,
     ),
     "measure": StepKind(
         MeasureConfig,

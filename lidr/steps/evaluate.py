@@ -22,7 +22,7 @@ from lidr.recipe.schema import Frozen, LanguageCode, Recipe, ReferenceText
 from lidr.references import DistReference, FolderReference, HubReference, RunReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.rows import RowType
-from lidr.steps.kind import Expected, Outcome, Policy, Scale, StepRun, Surroundings
+from lidr.steps.kind import Expected, Outcome, Policy, Scale, StepRun, Surroundings, Unresolved, identity_of
 from lidr.store.digests import kept_sha256
 
 Scores = RowType("scores", SCORES.with_metadata({"lidr.schema": "1"}), key=("task", "item", "metric"))
@@ -68,6 +68,8 @@ class EvaluateConfig(Frozen):
     """Only the first rows of each task."""
     max_tokens: int = Field(2048, ge=1)
     repetition_penalty: float = Field(1.0, gt=0)
+    gold: Literal["number", "text"] = "number"
+    """MGSM's gold answers are compared as numbers, or as text: then 2125 is not the gold "2,125" of four problems."""
     judge: JudgeConfig | None = None
     """null leaves X-AlpacaEval unjudged."""
 
@@ -89,7 +91,7 @@ def run_evaluate(run: StepRun) -> Outcome:
         out=folder,
         log=run.log,
         judge=judge_for(run, config.judge) if config.judge else None,
-        listen=Listener(say=run.progress.note, asked=run.progress.add, judged=run.progress.add),
+        listen=Listener(say=lambda text: run.progress.note("judging"), asked=run.progress.add, judged=run.progress.add),
     )
     scores = read_scores(folder)
     run.out.data.write(scores)
@@ -122,6 +124,7 @@ def evaluate_spec(run: StepRun) -> EvalSpec:
         tensor_parallel=engine.tensor_parallel,
         gpu_memory=engine.gpu_memory,
         threads=engine.threads,
+        gold=config.gold,
     )
 
 
@@ -137,6 +140,8 @@ def _data(config: EvaluateConfig, around: Surroundings) -> str:
             return str(path.resolve())
         if "$" not in text and "@" in text:
             return text
+        if path is None and text == config.data[-1]:
+            raise Unresolved(f"evaluate.data: {text}: set LIDR_DATA to the folder that holds it, or give --data FOLDER")
     raise PlanError(
         f"evaluate.data: none of {', '.join(config.data)} is there; give a folder with mgsm/LANG.jsonl or "
         "word_problems/LANG.jsonl (and x_alpacaeval/ or open_instructions/), or org/name@COMMIT of a Hub data set"
@@ -173,7 +178,8 @@ def _differences(run: StepRun, after: pa.Table) -> list[dict[str, Any]]:
 
 def identity_evaluate(config: EvaluateConfig) -> dict[str, Any]:
     """All but where rows come from, which their digests say, and how the judge is asked, which changes no verdict."""
-    kept = config.model_dump(mode="json", exclude={"data"})
+    kept = identity_of(config, later=("gold",))
+    del kept["data"]
     kept["judge"] = kept["judge"] and judging_identity(kept["judge"])
     return kept
 

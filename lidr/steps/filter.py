@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from lidr.recipe.schema import Frozen
-from lidr.rows import Pair
-from lidr.steps.kind import Expected, Outcome, Scale, StepRun
+from lidr.errors import PlanError
+from lidr.recipe.schema import Frozen, LanguageCode
+from lidr.rows import Kind, Pair
+from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings, identity_of
 
 ROWS_PER_BATCH = 4_000
 
@@ -62,9 +63,26 @@ class LanguageOf(Frozen):
     """How sure the detection of another language must be to drop the pair."""
 
 
+class Only(Frozen):
+    """Pairs that an ablation wants; the others are dropped with the reason `only`."""
+
+    languages: tuple[LanguageCode, ...] = ()
+    """Non-dominant languages; empty: all."""
+    kinds: tuple[Kind, ...] = ()
+    """dominant, non_dominant; empty: both."""
+
+    @model_validator(mode="after")
+    def _names_some(self) -> Only:
+        if not self.languages and not self.kinds:
+            raise ValueError("name languages or kinds, or take `only` out")
+        return self
+
+
 class FilterConfig(Frozen):
     """The filters, each off until named."""
 
+    only: Only | None = None
+    """Keep only pairs of these languages and kinds."""
     repetition: Repetition | None = None
     length_ratio: LengthRatio | None = None
     copied_source: bool = False
@@ -87,6 +105,8 @@ def run_filter(run: StepRun) -> Outcome:
     repetition = config.repetition or Repetition()
     pair_filter = PairFilter(
         languages=run.recipe.languages.all,
+        only_languages=config.only.languages if config.only else (),
+        only_kinds=config.only.kinds if config.only else (),
         repetition_lines=repetition.lines,
         repetition_ngram=NgramLimit(repetition.ngram.n, repetition.ngram.share) if repetition.ngram else None,
         length_ratio=(config.length_ratio.min, config.length_ratio.max) if config.length_ratio else None,
@@ -107,6 +127,22 @@ def run_filter(run: StepRun) -> Outcome:
         ledger.keep(kept)
         run.progress.add(frame.height)
     return Outcome(ledger.counts(), run.progress.rate())
+
+
+def identity_filter(config: FilterConfig) -> dict[str, Any]:
+    """All settings."""
+    return identity_of(config, later=("only",))
+
+
+def outside_filter(around: Surroundings, config: FilterConfig) -> dict[str, Any]:
+    """Nothing; but a language that has no pairs is refused before anything runs."""
+    others = around.recipe.languages.others
+    if config.only and (wrong := [code for code in config.only.languages if code not in others]):
+        raise PlanError(
+            f"filter.only.languages: {', '.join(wrong)}: no pairs are made with it; the other languages of this "
+            f"recipe: {', '.join(others)}"
+        )
+    return {}
 
 
 def expect_filter(config: FilterConfig, scale: Scale) -> Expected:

@@ -21,51 +21,20 @@ those of iterations that were neither rolled back nor stopped; of equals the ear
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 from pydantic import Field, model_validator
 
 from lidr.errors import PlanError
 from lidr.recipe.schema import Frozen
-from lidr.rows import METADATA, DominantPairs, Pair, Response, RowType, Translation
+from lidr.rows import DominantPairs, Pair, Response, RowType, Translation
 from lidr.steps.evaluate import Scores
+from lidr.steps.evidence import Evidence, Finding
 from lidr.steps.kind import Changes, Decision, Expected, Outcome, Policy, Scale, StepRun, Surroundings
 from lidr.steps.measure import Measures, can_referee
-from lidr.steps.signatures import (
-    Evidence,
-    Finding,
-    artefacts,
-    collapse,
-    dominant_worse,
-    no_gain,
-    reward_signal,
-)
-
-Verdicts = RowType(
-    "verdicts",
-    pa.schema(
-        {
-            "signature": pa.string(),
-            "sign": pa.string(),
-            "language": pa.string(),
-            "against": pa.string(),
-            "value": pa.float64(),
-            "low": pa.float64(),
-            "high": pa.float64(),
-            "n": pa.int64(),
-            "limit": pa.float64(),
-            "is_over": pa.bool_(),  # fires above the limit, else below
-            "fires": pa.bool_(),
-            "act": pa.string(),
-        },
-        metadata=METADATA,
-    ),
-    key=("signature", "sign", "language", "against"),
-)
-"""What a gate looked at."""
-
-Act = Literal["warn", "reweight", "roll_back", "stop"]
+from lidr.steps.signatures import artefacts, collapse, dominant_worse, no_gain, reward_signal
+from lidr.steps.verdict import Act, Verdicts, counts_of, parent_of
 
 
 class Signature(Frozen):
@@ -184,7 +153,7 @@ def run_gate(run: StepRun) -> Outcome:
     """Look for every signature, write down all numbers, and decide how the run goes on."""
     config: GateConfig = run.config
     languages = run.recipe.languages
-    evidence = Evidence(run.inputs, languages.dominant, languages.others, _parent(run))
+    evidence = Evidence(run.inputs, languages.dominant, languages.others, parent_of(run))
     run.progress.start(len(config.signatures), "signatures")
     findings: list[Finding] = []
     for name, signature in config.signatures.items():
@@ -194,120 +163,8 @@ def run_gate(run: StepRun) -> Outcome:
     rows = [finding.row(acts[finding.signature]) for finding in findings]
     run.out.data.write(pa.Table.from_pylist(rows, Verdicts.schema))
     fired = [finding for finding in findings if finding.fires]
-    return Outcome(_counts(run, evidence, findings, {f.signature: acts[f.signature] for f in fired}),
+    return Outcome(counts_of(run, evidence, findings, {f.signature: acts[f.signature] for f in fired}),
                    run.progress.rate())  # fmt: skip
-
-
-def _parent(run: StepRun) -> int:
-    """The iteration whose policy entered this one."""
-    before = run.inputs.get(f"{Verdicts.name}_{run.iteration - 1}")
-    return run.iteration - 1 if before is None else int(before.record.counts["decision"]["policy"])
-
-
-class _Candidates(NamedTuple):
-    scores: dict[int, float]  # iteration -> mean score, 0-1; empty where nothing was evaluated
-    allowed: list[int]  # iterations that were neither rolled back nor stopped, the first policy among them
-
-    def best(self, otherwise: int) -> int:
-        known = [k for k in self.allowed if k in self.scores]
-        return max(known, key=lambda k: (self.scores[k], -k)) if known else otherwise
-
-
-def _counts(run: StepRun, evidence: Evidence, findings: list[Finding], fired: Mapping[str, Act]) -> dict[str, Any]:
-    is_given_up = bool({"stop", "roll_back"} & set(fired.values()))
-    candidates = _candidates(run, is_given_up)
-    best = candidates.best(otherwise=evidence.parent if is_given_up else run.iteration)
-    gains = _gains(evidence)
-    saturated = _saturated(run, gains, evidence.parent)
-    said = [{"signature": f.signature, "act": fired[f.signature], "says": f.text()} for f in findings if f.fires]
-    decision = _decision(run, fired, said, best, saturated)
-    return {
-        "findings": len(findings),
-        "fired": said,
-        "quiet": [name for name in run.config.signatures if name not in fired],
-        "is_given_up": is_given_up,
-        "parent": evidence.parent,
-        "scores": {str(k): value for k, value in candidates.scores.items()},
-        "best": best,
-        "gains": gains,
-        "saturated": saturated,
-        "decision": decision,
-    }
-
-
-def _candidates(run: StepRun, is_given_up: bool) -> _Candidates:
-    earlier = {k: run.inputs[f"{Verdicts.name}_{k}"].record.counts for k in range(1, run.iteration)}
-    allowed = [0, *(k for k, counts in earlier.items() if not counts["is_given_up"])]
-    scores = {k: float(v) for counts in earlier.values() for key, v in counts["scores"].items() for k in [int(key)]}
-    if f"{Scores.name}_0" in run.inputs:
-        scores[0] = mean_score(run.inputs[f"{Scores.name}_0"].read())
-    if Scores.name in run.inputs:
-        scores[run.iteration] = mean_score(run.inputs[Scores.name].read())
-    return _Candidates(dict(sorted(scores.items())), allowed if is_given_up else [*allowed, run.iteration])
-
-
-def mean_score(scores: pa.Table) -> float:
-    """Unweighted mean over benchmarks and languages of each benchmark's first score, as a share of its span, 0-1."""
-    import polars as pl
-
-    from lidr.evals.measures import MEASURES
-
-    first = {name: measures[0] for name, measures in MEASURES.items()}
-    rows = pl.DataFrame(scores).filter(
-        pl.struct("benchmark", "metric").map_elements(
-            lambda row: row["benchmark"] in first and first[row["benchmark"]].item == row["metric"],
-            return_dtype=pl.Boolean,
-        )
-    )
-    means = rows.group_by("benchmark", "language").agg(pl.col("value").mean()).drop_nulls()
-    found = [value / (first[name].span or (0.0, 1.0))[1] for name, _, value in means.sort(means.columns).iter_rows()]
-    return sum(found) / len(found) if found else 0.0
-
-
-def _gains(evidence: Evidence) -> list[dict[str, Any]]:
-    """Paired gain of the mean of the non-dominant languages over the policy that entered the iteration."""
-    if Scores.name not in evidence.inputs or evidence.parent not in evidence.evaluated:
-        return []
-    return [
-        {"benchmark": one.benchmark, "metric": one.metric, "baseline": evidence.parent, **one.number.as_json()}
-        for one in evidence.changes(evidence.parent, evidence.others)
-    ]
-
-
-def _saturated(run: StepRun, gains: list[dict[str, Any]], parent: int) -> str | None:
-    """Why `repeat: until_saturated` ends here: no benchmark shows a gain; None where one does, or nobody asked."""
-    if run.recipe.repeat != "until_saturated" or any(one["low"] is not None and one["low"] > 0 for one in gains):
-        return None
-    shown = "; ".join(
-        f"{one['metric']} of {one['benchmark']} {one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
-        for one in gains
-        if one["low"] is not None
-    )
-    return (
-        f"saturated after iteration {run.iteration}: the mean gain of the non-dominant languages over iter_{parent} "
-        f"cannot be told from 0 ({shown or 'nothing could be compared'})"
-    )
-
-
-def _decision(
-    run: StepRun, fired: Mapping[str, Act], said: list[dict[str, str]], best: int, saturated: str | None
-) -> dict[str, Any]:
-    """As stored; `decide` reads it."""
-    stops = [one for one in said if one["act"] == "stop"]
-    is_given_up = bool({"stop", "roll_back"} & set(fired.values()))
-    ends = saturated
-    if stops:
-        why = "; ".join(f"{one['signature']}: {one['says']}" for one in stops)
-        ends = f"iter_{run.iteration}/gate stopped the run ({why}); the best policy is that of iter_{best}"
-    elif saturated:
-        ends = f"{saturated}; the best policy is that of iter_{best}"
-    changes = run.config.reweight.changes if "reweight" in fired.values() else {}
-    return {
-        "policy": best if is_given_up or ends else run.iteration,
-        "ends": ends,
-        "is_negative": bool(stops) or (ends is not None and best == 0),
-        "changes": {step: dict(settings) for step, settings in changes.items()},
-    }
 
 
 def decide_gate(counts: Mapping[str, Any]) -> Decision:

@@ -53,6 +53,6 @@ def read_gold(file: Path, recipe: Recipe) -> dict[str, Decimal]:
             why = str(error) or f"it has none of {', '.join(_NAMES)}"
             raise RowError(f"{file}:{number}: no gold answer: {why}; write {{id, response}} with a number") from None
     code = recipe.languages.dominant
-    if recipe.prompts.id_prefix == "language" and all(name.startswith(code) for name in found):
+    if recipe.prompts and recipe.prompts.id_prefix == "language" and all(name.startswith(code) for name in found):
         found = {name.removeprefix(code): value for name, value in found.items()}
     return found

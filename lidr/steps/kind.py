@@ -86,12 +86,14 @@ class Decision:
     Args:
         policy: the iteration whose policy goes on: the next iteration starts from it; after the last one it is the
             run's result. 0 is the first policy.
+        best: the iteration with the best policy so far.
         ends: why nothing comes after; None where the run goes on.
         is_negative: whether the outcome is one that must not pass unseen (exit code 3, nothing is published by itself).
         changes: other settings for all later iterations.
     """
 
     policy: int
+    best: int
     ends: str | None = None
     is_negative: bool = False
     changes: Changes = field(default_factory=dict)

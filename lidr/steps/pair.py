@@ -6,10 +6,11 @@ The tables stream through in batches of whole prompts, so memory does not grow w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lidr.errors import PlanError, RowError
 from lidr.recipe.schema import Frozen
@@ -17,6 +18,7 @@ from lidr.resources import resolve_source
 from lidr.rows import (
     DominantPairs,
     Drop,
+    OneLanguage,
     Pair,
     Prompt,
     Response,
@@ -25,7 +27,9 @@ from lidr.rows import (
     TranslationTypePolicy,
     Truncated,
 )
-from lidr.steps.kind import Expected, Outcome, Policy, Scale, StepRun, Surroundings, Unresolved
+from lidr.steps.bound import Detecting, Detector, rules_file
+from lidr.steps.kind import Expected, Outcome, Policy, Scale, StepRun, Surroundings, Unresolved, identity_of
+from lidr.steps.selection import Selection
 from lidr.store.artifact import written_behind
 from lidr.store.fingerprint import file_sha256
 
@@ -51,15 +55,25 @@ class TranslationType(Frozen):
 
     policy: TranslationTypePolicy = "keep_source"
     """keep_source: chosen is the untranslated dominant answer; skip: no non-dominant pair; translate: as any other."""
-    ids: str
+    ids: str | None = None
     """File with one prompt id a line; # starts a comment."""
+    detector: Detector | None = None
+    """Finds more of them by rules; for those that `ids` names too, `policy` holds."""
+
+    @model_validator(mode="after")
+    def _says_which(self) -> TranslationType:
+        if self.ids is None and self.detector is None:
+            raise ValueError("say which prompts: ids (a file with one prompt id a line), or detector, or both")
+        return self
 
 
 class PairConfig(Frozen):
     """Which pairs are made."""
 
     dominant_pairs: DominantPairs = "all"
-    """Dominant pairs against all other languages, against one chosen by a hash of the prompt id, or none."""
+    """Dominant pairs against all other languages, against one of them, or none."""
+    one: OneLanguage = "hash"
+    """Which one, under `dominant_pairs: one`: chosen by a hash of the prompt id, or the last of the other languages."""
     drop: Drop = "joint"
     """joint: a failed translation in either direction takes both pairs; independent: only the one that needs it."""
     translation_type: TranslationType | None = None
@@ -89,20 +103,24 @@ def run_pair(run: StepRun) -> Outcome:
         accept=config.accept,
         truncated=config.truncated,
         seed=run.recipe.seed,
+        one=config.one,
     )
+    detecting = Detecting(run)
     inputs = [run.inputs[rows.name] for rows in (Prompt, Response, Translation)]
     policy = run.inputs[Policy.name].name
     run.progress.start(inputs[0].rows // len(languages.all), "prompts")
-    ledger = Ledger(run, reasons_of(rules))
+    ledger, selection = Ledger(run, reasons_of(rules)), Selection()
     with written_behind(run.out.data) as write:
         for prompts, responses, translations in aligned(inputs, len(languages.all) * PROMPTS_PER_BATCH):
+            rules = replace(rules, detected=detecting(prompts))
             result = build_pairs(prompts, responses, translations, rules=rules)
+            selection.add(result, prompts, responses, rules)
             write(pair_rows(result.pairs, run.iteration, policy, run.recipe.system_prompt))
             ledger.drop(result.dropped, step="pair")
             ledger.keep(result.pairs)
             ledger.not_requested(result.not_requested)
             run.progress.add(prompts.select(pl.col("prompt_id").n_unique()).item())
-    return Outcome(ledger.counts(), run.progress.rate())
+    return Outcome(ledger.counts() | selection.counts() | detecting.counts(), run.progress.rate())
 
 
 def pair_rows(pairs: pl.DataFrame, iteration: int, policy: str, system_prompt: str | None) -> Any:
@@ -222,18 +240,29 @@ class _Cursor:
 
 
 def identity_pair(config: PairConfig) -> dict[str, Any]:
-    """All settings; the list of language-bound prompts counts by its content (see outside_pair), not by its place."""
-    return config.model_dump(mode="json", exclude={"translation_type": {"ids"}})
+    """All settings; lists of language-bound prompts and of rules count by content (see outside_pair), not by place."""
+    kept = identity_of(config, later=("one",))
+    if config.translation_type is not None:
+        later = identity_of(config.translation_type, later=("detector",))
+        kept["translation_type"] = {name: value for name, value in later.items() if name != "ids"}
+        if config.translation_type.detector is not None:
+            del kept["translation_type"]["detector"]["rules"]
+    return kept
 
 
 def outside_pair(around: Surroundings, config: PairConfig) -> dict[str, Any]:
-    """The list of language-bound prompts is identity by its content."""
+    """The list of language-bound prompts, and that of the rules that find more, are identity by their content."""
     path = _ids_file(config, around.recipe_folder)
-    return {} if path is None else {"translation_type_ids": file_sha256(path)}
+    found = {} if path is None else {"translation_type_ids": file_sha256(path)}
+    detector = config.translation_type.detector if config.translation_type else None
+    if detector is not None:
+        rules = rules_file(detector, around.recipe.languages.dominant, around.recipe_folder)
+        found["translation_type_rules"] = file_sha256(rules)
+    return found
 
 
 def _ids_file(config: PairConfig, folder: Path) -> Path | None:
-    if config.translation_type is None:
+    if config.translation_type is None or config.translation_type.ids is None:
         return None
     path = resolve_source(config.translation_type.ids, folder)
     if path is None:

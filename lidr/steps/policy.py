@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lidr.hub.pins import keep_content, locked_digest
 from lidr.hub.weights import check_model_folder, dist_file, model_files, snapshot
 from lidr.recipe.schema import PolicyConfig
 from lidr.references import (
@@ -21,6 +22,7 @@ from lidr.references import (
     ServerReference,
     parse_reference,
 )
+from lidr.resources import resolve_source
 from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings, Unresolved
 from lidr.store.digests import kept_sha256
 from lidr.store.record import Rate, write_json
@@ -92,15 +94,18 @@ def _revision(around: Surroundings, config: PolicyConfig, reference: HubReferenc
 def model_folder(around: Surroundings, config: PolicyConfig, reference: Any, where: str = _WHERE) -> Path:
     """Where a model lies that is a folder, an artifact, or a snapshot of the Hub."""
     if isinstance(reference, HubReference):
-        return snapshot(
-            reference.repo, _revision(around, config, reference, where), is_trusted=config.trust_remote_code
-        )
+        sha = _revision(around, config, reference, where)
+        version_folder = around.store_root / around.recipe.name / around.recipe.version
+        digest = locked_digest(version_folder, reference.repo, sha)
+        folder = snapshot(reference.repo, sha, is_trusted=config.trust_remote_code, digest=digest)
+        keep_content(version_folder, reference.repo, sha)
+        return folder
     if isinstance(reference, RunReference):
         from lidr.store.locate import locate
 
         return check_model_folder(locate(reference, around.recipe).model, where)
     assert isinstance(reference, FolderReference)
-    return check_model_folder(Path(reference.path), where)
+    return check_model_folder(resolve_source(reference.path, around.recipe_folder) or Path(reference.path), where)
 
 
 def _put(path: Path, target: Path, *, is_ours: bool) -> None:

@@ -61,8 +61,8 @@ def outside_prompts(around: Surroundings, config: PromptsConfig) -> dict[str, An
     if fixed is None:
         names = ", ".join(sorted({part.dataset for _, part in source.parts(codes) if part.dataset}))
         raise Unresolved(
-            f"prompts.source: the data set {names} is unpinned: `lidr lock RECIPE` fills its commit; or set LIDR_DATA to "
-            f"a folder with {source.local}/LANG.jsonl for every language, or give --data FOLDER"
+            f"prompts.source: the data set {names} is unpinned: `lidr lock RECIPE` fills its commit; or set LIDR_DATA "
+            f"to a folder with {source.local}/LANG.jsonl for every language, or give --data FOLDER"
         )
     return {"files": fixed}
 

@@ -5,8 +5,8 @@
 
 A group (non-dominant language, kind) is certain where the interval of its reward accuracy lies above one half; all its
 pairs stay. Of any other group `skip` drops all pairs, and `thin` keeps a share of them, drawn by lot: the same pairs on
-every machine. What is dropped stands in the dropped rows, so the account of slots still adds up. It is a step of its own so
-that a measurement alone changes nothing that training reads.
+every machine. What is dropped stands in the dropped rows, so the account of slots still adds up. It is a step of its
+own so that a measurement alone changes nothing that training reads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from lidr.errors import PlanError
 from lidr.recipe.schema import Frozen
 from lidr.rows import Pair
 from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings
-from lidr.steps.measure import Measures, can_referee, signal
+from lidr.steps.measure import Measures, can_referee
+from lidr.steps.summary import signal
 from lidr.transforms.imbalance import by_lot, kept_share
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lidr.errors import StoreError
 from lidr.rows import Dropped, RowType
@@ -130,8 +130,15 @@ class TableWriter:
             self._writer = None
 
 
+class Writes(Protocol):
+    """Whatever takes one batch after another: a TableWriter, an export."""
+
+    def write(self, table: Any) -> None:
+        """Append rows."""
+
+
 @contextmanager
-def written_behind(table: TableWriter) -> Iterator[Callable[[pa.Table], None]]:
+def written_behind(table: Writes) -> Iterator[Callable[[Any], None]]:
     """Write in a thread, one batch at a time, so that the next batch is made while the last is compressed.
 
     At most two batches are in memory. An error of a write is raised by the next one, or at the end.
@@ -139,7 +146,7 @@ def written_behind(table: TableWriter) -> Iterator[Callable[[pa.Table], None]]:
     with ThreadPoolExecutor(max_workers=1) as thread:
         pending: list[Future[None]] = []
 
-        def write(batch: pa.Table) -> None:
+        def write(batch: Any) -> None:
             if pending:
                 pending.pop().result()
             pending.append(thread.submit(table.write, batch))

@@ -1,17 +1,42 @@
-"""recipe.lock.json: the commits that a recipe's Hub references were resolved to, beside the run's artifacts.
+"""recipe.lock.json: what a recipe's Hub references were resolved to, beside the run's artifacts.
 
-{"schema": 1, "models": {"org/name": "5f0b02c75b57c5855da9ae460ce51323ea669d8a", "datasets/org/name": "..."}}
+{"schema": 2,
+ "models": {"org/name": "5f0b02c75b57c5855da9ae460ce51323ea669d8a", "datasets/org/name": "..."},
+ "contents": {"org/name@5f0b02c7...": {"requested": "v1.0.0", "digest": "<sha256>", "files": 7}}}
+
+`models` holds the commit of what the recipe leaves unpinned; `contents` holds what stands at each commit that the
+recipe reads, whoever named it, so that a Hub that gives something else for the same commit is found out. Schema 1 had
+no contents and is still read.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from lidr.errors import StoreError
 from lidr.store.record import write_json
 
 LOCK_FILE = "recipe.lock.json"
+LOCK_SCHEMA = 2
+
+
+@dataclass(frozen=True)
+class Content:
+    """What stands at a commit.
+
+    Args:
+        requested: the branch or tag that was resolved; None: the main branch, or the recipe named the commit.
+        digest: over every file but the card, 64 hex digits; see `lidr.hub.snapshot.content_digest`.
+        files: how many files that are.
+    """
+
+    requested: str | None
+    digest: str
+    files: int
 
 
 def read_lock(version_folder: Path) -> dict[str, str]:
@@ -20,6 +45,36 @@ def read_lock(version_folder: Path) -> dict[str, str]:
     Raises:
         StoreError: the file is damaged, or from a newer lidr.
     """
+    return dict(_read(version_folder).get("models", {}))
+
+
+def read_contents(version_folder: Path) -> dict[str, Content]:
+    """`org/name@commit` -> what stands there; empty for a lock of schema 1.
+
+    Raises:
+        StoreError: the file is damaged, or from a newer lidr.
+    """
+    found = _read(version_folder).get("contents", {})
+    try:
+        return {name: Content(**entry) for name, entry in found.items()}
+    except (TypeError, AttributeError):
+        raise _damaged(version_folder / LOCK_FILE) from None
+
+
+def write_lock(version_folder: Path, models: dict[str, str], contents: Mapping[str, Content] | None = None) -> Path:
+    """Write the commits, and what stands there (None: as before); the file is there whole or not at all."""
+    version_folder.mkdir(parents=True, exist_ok=True)
+    kept = read_contents(version_folder) if contents is None else contents
+    content = {
+        "schema": LOCK_SCHEMA,
+        "models": dict(sorted(models.items())),
+        "contents": {name: asdict(found) for name, found in sorted(kept.items())},
+    }
+    write_json(version_folder / LOCK_FILE, content)
+    return version_folder / LOCK_FILE
+
+
+def _read(version_folder: Path) -> dict[str, Any]:
     path = version_folder / LOCK_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -28,14 +83,11 @@ def read_lock(version_folder: Path) -> dict[str, str]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise StoreError(f"{path}: damaged, no JSON; remove it and run `lidr lock RECIPE` again") from None
-    if content.get("schema") != 1:
-        raise StoreError(f"{path}: schema {content.get('schema')}, this lidr reads 1: update lidr")
-    return dict(content.get("models", {}))
+        raise _damaged(path)
+    if content.get("schema") not in (1, LOCK_SCHEMA):
+        raise StoreError(f"{path}: schema {content.get('schema')}, this lidr reads 1 to {LOCK_SCHEMA}: update lidr")
+    return content
 
 
-def write_lock(version_folder: Path, models: dict[str, str]) -> Path:
-    """Write the commits; the file is there whole or not at all."""
-    version_folder.mkdir(parents=True, exist_ok=True)
-    write_json(version_folder / LOCK_FILE, {"schema": 1, "models": dict(sorted(models.items()))})
-    return version_folder / LOCK_FILE
+def _damaged(path: Path) -> StoreError:
+    return StoreError(f"{path}: damaged, no JSON; remove it and run `lidr lock RECIPE` again")

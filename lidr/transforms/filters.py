@@ -1,6 +1,7 @@
 """Filters of preference pairs: each names its reason and the value that it measured. All are off until asked for.
 
     reason              a pair is dropped when
+    only                the recipe wants pairs of some languages or kinds alone, for an ablation, and this is none
     repetition_lines    one line with a letter or digit stands so many times in chosen or in rejected
     repetition_ngram    repeated n-grams cover more than a share of the tokens of chosen or of rejected
     length_ratio        chosen / rejected, in characters, lies outside min..max
@@ -32,7 +33,7 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from lidr.languages import LANGUAGES
-from lidr.rows import Dropped
+from lidr.rows import Dropped, Kind
 from lidr.transforms.identify import has_other_script, identify, prose, script_share
 from lidr.transforms.translations import is_copy, may_be_copy
 
@@ -73,6 +74,8 @@ class PairFilter:
 
     Args:
         languages: the recipe's language codes, between which `language` decides.
+        only_languages: non-dominant languages whose pairs pass, of both kinds; empty: all.
+        only_kinds: kinds of pairs that pass; empty: both.
         repetition_lines: so many equal lines in one text are too many; the authors' (uncalled) helper has 5. Lines
             without a letter or digit never count: of the GPT-4 answers of X-AlpacaEval that repeat a line 5 times, more
             than half repeat a brace or a fence of code.
@@ -94,6 +97,8 @@ class PairFilter:
     """
 
     languages: Sequence[str]
+    only_languages: Sequence[str] = ()
+    only_kinds: Sequence[Kind] = ()
     repetition_lines: int | None = None
     repetition_ngram: NgramLimit | None = None
     length_ratio: tuple[float, float] | None = None
@@ -126,6 +131,8 @@ class PairFilter:
         def ask(reason: str, measure: SideMeasure, sides: Sequence[Side] = BOTH) -> None:
             asked.append((reason, partial(_any_side, measure=measure, sides=sides)))
 
+        if self.only_languages or self.only_kinds:
+            asked.append(("only", partial(_only, languages=self.only_languages, kinds=self.only_kinds)))
         if self.repetition_lines is not None:
             ask("repetition_lines", partial(_repetition_lines, times=self.repetition_lines))
         if self.repetition_ngram is not None:
@@ -205,6 +212,15 @@ def ngram_share(texts: pl.Series, n: int) -> pl.Series:
     shares = covered.group_by("row").agg(share=pl.col("covered").mean())
     joined = frame.select("row").join(shares, on="row", how="left", maintain_order="left")
     return joined["share"].fill_null(0.0)
+
+
+def _only(pairs: pl.DataFrame, *, languages: Sequence[str], kinds: Sequence[Kind]) -> pl.Series:
+    other = pl.when(pl.col("kind") == "dominant").then("other_language").otherwise("language")
+    is_asked = (other.is_in(languages) if languages else pl.lit(True)) & (
+        pl.col("kind").is_in(kinds) if kinds else pl.lit(True)
+    )
+    wanted = " and ".join(" or ".join(names) for names in (languages, kinds) if names)
+    return pairs.select(pl.when(~is_asked).then(pl.format(f"{{}}, {{}}; only {wanted}", other, "kind"))).to_series()
 
 
 def _any_side(pairs: pl.DataFrame, *, measure: SideMeasure, sides: Sequence[Side]) -> pl.Series:

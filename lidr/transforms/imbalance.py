@@ -1,7 +1,7 @@
 """The numbers behind the premise: how large the gap between languages is, and whether the pairs point the right way.
 
-Every number comes with its interval and its n. A share has Wilson's interval, a mean Student's; where several are looked
-at together, `family` makes each interval so much wider that all of them hold together (Bonferroni).
+Every number comes with its interval and its n. A share has Wilson's interval, a mean Student's; where several are
+looked at together, `family` makes each interval so much wider that all of them hold together (Bonferroni).
 
     >>> agreement(agree=70, disagree=30, ties=12).accuracy.value
     0.7

@@ -17,8 +17,8 @@ a dropped row with its reason, or it was not requested by the recipe.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import polars as pl
@@ -29,6 +29,7 @@ from lidr.rows import (
     DominantPairs,
     Drop,
     Kind,
+    OneLanguage,
     TranslationStatus,
     TranslationTypePolicy,
     Truncated,
@@ -51,14 +52,15 @@ class PairRules:
 
     Args:
         dominant, others: codes of the dominant language and of the others, in the recipe's order.
-        dominant_pairs: dominant pairs against `all` other languages, against `one` (chosen by a hash of the prompt id),
-            or `none`.
+        dominant_pairs: dominant pairs against `all` other languages, against `one`, or `none`.
+        one: which one: chosen by a `hash` of the prompt id, or the `last` of `others` (what the authors' code leaves).
         drop: `joint`: when a translation of (prompt, xx) failed in either direction, both of its pairs go (the authors'
             rule); `independent`: only the pair that needs the failed text goes.
         bound: ids of prompts that are themselves bound to a language ("translate this into French"), where translating
             the answer would destroy it.
         translation_type: for bound prompts, the non-dominant pair has the untranslated y^d as chosen (`keep_source`,
             the authors' rule), is not made (`skip`), or is made as any other (`translate`).
+        detected: more prompts that are bound to a language, each with the policy that it is sent to; `bound` wins.
         accept: translation statuses whose text may stand in a pair.
         truncated: whether an answer that was cut at max_tokens may stand in a pair.
         seed: for the choice of `one`.
@@ -73,6 +75,13 @@ class PairRules:
     accept: tuple[TranslationStatus, ...] = ("ok",)
     truncated: Truncated = "keep"
     seed: int = 0
+    one: OneLanguage = "hash"
+    detected: Mapping[str, TranslationTypePolicy] = field(default_factory=dict)
+
+    def are_sent_to(self, policy: TranslationTypePolicy) -> list[str]:
+        """Ids of the prompts that are bound to a language and sent to this policy, in order."""
+        found = {id for id, sent_to in self.detected.items() if sent_to == policy and id not in self.bound}
+        return sorted(found | (self.bound if self.translation_type == policy else set()))
 
 
 def build_pairs(
@@ -190,8 +199,7 @@ def _translation_failure(rules: PairRules) -> pl.Expr:
 
 def _slots(sides: pl.DataFrame, kind: Kind, rules: PairRules) -> pl.DataFrame:
     """The slots of one kind: the pair's three texts, or why there is none."""
-    bound = pl.col("prompt_id").is_in(rules.bound) if rules.bound else pl.lit(False)
-    keep_source = bound & (rules.translation_type == "keep_source")
+    keep_source = _is_sent_to(rules, "keep_source")
     translation_failed = pl.coalesce("t_failed_into", "t_failed_back")
     if kind == "dominant":
         language, other = pl.lit(rules.dominant), pl.col("other")
@@ -227,17 +235,24 @@ def _slots(sides: pl.DataFrame, kind: Kind, rules: PairRules) -> pl.DataFrame:
         rejected_key=rejected_key,
         reason=reason,
         detail=pl.when(own.is_null()).then(partner),
-        not_requested=_not_requested(kind, bound, rules),
+        not_requested=_not_requested(kind, rules),
     )
 
 
-def _not_requested(kind: Kind, bound: pl.Expr, rules: PairRules) -> pl.Expr:
+def _is_sent_to(rules: PairRules, policy: TranslationTypePolicy) -> pl.Expr:
+    ids = rules.are_sent_to(policy)
+    return pl.col("prompt_id").is_in(ids) if ids else pl.lit(False)
+
+
+def _not_requested(kind: Kind, rules: PairRules) -> pl.Expr:
     """The setting by which the recipe does not ask for a slot; null when it does."""
     none = pl.lit(None, pl.String)
     if kind == "non_dominant":
-        return pl.when(bound).then(pl.lit("translation_type: skip")) if rules.translation_type == "skip" else none
+        return pl.when(_is_sent_to(rules, "skip")).then(pl.lit("translation_type: skip"))
     if rules.dominant_pairs == "none":
         return pl.lit("dominant_pairs: none")
+    if rules.dominant_pairs == "one" and rules.one == "last":
+        return pl.when(pl.col("other") != rules.others[-1]).then(pl.lit("dominant_pairs: one"))
     if rules.dominant_pairs == "one":
         picked = pl.col("prompt_id").map_elements(lambda id: pick(id, rules.others, rules.seed), return_dtype=pl.String)
         return pl.when(picked != pl.col("other")).then(pl.lit("dominant_pairs: one"))

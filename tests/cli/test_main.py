@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from lidr.cli.main import COMMANDS, main
+from lidr.hub.snapshot import Entry
 from tests.scripted import write_answers, write_world
 
 
@@ -205,11 +206,13 @@ def test_lock_writes_the_commit_that_the_hub_gives(tmp_path, capsys, monkeypatch
         lambda self, repo, revision=None: type("Info", (), {"sha": commit})(),
         raising=True,
     )
+    monkeypatch.setattr("lidr.hub.pins.listing", lambda repo, sha: (Entry("config.json", 2, None, "0" * 40),))
     recipe = str(write_world(tmp_path))
     assert main(["lock", recipe, "--set", UNPINNED]) == 0
     assert f"org/name: unpinned -> {commit}" in capsys.readouterr().out
     lock = json.loads((tmp_path / "runs" / "scripted" / "0.1.0" / "recipe.lock.json").read_text())
-    assert lock == {"schema": 1, "models": {"org/name": commit}}
+    assert lock["models"] == {"org/name": commit}
+    assert lock["contents"][f"org/name@{commit}"]["files"] == 1
     main(["plan", recipe, "--set", UNPINNED, "--json"])
     steps = json.loads(capsys.readouterr().out)["steps"]
     assert steps[0]["state"] == "new"

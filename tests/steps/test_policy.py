@@ -6,7 +6,9 @@ import pytest
 
 import lidr
 from lidr.errors import PlanError, StoreError
+from lidr.hub.snapshot import Entry
 from lidr.store.artifact import open_artifact
+from lidr.store.fingerprint import file_sha256
 from tests.scripted import write_world
 
 
@@ -103,7 +105,7 @@ def test_a_hub_that_does_not_give_the_model_is_said(tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise ConnectionError("away")
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_tree", refuse)
     with pytest.raises(
         HubError, match=r"org/m@0{40}: the Hub did not give it \(ConnectionError\). Check the name, your"
     ):
@@ -123,7 +125,11 @@ def test_a_branch_is_no_pin_until_it_is_locked(tmp_path, monkeypatch):
         return type("Info", (), {"sha": "1" * 40})()
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", info)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: str(plain_folder(tmp_path / "m")))
+    model = plain_folder(tmp_path / "m")
+    entries = [Entry(p.name, p.stat().st_size, file_sha256(p), "0" * 40) for p in model.iterdir()]
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("lidr.hub.snapshot._ask", lambda repo, commit, target: entries)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: str(model))
     lidr.run(loaded, until="policy", allow_unpinned=True)
     assert asked == [("org/m", "main")]
     assert lidr.plan(loaded).steps[0].state == "cached"

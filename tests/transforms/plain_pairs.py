@@ -36,6 +36,7 @@ def slots_of_one_prompt(
     accept=("ok",),
     truncated="keep",
     seed=0,
+    one="hash",
 ):
     """Return {(xx, kind): ("pair", prompt, chosen, rejected) | ("dropped", reason) | ("not requested", setting)}."""
 
@@ -75,7 +76,7 @@ def slots_of_one_prompt(
                 return ("dropped", "identical")
             return ("pair", prompt, chosen, rejected)
 
-        picked = others[zlib.crc32(f"{seed}/{prompt_id}".encode()) % len(others)]
+        picked = others[-1] if one == "last" else others[zlib.crc32(f"{seed}/{prompt_id}".encode()) % len(others)]
         if dominant_pairs == "none" or (dominant_pairs == "one" and xx != picked):
             result[xx, "dominant"] = ("not requested", f"dominant_pairs: {dominant_pairs}")
         else:

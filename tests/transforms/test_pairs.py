@@ -143,6 +143,9 @@ answer = st.none() | st.builds(Answer, texts, st.sampled_from(["stop", "length",
 moved_text = st.none() | st.builds(Moved, texts, st.sampled_from(TRANSLATION_STATUSES))
 
 
+POLICIES = ["keep_source", "skip", "translate"]
+
+
 @st.composite
 def worlds(draw):
     others = LANGUAGES[1 : 1 + draw(st.integers(1, 3))]
@@ -159,10 +162,12 @@ def worlds(draw):
         dominant_pairs=draw(st.sampled_from(["all", "one", "none"])),
         drop=draw(st.sampled_from(["joint", "independent"])),
         bound=frozenset(draw(st.sets(st.sampled_from(sorted(world))))),
-        translation_type=draw(st.sampled_from(["keep_source", "skip", "translate"])),
+        translation_type=draw(st.sampled_from(POLICIES)),
         accept=tuple(draw(st.sets(st.sampled_from(TRANSLATION_STATUSES), min_size=1))),
         truncated=draw(st.sampled_from(["keep", "drop"])),
         seed=draw(st.integers(0, 5)),
+        one=draw(st.sampled_from(["hash", "last"])),
+        detected=draw(st.dictionaries(st.sampled_from(sorted(world)), st.sampled_from(POLICIES))),
     )
     return world, rules
 
@@ -202,8 +207,13 @@ def test_the_columnar_algebra_equals_the_plain_one_on_random_tables_in_any_order
             others=rules.others,
             dominant_pairs=rules.dominant_pairs,
             drop=rules.drop,
-            is_bound=prompt_id in rules.bound,
-            translation_type=rules.translation_type,
+            is_bound=prompt_id in rules.bound or prompt_id in rules.detected,
+            translation_type=(
+                rules.translation_type
+                if prompt_id in rules.bound
+                else rules.detected.get(prompt_id, rules.translation_type)
+            ),
+            one=rules.one,
             accept=rules.accept,
             truncated=rules.truncated,
             seed=rules.seed,

@@ -161,30 +161,34 @@ class _Crew:
 
     def _from_cache(self, question: Question) -> Reply | None:
         """The answer; an empty reply while another one asks; None if it is ours to ask."""
-        if self._cache is None:
+        cache = self._cache  # another thread may drop it meanwhile
+        if cache is None:
             return None
         try:
-            claim = self._cache.claim(question.sha256)
+            claim = cache.claim(question.sha256)
         except EvaluationError as error:
             self._without_cache(error)
             return None
         return None if claim.state == "ours" else Reply(claim.response, cached=True)
 
     def _to_cache(self, question: Question, response: str | None) -> None:
-        if self._cache is None:
+        cache = self._cache
+        if cache is None:
             return
         try:
             if response is None:
-                self._cache.release(question.sha256)
+                cache.release(question.sha256)
             else:
-                self._cache.put(question.sha256, response, model=self._settings.model)
+                cache.put(question.sha256, response, model=self._settings.model)
         except EvaluationError as error:
             self._without_cache(error)
 
     def _without_cache(self, error: EvaluationError) -> None:
         """A cache that fails on the way (a full disk) costs later calls, not this run."""
-        logging.getLogger("lidr.judge").warning("%s; judging goes on without it", error)
-        self._cache = None
+        with self._lock:
+            is_first, self._cache = self._cache is not None, None
+        if is_first:
+            logging.getLogger("lidr.judge").warning("%s; judging goes on without it", error)
 
     def _count(self, reply: Reply, is_kept: bool) -> None:
         """Give up on a server that answers nothing: with all its tries, each further question would cost minutes."""

@@ -128,8 +128,9 @@ class JudgeSettings(Frozen):
     """Environment variable that holds the server's key."""
     seed: int = Field(0, ge=0)
     """Of the random order."""
-    timeout_s: float = Field(120.0, gt=0)
-    """How long one answer may take."""
+    timeout_s: float | None = Field(None, gt=0)
+    """How long one answer may take; by default 120 s, and an hour for a judge that lidr serves: asking that again
+    would only make it slower."""
     retries: int = Field(5, ge=0)
     """Further tries of a question that met a passing fault."""
     cache: str | None = None
@@ -205,6 +206,11 @@ class JudgeSettings(Frozen):
                 f"{say(str(found['loc'][0]))}: {found['msg'].removeprefix('Value error, ')}" for found in error.errors()
             ]
             raise EvaluationError("settings of the judge: " + "; ".join(lines)) from None
+
+    @property
+    def patience_s(self) -> float:
+        """How long one answer may take."""
+        return self.timeout_s or (120.0 if self.digest is None else 3600.0)
 
     @property
     def identity(self) -> str:

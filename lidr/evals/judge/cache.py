@@ -176,6 +176,9 @@ class Cache:
             raise EvaluationError(
                 f"{self.path}: written by a newer lidr (form {version}, this one reads {_VERSION}); update"
             )
+        (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
@@ -183,9 +186,6 @@ class Cache:
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA application_id = {_MARK}")
             self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -208,7 +208,8 @@ class Cache:
             ) from error
         except sqlite3.DatabaseError as error:
             raise EvaluationError(
-                f"{self.path}: damaged cache of judgements ({error}); move the file away: its answers are asked again"
+                f"{self.path}: damaged cache of judgements ({' '.join(str(error).split())}); move the file away: its "
+                "answers are asked again"
             ) from error
 
 

@@ -56,11 +56,12 @@ class JudgeClient:
     def __init__(self, settings: JudgeSettings, retry: Retry | None = None) -> None:
         """Prepare the connections; nothing is asked yet."""
         self._settings = settings
-        self._retry = retry or Retry(attempts=settings.retries + 1, timeout_s=settings.timeout_s)
+        self._retry = retry or Retry(attempts=settings.retries + 1, timeout_s=settings.patience_s)
         self._key = os.environ.get(settings.api_key_env, "")
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             timeout=httpx.Timeout(self._retry.timeout_s, connect=min(20.0, self._retry.timeout_s)),
+            trust_env=not _is_here(settings.base_url),  # a proxy of the user's does not know this machine's ports
             limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
         )
 
@@ -86,7 +87,16 @@ class JudgeClient:
 
     def _ask(self, body: Mapping[str, Any]) -> Reply:
         try:
-            response = self._client.post(f"{self._settings.base_url}/chat/completions", json=body)
+            # Escaped, because answers of models may hold half characters, which are no UTF-8.
+            response = self._client.post(
+                f"{self._settings.base_url}/chat/completions",
+                content=json.dumps(body),
+                headers={"Content-Type": "application/json"},
+            )
+        except httpx.InvalidURL as error:
+            raise Hopeless(
+                f"{self._settings.base_url} is not a server's URL ({error}); write http://HOST:PORT/v1"
+            ) from None
         except httpx.RequestError as error:  # time-outs, refused connections, bodies cut short
             raise _TryAgain(f"{type(error).__name__}: {self._without_key(str(error))}") from error
         if response.status_code >= 400:
@@ -97,7 +107,7 @@ class JudgeClient:
                 raise TypeError("choice")
         except (ValueError, LookupError, TypeError) as error:
             raise _TryAgain(f"the answer is no chat completion: {self._quote(response)}") from error
-        return Reply(self._without_key(json.dumps(answer, ensure_ascii=False)))
+        return Reply(self._without_key(json.dumps(answer)))
 
     def _refused(self, response: httpx.Response) -> Reply:
         status, said = response.status_code, self._quote(response)
@@ -121,6 +131,16 @@ class JudgeClient:
     def _without_key(self, text: str) -> str:
         """Some servers repeat the key."""
         return text.replace(self._key, "***") if self._key else text
+
+
+def _is_here(url: str) -> bool:
+    """Whether a URL names this machine.
+
+    >>> _is_here("http://127.0.0.1:8000/v1"), _is_here("https://api.example.org/v1")
+    (True, False)
+    """
+    host = url.split("//", 1)[-1].split("/", 1)[0].rpartition(":")[0]
+    return host in ("127.0.0.1", "localhost", "[::1]")
 
 
 def _hint(text: str) -> str:

@@ -18,7 +18,7 @@ from lidr.evals.judge.client import Reply
 from lidr.evals.judge.request import Question, as_question
 from lidr.evals.judge.run import NOT_ASKED, OnFatal, collect
 from lidr.evals.judge.template import Template, grading_template
-from lidr.evals.judge.verdict import read_mark
+from lidr.evals.judge.verdict import read_mark, tokens_of
 
 if TYPE_CHECKING:
     from lidr.engines.base import Message
@@ -111,7 +111,9 @@ def grading_question(grading: Grading, settings: JudgeSettings, template: Templa
     if len(grading.messages) < 2 or grading.messages[-1]["role"] != "assistant":
         raise EvaluationError(f"{grading.key}: a conversation to be graded must end with the assistant's answer")
     *before, answer = grading.messages
-    conversation = "\n\n".join(f"{_SPEAKERS[message['role']]}: {message['content']}" for message in before)
+    conversation = "\n\n".join(
+        f"{_SPEAKERS.get(message['role'], message['role'])}: {message['content']}" for message in before
+    )
     values = {
         "conversation": conversation,
         "answer": answer["content"],
@@ -131,14 +133,14 @@ def _grade(key: str, question: Question, replies: Mapping[str, Reply], fault: Ev
         return Grade(key, None, error=error, request_sha256=question.sha256)
     answer = json.loads(reply.response)
     score, text, error = read_mark(answer)
-    usage = answer.get("usage") or {}
+    prompt_tokens, completion_tokens = tokens_of(answer)
     return Grade(
         key,
         score,
         explanation=text,
         error=error,
         cached=reply.cached,
-        prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        completion_tokens=int(usage.get("completion_tokens") or 0),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
         request_sha256=question.sha256,
     )

@@ -17,7 +17,8 @@ def is_switched(instruction: str, seed: int) -> bool:
     >>> [is_switched(text, 0) for text in ("Name three colours.", "What do bees make?", "蜜蜂は何を作りますか。")]
     [True, True, False]
     """
-    draw = random.Random("is_switched_outputs" + instruction + str(seed))
+    text = "is_switched_outputs" + instruction + str(seed)
+    draw = random.Random(text.encode("utf-8", "replace").decode())  # the same text unless it holds half characters
     return draw.choices([False, True], k=1)[0]
 
 

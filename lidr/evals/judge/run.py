@@ -20,7 +20,7 @@ from lidr.evals.judge.client import Reply
 from lidr.evals.judge.order import unswitch, verdict_of
 from lidr.evals.judge.request import Question, questions
 from lidr.evals.judge.template import comparing_template
-from lidr.evals.judge.verdict import read
+from lidr.evals.judge.verdict import read, tokens_of
 
 NOT_ASKED = "not asked"
 
@@ -167,7 +167,7 @@ def _order(question: Question, replies: Mapping[str, Reply], mode: JudgeMode, fa
 def order_of(question: Question, response: str, mode: JudgeMode, *, cached: bool) -> Order:
     """What one answer says."""
     answer = json.loads(response)
-    reading, usage = read(answer, mode), answer.get("usage") or {}
+    reading, (prompt_tokens, completion_tokens) = read(answer, mode), tokens_of(answer)
     return Order(
         switched=question.switched,
         preference=unswitch(reading.preference, switched=question.switched),
@@ -175,8 +175,8 @@ def order_of(question: Question, response: str, mode: JudgeMode, *, cached: bool
         p=reading.p,
         error=reading.error,
         cached=cached,
-        prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        completion_tokens=int(usage.get("completion_tokens") or 0),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
         request_sha256=question.sha256,
         scores=reading.scores,
         text=reading.text,

@@ -10,7 +10,6 @@ Requests that are there at the same time share a forward pass.
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 import socket
 import subprocess
@@ -237,7 +236,8 @@ def _wait_until_up(process: subprocess.Popen[bytes], port: int, log: str) -> Non
         if process.poll() is not None:
             raise EngineError(f"vLLM's server ended early (exit status {process.returncode}); its log is {log}")
         try:
-            if httpx.get(f"http://{_LOOPBACK}:{port}/health", timeout=5.0).status_code == 200:
+            url = f"http://{_LOOPBACK}:{port}/health"
+            if httpx.get(url, timeout=5.0, trust_env=False).status_code == 200:
                 return
         except httpx.HTTPError:
             pass
@@ -259,11 +259,5 @@ def handle(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
         raise EngineError(f"{spec.kind} cannot serve {spec.model}: {type(error).__name__}: {error}") from error
 
 
-def main(arguments: Sequence[str] = ()) -> None:
-    """Serve until the parent is gone."""
-    os.environ.setdefault("NO_PROXY", _LOOPBACK)
+if __name__ == "__main__":  # vLLM's processes import this module under another name
     serve(handle)
-
-
-if __name__ == "__main__":
-    main()

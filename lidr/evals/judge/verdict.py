@@ -109,6 +109,14 @@ _READERS: Mapping[JudgeMode, Callable[[Mapping[str, Any]], Reading]] = {
 }
 
 
+def tokens_of(response: Mapping[str, Any]) -> tuple[int, int]:
+    """Tokens of question and answer, as the server counted; 0 where it did not."""
+    usage = response.get("usage")
+    counts = [usage.get(name) if isinstance(usage, dict) else 0 for name in ("prompt_tokens", "completion_tokens")]
+    prompt, completion = (count if isinstance(count, int) else 0 for count in counts)
+    return prompt, completion
+
+
 def _first_top_logprobs(response: Mapping[str, Any]) -> dict[str, float] | None:
     try:
         entries = response["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
@@ -119,8 +127,8 @@ def _first_top_logprobs(response: Mapping[str, Any]) -> dict[str, float] | None:
 
 
 def _content(response: Mapping[str, Any]) -> str:
-    message = response["choices"][0].get("message") or {}
-    content = message.get("content")
+    message = response["choices"][0].get("message")
+    content = message.get("content") if isinstance(message, dict) else None
     return content if isinstance(content, str) else ""
 
 

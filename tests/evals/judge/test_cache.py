@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -100,18 +101,18 @@ def _damage(path: Path, how: str) -> None:
     elif how == "torn":
         with Cache(path) as cache:
             cache.put_many([(f"{i:064x}", "x" * 300, "m") for i in range(300)])
-        with sqlite3.connect(path) as db:
+        with closing(sqlite3.connect(path)) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         content = bytearray(path.read_bytes())
         content[8192:40960] = os.urandom(32768)
         path.write_bytes(bytes(content))
     elif how == "foreign":
-        with sqlite3.connect(path) as db:
+        with closing(sqlite3.connect(path)) as db, db:
             db.execute("CREATE TABLE notes (text)")
     elif how == "newer":
         with Cache(path):
             pass
-        with sqlite3.connect(path) as db:
+        with closing(sqlite3.connect(path)) as db, db:
             db.execute("PRAGMA user_version = 99")
     else:
         path.mkdir()

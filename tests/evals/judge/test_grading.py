@@ -61,6 +61,6 @@ def test_a_conversation_without_an_answer_is_an_error():
 
 def test_a_template_for_pairs_is_no_template_for_grades(tmp_path):
     (tmp_path / "t.txt").write_text("<|im_start|>user\n{instruction} {output_1} {output_2}<|im_end|>")
-    with Server(lambda body, _: words("Mark: 6")) as server:
-        with pytest.raises(EvaluationError, match=r"t.txt: has no place \{conversation\}"):
-            grade([Grading("1", TALK)], settings(server, template=tmp_path / "t.txt"))
+    missing = pytest.raises(EvaluationError, match=r"t.txt: has no place \{conversation\}")
+    with Server(lambda body, _: words("Mark: 6")) as server, missing:
+        grade([Grading("1", TALK)], settings(server, template=tmp_path / "t.txt"))

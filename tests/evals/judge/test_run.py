@@ -7,13 +7,14 @@ import sqlite3
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lidr.errors import EvaluationError
-from lidr.evals.judge import Comparison, Verdict, calls_needed, check_errors, judge
+from lidr.evals.judge import Comparison, JudgeSettings, Verdict, calls_needed, check_errors, judge
 from lidr.evals.judge.template import comparing_template
 from tests.engines.server import Reply, Server
 from tests.evals.judge.answers import (
@@ -130,6 +131,22 @@ def test_every_failure_is_retried_or_counted_and_the_run_goes_on():
     check_errors(verdicts, settings(server, max_error_share=0.33))
 
 
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        ("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", "set the judge's token_limit to"),
+        ("logprobs is not supported with this model", "use the mode text"),
+        ("System role not supported", "give the judge a template without one"),
+        ("temperature does not support 0", "set the judge's temperature to what it takes"),
+    ],
+)
+def test_a_refused_parameter_says_which_setting_helps(message, hint):
+    with Server(lambda body, _: refused(400, message)) as server:
+        (verdict,) = judge(comparisons(1), settings(server))
+    assert (verdict.error or "").startswith("refused: HTTP 400: ")
+    assert hint in (verdict.error or "")
+
+
 def test_a_retry_after_is_waited_for():
     script = by_week({0: [refused(429, "slow", headers={"Retry-After": "0.25"}), likes(0.6)]}, otherwise=likes(0.5))
     with Server(script) as server:
@@ -227,7 +244,7 @@ def test_a_server_that_answers_nothing_is_given_up():
             judge(comparisons(200), settings(server, concurrency=4), retry=QUICK)
         assert len(server.bodies) <= 3 * 24
     with Server(lambda body, _: words("M")) as server:
-        with pytest.raises(EvaluationError, match="16 questions in a row failed, .*use the mode text"):
+        with pytest.raises(EvaluationError, match=r"16 questions in a row failed, .*use the mode text"):
             judge(comparisons(200), settings(server, concurrency=4), retry=QUICK)
         assert len(server.bodies) <= 24
 
@@ -262,6 +279,28 @@ def test_without_a_key_none_is_sent():
     assert "Authorization" not in server.headers[0]
 
 
+def test_half_characters_are_judged_like_others(tmp_path: Path):
+    half = Comparison("k", "Why \ud83d?", "a \udc00", "b")
+    with Server(lambda body, _: likes(0.6)) as server:
+        for mode in ("logprob", "logprob_swap"):
+            (verdict,) = judge([half], settings(server, mode=mode, cache=tmp_path / "c"))
+            assert verdict.error is None
+    assert half.output_1 in user_text(server.bodies[0])
+
+
+def test_a_url_that_is_none_ends_it_at_once():
+    wrong = JudgeSettings(model="m", base_url="http://localhost:port/v1")
+    with pytest.raises(EvaluationError, match="http://localhost:port/v1 is not a server's URL"):
+        judge(comparisons(3), wrong, retry=QUICK)
+
+
+def test_a_proxy_is_not_asked_for_a_judge_on_this_machine(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with Server(lambda body, _: likes(0.6)) as server:
+        assert judge(comparisons(1), settings(server))[0].error is None
+
+
 def test_progress_counts_comparisons():
     told: list[int] = []
     same = Comparison("same", "Why?", "a", "a")
@@ -276,7 +315,7 @@ def test_a_cache_that_fails_on_the_way_costs_no_verdict(tmp_path: Path, caplog):
 
     def reply(body: dict, number: int) -> Reply:
         if number == 3:
-            with sqlite3.connect(path) as db:
+            with closing(sqlite3.connect(path)) as db, db:
                 db.execute("DROP TABLE answers")
         return likes(0.6)
 

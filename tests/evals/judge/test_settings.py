@@ -52,7 +52,7 @@ def test_half_a_judge_is_an_error():
 def test_a_wrong_value_is_named_by_its_variable():
     with pytest.raises(EvaluationError, match=r"LIDR_JUDGE_MODE: .*'logprob', 'logprob_swap', 'text' or 'score'"):
         JudgeSettings.from_environment({**SERVER, "LIDR_JUDGE_MODE": "swap"})
-    with pytest.raises(EvaluationError, match="LIDR_JUDGE_CONCURRENCY: .*greater than or equal to 1"):
+    with pytest.raises(EvaluationError, match=r"LIDR_JUDGE_CONCURRENCY: .*greater than or equal to 1"):
         JudgeSettings.from_environment({**SERVER, "LIDR_JUDGE_CONCURRENCY": "0"})
 
 
@@ -68,6 +68,13 @@ def test_a_url_is_completed_and_a_wrong_one_refused():
     assert JudgeSettings(model="m", base_url="https://host/openai/v1/").base_url == "https://host/openai/v1"
     with pytest.raises(ValidationError, match="is not a server's URL"):
         JudgeSettings(model="m", base_url="host:8000")
+
+
+def test_a_judge_of_our_own_is_waited_for_longer():
+    values = {"model": "m", "base_url": "http://h/v1"}
+    assert JudgeSettings(**values).patience_s == 120
+    assert JudgeSettings(**values, digest="ab").patience_s == 3600
+    assert JudgeSettings(**values, digest="ab", timeout_s=5).patience_s == 5
 
 
 def test_paths_may_be_given_as_paths():

@@ -103,7 +103,7 @@ def test_a_template_of_an_installed_alpaca_eval_is_found_without_importing_it(tm
     template = comparing_template(own(template="alpaca_eval"))
     assert template.name == "alpaca_eval@0.6.6/alpaca_eval_clf.txt"
     assert "alpaca_eval" not in sys.modules
-    with pytest.raises(EvaluationError, match="no such file in it; for one token there are: alpaca_eval_clf.txt"):
+    with pytest.raises(EvaluationError, match=r"no such file in it; for one token there are: alpaca_eval_clf\.txt"):
         comparing_template(own(template="alpaca_eval:other.txt"))
 
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from lidr.evals.judge.verdict import read, read_mark
+from lidr.evals.judge.verdict import read, read_mark, tokens_of
 from tests.evals.judge.answers import choice, said
 
 
@@ -15,7 +15,7 @@ def from_logprobs(**logprobs: float):
     return read(json.loads(said(logprobs).body), "logprob")
 
 
-def test_the_probability_of_m_against_M_is_the_preference():
+def test_the_probability_of_m_against_the_other_identifier_is_the_preference():
     reading = from_logprobs(m=math.log(0.6), M=math.log(0.2), The=math.log(0.2))
     assert reading.p == pytest.approx(0.75)
     assert (reading.preference, reading.token) == (pytest.approx(1.25), "m")
@@ -113,6 +113,16 @@ def test_one_mark_is_the_last_one_from_0_to_10(text, mark):
     score, explanation, error = read_mark(choice(text))
     assert (score, explanation) == (mark, text)
     assert (error is None) == (mark is not None)
+
+
+@pytest.mark.parametrize("message", [None, "m", [], {}, {"content": 7}, {"content": ["m"]}])
+@pytest.mark.parametrize("logprobs", [7, "x", [1], {"content": [7]}, {"content": [{"top_logprobs": [{"token": []}]}]}])
+def test_whatever_a_server_sends_is_read_without_an_exception(message, logprobs):
+    odd = {"choices": [{"message": message, "logprobs": logprobs}], "usage": [message]}
+    for mode in ("logprob", "logprob_swap", "text", "score"):
+        assert read(odd, mode).error is not None
+    assert read_mark(odd)[2] is not None
+    assert tokens_of(odd) == (0, 0)
 
 
 def test_a_filtered_answer_is_an_error_in_every_mode():

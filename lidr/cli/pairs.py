@@ -1,0 +1,179 @@
+"""`lidr pairs show|export`: look at preference pairs wherever they stand, and write them for other trainers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lidr.cli.common import print_json, print_table, say
+from lidr.errors import RowError
+
+if TYPE_CHECKING:
+    from lidr.hub.pairs_read import Mapped
+    from lidr.hub.pairs_source import PairSource
+    from lidr.transforms.wanted import Wanted
+
+_TO = ("trl", "llama-factory", "axolotl", "open-instruct", "jsonl")
+_LONGEST = 700
+_SHOWN = ("pair_id", "language", "other_language", "kind", "iteration", "prompt_text", "chosen_text", "rejected_text",
+          "margin")  # fmt: skip
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    show = actions.add_parser("show", help="configuration, counts, licences, and a few pairs side by side")
+    show.add_argument("--rows", type=int, default=2, metavar="N", help="pairs to show; default 2")
+    export = actions.add_parser("export", help="write pairs for a trainer, with their licence")
+    export.add_argument("--to", required=True, choices=_TO, help="whose form")
+    export.add_argument("--name", help="what the trainer calls the set; default: from the reference")
+    for action in (show, export):
+        action.add_argument("reference", metavar="REF", help="org/name[@rev], run:NAME[@VERSION], ./folder or file")
+        action.add_argument("--config", metavar="NAME", help="configuration of a data set; default: its default")
+        action.add_argument("--split", metavar="NAME", help="one split; default: all iterations, or the only split")
+        action.add_argument("--langs", metavar="de,ru", help="only pairs of these non-dominant languages")
+        action.add_argument("--kind", metavar="KIND", help="only dominant or non_dominant pairs")
+        action.add_argument("--iteration", metavar="1,2", help="only pairs of these iterations")
+        action.add_argument("--min-margin", type=float, metavar="X", help="only pairs scored at least so far apart")
+        action.add_argument(
+            "--columns", metavar="prompt=q,...", help="column map of a set that is not lidr's; prompt=- for none"
+        )
+        action.add_argument("--language", metavar="LANG", help="language of every row, where no column says it")
+        action.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    export.add_argument("out", metavar="OUT", type=Path, help="folder to write; it must not be there yet")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Carry out one of the two."""
+    from lidr.hub.pairs_source import open_pairs
+    from lidr.transforms.wanted import Wanted
+
+    source = open_pairs(options.reference, config=options.config, split=options.split)
+    wanted = Wanted(_list(options.langs), _list(options.kind), _numbers(options.iteration), options.min_margin)
+    return {"show": _show, "export": _export}[options.action](source, wanted, _mapped(options), options)
+
+
+def _list(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _numbers(text: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in _list(text))
+    except ValueError:
+        raise RowError(f'--iteration "{text}": write numbers, as 1,2') from None
+
+
+def _mapped(options: argparse.Namespace) -> Mapped:
+    from lidr.hub.pairs_read import Mapped, column_map
+
+    if options.columns is None:
+        return Mapped(language=options.language)
+    given: dict[str, str | None] = {}
+    for entry in _list(options.columns):
+        role, equals, name = entry.partition("=")
+        if not equals or not name:
+            raise RowError(f'--columns "{entry}": write role=COLUMN, as prompt=question,chosen=good')
+        given[role] = None if name == "-" else name
+    return Mapped(column_map(given), options.language)
+
+
+def _export(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.Namespace) -> int:
+    from lidr.hub.exports import export_pairs
+
+    found = export_pairs(source, wanted, options.to, options.out, mapped=mapped, name=options.name)
+    if options.json:
+        content = {"folder": str(found.folder), "file": found.file.name, "rows": found.rows, "license": found.licence}
+        print_json("lidr.pairs.export/1", content)
+    else:
+        print(f"{found.file}: {found.rows:,} pairs for {options.to}, licence {found.licence}")
+        say(f"how to train on them, and whose they are: {found.folder / 'README.md'}")
+    return 0
+
+
+def _show(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.Namespace) -> int:
+    from lidr.hub.pairs_read import check_asked, check_scored, counts_of
+    from lidr.transforms.wanted import Wanted
+
+    source = source.of_iterations(wanted.iterations)
+    if wanted.columns:
+        check_asked(source, wanted, counts_of(source, Wanted(), mapped))
+        check_scored(source, wanted, mapped)
+    counts = counts_of(source, wanted, mapped)
+    samples = list(islice(_samples(source, wanted, mapped), max(options.rows, 0)))
+    if options.json:
+        print_json("lidr.pairs.show/1", {**_facts(source), "counts": counts, "pairs": samples})
+        return 0
+    _print_facts(source, counts)
+    for pair in samples:
+        _print_pair(pair)
+    return 0
+
+
+def _samples(source: PairSource, wanted: Wanted, mapped: Mapped) -> Iterator[dict[str, Any]]:
+    """The first pair of each kind and language, then the others in order."""
+    from lidr.hub.pairs_read import pair_batches
+
+    seen: set[tuple[Any, ...]] = set()
+    later: list[dict[str, Any]] = []
+    for batch in pair_batches(source, 200, _SHOWN, mapped):
+        for pair in wanted.of(batch).to_pylist():
+            if (key := (pair["kind"], pair["language"], pair["other_language"])) not in seen:
+                seen.add(key)
+                yield pair
+            elif len(later) < 50:
+                later.append(pair)
+    yield from later
+
+
+def _facts(source: PairSource) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "name": source.name,
+        "revision": source.revision,
+        "config": source.config,
+        "splits": list(source.splits),
+        "license": {"id": source.licence.identifier, "reason": source.licence.reason},
+        "parents": [asdict(parent) for parent in source.parents],
+    }
+
+
+def _print_facts(source: PairSource, counts: list[dict[str, Any]]) -> None:
+    print(source.name + (f" at {source.revision}" if source.revision else ""))
+    print(f"configuration {source.config or '-'}; splits {', '.join(source.splits)}")
+    print(f"licence {source.licence.identifier}: {source.licence.reason}\n")
+    parents = [(p.role, p.name, (p.revision or "-")[:12], p.licence or "unknown") for p in source.parents]
+    print_table(("made from", "name", "revision", "licence"), parents, left=4)
+    rows = [
+        (str(row["iteration"]), str(row["language"]), row["kind"], f"{row['pairs']:,}", f"{row['scored']:,}")
+        for row in counts
+    ]
+    total = ("all", "", "", f"{sum(row['pairs'] for row in counts):,}", f"{sum(row['scored'] for row in counts):,}")
+    print()
+    print_table(("iteration", "language", "kind", "pairs", "scored"), [*rows, total], left=3)
+
+
+def _print_pair(pair: dict[str, Any]) -> None:
+    """The prompt above, chosen and rejected side by side; what is long is cut and says so."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    margin = "" if pair["margin"] is None else f", margin {pair['margin']:g}"
+    about = f"{pair['pair_id']}  {pair['kind']}, {pair['language']} against {pair['other_language']}{margin}"
+    shown = Table(title=Text(about), caption=None, title_justify="left", expand=True, show_lines=True)
+    shown.add_column("chosen", ratio=1, overflow="fold")
+    shown.add_column("rejected", ratio=1, overflow="fold")
+    shown.add_row(Text(_cut(pair["chosen_text"])), Text(_cut(pair["rejected_text"])))
+    console = Console()
+    console.print()
+    console.print(Text(f"prompt: {_cut(pair['prompt_text'])}"))
+    console.print(shown)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text):,} characters)"

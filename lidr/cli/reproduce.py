@@ -1,0 +1,97 @@
+"""`lidr reproduce ORG/NAME@TAG`: make a release again from nothing but a Hub, and say whether it comes out the same."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lidr.cli.common import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from lidr.reproduce import Reproduction
+
+_RELEASE = "the release itself"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("release", metavar="ORG/NAME@TAG", help="a data set or a model that lidr published")
+    parser.add_argument("--from", dest="start", metavar="STEP", help="begin here; what comes before is taken as published")
+    parser.add_argument("--until", metavar="STEP", help="end here")
+    parser.add_argument("--rows", type=int, metavar="N", help="answers to N prompts of each iteration only")
+    parser.add_argument("--endpoint", metavar="URL", help="the Hub; default $HF_ENDPOINT, else huggingface.co")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="for what is made; default <store>/.reproduced")
+    parser.add_argument("--data", metavar="FOLDER", help="where $LIDR_DATA points for this command")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
+    parser.add_argument(
+        "--attest", metavar="REPO", nargs="?", const="", help="publish the verdict beside the release, or in REPO"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Reproduce, print the verdict, publish it where that is asked for.
+
+    Raises:
+        NegativeVerdict: it is different, or nothing could be compared.
+    """
+    if options.endpoint:  # before anything of Hugging Face is imported
+        _other_hub(options.endpoint.rstrip("/"))
+    if options.data:
+        os.environ["LIDR_DATA"] = str(Path(options.data).resolve())
+    if options.rows is not None and options.rows < 1:
+        from lidr.errors import PlanError
+
+        raise PlanError(f"--rows {options.rows}: give a number of prompts, 1 or more")
+    from lidr.errors import NegativeVerdict
+    from lidr.reproduce import Wanted, reproduce
+    from lidr.store.store import store_root
+
+    wanted = Wanted(options.start, options.until, options.rows, options.trust_remote_code)
+    out = options.out or store_root("runs") / ".reproduced"
+    done = reproduce(options.release, out, wanted, endpoint=options.endpoint, say=say, quiet=options.quiet)
+    if options.json:
+        from lidr.reproduce.verdict import SCHEMA
+
+        print_json(SCHEMA, done.as_json())
+    else:
+        show(done)
+    if options.attest is not None:
+        from lidr.reproduce.attest import attest
+
+        say(f"attested: {attest(done, options.attest or None)}")
+    if done.kind in ("different", "cannot run here"):
+        raise NegativeVerdict(f"{options.release}: {done.kind}: {done.reason}")
+    return 0
+
+
+def _other_hub(endpoint: str) -> None:
+    """The client reads its endpoint once; caches are keyed by name, whichever Hub a file came from."""
+    if endpoint != os.environ.get("HF_ENDPOINT", "").rstrip("/"):
+        os.environ["HF_ENDPOINT"] = endpoint
+        os.environ["HF_HUB_DISABLE_XET"] = "1"
+        os.environ.pop("HF_TOKEN", None)  # belongs to the other one
+
+
+def show(done: Reproduction) -> None:
+    """Print the verdicts, what was touched, and the first differences."""
+    release = done.release
+    print(f"\n{release['repo']} {release['tag'] or ''} ({release['type']}) at {release['sha']}")
+    if done.findings:
+        print("\nTouched since it was published")
+        print_table(("", ""), [(finding.path, finding.text) for finding in done.findings], left=2)
+    print("\nDifferences of the environment")
+    for line in done.environment or ("none",):
+        print(f"  {line}")
+    print()
+    rows = [(v.place, v.expected, v.kind, v.reason) for v in done.verdicts]
+    print_table(("step", "compared", "verdict", "because"), rows, left=4)
+    for verdict in done.verdicts:
+        if verdict.details:
+            print(f"\n{verdict.place}: first differences, published -> made again")
+            for line in verdict.details[:5]:
+                print(f"  {line}")
+    print(f"\nVerdict: {done.kind} ({done.reason})")

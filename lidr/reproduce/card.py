@@ -1,0 +1,149 @@
+"""A card is a rendering of a run's records: made again from what the release holds, it must be the same text."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lidr import __version__
+from lidr.errors import LidrError
+from lidr.hub.cards import dataset_card, model_card
+from lidr.hub.dataset import DatasetFiles, configs_of
+from lidr.hub.facts import Finished
+from lidr.hub.licences import Licence, Parent, strictest
+from lidr.hub.opened import RUN, Opened
+from lidr.hub.staging import CONTENT, RowFile
+from lidr.recipe.schema import Provenance, Recipe
+from lidr.reproduce.recipe import OF_THE_PUBLISHER
+from lidr.reproduce.verdict import RowDifference, Verdict
+from lidr.store.artifact import Artifact
+from lidr.store.fingerprint import file_sha256
+
+CARD = "README.md"
+_FIRST = 5
+
+
+class Released(Finished):
+    """A finished run as its release tells of it: the same facts, without the store."""
+
+    release: Opened
+
+    @cached_property
+    def parents(self) -> tuple[Parent, ...]:
+        """What it was made from; the prompts' folder by its name alone."""
+        found: tuple[Parent, ...] = Finished.parents.func(self)  # type: ignore[attr-defined]
+        said = {p["role"]: p for p in self.release.run["parents"]}
+        return tuple(
+            Parent(p.role, said[p.role]["name"], said[p.role]["revision"], said[p.role]["license"], p.link)
+            if p.role in said
+            else p
+            for p in found
+        )
+
+    @cached_property
+    def licence(self) -> Licence:
+        """As published: of the parents, or decided by a person."""
+        said, computed = self.release.run["license"], strictest(self.parents)
+        if (said["id"], said["reason"]) == (computed.identifier, computed.reason):
+            return computed
+        return Licence(said["id"], said["reason"], said["name"], said.get("link"))
+
+    @property
+    def recipe_sha256(self) -> str:
+        """Of the recipe before folders were taken out of it."""
+        return str(self.release.run["recipe_sha256"])
+
+
+def released(release: Opened, work: Path) -> Released:
+    """Read a release as a finished run.
+
+    Raises:
+        LidrError: its recipe cannot be read by this lidr.
+    """
+    recipe = _written(release, work)
+    artifacts = tuple(Artifact(release.folder, record) for record in release.records.values())
+    is_part = release.run["tag"] != f"v{release.run['version']}"
+    text = (release.folder / "lidr/recipe.yaml").read_text(encoding="utf-8")
+    run = Released(recipe, text, release.folder, artifacts, is_part=is_part)
+    object.__setattr__(run, "release", release)
+    return run
+
+
+def _written(release: Opened, work: Path) -> Recipe:
+    """The recipe with what was written down, so that defaults are told apart."""
+    from lidr import load_recipe
+
+    data: dict[str, Any] = {**release.run["written"], "runtime": release.run["resolved"]["runtime"]}
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    path = work / "written.yaml"
+    path.write_text(text.replace("<folder>/", f"{work / OF_THE_PUBLISHER}/"), encoding="utf-8")
+    recipe = load_recipe(str(path))
+    known = {name: Provenance(**entry) for name, entry in release.run["provenance"].items()}
+    return recipe.model_copy(update={"provenance": known})
+
+
+def check_card(release: Opened, work: Path) -> Verdict:
+    """Render the card again over the published one: what people wrote around it stays, and must not matter."""
+    published = _text(release)
+    if "written" not in release.run:
+        return Verdict("card", "cannot run here", f"{RUN} of an older lidr does not say what the recipe wrote down")
+    try:
+        ours = _render(release, released(release, work), published)
+    except LidrError as error:
+        return Verdict("card", "cannot run here", str(error).splitlines()[0])
+    if ours == published:
+        return Verdict("card", "identical", "rendered again, the same text", inputs="published records")
+    if release.run.get("lidr") != __version__:
+        why = f"rendered by lidr {release.run.get('lidr')}, and this one is {__version__}"
+        return Verdict("card", "cannot run here", why)
+    lines = [line for line in difflib.ndiff(published.splitlines(), ours.splitlines()) if line[:2] in ("- ", "+ ")]
+    rows = [
+        RowDifference(f"README.md {'published' if line[0] == '-' else 'again'}", "", line[2:], None)
+        if line[0] == "-"
+        else RowDifference("README.md again", "", None, line[2:])
+        for line in lines[:_FIRST]
+    ]
+    return Verdict("card", "different", f"{len(lines)} lines differ", inputs="published records", rows=tuple(rows))
+
+
+def _text(release: Opened) -> str:
+    path = release.folder / CARD
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _render(release: Opened, run: Released, published: str) -> str:
+    digest = file_sha256(release.folder / CONTENT)
+    repo = str(release.links.get("repo", release.found.name))
+    if release.found.repo_type == "dataset":
+        return dataset_card(run, repo, _files(release, run), digest, published)
+    datasets = tuple((data["repo"], data["sha"]) for data in release.links.get("datasets", []))
+    is_adapter = release.content.get("form") == "adapter"
+    return model_card(run, repo, datasets, digest, published, adapter_only=is_adapter)
+
+
+def _files(release: Opened, run: Released) -> DatasetFiles:
+    """The row files in the order in which they were staged, and the first row of each configuration."""
+    rows: list[RowFile] = []
+    samples: dict[str, dict[str, Any]] = {}
+    for iteration in run.iterations:
+        split = f"iter_{iteration}"
+        for config in configs_of(run):
+            for path in release.rows(config, split):
+                name = path.relative_to(release.folder).as_posix()
+                said = release.manifest.get(name, {"rows": 0, "row_digest": ""})
+                rows.append(RowFile(name, config, split, said["rows"], said["row_digest"]))
+                if config not in samples and said["rows"]:
+                    samples[config] = _first_row(path)
+    return DatasetFiles(tuple(rows), samples)
+
+
+def _first_row(path: Path) -> dict[str, Any]:
+    import pyarrow.parquet as pq
+
+    batch = next(pq.ParquetFile(path).iter_batches(batch_size=1))
+    row: dict[str, Any] = batch.to_pylist()[0]
+    return row

@@ -1,0 +1,168 @@
+"""Is a release what its own records say? Every file, the card, the recipe, the pins, and the commit that its tag names.
+
+Each finding names the path that was touched. A release whose files, manifest and records were all changed together is
+another release; then only what is made again tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lidr.errors import HubError, LidrError
+from lidr.hub.facts import resolved
+from lidr.hub.opened import MANIFEST, RUN, Opened
+from lidr.hub.snapshot import Entry
+from lidr.hub.staging import CONTENT
+from lidr.recipe.schema import Recipe
+from lidr.reproduce.verdict import Finding
+from lidr.store.fingerprint import difference, file_sha256, fingerprint
+from lidr.store.lock_file import LOCK_FILE, read_contents, read_lock
+
+LOCK = f"lidr/{LOCK_FILE}"
+RECIPE = "lidr/recipe.yaml"
+ATTESTATIONS = "lidr/attestations/"
+
+
+def findings(release: Opened, recipe: Recipe) -> tuple[Finding, ...]:
+    """Everything that is not as it was published."""
+    return (
+        *_files(release, recipe),
+        *_rows(release),
+        *_records(release),
+        *_recipe_text(release),
+        *_pins(release),
+        *_commit(release),
+    )
+
+
+def _files(release: Opened, recipe: Recipe) -> Iterator[Finding]:
+    """Each file against the manifest."""
+    there = {entry.path: entry for entry in release.found.entries}
+    for path, said in release.manifest.items():
+        entry = there.get(path)
+        if entry is None:
+            yield Finding(path, "is gone")
+        elif entry.size != said["bytes"] or _sha256(release, entry) != said["sha256"]:
+            yield Finding(path, f"has another content than {MANIFEST} says{_what(release, path, recipe)}")
+    for path in there:
+        is_ours = path.startswith("lidr/") or path.endswith((".parquet", ".safetensors"))
+        if is_ours and path not in release.manifest and path != MANIFEST and not path.startswith(ATTESTATIONS):
+            yield Finding(path, f"was added: {MANIFEST} does not have it")
+
+
+def _sha256(release: Opened, entry: Entry) -> str:
+    return entry.sha256 or file_sha256(release.folder / entry.path)
+
+
+def _what(release: Opened, path: str, recipe: Recipe) -> str:
+    """What of a recipe was changed, setting by setting, where it can be read."""
+    if path != RECIPE:
+        return ""
+    from lidr import load_recipe
+
+    try:
+        changed = difference(resolved(recipe), resolved(load_recipe(str(release.folder / path))))
+    except LidrError:
+        return ""
+    kept = [line for line in changed if "<folder>/" not in line and not line.startswith("runtime.")]
+    return f": {'; '.join(kept[:5])}" if kept else ""
+
+
+def _rows(release: Opened) -> Iterator[Finding]:
+    """The digests in content.json against those of the manifest."""
+    rows = release.content.get("rows", {})
+    shards: dict[str, list[str]] = {}
+    for path, said in release.manifest.items():
+        if "row_digest" in said:
+            config, name = path.rsplit("/", 1)
+            shards.setdefault(f"{config}/{re.sub(r'-[0-9]{5}-of-[0-9]{5}.parquet$', '', name)}", []).append(
+                said["row_digest"]
+            )
+    for name, digests in shards.items():
+        joined = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+        if rows.get(name, {}).get("digest") != joined:
+            yield Finding(MANIFEST, f"has another digest of the rows {name} than {CONTENT}")
+    for name, sha256 in release.content.get("weights", {}).items():
+        said = release.manifest.get(name, {}).get("sha256")
+        if said != sha256:
+            yield Finding(MANIFEST, f"has another digest of {name} than {CONTENT}")
+
+
+def _records(release: Opened) -> Iterator[Finding]:
+    """Each record against run.json and against its own fingerprint."""
+    for step in release.run["steps"]:
+        record = release.records[step["place"]]
+        path = f"lidr/records/{record.place}.json"
+        if (record.fingerprint, record.digest) != (step["fingerprint"], step["digest"]):
+            yield Finding(path, f"has another fingerprint or digest than {RUN}")
+        elif "<folder>/" not in str(record.identity) and fingerprint(record.identity) != record.fingerprint:
+            yield Finding(path, "holds settings that do not have its fingerprint")
+
+
+def _recipe_text(release: Opened) -> Iterator[Finding]:
+    """The recipe's text against the digest that run.json has of it."""
+    said = release.run.get("recipe_sha256")
+    text = (release.folder / RECIPE).read_bytes() if (release.folder / RECIPE).is_file() else b""
+    if release.run.get("recipe_is_verbatim") and text and hashlib.sha256(text).hexdigest() != said:
+        yield Finding(RECIPE, f"has another sha256 than {RUN} says")
+
+
+def _pins(release: Opened) -> Iterator[Finding]:
+    """The lock against the commits that the records say were read, and against what a Hub has there."""
+    folder = release.folder / "lidr"
+    try:
+        locked, contents = read_lock(folder), read_contents(folder)
+    except LidrError as error:
+        yield Finding(LOCK, str(error).removeprefix(str(folder)))
+        return
+    used = set(_revisions([record.identity.get("outside", {}) for record in release.records.values()]))
+    for repo, sha in locked.items():
+        if used and not any(sha in text for text in used):
+            yield Finding(LOCK, f"pins {repo} to {sha}, and no record says that this commit was read")
+    for name, content in contents.items():
+        repo, _, sha = name.partition("@")
+        try:
+            from lidr.hub.snapshot import content_digest, listing
+
+            there = content_digest(listing(repo, sha, target=release.found.target))
+        except HubError:
+            continue  # said where the model is needed: it cannot be had here
+        if there != content.digest:
+            yield Finding(LOCK, f"holds another content of {name} ({content.digest[:12]}) than the Hub ({there[:12]})")
+
+
+def _revisions(value: Any) -> Iterator[str]:
+    """Every text in what steps read from outside that holds a commit."""
+    if isinstance(value, str):
+        if re.search(r"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])", value):
+            yield value
+    elif isinstance(value, dict):
+        for child in value.values():
+            yield from _revisions(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _revisions(child)
+
+
+def _commit(release: Opened) -> Iterator[Finding]:
+    """A release's tag names the commit that lidr made; its description holds the digest of the content."""
+    found, tag = release.found, release.run["tag"]
+    if found.requested != tag:
+        return
+    commits = found.target.api().list_repo_commits(found.name, repo_type=found.repo_type, revision=found.sha)
+    head = commits[0]
+    digest = hashlib.sha256((release.folder / CONTENT).read_bytes()).hexdigest()
+    if not head.title.startswith(f"{tag}: ") or digest not in f"{head.title}\n{head.message}":
+        first = next((c for c in commits if c.title.startswith(f"{tag}: ")), None)
+        was = f"; the release was committed as {first.commit_id}" if first else ""
+        yield Finding(f"tag {tag}", f'was moved: it names {found.sha}, "{head.title}"{was}')
+
+
+def card_text(folder: Path) -> str:
+    """README.md of a release; empty where it has none."""
+    path = folder / "README.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -1,0 +1,182 @@
+"""What was made again, against what was published: by digest, row by row, or number by number within its error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lidr.intervals import quantile
+from lidr.reproduce.verdict import Number, RowDifference, Verdict
+from lidr.rows import RowType
+from lidr.store.record import Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FIRST = 5
+"""Rows that differ and are named."""
+
+NAMES = ("policy", "policy_in")
+"""Columns that say who made a row; they hold a fingerprint, which another engine setting changes."""
+
+_LONGEST = 80
+_MOST_ROWS = 200_000  # beyond that the rows are compared by digest alone
+
+Sample = tuple[str, float, float]
+"""Name, mean, standard error."""
+
+
+def compare_rows(
+    published: pa.Table | None, again: pa.Table, rows: RowType, *, digests: tuple[str, str]
+) -> tuple[str, str, tuple[RowDifference, ...]]:
+    """Kind, reason, and the first rows that differ.
+
+    Args:
+        published: None where only their digest was published.
+        digests: of the published rows, and of those made again.
+    """
+    if digests[0] == digests[1]:
+        return "identical", f"{again.num_rows:,} rows, digest {digests[0][:12]}", ()
+    if published is None:
+        return "different", f"rows of another digest ({digests[0][:12]} -> {digests[1][:12]}); they are not published", ()
+    if max(published.num_rows, again.num_rows) > _MOST_ROWS:
+        return "different", f"more than {_MOST_ROWS:,} rows, of another digest", ()
+    theirs, ours = _by_key(published, rows), _by_key(again, rows)
+    found = list(_differences(theirs, ours))
+    if not found:
+        same = [{k: v for k, v in row.items() if k not in NAMES} for row in published.to_pylist()]
+        order = same == [{k: v for k, v in row.items() if k not in NAMES} for row in again.to_pylist()]
+        why = "apart from the name of the policy" if order else "in another order"
+        return "equal rows", f"{again.num_rows:,} rows, the same {why}", ()
+    count = len({difference.key for difference in found})
+    return "different", f"{count:,} of {max(len(theirs), len(ours)):,} rows differ", tuple(found[:FIRST])
+
+
+def _by_key(table: pa.Table, rows: RowType) -> dict[str, dict[str, Any]]:
+    return {" ".join(str(row[name]) for name in rows.key): row for row in table.to_pylist()}
+
+
+def _differences(
+    theirs: Mapping[str, Mapping[str, Any]], ours: Mapping[str, Mapping[str, Any]]
+) -> Iterator[RowDifference]:
+    for key in (*theirs, *(key for key in ours if key not in theirs)):
+        if key not in ours or key not in theirs:
+            missing_here = key not in ours
+            yield RowDifference(key, "", "a row" if missing_here else None, None if missing_here else "a row")
+            continue
+        for column, value in theirs[key].items():
+            if column not in NAMES and column in ours[key] and ours[key][column] != value:
+                yield RowDifference(key, column, _short(value), _short(ours[key][column]))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def compare_numbers(published: Sequence[Sample], again: Sequence[Sample]) -> tuple[Number, ...]:
+    """Each number of both, with the largest difference that their standard errors allow: 95% over all of them together
+    (Bonferroni).
+    """
+    ours = {name: (value, error) for name, value, error in again}
+    both = [(name, value, error, *ours[name]) for name, value, error in published if name in ours]
+    factor = quantile(1 - 0.05 / max(1, len(both)))
+    return tuple(
+        Number(name, value, other, factor * math.hypot(error, other_error) + 1e-9)
+        for name, value, error, other, other_error in both
+    )
+
+
+def within_error(numbers: Sequence[Number], place: str, why: str, **more: Any) -> Verdict:
+    """The verdict of numbers: all inside their intervals, or which are not."""
+    outside = [number for number in numbers if not number.is_inside]
+    if not numbers:
+        return Verdict(place, "different", f"{why}, and nothing to compare within error", "statistical", **more)
+    if outside:
+        names = ", ".join(number.name for number in outside[:3])
+        said = f"{why}; {len(outside)} of {len(numbers)} numbers outside their interval: {names}"
+        return Verdict(place, "different", said, "statistical", numbers=tuple(numbers), **more)
+    said = f"{why}; all {len(numbers)} numbers inside their interval"
+    return Verdict(place, "equal within error", said, "statistical", numbers=tuple(numbers), **more)
+
+
+def samples_of(writes: str) -> Callable[[pa.Table], list[Sample]] | None:
+    """How rows of a kind are summed up in numbers; None where they are not."""
+    return {"responses": _of_responses, "translations": _of_translations, "measures": _of_measures}.get(writes)
+
+
+def _of_responses(table: pa.Table) -> list[Sample]:
+    """By language: tokens of an answer, and the share that was cut."""
+    found = []
+    for language, rows in _groups(table, ("language",)):
+        found.append(_mean(f"{language} tokens", [float(row["completion_tokens"] or 0) for row in rows]))
+        found.append(_share(f"{language} cut", [row["finish_reason"] == "length" for row in rows]))
+    return found
+
+
+def _of_translations(table: pa.Table) -> list[Sample]:
+    """By direction: the share that can be used, and its characters."""
+    found = []
+    for direction, rows in _groups(table, ("source", "target")):
+        found.append(_share(f"{direction} ok", [row["status"] == "ok" for row in rows]))
+        found.append(_mean(f"{direction} characters", [float(len(row["text"] or "")) for row in rows]))
+    return found
+
+
+def _of_measures(table: pa.Table) -> list[Sample]:
+    """Each measure's mean, by language."""
+    groups = _groups(table, ("test", "language", "other", "kind"))
+    known = [(name, [float(row["value"]) for row in rows if row["value"] is not None]) for name, rows in groups]
+    return [_mean(name, values) for name, values in known if values]
+
+
+def _groups(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        groups.setdefault("->".join(str(row[column]) for column in columns), []).append(row)
+    yield from sorted(groups.items())
+
+
+def _mean(name: str, values: Sequence[float]) -> Sample:
+    n, mean = len(values), math.fsum(values) / max(1, len(values))
+    variance = math.fsum((value - mean) ** 2 for value in values) / max(1, n - 1)
+    return name, mean, math.sqrt(variance / max(1, n))
+
+
+def _share(name: str, hits: Sequence[bool]) -> Sample:
+    """A share and its error, after Agresti and Coull's two and two, so that 0 and 1 have one too."""
+    n, share = len(hits), sum(hits) / max(1, len(hits))
+    middle = (sum(hits) + 2) / (n + 4)
+    return name, share, math.sqrt(middle * (1 - middle) / (n + 4))
+
+
+def samples_of_record(record: Record) -> list[Sample]:
+    """The numbers that a step's record holds with their errors: of training and of evaluations."""
+    return _of_training(record) if record.writes == "policy" else _of_scores(record)
+
+
+def _of_training(record: Record) -> list[Sample]:
+    """Means over the steps of training, and the share of pairs in their right order afterwards, by group."""
+    history = record.counts.get("history", [])
+    found = [
+        _mean(f"mean {name}", [float(step[name]) for step in history if step.get(name) is not None])
+        for name in ("loss", "dpo", "nll", "margin")
+        if any(step.get(name) is not None for step in history)
+    ]
+    for group in record.counts.get("groups", []):
+        if group.get("accuracy") is not None:
+            n, name = int(group["pairs"]), f"{group['language']} {group['kind']} accuracy"
+            hits = round(float(group["accuracy"]) * n)
+            found.append(_share(name, [True] * hits + [False] * (n - hits)))
+    return found
+
+
+def _of_scores(record: Record) -> list[Sample]:
+    """Every score of every task."""
+    return [
+        (f"{task['task']} {name}", float(score["value"]), float(score["stderr"] or 1 / max(1, score["n"])))
+        for task in record.counts.get("tasks", [])
+        for name, score in task["scores"].items()
+        if score["value"] is not None
+    ]

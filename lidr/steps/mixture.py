@@ -1,0 +1,170 @@
+"""A mixture of sets of pairs: which rows of each are usable, which of them are taken, what becomes of the rest."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from lidr.hub.pairs_read import Mapped, check_scored, mapped_batches
+from lidr.hub.pairs_source import PairSource
+from lidr.rows import Pair
+from lidr.steps.kind import StepRun
+from lidr.transforms.foreign import ColumnMap
+from lidr.transforms.shingles import mix
+from lidr.transforms.wanted import Wanted
+
+if TYPE_CHECKING:
+    from lidr.steps.ledger import Ledger
+    from lidr.steps.pairs import PairsConfig, PairSet
+
+ROWS_PER_BATCH = 4_000
+UNWANTED, OVER_CAP, OVER_WEIGHT = "pairs: not wanted", "pairs: cap", "pairs: weight"
+
+
+@dataclass
+class Opened:
+    """A set with its files, its name within the mixture, and how many of its usable rows are taken (None: all)."""
+
+    config: PairSet
+    source: PairSource
+    name: str
+    rows: int = 0
+    usable: int = 0
+    taken: int | None = None
+    why: str = ""
+
+
+def named(sets: Sequence[Opened]) -> Sequence[Opened]:
+    """Give each a name that no other has."""
+    names = [one.source.name for one in sets]
+    for one in sets:
+        parts = [p for p in (one.config.config, one.config.split) if p]
+        one.name = one.source.name + (f"[{'/'.join(parts)}]" if names.count(one.source.name) > 1 and parts else "")
+    for number, one in enumerate(sets):
+        if any(other.name == one.name for other in sets[:number]):
+            one.name = f"{one.name}#{number + 1}"
+    return sets
+
+
+def share_out(run: StepRun, sets: Sequence[Opened]) -> None:
+    """Count what is usable of each set, then how much of it is taken."""
+    for one in sets:
+        one.usable = sum(len(batch.kept) for batch in _batches(run, one))
+        one.taken, one.why = min(one.usable, one.config.cap or one.usable), OVER_CAP
+    if any(one.config.weight for one in sets):
+        weights = [one.config.weight or 1.0 for one in sets]
+        most = min((one.taken or 0) / weight for one, weight in zip(sets, weights, strict=True))
+        for one, weight in zip(sets, weights, strict=True):
+            wanted = int(most * weight + 1e-9)
+            if one.taken is not None and wanted < one.taken:
+                one.taken, one.why = wanted, OVER_WEIGHT
+
+
+def take(run: StepRun, one: Opened, ledger: Ledger, *, is_alone: bool) -> None:
+    """Write what is taken of one set, and account for its other rows."""
+    lots = None if one.taken is None else _lots(run, one)
+    one.rows = one.usable = 0
+    for batch in _batches(run, one):
+        one.rows += len(batch.kept) + len(batch.dropped) + len(batch.unwanted)
+        kept, first = batch.kept, one.usable
+        one.usable += len(kept)
+        if lots is not None:
+            is_taken = pl.Series(lots[first : one.usable])
+            ledger.not_requested(kept.filter(~is_taken).with_columns(reason=pl.lit(one.why)))
+            kept = kept.filter(is_taken)
+        kept = _as_ours(kept, run.iteration, None if is_alone else one.name)
+        run.out.data.write(kept.to_arrow(compat_level=pl.CompatLevel.oldest()))
+        ledger.keep(kept)
+        ledger.drop(batch.dropped.with_columns(pl.col("kind").fill_null("")), step="pairs")
+        ledger.not_requested(batch.unwanted.with_columns(reason=pl.lit(UNWANTED)))
+        run.progress.add(len(kept))
+    if lots is None:
+        one.taken = one.usable
+
+
+def _lots(run: StepRun, one: Opened) -> np.ndarray[Any, Any]:
+    """For each usable row, whether it is taken: those with the smallest hashes."""
+    config: PairsConfig = run.config
+    seed = run.recipe.seed if config.seed is None else config.seed
+    start = np.uint64((seed << 32) | zlib.crc32(one.name.encode()))
+    lots = mix(np.arange(one.usable, dtype=np.uint64) ^ mix(np.array([start]))[0])
+    taken = np.zeros(one.usable, bool)
+    taken[np.argsort(lots, kind="stable")[: one.taken]] = True
+    return taken
+
+
+def _as_ours(pairs: pl.DataFrame, iteration: int, prefix: str | None) -> pl.DataFrame:
+    """Pairs as rows of this run: its iteration, and ids that no other set has."""
+    named = pairs.with_columns(iteration=pl.lit(iteration, pl.Int32))
+    if prefix is None:
+        return named
+    return named.with_columns(pl.format("{}/{}", pl.lit(prefix), name).alias(name) for name in ("pair_id", "prompt_id"))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    kept: pl.DataFrame
+    dropped: pl.DataFrame
+    unwanted: pl.DataFrame
+
+
+def _batches(run: StepRun, one: Opened) -> Iterator[_Batch]:
+    """A set's rows in order, sorted into usable pairs, dropped rows, and pairs that the recipe does not ask for."""
+    config = one.config
+    wanted = Wanted(config.languages, config.kinds, config.iterations, config.min_margin)
+    mapped = _mapped(run, config)
+    check_scored(one.source, wanted, mapped)
+    codes = run.recipe.languages.all
+    ours = one.source.is_ours and config.columns is None
+    none = pl.DataFrame(Pair.schema.empty_table())
+    batches: Any = (
+        ((batch, none) for batch in one.source.batches(ROWS_PER_BATCH, Pair.schema.names))
+        if ours
+        else mapped_batches(one.source, ROWS_PER_BATCH, mapped)
+    )
+    for batch, dropped in batches:
+        asked = pl.Series(wanted.mask(batch))
+        frame = pl.DataFrame(batch)
+        known = frame["language"].is_in(codes) & frame["other_language"].is_in(codes)
+        other = frame.filter(asked & ~known).with_columns(
+            reason=pl.lit("other_language"), detail=pl.lit(None, pl.String)
+        )
+        lost = [_slots(other, one.name), *([] if ours else [_slots(dropped, one.name)])]
+        yield _Batch(frame.filter(asked & known), pl.concat(lost), frame.filter(~asked))
+
+
+def _slots(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Dropped rows with the columns of the ledger; the detail names set and row."""
+    where = pl.format("{} row {}", pl.lit(name), "row") if "row" in frame.columns else pl.col("pair_id")
+    names = ("prompt_id", "language", "other_language", "kind", "reason")
+    return frame.select(*(pl.col(c).cast(pl.String) for c in names), detail=where)
+
+
+def _mapped(run: StepRun, config: PairSet) -> Mapped:
+    columns = ColumnMap(**config.columns.model_dump()) if config.columns else None
+    dominant = run.recipe.languages.dominant
+    return Mapped(columns, config.language or dominant, dominant)
+
+
+def facts(one: Opened) -> dict[str, Any]:
+    """What the record says of a set."""
+    parent = one.source.parents[0]
+    is_set = parent.role == "pairs"
+    return {
+        "name": one.source.name,
+        "revision": one.source.revision or one.source.digest,
+        "config": one.source.config,
+        "splits": list(one.source.splits),
+        "license": parent.licence if is_set else one.source.licence.identifier,
+        "link": parent.link if is_set else None,
+        "rows": one.rows,
+        "usable": one.usable,
+        "taken": one.taken,
+        "weight": one.config.weight,
+        "cap": one.config.cap,
+    }

@@ -1,0 +1,220 @@
+"""pairs: a run that starts from pushed pairs instead of making them: one set, or a mixture of several.
+
+    - pairs: {dataset: org/x-prefs, revision: v1.0.0}
+    - pairs:
+        sets:
+          - {dataset: org/x-prefs, revision: v1.0.0, languages: [de], weight: 3}
+          - {dataset: org/others, revision: main, split: train_prefs, language: en, weight: 1, cap: 5000,
+             columns: {prompt: question, chosen: good, rejected: bad}}
+
+A tag is resolved to a commit once, by `lidr lock`. The mixture is the sets one after the other, each in its order. With
+weights, sets stand in these proportions, the largest such mixture that needs no row twice; a cap is the most rows of a
+set. Which rows are taken is drawn by a hash of seed, set and row number: the same on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
+
+from lidr.errors import RowError
+from lidr.recipe.schema import Frozen, LanguageCode, ReferenceText
+from lidr.references import FolderReference, HubReference, RunReference, parse_reference
+from lidr.rows import Kind
+from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings, Unresolved
+from lidr.store.store import Store
+
+if TYPE_CHECKING:
+    from lidr.hub.pairs_source import PairSource
+
+
+class Columns(Frozen):
+    """Which columns of a set hold what."""
+
+    prompt: str | None = "prompt"
+    """Text or messages; null: both sides begin with the prompt."""
+    chosen: str = "chosen"
+    """Text, one message, or a whole conversation."""
+    rejected: str = "rejected"
+    id: str | None = None
+    """Names the prompt; null: a hash of its text."""
+    language: str | None = None
+    other_language: str | None = None
+    kind: str | None = None
+    iteration: str | None = None
+    score_chosen: str | None = None
+    score_rejected: str | None = None
+    margin: str | None = None
+
+
+class PairSet(Frozen):
+    """One set of pairs, and which of them."""
+
+    dataset: ReferenceText | None = None
+    """org/name on the Hub, ./folder or file, or run:NAME[@VERSION][/iter_K/STEP]."""
+    revision: str | None = None
+    """Of a Hub data set: a tag, a branch, or a 40-hex commit."""
+    config: str | None = None
+    """Configuration; null: the data set's default."""
+    split: str | None = None
+    """One split; null: every iteration of a set that lidr made, or the only split."""
+    columns: Columns | None = None
+    """For a set that lidr did not make; null: prompt (if there is one), chosen, rejected."""
+    language: LanguageCode | None = None
+    """Language of every row, where no column says it; null: the dominant one."""
+    languages: tuple[LanguageCode, ...] = ()
+    """Only pairs of these non-dominant languages; empty: all of the recipe's."""
+    kinds: tuple[Kind, ...] = ()
+    iterations: tuple[int, ...] = ()
+    min_margin: float | None = None
+    weight: float | None = Field(None, gt=0)
+    """Its part of the mixture, relative to the other sets' weights."""
+    cap: int | None = Field(None, ge=1)
+    """Most rows that are taken of it."""
+    license: str | None = None
+    """Where its card says none: a Hub identifier, as cc-by-4.0. It flows into every card."""
+
+    @model_validator(mode="after")
+    def _is_of_pairs(self) -> PairSet:
+        reference = parse_reference(self.dataset) if self.dataset is not None else None
+        if reference is not None and not isinstance(reference, HubReference | FolderReference | RunReference):
+            raise ValueError(f"{self.dataset} names a model; pairs are org/name, ./folder, or run:NAME")
+        if self.revision and not (isinstance(reference, HubReference) and reference.revision is None):
+            raise ValueError("revision belongs to a Hub data set written as org/name; take one of the two out")
+        return self
+
+    @property
+    def hub(self) -> HubReference | None:
+        """The Hub data set, named as the lock names it; None for any other place."""
+        reference = parse_reference(self.dataset or ".")
+        if not isinstance(reference, HubReference):
+            return None
+        return HubReference(f"datasets/{reference.repo}", self.revision or reference.revision)
+
+
+class PairsConfig(PairSet):
+    """One set, or a mixture."""
+
+    sets: tuple[PairSet, ...] = ()
+    """The sets of a mixture, in place of one set's settings."""
+    seed: int | None = Field(None, ge=0, lt=2**32)
+    """Which rows are taken under weights and caps; null: the recipe's seed."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> PairsConfig:
+        alone = self.model_fields_set - {"sets", "seed"}
+        if not self.sets and self.dataset is None:
+            raise ValueError("name the pairs: dataset, or sets for a mixture")
+        if self.sets and alone:
+            raise ValueError(
+                f"{sorted(alone)[0]} belongs to one set; write it into the entry of `sets` that it is about"
+            )
+        if any(one.dataset is None for one in self.sets):
+            raise ValueError("each entry of sets names its dataset")
+        places = [(one.dataset, one.config, one.split) for one in self.all_sets]
+        if len(set(places)) < len(places):
+            raise ValueError("a set stands twice; merge its entries, or give each another config or split")
+        repos = {one.hub.repo: set[str | None]() for one in self.all_sets if one.hub}
+        for one in self.all_sets:
+            if one.hub:
+                repos[one.hub.repo].add(one.hub.revision)
+        if twice := [repo for repo, revisions in repos.items() if len(revisions) > 1]:
+            raise ValueError(
+                f"{twice[0]} stands here at two revisions; a lock holds one: publish them as two data sets"
+            )
+        return self
+
+    @property
+    def all_sets(self) -> tuple[PairSet, ...]:
+        """Every set, in order."""
+        return self.sets or (PairSet(**{name: getattr(self, name) for name in PairSet.model_fields}),)
+
+    @property
+    def datasets(self) -> tuple[HubReference, ...]:
+        """The Hub data sets, for the lock."""
+        return tuple(dict.fromkeys(one.hub for one in self.all_sets if one.hub))
+
+
+def run_pairs(run: StepRun) -> Outcome:
+    """Read the sets one after the other, take what the recipe wants, account for every row."""
+    from lidr.steps.ledger import Ledger
+    from lidr.steps.mixture import Opened, facts, named, share_out, take
+    from lidr.transforms.foreign import REASONS
+
+    config: PairsConfig = run.config
+    sets = named([Opened(one, open_set(run.around, one), "") for one in config.all_sets])
+    if any(one.weight or one.cap for one in config.all_sets):
+        share_out(run, sets)
+    run.progress.start(0, "pairs")
+    ledger = Ledger(run, REASONS)
+    run.out.start_tables()
+    for one in sets:
+        take(run, one, ledger, is_alone=len(sets) == 1)
+    if not run.out.data.rows:
+        reasons = (
+            ", ".join(sorted({row["reason"] for row in ledger.counts()["dropped"] if row["count"]})) or "none wanted"
+        )
+        raise RowError(f"pairs: no row of {', '.join(one.name for one in sets)} can be used ({reasons})")
+    return Outcome({**ledger.counts(), "sets": [facts(one) for one in sets]}, run.progress.rate())
+
+
+def open_set(around: Surroundings, one: PairSet) -> PairSource:
+    """Find a set at the commit of the lock.
+
+    Raises:
+        Unresolved: a Hub data set that is not locked.
+        HubError: it is not there, or holds another content than was locked.
+    """
+    from lidr.hub.pairs_source import open_pairs
+    from lidr.hub.pins import locked_digest
+
+    commit, digest = None, None
+    if (hub := one.hub) is not None:
+        commit = _commit(around, hub)
+        version = Store(around.store_root).version_folder(around.recipe.name, around.recipe.version)
+        digest = locked_digest(version, hub.repo, commit)
+    return open_pairs(
+        one.dataset or "",
+        config=one.config,
+        split=one.split,
+        store=around.store_root,
+        base=around.recipe_folder,
+        commit=commit,
+        digest=digest,
+        licence=one.license,
+    )
+
+
+def _commit(around: Surroundings, hub: HubReference) -> str:
+    if hub.is_pinned:
+        return str(hub.revision)
+    if hub.repo not in around.locked:
+        raise Unresolved(f"{hub} is no commit: `lidr lock RECIPE` writes the one it has now, or run --allow-unpinned")
+    return around.locked[hub.repo]
+
+
+def identity_pairs(config: PairsConfig) -> dict[str, Any]:
+    """What is taken of which set; the sets count by content (see outside_pairs), and where they stand does not."""
+    content = {"dataset", "revision", "license"}
+    return {"sets": [one.model_dump(mode="json", exclude=content) for one in config.all_sets], "seed": config.seed}
+
+
+def outside_pairs(around: Surroundings, config: PairsConfig) -> dict[str, Any]:
+    """The sets are identity by commit, by their run's digest, or by the content of their files."""
+    return {"sets": [_identity(around, one) for one in config.all_sets]}
+
+
+def _identity(around: Surroundings, one: PairSet) -> dict[str, Any]:
+    if (hub := one.hub) is not None:
+        return {"dataset": hub.repo, "commit": _commit(around, hub)}
+    source = open_set(around, one)
+    return {"dataset": source.name, "digest": source.revision or source.digest}
+
+
+def expect_pairs(config: PairsConfig, scale: Scale) -> Expected:
+    """As many as there are."""
+    capped: Sequence[int | None] = [one.cap for one in config.all_sets]
+    known = sum(cap for cap in capped if cap)
+    return Expected(known if all(capped) else 0, "pairs", note="all that the sets hold" if not all(capped) else "")

@@ -1,0 +1,273 @@
+"""Preference pairs that others made, in their own columns, become rows like ours; what cannot be used gets a reason.
+
+    form                          prompt            chosen, rejected
+    explicit, plain text          "text"            "text"
+    explicit, conversational      [messages]        [one message], or {role, content}
+    UltraFeedback's               "text"            [the whole conversation, the prompt first]
+    implicit, conversational      (no column)       [the whole conversation]
+    implicit, plain text          (no column)       "one text that both begin with", with or without Human:/Assistant:
+
+A column map says which columns these are. Messages are {role, content} or ShareGPT's {from, value}.
+
+    reason           a row is dropped when
+    empty            its prompt, chosen or rejected has no text
+    no_answer        the last message of a side is not the assistant's, or the prompt does not end with the user's
+    prompts_differ   the two sides do not answer the same conversation, or not the one in the prompt column
+    no_common_prompt two plain texts without a prompt column begin with nothing in common
+    identical        chosen is rejected again
+    other_language   its language is none that is asked for
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import polars as pl
+
+from lidr.errors import RowError
+
+REASONS = ("empty", "no_answer", "prompts_differ", "no_common_prompt", "identical", "other_language")
+
+_MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+_ROLES = {"human": "user", "gpt": "assistant", "chatbot": "assistant", "model": "assistant", "bot": "assistant"}
+_TURN = re.compile(r"\n\n(Human|Assistant):[ \t]?")
+
+
+@dataclass(frozen=True)
+class ColumnMap:
+    """Which columns of a set hold what; None: there is none.
+
+    Args:
+        prompt: text or messages; None: both sides begin with it.
+        chosen, rejected: text, one message, or messages.
+        id: names the prompt; without it, a prompt is named by a hash of its text.
+        language, other_language, kind, iteration: where a set holds several.
+        score_chosen, score_rejected, margin: numbers; the margin is their difference where there is no column of it.
+    """
+
+    prompt: str | None = "prompt"
+    chosen: str = "chosen"
+    rejected: str = "rejected"
+    id: str | None = None
+    language: str | None = None
+    other_language: str | None = None
+    kind: str | None = None
+    iteration: str | None = None
+    score_chosen: str | None = None
+    score_rejected: str | None = None
+    margin: str | None = None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What each column is for -> its name in the set."""
+        return {role: name for role, name in vars(self).items() if name is not None}
+
+    def check(self, there: Sequence[str], where: str) -> None:
+        """Refuse a map that names columns which are not there.
+
+        Raises:
+            RowError: says which there are, and how to name them.
+        """
+        missing = {role: name for role, name in self.named.items() if name not in there}
+        if missing:
+            role, name = next(iter(missing.items()))
+            said = f"{where}: no column {name!r} for {role}; its columns: {', '.join(there)}."
+            raise RowError(f"{said} Name it in the column map, as {role}=COLUMN, or prompt=- where both sides begin "
+                           "with the prompt")  # fmt: skip
+
+
+class Read(NamedTuple):
+    """Pairs, with the columns of rows.Pair but ids and policy, and dropped rows; `row` is the place in the set."""
+
+    pairs: pl.DataFrame
+    dropped: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """How a set's rows become pairs.
+
+    Args:
+        columns: the column map.
+        dominant: the dominant language: pairs in it are of kind `dominant`, all others `non_dominant`, where no column
+            says the kind.
+        language: of every row, where no column says it.
+        languages: those that are asked for; empty: all.
+
+    Example:
+        >>> rows = pl.DataFrame({"q": ["Tea?"], "chosen": ["Yes, please."], "rejected": ["No"]})
+        >>> Foreign(ColumnMap(prompt="q"), "en", language="en")(rows, first=0).pairs["prompt"].to_list()
+        [[{'role': 'user', 'content': 'Tea?'}]]
+    """
+
+    columns: ColumnMap
+    dominant: str
+    language: str | None = None
+    languages: tuple[str, ...] = ()
+
+    def __call__(self, rows: pl.DataFrame, *, first: int) -> Read:
+        """Turn some rows of the set into pairs, the first of them being row number `first`."""
+        frame = self._named(rows).with_row_index("row", offset=first)
+        frame = frame.with_columns(pl.col("language").fill_null(self.language or ""))
+        split = _split(frame, has_prompt=self.columns.prompt is not None)
+        checked = split.with_columns(reason=_reason(self.languages))
+        failed = pl.col("reason").is_not_null()
+        finished = self._finished(checked)
+        return Read(finished.filter(~failed).drop("reason"), finished.filter(failed))
+
+    def _named(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The set's columns under our names; those that it does not have are null."""
+        named = rows.select(pl.col(name).alias(role) for role, name in self.columns.named.items())
+        named = named.cast({name: pl.String for name, type_ in named.schema.items() if type_ == pl.Null})
+        optional = {"id": pl.String, "language": pl.String, "other_language": pl.String, "kind": pl.String,
+                    "iteration": pl.Int32, "score_chosen": pl.Float64, "score_rejected": pl.Float64,
+                    "margin": pl.Float64}  # fmt: skip
+        return named.with_columns(
+            (pl.col(name) if name in named.columns else pl.lit(None)).cast(type_).alias(name)
+            for name, type_ in optional.items()
+        )
+
+    def _finished(self, frame: pl.DataFrame) -> pl.DataFrame:
+        kind = pl.when(pl.col("language") == self.dominant).then(pl.lit("dominant")).otherwise(pl.lit("non_dominant"))
+        return frame.with_columns(
+            kind=pl.col("kind").fill_null(kind),
+            other_language=pl.col("other_language").fill_null(pl.col("language")),
+            iteration=pl.col("iteration").fill_null(1),
+            margin=pl.coalesce("margin", pl.col("score_chosen") - pl.col("score_rejected")),
+            prompt_text=_text("prompt", without="system"),
+            chosen_text=_text("chosen"),
+            rejected_text=_text("rejected"),
+        )
+
+
+def _split(frame: pl.DataFrame, *, has_prompt: bool) -> pl.DataFrame:
+    """Prompt, chosen and rejected as messages, chosen and rejected being one message each; `early` says what failed."""
+    if not has_prompt and frame.schema["chosen"] == pl.String:
+        frame = _without_prefix(frame)
+    sides = frame.with_columns(
+        _messages("chosen", frame.schema["chosen"], "assistant"),
+        _messages("rejected", frame.schema["rejected"], "assistant"),
+    )
+    early = pl.col("early") if "early" in frame.columns else pl.lit(None, pl.String)
+    before = [pl.col(side).list.head(pl.col(side).list.len().cast(pl.Int64) - 1) for side in ("chosen", "rejected")]
+    sides = sides.with_columns(early=early, before=before[0], before_rejected=before[1])
+    if "prompt" not in frame.columns:
+        return _last(sides.with_columns(prompt=pl.col("before"), differs=_differ("before", "before_rejected")))
+    explicit = sides.with_columns(_messages("prompt", frame.schema["prompt"], "user"))
+    is_alone = (pl.col("before").list.len() == 0) & (pl.col("before_rejected").list.len() == 0)
+    is_text = frame.schema["prompt"] == pl.String
+    asked = (
+        pl.col("before")
+        .list.eval(pl.element().struct.field("content"))
+        .list.contains(pl.col("prompt").list.first().struct.field("content"))
+    )
+    other = ~asked if is_text else _differ("prompt", "before")
+    differs = pl.when(is_alone).then(pl.lit(False)).otherwise(_differ("before", "before_rejected") | other)
+    prompt = pl.when(is_alone).then("prompt").otherwise("before")
+    return _last(explicit.with_columns(differs=differs).with_columns(prompt=prompt))
+
+
+def _differ(one: str, other: str) -> pl.Expr:
+    """Whether two conversations are not the same; nothing there is the same as nothing."""
+    return pl.col(one).ne_missing(pl.col(other))
+
+
+def _last(frame: pl.DataFrame) -> pl.DataFrame:
+    """Keep the answer alone of each side."""
+    return frame.with_columns(pl.col("chosen").list.tail(1), pl.col("rejected").list.tail(1))
+
+
+def _messages(name: str, type_: pl.DataType, role: str) -> pl.Expr:
+    """A column as a list of {role, content}: a text is one message of this role.
+
+    Raises:
+        RowError: a column of anything else.
+    """
+    if type_ == pl.String:
+        message = pl.struct(role=pl.lit(role), content=pl.col(name))
+        return pl.when(pl.col(name).is_null()).then(None).otherwise(pl.concat_list(message)).cast(_MESSAGES).alias(name)
+    inner = type_.inner if isinstance(type_, pl.List) else type_
+    if isinstance(inner, pl.Struct):
+        fields = {field.name for field in inner.fields}
+        for role_key, text_key in (("role", "content"), ("from", "value")):
+            if {role_key, text_key} <= fields:
+                turn = pl.element() if isinstance(type_, pl.List) else pl.col(name)
+                message = pl.struct(
+                    role=turn.struct.field(role_key).replace(_ROLES), content=turn.struct.field(text_key)
+                )
+                found = pl.col(name).list.eval(message) if isinstance(type_, pl.List) else pl.concat_list(message)
+                return found.cast(_MESSAGES).alias(name)
+    raise RowError(
+        f"column {name}: {type_} holds neither text nor messages ({{role, content}} or {{from, value}}); map another"
+    )
+
+
+def _without_prefix(frame: pl.DataFrame) -> pl.DataFrame:
+    """Two plain texts that begin alike: what both begin with is the prompt."""
+    rows = [_parted(one, other) for one, other in frame.select("chosen", "rejected").iter_rows()]
+    columns = {"chosen": _MESSAGES, "rejected": _MESSAGES, "early": pl.String()}
+    parted = pl.DataFrame(rows, schema=columns, orient="row", strict=False)
+    return frame.drop("chosen", "rejected").hstack(parted)
+
+
+def _parted(one: str | None, other: str | None) -> tuple[object, object, str | None]:
+    if not one or not other:
+        return None, None, None
+    if _TURN.match(one) and _TURN.match(other):
+        return _turns(one), _turns(other), None
+    prompt = _common(one, other)
+    prompt = prompt[: max(prompt.rfind(" "), prompt.rfind("\n")) + 1]  # whole words; the answers keep their beginnings
+    if not prompt.strip():
+        return None, None, "no_common_prompt"
+    before = {"role": "user", "content": prompt.strip()}
+    sides = ([before, {"role": "assistant", "content": text[len(prompt) :].strip()}] for text in (one, other))
+    return next(sides), next(sides), None
+
+
+def _common(one: str, other: str) -> str:
+    length = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return one[:length]
+
+
+def _turns(text: str) -> list[dict[str, str]]:
+    parts = _TURN.split(text)[1:]
+    roles = {"Human": "user", "Assistant": "assistant"}
+    return [{"role": roles[a], "content": b.strip()} for a, b in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def _text(name: str, *, without: str | None = None) -> pl.Expr:
+    """The contents of a conversation, a blank line between messages."""
+    turns = pl.element() if without is None else pl.element().filter(pl.element().struct.field("role") != without)
+    return pl.col(name).list.eval(turns.struct.field("content")).list.join("\n\n", ignore_nulls=True)
+
+
+def _reason(languages: tuple[str, ...]) -> pl.Expr:
+    """Why a row cannot be used; null when it can."""
+
+    def is_empty(side: str) -> pl.Expr:
+        last = pl.col(side).list.last().struct.field("content")
+        return (last.is_null() | (last.str.strip_chars() == "")).fill_null(True)
+
+    def other_role(side: str, role: str) -> pl.Expr:
+        return (pl.col(side).list.last().struct.field("role") != role).fill_null(False)
+
+    ours = pl.lit(True) if not languages else pl.col("language").is_in(languages)
+    return (
+        pl.when(pl.col("early").is_not_null())
+        .then("early")
+        .when(other_role("chosen", "assistant") | other_role("rejected", "assistant"))
+        .then(pl.lit("no_answer"))
+        .when(is_empty("prompt") | is_empty("chosen") | is_empty("rejected"))
+        .then(pl.lit("empty"))
+        .when(other_role("prompt", "user"))
+        .then(pl.lit("no_answer"))
+        .when(pl.col("differs"))
+        .then(pl.lit("prompts_differ"))
+        .when(pl.col("chosen") == pl.col("rejected"))
+        .then(pl.lit("identical"))
+        .when(~ours)
+        .then(pl.lit("other_language"))
+    )

@@ -1,0 +1,202 @@
+"""`lidr eval run` and `lidr eval judge`, as a user types them: a policy and a judge behind loopback servers."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lidr.cli.main import main
+from lidr.evals.results import read_results
+from tests.engines.server import Reply, Server, completion
+from tests.evals.asked import ANSWERS, write_rows
+from tests.evals.judge.answers import likes, refused
+from tests.evals.judge.answers import words as judge_words
+
+
+def policy(body: dict[str, Any], number: int) -> Reply:
+    text = body["messages"][-1]["content"]
+    return completion(next(rule["text"] for rule in ANSWERS if re.search(rule.get("match", ""), text)))
+
+
+class World:
+    """One evaluation by the command line, and everything around it."""
+
+    def __init__(self, folder: Path, policy_server: Server, judge_server: Server) -> None:
+        self.folder, self.policy, self.judge = folder, policy_server, judge_server
+        self.out = folder / "out"
+        self.data = write_rows(folder / "rows")
+
+    def words(self, *more: str) -> list[str]:
+        asked = ["--tasks", "mgsm,x_alpacaeval", "--langs", "en,de", "--data", self.data, "--max-tokens", "32"]
+        model = ["--model", f"openai:canned@{self.policy.url}"]
+        judge = ["--judge", f"openai:judge-1@{self.judge.url}"]
+        return ["eval", "run", *model, *asked, *judge, "--out", str(self.out), *more]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch, Server(policy) as answers, Server(lambda *_: likes(0.3)) as judge:
+        folder = tmp_path_factory.mktemp("eval_run")
+        patch.setenv("LIDR_STORE", str(folder / "store"))
+        patch.setenv("LIDR_JUDGE_API_KEY", "sk-secret-of-the-judge")
+        patch.setenv("OPENAI_API_KEY", "sk-secret-of-the-policy")
+        found = World(folder, answers, judge)
+        assert main(found.words()) == 0
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _environment(world, monkeypatch):
+    monkeypatch.setenv("LIDR_STORE", str(world.folder / "store"))
+    monkeypatch.delenv("LIDR_DATA", raising=False)
+
+
+def test_each_row_is_asked_once_and_each_pair_of_outputs_in_both_orders(world):
+    assert len(world.policy.bodies) == 10
+    assert len(world.judge.bodies) == 8
+
+
+def test_the_results_name_model_judge_and_template_and_no_key_is_anywhere(world):
+    results = read_results(world.out)
+    judged = results.of("x_alpacaeval")[0]
+    assert (judged.judge.model, judged.judge.mode, judged.judge.served) == ("judge-1", "logprob_swap", "server")
+    assert judged.scores["n_judged"].value == 2
+    assert judged.scores["win_rate"].value == pytest.approx(50)  # the judge goes by position alone
+    assert results.of("mgsm")[0].judge is None
+    for path in world.folder.rglob("*"):
+        if path.is_file():
+            assert b"sk-secret" not in path.read_bytes(), path
+
+
+def test_a_second_run_asks_nobody_and_prints_the_same(world, capsys):
+    before = len(world.policy.bodies), len(world.judge.bodies)
+    assert main(world.words()) == 0
+    first = capsys.readouterr().out
+    assert main(world.words("--json")) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (len(world.policy.bodies), len(world.judge.bodies)) == before
+    assert "X-AlpacaEval" in first
+    assert "en        50.0 ±" in first
+    assert told["schema"] == "lidr.eval.run/1"
+    assert told["results"]["schema"] == "lidr.results/1"
+
+
+def test_the_cost_is_told_first_and_a_cap_refuses_before_the_first_call(world, tmp_path, capsys):
+    before = len(world.policy.bodies)
+    words = [*world.words("--judge-max-calls", "7"), "--out", str(tmp_path / "new")]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "10 answers, at most 320 tokens" in said
+    assert "4 comparisons: at most 8 calls of the judge" in said
+    assert "judging may need 8 calls, --judge-max-calls allows 7: raise it, use --limit" in said
+    assert len(world.policy.bodies) == before
+
+
+def test_another_evaluation_does_not_overwrite_the_first(world, capsys):
+    assert main(world.words("--limit", "1")) == 2
+    assert "holds the results of another evaluation" in capsys.readouterr().err
+
+
+def test_judging_again_generates_nothing_and_replaces_the_verdicts(world, tmp_path, capsys):
+    shutil.copytree(world.out, tmp_path / "copy")
+    before = len(world.policy.bodies)
+    with Server(lambda body, _: likes(0.9)) as other:
+        words = ["--judge", f"openai:judge-2@{other.url}", "--judge-mode", "logprob", "--data", world.data]
+        assert main(["eval", "judge", str(tmp_path / "copy"), *words]) == 0
+        assert len(other.bodies) == 4
+    judged = read_results(tmp_path / "copy").of("x_alpacaeval")[0]
+    assert (judged.judge.model, judged.judge.mode) == ("judge-2", "logprob")
+    assert len(world.policy.bodies) == before
+
+
+def test_judging_needs_a_judge_and_the_rows_that_were_answered(world, tmp_path, capsys):
+    assert main(["eval", "judge", str(world.out)]) == 2
+    assert "no judge: give --judge REF, or set LIDR_JUDGE_BASE_URL" in capsys.readouterr().err
+    rows = Path(write_rows(tmp_path / "rows")) / "open_instructions/de.jsonl"
+    rows.write_text(rows.read_text(encoding="utf-8").replace("Himmel", "Ozean"), encoding="utf-8")
+    judge = ["--judge", f"openai:judge-1@{world.judge.url}", "--data", str(tmp_path / "rows")]
+    assert main(["eval", "judge", str(world.out), *judge]) == 2
+    assert "are not those that were answered" in capsys.readouterr().err
+
+
+def test_a_judge_that_fails_loses_nothing_and_too_many_failures_are_exit_code_3(world, tmp_path, capsys):
+    shutil.copytree(world.out, tmp_path / "copy")
+    with Server(lambda *_: refused(400, "no")) as broken:
+        words = ["--judge", f"openai:judge-3@{broken.url}", "--judge-retries", "0", "--data", world.data]
+        assert main(["eval", "judge", str(tmp_path / "copy"), *words]) == 3
+    shown = capsys.readouterr()
+    assert "errors" in shown.out
+    task = read_results(tmp_path / "copy").of("x_alpacaeval")[0]
+    assert (task.scores["judge_errors"].value, task.scores["n_judged"].value) == (2, 0)
+    assert task.scores["win_rate"].value is None
+
+
+def test_two_checkpoints_are_judged_against_each_other(world, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(world.out, other)
+    words = ["--against", str(other), "--judge", f"openai:judge-1@{world.judge.url}", "--out", str(tmp_path / "both")]
+    before = len(world.judge.bodies)
+    assert main(["eval", "judge", str(world.out), *words]) == 0
+    assert len(world.judge.bodies) == before  # equal outputs tie, nobody is asked
+    assert re.search(r"en +0\.0 ± 0\.0 +100\.0 ± 0\.0 +0\.0 ± 0\.0", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tasks", "gsm8k"], 'unknown task "gsm8k"; allowed: mgsm, x_alpacaeval, tax'),
+        (["--langs", "german"], 'unknown language code "german"; did you mean "de"'),
+        (["--langs", ","], "--langs: nothing named; write them with commas"),
+        (["--limit", "0"], "--limit 0: at least 1"),
+        (["--langs", "en,ja"], 'no mgsm rows for "ja"'),
+        (["--judge", "openai:x@http://127.0.0.1:9/v1", "--judge-max-error-share", "2"], "max_error_share"),
+        (["--judge", "./nowhere"], "the judge: nowhere is no model folder"),
+        (["--tasks", "tax", "--langs", "ja"], 'the alignment tax cannot be measured in "ja"'),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_asked(world, tmp_path, capsys, words, message):
+    before = len(world.policy.bodies)
+    assert main(world.words(*words, "--out", str(tmp_path / "new"))) == 2
+    assert message in capsys.readouterr().err
+    assert len(world.policy.bodies) == before
+
+
+def test_without_a_judge_answers_are_kept_for_later(world, tmp_path, capsys):
+    words = [*world.words("--judge", "none", "--tasks", "x_alpacaeval"), "--out", str(tmp_path / "new"), "--limit", "1"]
+    assert main(words) == 0
+    assert "judge them later with `lidr eval judge`" in capsys.readouterr().err
+    assert read_results(tmp_path / "new").tasks[0].judge is None
+
+
+def test_mt_bench_asks_two_turns_and_grades_both(world, tmp_path, capsys):
+    questions = tmp_path / "questions"
+    questions.mkdir()
+    row = {"question_id": 1, "category": "writing", "turns": ["Name a fruit.", "And why?"]}
+    (questions / "en.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    asked, out = len(world.policy.bodies), tmp_path / "mt"
+    with Server(lambda *_: judge_words("Good. Rating: [[7]]")) as judge:
+        words = ["--tasks", "mt_bench", "--langs", "en", "--questions", str(questions), "--max-tokens", "32"]
+        there = ["--judge", f"openai:judge-1@{judge.url}", "--out", str(out)]
+        assert main(["eval", "run", "--model", f"openai:canned@{world.policy.url}", *words, *there]) == 0
+        assert len(judge.bodies) == 2
+    assert len(world.policy.bodies) - asked == 2
+    assert [m["role"] for m in world.policy.bodies[-1]["messages"]] == ["user", "assistant", "user"]
+    assert read_results(out).tasks[0].scores["score"].value == 7
+    assert "Multilingual MT-Bench" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tasks", "mt_bench,mgsm"], "give --tasks mt_bench alone"),
+        (["--tasks", "mt_bench"], "lidr ships no questions; give --questions"),
+    ],
+)
+def test_mt_bench_says_what_it_needs(world, capsys, words, message):
+    assert main(world.words(*words)) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,168 @@
+"""A run that starts from pairs that somebody made: which rows it takes, and what becomes of the others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import lidr
+from lidr.errors import PlanError, RecipeError, RowError
+from lidr.store.artifact import open_artifact
+from tests.scripted import write_world
+
+RECIPE = """\
+schema: 1
+name: mix
+version: 0.1.0
+languages: {{dominant: en, others: [es, de]}}
+policy: {{model: "openai:canned@http://127.0.0.1:9"}}
+chain:
+  - pairs: {pairs}
+  - filter: {{length_ratio: {{min: 0.01, max: 100}}}}
+runtime: {{engine: scripted, answers: {store}/../answers.jsonl, store: {store}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """A finished run in a store, and a small set of other people's pairs beside it."""
+    folder = tmp_path_factory.mktemp("pairs") / "w"
+    lidr.run(lidr.load_recipe(write_world(folder)))
+    rows = []
+    for i in range(40):
+        good = f"A good answer, {i}."
+        bad = f"Bad, {i}." if i % 10 else good
+        rows.append({"question": f"Question {i}?", "good": good, "bad": bad, "lang": "fr" if i % 7 == 3 else "en"})
+    (folder / "others").mkdir()
+    (folder / "others" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def recipe_of(world: Path, pairs: str, *overrides: str):
+    file = world / "mix.yaml"
+    file.write_text(RECIPE.format(pairs=pairs, store=world / "runs"))
+    return lidr.load_recipe(file, overrides=overrides)
+
+
+def made(world: Path, pairs: str, version: str) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, object]]:
+    """Pairs, dropped rows and counts of the step."""
+    planned = lidr.run(recipe_of(world, pairs, f"version={version}"), until="pairs")
+    artifact = open_artifact(planned.version_folder / "iter_1/pairs")
+    return pl.DataFrame(artifact.read()), pl.DataFrame(artifact.read("dropped")), artifact.record.counts
+
+
+OTHERS = "dataset: {w}/others, columns: {{prompt: question, chosen: good, rejected: bad, language: lang}}, license: mit"
+
+
+def test_a_runs_pairs_come_through_unchanged_but_for_the_iteration(world):
+    pairs, dropped, counts = made(world, "{dataset: 'run:scripted@0.1.0'}", "1.0.0")
+    original = pl.concat(
+        pl.DataFrame(open_artifact(world / f"runs/scripted/0.1.0/iter_{k}/filter").read()) for k in (1, 2)
+    )
+    assert pairs.drop("iteration").equals(original.drop("iteration"))
+    assert pairs["iteration"].unique().to_list() == [1]
+    assert dropped.height == 0
+    assert counts["sets"][0]["taken"] == 32
+
+
+def test_every_row_of_another_set_is_a_pair_or_dropped_with_its_reason(world):
+    pairs, dropped, counts = made(world, "{" + OTHERS.format(w=world) + "}", "1.1.0")
+    assert pairs.height + dropped.height == 40
+    assert dict(dropped["reason"].value_counts().iter_rows()) == {"identical": 4, "other_language": 5}
+    assert dropped["detail"].str.starts_with("others row ").all()
+    assert pairs.select("language", "other_language", "kind").unique().rows() == [("en", "en", "dominant")]
+    (facts,) = counts["sets"]
+    assert (facts["license"], facts["rows"], facts["taken"]) == ("mit", 40, 31)
+
+
+def test_a_mixture_has_the_proportions_of_its_weights_and_the_same_rows_again(world):
+    pairs = (
+        f"{{sets: [{{dataset: 'run:scripted@0.1.0', weight: 1}}, {{{OTHERS.format(w=world)}, weight: 2, cap: 20}}]}}"
+    )
+    first, _, counts = made(world, pairs, "1.2.0")
+    assert [one["taken"] for one in counts["sets"]] == [10, 20]
+    assert first["pair_id"].n_unique() == 30
+    names = first["pair_id"].str.extract(r"^(run:scripted@0\.1\.0|others)/")
+    assert names.value_counts(sort=True)["count"].to_list() == [20, 10]
+    again, _, _ = made(world, pairs, "1.2.1")
+    assert again.equals(first)
+    other, _, _ = made(world, pairs[:-1] + ", seed: 7}", "1.2.2")
+    assert set(other["pair_id"]) != set(first["pair_id"])
+
+
+def test_rows_over_a_cap_are_not_requested_and_the_account_adds_up(world):
+    pairs, dropped, counts = made(world, "{dataset: 'run:scripted@0.1.0', languages: [de], cap: 5}", "1.3.0")
+    assert pairs.height == 5
+    asked = {row["reason"]: row["count"] for row in counts["not_requested"]}
+    assert set(asked) == {"pairs: cap", "pairs: not wanted"}
+    assert sum(row["count"] for row in counts["not_requested"]) + pairs.height + dropped.height == 32
+
+
+def test_the_plan_needs_no_prompts_and_only_what_is_chosen_counts_for_identity(world):
+    recipe = recipe_of(world, "{dataset: 'run:scripted@0.1.0'}", "version=1.4.0")
+    assert recipe.prompts is None
+    assert [step.place for step in lidr.plan(recipe, until="filter").steps] == [
+        "iter_0/policy",
+        "iter_1/pairs",
+        "iter_1/filter",
+    ]
+
+
+def test_scores_are_needed_for_a_least_margin(world):
+    with pytest.raises(RowError, match="32 of 32 pairs have no margin: nobody has scored them"):
+        made(world, "{dataset: 'run:scripted@0.1.0', min_margin: 1}", "1.5.0")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ("{}", "name the pairs: dataset, or sets for a mixture"),
+        ("{dataset: './x', sets: [{dataset: './y'}]}", "dataset belongs to one set; write it into the entry"),
+        ("{sets: [{cap: 3}]}", "each entry of sets names its dataset"),
+        ("{sets: [{dataset: ./x}, {dataset: ./x, cap: 1}]}", "a set stands twice"),
+        ("{dataset: 'openai:m@http://x'}", "names a model; pairs are org/name, ./folder, or run:NAME"),
+        ("{dataset: ./x, revision: v1}", "revision belongs to a Hub data set written as org/name"),
+        ("{dataset: a/b@v1, revision: v1}", "revision belongs to a Hub data set written as org/name"),
+        (
+            "{sets: [{dataset: a/b, revision: v1}, {dataset: a/b, revision: v2, split: x}]}",
+            "stands here at two revisions",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(world, pairs, said):
+    with pytest.raises(RecipeError, match=said):
+        recipe_of(world, pairs)
+
+
+def test_prompts_are_missing_only_where_a_chain_does_not_start_from_pairs(world):
+    text = RECIPE.format(pairs="{dataset: ./x}", store="runs")
+    (world / "bad.yaml").write_text(text.replace("pairs: {dataset: ./x}", "generate: {max_tokens: 4}"))
+    with pytest.raises(RecipeError, match="prompts: missing; it must be given"):
+        lidr.load_recipe(world / "bad.yaml")
+    (world / "bad.yaml").write_text(text + "iterations: [{prompts: '0:4'}]\n")
+    with pytest.raises(RecipeError, match="a run that starts from pairs has no prompts; take it out"):
+        lidr.load_recipe(world / "bad.yaml")
+
+
+def test_pairs_that_the_chain_makes_itself_are_not_thrown_away_unseen(world):
+    file = write_world(world / "both")
+    chain = file.read_text().replace("  - filter:", "  - pairs: {dataset: ./x}\n  - filter:")
+    file.write_text(chain)
+    with pytest.raises(PlanError, match='"pairs" makes pairs anew, and "pair" before it has made them'):
+        lidr.plan(lidr.load_recipe(file))
+
+
+def test_a_set_of_which_nothing_can_be_used_says_why(world):
+    pairs = "{" + OTHERS.format(w=world).replace("bad,", "good,") + "}"
+    with pytest.raises(RowError, match=r"no row of others can be used \(identical"):
+        made(world, pairs, "1.6.0")
+
+
+def test_a_hub_set_that_is_not_locked_is_said_by_the_plan(world):
+    recipe = recipe_of(world, "{dataset: org/x-prefs, revision: v1.0.0}", "version=1.7.0")
+    (step,) = [step for step in lidr.plan(recipe).steps if step.name == "pairs"]
+    assert step.state == "unresolved"
+    assert "datasets/org/x-prefs@v1.0.0 is no commit: `lidr lock RECIPE`" in step.why[0]
