@@ -10,7 +10,7 @@ Importing lidr loads no torch and no vllm.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ from lidr.errors import (
 )
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from lidr.pipeline import Plan, Say
     from lidr.recipe.schema import Recipe
 
@@ -44,6 +46,7 @@ __all__ = [
     "RowError",
     "StoreError",
     "TrainError",
+    "load_pairs",
     "load_recipe",
     "plan",
     "run",
@@ -64,6 +67,55 @@ def load_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
     from lidr.steps import CHAIN_STEPS
 
     return load(Path(path), CHAIN_STEPS, overrides)
+
+
+def load_pairs(
+    reference: str,
+    *,
+    languages: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    iterations: Sequence[int] | None = None,
+    min_margin: float | None = None,
+    config: str | None = None,
+    split: str | None = None,
+    columns: Mapping[str, str | None] | None = None,
+    language: str | None = None,
+) -> Dataset:
+    """Read preference pairs wherever they stand, as rows that TRL trains on as they are.
+
+    Args:
+        reference: `org/name[@rev]` on the Hub, `run:NAME[@VERSION][/iter_K/STEP]`, or a folder or file. A tag is
+            resolved to a commit, and what is read is that commit: when the Hub is away, this fails instead of giving
+            another cached revision.
+        languages: only pairs of these non-dominant languages, of either kind.
+        kinds: only `dominant` or `non_dominant`.
+        iterations: only these, from 1.
+        min_margin: only pairs scored at least so far apart.
+        config, split: of a data set; by default its default configuration, and all its iterations.
+        columns: of a set that is not lidr's, what each column is: `{"prompt": "question"}`; None where there is none.
+        language: of every row of such a set, where no column says it.
+
+    Returns:
+        Columns as in `lidr.rows.Pair`; `prompt`, `chosen` and `rejected` are message lists. Mapped into memory from a
+        temporary file, which is gone when Python ends.
+
+    Raises:
+        HubError, StoreError: the pairs are not there, or not as the Hub has them.
+        RowError: a column is missing, nothing is of what was asked for, or a margin is asked of unscored pairs.
+    """
+    from lidr.hub import pairs_read
+
+    return pairs_read.load_pairs(
+        reference,
+        languages=languages,
+        kinds=kinds,
+        iterations=iterations,
+        min_margin=min_margin,
+        config=config,
+        split=split,
+        columns=columns,
+        language=language,
+    )
 
 
 def plan(recipe: Recipe, *, until: str | None = None) -> Plan:

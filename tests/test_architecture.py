@@ -21,7 +21,7 @@ FLOORS = (
     ("evals",),
     ("steps",),
     ("pipeline",),
-    ("report", "miniature"),
+    ("report", "miniature", "reproduce"),
     ("cli",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

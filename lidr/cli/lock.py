@@ -5,13 +5,16 @@ recipe.lock.json with what stands at each.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr.cli.common import print_json, read_recipe, recipe_arguments
 
 if TYPE_CHECKING:
     from lidr.hub.pins import Change
+    from lidr.store.lock_file import Content
 
 _MOST = 12  # files of a change that are shown
 
@@ -19,6 +22,9 @@ _MOST = 12  # files of a change that are shown
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     recipe_arguments(parser)
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; say which locked tags were moved or deleted since"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -30,6 +36,8 @@ def main(options: argparse.Namespace) -> int:
 
     recipe = read_recipe(options)
     folder = Store(store_root(recipe.runtime.store)).version_folder(recipe.name, recipe.version)
+    if options.check:
+        return _check(read_contents(folder), folder / LOCK_FILE)
     old = read_lock(folder)
     new = pin(recipe, folder, refresh=True)
     found, contents = changes(old, folder), read_contents(folder)
@@ -47,6 +55,25 @@ def main(options: argparse.Namespace) -> int:
     for name in named:
         print(f"{name}: named by the recipe; content {contents[name].digest[:12]}, {contents[name].files} files")
     print(f"written to {folder / LOCK_FILE}")
+    return 0
+
+
+def _check(contents: Mapping[str, Content], file: Path) -> int:
+    """Compare what was locked with what the Hub has now.
+
+    Raises:
+        HubError: a tag or branch was moved or deleted.
+    """
+    from lidr.errors import HubError
+    from lidr.hub.pins import moved
+
+    lines = moved(contents)
+    if lines:
+        raise HubError(
+            "\n".join(lines) + f"\n{file} keeps the commits, and they are what is read; `lidr lock RECIPE` takes the "
+            "new ones, on purpose"
+        )
+    print(f"{file}: {len(contents)} commits, every tag and branch as it was when it was locked")
     return 0
 
 

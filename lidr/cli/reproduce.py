@@ -18,7 +18,9 @@ _RELEASE = "the release itself"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("release", metavar="ORG/NAME@TAG", help="a data set or a model that lidr published")
-    parser.add_argument("--from", dest="start", metavar="STEP", help="begin here; what comes before is taken as published")
+    parser.add_argument(
+        "--from", dest="start", metavar="STEP", help="begin here; what comes before is taken as published"
+    )
     parser.add_argument("--until", metavar="STEP", help="end here")
     parser.add_argument("--rows", type=int, metavar="N", help="answers to N prompts of each iteration only")
     parser.add_argument("--endpoint", metavar="URL", help="the Hub; default $HF_ENDPOINT, else huggingface.co")

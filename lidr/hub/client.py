@@ -92,7 +92,9 @@ _SETTINGS = _ClientSettings()
 
 @contextmanager
 def plain_uploads(target: Target) -> Iterator[None]:
-    """Upload by LFS where the Hub is not huggingface.co: the client takes Xet for granted and asks no server."""
+    """Go by LFS where the Hub is not huggingface.co: the client takes Xet for granted and asks no server. Without a
+    terminal, no bars.
+    """
     _SETTINGS.enter(without_xet=target.endpoint != HUGGING_FACE)
     try:
         yield

@@ -291,6 +291,6 @@ def _shown(path: str) -> str:
     return without_paths(path)
 
 
-def dumps(value: Any) -> str:
-    """JSON as it is published."""
-    return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+def dumps(value: Any, *, sort_keys: bool = True) -> str:
+    """JSON as it is published; a record keeps its order, because cards show it."""
+    return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=sort_keys) + "\n"

@@ -1,6 +1,6 @@
 """A release read back from a Hub: found by its reference, at one commit, and read as plain data.
 
-    org/name[@revision]    datasets/org/name[@revision]    models/org/name[@revision]
+org/name[@revision]    datasets/org/name[@revision]    models/org/name[@revision]
 """
 
 from __future__ import annotations

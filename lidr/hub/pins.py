@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lidr.errors import HubError
+from lidr.hub.client import Target
 from lidr.hub.snapshot import DATASETS, Entry, content_digest, listing
 from lidr.recipe.schema import PolicyConfig, Recipe
 from lidr.references import UNPINNED, HubReference, parse_reference
@@ -130,17 +131,23 @@ def _by_path(entries: tuple[Entry, ...]) -> dict[str, str]:
     return {entry.path: entry.content_id for entry in entries}
 
 
-def moved(contents: Mapping[str, Content]) -> list[str]:
-    """What a Hub says now of the tags and branches that were locked: one line for each that moved or is gone."""
+def moved(contents: Mapping[str, Content], *, target: Target | None = None) -> list[str]:
+    """What a Hub says now of the tags and branches that were locked: one line for each that moved or is gone.
+
+    Raises:
+        HubError: it cannot be asked.
+    """
+    from huggingface_hub.errors import RevisionNotFoundError
+
     lines = []
     for name, content in contents.items():
         repo, _, sha = name.partition("@")
         if content.requested is None:
             continue
         try:
-            now = resolve(repo, content.requested)
+            now = resolve(repo, content.requested, target=target)
         except HubError as error:
-            if "RevisionNotFound" not in str(error):
+            if not isinstance(error.__cause__, RevisionNotFoundError):
                 raise
             lines.append(f"{repo}: {content.requested} is gone; it was {sha} when it was locked")
             continue
@@ -149,7 +156,7 @@ def moved(contents: Mapping[str, Content]) -> list[str]:
     return lines
 
 
-def resolve(repo: str, revision: str | None = None) -> str:
+def resolve(repo: str, revision: str | None = None, *, target: Target | None = None) -> str:
     """The commit, 40 hex digits, that a branch or tag of a model, or of `datasets/org/name`, has now; without one, its
     main branch.
 
@@ -158,10 +165,11 @@ def resolve(repo: str, revision: str | None = None) -> str:
     """
     from huggingface_hub import HfApi
 
+    api = target.api() if target else HfApi()
     try:
-        ask, name = HfApi().model_info, repo
+        ask, name = api.model_info, repo
         if repo.startswith(DATASETS):
-            ask, name = HfApi().dataset_info, repo.removeprefix(DATASETS)  # type: ignore[assignment]
+            ask, name = api.dataset_info, repo.removeprefix(DATASETS)  # type: ignore[assignment]
         sha = ask(name, revision=None if revision == UNPINNED else revision).sha
     except Exception as error:  # the client has changed its HTTP library: its errors share no name
         raise away(repo, error) from error

@@ -62,7 +62,7 @@ def lines(record: Record) -> Iterator[Line]:
 def source_of(record: Record) -> str:
     """Where the paper's figures come from."""
     paper = record.counts["paper"]
-    return f"The paper's: {paper['model']}; {paper['source']}; its n and judge's prompt are not published."
+    return f"The paper's: {paper['model']}; {paper['source']}."
 
 
 def _kind(one: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,7 @@ def repeatable_json(run: Finished, links: Links) -> dict[str, Any]:
         "rows": {artifact.record.place: rows_of(artifact) for artifact in run.artifacts if artifact.tables},
         "written": written(run.recipe),
         "provenance": {path: entry.model_dump(mode="json") for path, entry in run.recipe.provenance.items()},
+        "outcome": None if run.outcome is None else asdict(run.outcome),
         "release": links.as_json(),
     }
 

@@ -7,16 +7,17 @@ every file that is read is compared with it, whether the Hub answers or not.
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lidr.errors import HubError
-from lidr.hub.client import Target
+from lidr.hub.client import HUGGING_FACE, Target, plain_uploads, target_of_environment
 from lidr.hub.content_ids import git_blob_id
 from lidr.store.fingerprint import file_sha256
 from lidr.store.record import write_json
@@ -99,7 +100,7 @@ def _ask(repo: str, sha: str, target: Target | None) -> list[Entry]:
     api = target.api() if target else HfApi()
     name, kind = _name(repo)
     try:
-        found = [f for f in api.list_repo_tree(name, revision=sha, repo_type=kind, recursive=True)]
+        found = list(api.list_repo_tree(name, revision=sha, repo_type=kind, recursive=True))
     except Exception as error:  # the client has changed its HTTP library: its errors share no name
         raise away(f"{repo}@{sha}", error) from error
     files = [f for f in found if isinstance(f, RepoFile)]
@@ -156,15 +157,13 @@ def read_file(repo: str, sha: str, path: str, *, target: Target | None = None) -
 
 
 def _wanted(entries: Sequence[Entry], patterns: Sequence[str] | None) -> list[Entry]:
-    from huggingface_hub.utils import filter_repo_objects
+    """The entries that fit the patterns, as the client reads them: `*` also stands for slashes."""
+    if patterns is None:
+        return list(entries)
+    return [entry for entry in entries if any(fnmatch.fnmatchcase(entry.path, pattern) for pattern in patterns)]
 
-    key: Callable[[Entry], str] = lambda entry: entry.path  # noqa: E731
-    return list(filter_repo_objects(entries, allow_patterns=list(patterns) if patterns else None, key=key))
 
-
-def _download(
-    repo: str, sha: str, patterns: Sequence[str] | None, target: Target | None, into: Path | None
-) -> Path:
+def _download(repo: str, sha: str, patterns: Sequence[str] | None, target: Target | None, into: Path | None) -> Path:
     from huggingface_hub import snapshot_download
 
     from lidr.hub.pins import away
@@ -173,12 +172,10 @@ def _download(
     where: dict[str, Any] = {"endpoint": target.endpoint, "token": target.token or False} if target else {}
     if into is not None:
         where["local_dir"] = into
+    wanted = list(patterns) if patterns is not None else None
     try:
-        return Path(
-            snapshot_download(
-                name, revision=sha, repo_type=kind, allow_patterns=list(patterns) if patterns else None, **where
-            )
-        )
+        with plain_uploads(target or target_of_environment() or Target(HUGGING_FACE)):
+            return Path(snapshot_download(name, revision=sha, repo_type=kind, allow_patterns=wanted, **where))
     except Exception as error:  # the client has changed its HTTP library: its errors share no name
         partial = _cached(name, kind, sha)
         if into is None and partial is not None:

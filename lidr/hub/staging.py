@@ -89,7 +89,7 @@ def write_description(
     write_text(folder, "lidr/run.json", dumps({**run_json(run), **repeatable_json(run, links)}))
     write_text(folder, "lidr/environment.json", dumps(environment_json(run)))
     for record in run.records:
-        write_text(folder, f"lidr/records/{record.place}.json", dumps(record_json(record)))
+        write_text(folder, f"lidr/records/{record.place}.json", dumps(record_json(record), sort_keys=False))
     if run.licence.identifier == "other":
         write_text(folder, "LICENSE.md", licence_text(run.licence, run.parents))
     text = dumps({"schema": 1, "tag": run.tag, "license": run.licence.identifier, **content})

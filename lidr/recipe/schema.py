@@ -114,7 +114,8 @@ class PromptsConfig(Frozen):
     """Parallel prompts, aligned by id."""
 
     source: str
-    """A folder with LANG.jsonl, LANG.json or LANG.parquet; $LIDR_DATA stands for that variable."""
+    """A folder with LANG.jsonl, LANG.json or LANG.parquet; $LIDR_DATA stands for that variable. Or a .json list of
+    published files, see lidr/hub/published.py."""
     license: str
     """SPDX identifier, lower case, as Hub cards write it. It flows into every card."""
     id_prefix: Literal["language"] | None = None
@@ -272,7 +273,7 @@ class Recipe(Frozen):
     file: str = Field(default="", exclude=True, repr=False)
     """Filled by the reader: the file it was read from."""
     text: str = Field(default="", exclude=True, repr=False)
-    """Filled by the reader: the file's text, verbatim."""
+    """Filled by the reader: the file's text, verbatim; of a recipe with a base, the whole of it written out."""
 
     @property
     def folder(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from lidr.store.record import Record
 from lidr.store.store import Store
 
 Say = Callable[[str], None]
+_PUBLISHERS = re.compile(rf"/\S*/{OF_THE_PUBLISHER}/([\w./-]*[\w/-])")
 ASKING = ("responses", "translations", "policy", "scores", "measures")
 """Rows whose steps ask or train a model; all others only need to know which policy it was."""
 IN_PART = ("generate", "translate")
@@ -203,5 +205,6 @@ def rows_of_made(artifact: Artifact) -> dict[str, dict[str, Any]]:
 
 
 def _first(error: Exception) -> str:
-    """The first line of what was said, for a table."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """The first line of what was said, for a table; a folder that only the publisher had is named so."""
+    text = (str(error).splitlines() or [type(error).__name__])[0]
+    return _PUBLISHERS.sub(r"\1 (on the machine that published; it is not in the release)", text)

@@ -16,6 +16,7 @@ from lidr.hub.dataset import DatasetFiles, configs_of
 from lidr.hub.facts import Finished
 from lidr.hub.licences import Licence, Parent, strictest
 from lidr.hub.opened import RUN, Opened
+from lidr.hub.outcome import Outcome
 from lidr.hub.staging import CONTENT, RowFile
 from lidr.recipe.schema import Provenance, Recipe
 from lidr.reproduce.recipe import OF_THE_PUBLISHER
@@ -68,7 +69,9 @@ def released(release: Opened, work: Path) -> Released:
     artifacts = tuple(Artifact(release.folder, record) for record in release.records.values())
     is_part = release.run["tag"] != f"v{release.run['version']}"
     text = (release.folder / "lidr/recipe.yaml").read_text(encoding="utf-8")
-    run = Released(recipe, text, release.folder, artifacts, is_part=is_part)
+    ended = release.run.get("outcome")
+    outcome = Outcome(**ended) if ended else None
+    run = Released(recipe, text, release.folder, artifacts, is_part=is_part, outcome=outcome)
     object.__setattr__(run, "release", release)
     return run
 
@@ -82,6 +85,7 @@ def _written(release: Opened, work: Path) -> Recipe:
     path = work / "written.yaml"
     path.write_text(text.replace("<folder>/", f"{work / OF_THE_PUBLISHER}/"), encoding="utf-8")
     recipe = load_recipe(str(path))
+    recipe = recipe.model_copy(update={"iterations": recipe.iterations[: len(release.run["resolved"]["iterations"])]})
     known = {name: Provenance(**entry) for name, entry in release.run["provenance"].items()}
     return recipe.model_copy(update={"provenance": known})
 
@@ -101,13 +105,14 @@ def check_card(release: Opened, work: Path) -> Verdict:
         why = f"rendered by lidr {release.run.get('lidr')}, and this one is {__version__}"
         return Verdict("card", "cannot run here", why)
     lines = [line for line in difflib.ndiff(published.splitlines(), ours.splitlines()) if line[:2] in ("- ", "+ ")]
-    rows = [
-        RowDifference(f"README.md {'published' if line[0] == '-' else 'again'}", "", line[2:], None)
-        if line[0] == "-"
-        else RowDifference("README.md again", "", None, line[2:])
-        for line in lines[:_FIRST]
-    ]
-    return Verdict("card", "different", f"{len(lines)} lines differ", inputs="published records", rows=tuple(rows))
+    rows = tuple(_difference(line) for line in lines[:_FIRST])
+    return Verdict("card", "different", f"{len(lines)} lines differ", inputs="published records", rows=rows)
+
+
+def _difference(line: str) -> RowDifference:
+    """A line of the published card, or of the card that its records give."""
+    text = line[2:].strip()
+    return RowDifference(CARD, "line", text, None) if line[0] == "-" else RowDifference(CARD, "line", None, text)
 
 
 def _text(release: Opened) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from lidr.errors import HubError, LidrError
@@ -25,6 +24,7 @@ from lidr.store.lock_file import LOCK_FILE, read_contents, read_lock
 LOCK = f"lidr/{LOCK_FILE}"
 RECIPE = "lidr/recipe.yaml"
 ATTESTATIONS = "lidr/attestations/"
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.parquet$")
 
 
 def findings(release: Opened, recipe: Recipe) -> tuple[Finding, ...]:
@@ -78,17 +78,13 @@ def _rows(release: Opened) -> Iterator[Finding]:
     shards: dict[str, list[str]] = {}
     for path, said in release.manifest.items():
         if "row_digest" in said:
-            config, name = path.rsplit("/", 1)
-            shards.setdefault(f"{config}/{re.sub(r'-[0-9]{5}-of-[0-9]{5}.parquet$', '', name)}", []).append(
-                said["row_digest"]
-            )
+            shards.setdefault(_SHARD.sub("", path), []).append(said["row_digest"])
     for name, digests in shards.items():
         joined = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
         if rows.get(name, {}).get("digest") != joined:
             yield Finding(MANIFEST, f"has another digest of the rows {name} than {CONTENT}")
     for name, sha256 in release.content.get("weights", {}).items():
-        said = release.manifest.get(name, {}).get("sha256")
-        if said != sha256:
+        if release.manifest.get(name, {}).get("sha256") != sha256:
             yield Finding(MANIFEST, f"has another digest of {name} than {CONTENT}")
 
 
@@ -160,9 +156,3 @@ def _commit(release: Opened) -> Iterator[Finding]:
         first = next((c for c in commits if c.title.startswith(f"{tag}: ")), None)
         was = f"; the release was committed as {first.commit_id}" if first else ""
         yield Finding(f"tag {tag}", f'was moved: it names {found.sha}, "{head.title}"{was}')
-
-
-def card_text(folder: Path) -> str:
-    """README.md of a release; empty where it has none."""
-    path = folder / "README.md"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -39,7 +39,11 @@ def compare_rows(
     if digests[0] == digests[1]:
         return "identical", f"{again.num_rows:,} rows, digest {digests[0][:12]}", ()
     if published is None:
-        return "different", f"rows of another digest ({digests[0][:12]} -> {digests[1][:12]}); they are not published", ()
+        return (
+            "different",
+            f"rows of another digest ({digests[0][:12]} -> {digests[1][:12]}); they are not published",
+            (),
+        )
     if max(published.num_rows, again.num_rows) > _MOST_ROWS:
         return "different", f"more than {_MOST_ROWS:,} rows, of another digest", ()
     theirs, ours = _by_key(published, rows), _by_key(again, rows)

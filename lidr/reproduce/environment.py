@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lidr.errors import HubError, StoreError
 from lidr.hub.opened import Opened
+from lidr.hub.pins import moved
 from lidr.pipeline.run import package_versions
+from lidr.store.lock_file import read_contents
 from lidr.store.record import Record
 
 _MACHINE = ("machine", "cpus")
@@ -29,7 +32,15 @@ def differences(release: Opened, names: tuple[str, ...]) -> tuple[str, ...]:
         if published.get(name) != here.get(name)
     ]
     records = [release.records[name] for name in names]
-    return (*lines, *_machine(records), *_engines(records))
+    return (*lines, *_machine(records), *_engines(records), *_moved(release))
+
+
+def _moved(release: Opened) -> list[str]:
+    """Tags of what the release was made from that name another commit today; its own commits are read all the same."""
+    try:
+        return moved(read_contents(release.folder / "lidr"), target=release.found.target)
+    except (HubError, StoreError):
+        return []  # a repository that is not on this Hub is said where it is needed, a damaged lock by the checks
 
 
 def _machine(records: list[Record]) -> list[str]:

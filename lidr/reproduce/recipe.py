@@ -1,4 +1,4 @@
-"""The recipe of a release, as it was resolved, ready to run: with its files, in a folder of its own, sending nothing."""
+"""The recipe of a release, as it was resolved, ready to run: with its files, in a folder of its own, no pushing."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def recipe_of(release: Opened, work: Path) -> Recipe:
         return load_recipe(str(path))
     except LidrError as error:
         raise HubError(
-            f"{release.found}: its recipe, as {RUN} has it, cannot be read by this lidr:\n{error}\nIt was made with lidr "
-            f"{release.run.get('lidr')}; install that version to reproduce it"
+            f"{release.found}: its recipe, as {RUN} has it, cannot be read by this lidr:\n{error}\nIt was made with "
+            f"lidr {release.run.get('lidr')}; install that version to reproduce it"
         ) from error
 
 

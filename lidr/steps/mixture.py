@@ -134,15 +134,14 @@ def _batches(run: StepRun, one: Opened) -> Iterator[_Batch]:
         other = frame.filter(asked & ~known).with_columns(
             reason=pl.lit("other_language"), detail=pl.lit(None, pl.String)
         )
-        lost = [_slots(other, one.name), *([] if ours else [_slots(dropped, one.name)])]
+        lost = [_slots(other), *([] if ours else [_slots(dropped)])]
         yield _Batch(frame.filter(asked & known), pl.concat(lost), frame.filter(~asked))
 
 
-def _slots(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Dropped rows with the columns of the ledger; the detail names set and row."""
-    where = pl.format("{} row {}", pl.lit(name), "row") if "row" in frame.columns else pl.col("pair_id")
+def _slots(frame: pl.DataFrame) -> pl.DataFrame:
+    """Dropped rows with the columns of the ledger; the detail names the pair by its set."""
     names = ("prompt_id", "language", "other_language", "kind", "reason")
-    return frame.select(*(pl.col(c).cast(pl.String) for c in names), detail=where)
+    return frame.select(*(pl.col(c).cast(pl.String) for c in names), detail="pair_id")
 
 
 def _mapped(run: StepRun, config: PairSet) -> Mapped:

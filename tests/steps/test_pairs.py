@@ -72,7 +72,7 @@ def test_every_row_of_another_set_is_a_pair_or_dropped_with_its_reason(world):
     pairs, dropped, counts = made(world, "{" + OTHERS.format(w=world) + "}", "1.1.0")
     assert pairs.height + dropped.height == 40
     assert dict(dropped["reason"].value_counts().iter_rows()) == {"identical": 4, "other_language": 5}
-    assert dropped["detail"].str.starts_with("others row ").all()
+    assert dropped["detail"].str.starts_with("others/").all()
     assert pairs.select("language", "other_language", "kind").unique().rows() == [("en", "en", "dominant")]
     (facts,) = counts["sets"]
     assert (facts["license"], facts["rows"], facts["taken"]) == ("mit", 40, 31)

@@ -1,0 +1,171 @@
+"""Releases reproduced in a fresh process with an empty home, and what is said of those that were touched."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.reproduce.conftest import tamper
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
+
+
+def kinds(verdict: dict) -> dict[str, str]:
+    return {one["place"]: one["kind"] for one in verdict["verdicts"]}
+
+
+def touched(verdict: dict) -> list[str]:
+    return [finding["path"] for finding in verdict["findings"]]
+
+
+def test_a_scripted_release_comes_out_identical_from_nothing_but_the_hub(pairs, elsewhere):
+    verdict = elsewhere.reproduce(f"{pairs}@v0.1.0")
+    assert verdict["schema"] == "lidr.reproduction/1"
+    assert (verdict["verdict"], verdict["findings"]) == ("identical", [])
+    found = kinds(verdict)
+    names = ("generate", "translate", "pair", "filter")
+    assert {found[f"iter_{k}/{name}"] for k in (1, 2) for name in names} == {"identical"}
+    assert found["card"] == found["iter_0/policy"] == "identical"
+    prompts = next(one for one in verdict["verdicts"] if one["place"] == "iter_1/prompts")
+    assert prompts["kind"] == "cannot run here"
+    assert "prompts (on the machine that published; it is not in the release)" in prompts["reason"]
+    stored = list((elsewhere.home / "work/runs/.reproduced").glob("*/verdict.json"))
+    assert json.loads(stored[0].read_text())["verdict"] == "identical"
+
+
+def test_from_pair_starts_from_the_published_candidates_and_needs_no_model(pairs, elsewhere):
+    verdict = elsewhere.reproduce(f"{pairs}@v0.1.0", "--from", "pair")
+    assert verdict["verdict"] == "identical"
+    found = kinds(verdict)
+    assert {found[place] for place in found if place.endswith(("pair", "filter"))} == {"identical"}
+    assert {found[place] for place in found if place.endswith(("policy", "generate"))} == {"not asked for"}
+
+
+def test_one_touched_row_is_found_in_its_file_and_in_its_column(pairs, hub, elsewhere):
+    def change(content: bytes) -> bytes:
+        rows = pl.read_parquet(io.BytesIO(content))
+        first = pl.int_range(pl.len()) == 0
+        rows = rows.with_columns(chosen_text=pl.when(first).then(pl.lit("bees")).otherwise("chosen_text"))
+        rows.write_parquet(out := io.BytesIO())
+        return out.getvalue()
+
+    path = "all/iter_1-00000-of-00001.parquet"
+    tamper(hub, pairs, "dataset", path, change)
+    verdict = elsewhere.reproduce(f"{pairs}@v0.1.0", "--from", "pair", rc=3)
+    assert verdict["verdict"] == "different"
+    assert path in touched(verdict)
+    assert "tag v0.1.0" in touched(verdict)
+    step = next(one for one in verdict["verdicts"] if one["place"] == "iter_1/filter")
+    assert (step["kind"], len(step["rows"])) == ("different", 1)
+    assert (step["rows"][0]["column"], step["rows"][0]["published"]) == ("chosen_text", "bees")
+    assert "made again they have the digest of their record" in step["reason"]
+    assert kinds(verdict)["iter_2/filter"] == "identical"
+
+
+def test_a_touched_recipe_is_named_with_the_setting(pairs, hub, elsewhere):
+    tamper(hub, pairs, "dataset", "lidr/recipe.yaml", lambda text: text.replace(b"drop: joint", b"drop: independent"))
+    verdict = elsewhere.reproduce(f"{pairs}@v0.1.0", "--from", "pair", rc=3)
+    assert "lidr/recipe.yaml" in touched(verdict)
+    assert "drop: joint -> independent" in str(verdict["findings"])
+
+
+def test_a_recipe_that_is_touched_in_run_json_too_is_not_the_one_of_the_records(pairs, hub, elsewhere):
+    tamper(
+        hub, pairs, "dataset", "lidr/run.json", lambda text: text.replace(b'"drop": "joint"', b'"drop": "independent"')
+    )
+    verdict = elsewhere.reproduce(f"{pairs}@v0.1.0", "--from", "pair", rc=3)
+    step = next(one for one in verdict["verdicts"] if one["place"] == "iter_1/pair")
+    assert step["kind"] == "different"
+    assert "config.drop: joint -> independent" in step["reason"]
+
+
+def test_a_touched_card_is_named_with_its_lines(pairs, hub, elsewhere):
+    tamper(
+        hub,
+        pairs,
+        "dataset",
+        "README.md",
+        lambda text: text.replace(b"14 pairs", b"99 pairs").replace(b"28 pairs", b"99 pairs"),
+    )
+    verdict = elsewhere.reproduce(f"{pairs}@v0.1.0", "--from", "pair", rc=3)
+    assert "README.md" in touched(verdict)
+    card = next(one for one in verdict["verdicts"] if one["place"] == "card")
+    assert card["kind"] == "different"
+    assert "99 pairs" in str(card["rows"])
+
+
+def test_what_people_wrote_around_the_card_is_no_difference(pairs, hub, elsewhere):
+    api, where = hub.target.api(), {"repo_id": pairs, "repo_type": "dataset"}
+    card = Path(api.hf_hub_download(**where, filename="README.md", cache_dir=hub.root / "cards")).read_text()
+    text = f"{card}\n## From a reader\n\nBees.\n".encode()
+    api.upload_file(path_or_fileobj=text, path_in_repo="README.md", **where)
+    assert elsewhere.reproduce(pairs, "--from", "pair")["verdict"] == "identical"
+
+
+def test_the_first_rows_alone_are_compared_with_the_published_rows_of_the_same_prompts(pairs, elsewhere):
+    verdict = elsewhere.reproduce(f"{pairs}@v0.1.0", "--rows", "1", "--until", "translate")
+    step = next(one for one in verdict["verdicts"] if one["place"] == "iter_1/generate")
+    assert step["kind"] == "identical"
+    assert step["reason"].startswith("3 rows")
+
+
+def test_an_interrupted_reproduction_goes_on_and_a_finished_one_begins_anew(pairs, elsewhere):
+    elsewhere.reproduce(f"{pairs}@v0.1.0", "--from", "pair")
+    (work,) = (elsewhere.home / "work/runs/.reproduced").iterdir()
+    made = work / "store/scripted/0.1.0/iter_1/pair/record.json"
+    before = made.stat().st_mtime_ns
+    (work / "verdict.json").unlink()  # as if it had been killed before it was done
+    elsewhere.reproduce(f"{pairs}@v0.1.0", "--from", "pair")
+    assert made.stat().st_mtime_ns == before
+    elsewhere.reproduce(f"{pairs}@v0.1.0", "--from", "pair")
+    assert made.stat().st_mtime_ns != before
+
+
+def test_a_tiny_models_releases_come_out_the_same_with_its_training(tiny, elsewhere):
+    """Data set and policy; the base model from the same Hub, by the commit in the lock."""
+    verdict = elsewhere.reproduce(f"{tiny}-prefs@v0.1.0")
+    assert verdict["findings"] == []
+    assert verdict["verdict"] in ("identical", "equal rows", "equal within error")
+    found = kinds(verdict)
+    assert {found[f"iter_{k}/{name}"] for k in (1, 2) for name in ("generate", "pair", "train")} == {"identical"}
+    model = elsewhere.reproduce(f"{tiny}@v0.1.0", "--from", "pair")
+    assert (model["verdict"], model["findings"]) == ("identical", [])
+    assert kinds(model)["iter_2/train"] == "identical"
+
+
+def test_a_touched_weight_file_and_a_touched_pin_are_named(tiny, hub, elsewhere):
+    def flipped(content: bytes) -> bytes:
+        return content[:-8] + bytes(8)
+
+    tamper(hub, tiny, "model", "model.safetensors", flipped)
+    verdict = elsewhere.reproduce(f"{tiny}@v0.1.0", "--from", "pair", "--until", "pair", rc=3)
+    assert "model.safetensors" in touched(verdict)
+    prefs = f"{tiny}-prefs"
+    sha = json.loads(
+        hub.run(f"""
+import json; from huggingface_hub import HfApi
+print(json.dumps(HfApi().model_info("{tiny}-base").sha))""").stdout
+    )
+    tamper(hub, prefs, "dataset", "lidr/recipe.lock.json", lambda text: text.replace(sha.encode(), b"1" * 40))
+    verdict = elsewhere.reproduce(f"{prefs}@v0.1.0", "--from", "pair", "--until", "pair", rc=3)
+    assert "lidr/recipe.lock.json" in touched(verdict)
+    assert f"pins {tiny}-base to {'1' * 40}, and no record says that this commit was read" in str(verdict["findings"])
+
+
+def test_a_deleted_tag_and_a_name_that_is_not_there_are_said(pairs, hub, elsewhere):
+    hub.target.api().delete_tag(pairs, tag="v0.1.0", repo_type="dataset")
+    done = elsewhere.lidr("reproduce", f"{pairs}@v0.1.0")
+    assert done.returncode == 2
+    assert f"has no v0.1.0 in {pairs}: never published there, deleted, or private" in done.stderr
+
+
+def test_unusable_options_are_said(pairs, elsewhere):
+    done = elsewhere.lidr("reproduce", f"{pairs}@v0.1.0", "--from", "bake")
+    assert done.returncode == 2
+    assert '--from "bake": no such step in this recipe; its steps: policy' in done.stderr
+    assert '"x" is no release; allowed forms' in elsewhere.lidr("reproduce", "x").stderr
+    assert "--rows 0: give a number of prompts" in elsewhere.lidr("reproduce", "a/b", "--rows", "0").stderr
