@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr.cli.common import print_json, say
-from lidr.cli.eval_options import judge_arguments, judge_from
+from lidr.cli.eval_options import judge_arguments, judge_cache, judge_from
 from lidr.cli.eval_progress import listening
 from lidr.errors import EvaluationError, NegativeVerdict
 
@@ -26,6 +26,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="with --against: results folder; default beside")
     parser.add_argument("--data", metavar="DIR", help="where the reference answers are; default $LIDR_DATA")
+    parser.add_argument(
+        "--export-verdicts", type=Path, metavar="FILE", help="write all verdicts to a Parquet file to publish"
+    )
+    parser.add_argument(
+        "--import-verdicts", type=Path, metavar="FILE", help="take over published verdicts, so nobody is asked"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     judge_arguments(parser)
 
@@ -39,9 +45,12 @@ def main(options: argparse.Namespace) -> int:
         return _head_to_head(options, judge)
     from lidr.cli.eval_run import show
     from lidr.evals.evaluation import judge_again
+    from lidr.evals.judge.publish import import_verdicts, verdict_table, write_verdicts
     from lidr.evals.results import read_results
 
     data = str(Path(options.data).resolve()) if options.data and Path(options.data).is_dir() else options.data
+    if options.import_verdicts:
+        say(f"{import_verdicts(options.import_verdicts, judge_cache()):,} answers of a judge taken over")
     try:
         count = sum(task.data.asked for task in read_results(options.results).of("x_alpacaeval"))
         with listening(0, count) as listen:
@@ -49,6 +58,9 @@ def main(options: argparse.Namespace) -> int:
     except NegativeVerdict:
         show(options.results, as_json=options.json)
         raise
+    if options.export_verdicts:
+        write_verdicts(verdict_table(options.results, cache=judge_cache()), options.export_verdicts)
+        say(f"verdicts: {options.export_verdicts}")
     show(options.results, as_json=options.json)
     return 0
 

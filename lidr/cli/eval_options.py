@@ -23,6 +23,7 @@ _SETTINGS = (
     "temperature",
     "max_tokens",
     "token_limit",
+    "top_logprobs",
 )
 
 
@@ -53,6 +54,9 @@ def judge_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--judge-retries", type=int, metavar="N", help="after a passing fault; default 5")
     group.add_argument("--judge-temperature", type=float, metavar="T")
     group.add_argument("--judge-max-tokens", type=int, metavar="N", help="longest answer of the judge")
+    group.add_argument(
+        "--judge-top-logprobs", type=int, metavar="N", help="tokens whose probability is read; default 5"
+    )
     group.add_argument(
         "--judge-token-limit", choices=("max_tokens", "max_completion_tokens"), help="the server's word for it"
     )

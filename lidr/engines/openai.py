@@ -23,7 +23,7 @@ from lidr.errors import EngineError
 from lidr.rows import FinishReason
 
 # The words of vLLM, SGLang and llama.cpp, and OpenAI's code.
-_TOO_LONG = re.compile(r"context[ _](length|size|window)|maximum model length|max_model_len", re.IGNORECASE)
+TOO_LONG = re.compile(r"context[ _](length|size|window)|maximum model length|max_model_len", re.IGNORECASE)
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -32,7 +32,7 @@ _FINISH: dict[str, FinishReason] = {
     "length": "length",
 }
 
-_ADVICE = {
+ADVICE = {
     401: "the key is missing or wrong: set the environment variable {key}",
     403: "the key in {key} may not use this model",
     404: "no such model or path: check the server's URL (it usually ends in /v1) and the model's served name {model!r}",
@@ -140,10 +140,10 @@ class OpenAIEngine(Engine):
         status, said = response.status_code, self._quote(response)
         if status >= 500 or status in TRANSIENT:
             raise _TryAgain(f"HTTP {status}: {said}", response.headers)
-        if advice := _ADVICE.get(status):
+        if advice := ADVICE.get(status):
             advice = advice.format(key=self._spec.api_key_env, model=self._spec.model)
             raise EngineError(f"{self._client.base_url}: HTTP {status}: {advice}. The server says: {said}")
-        if status in (400, 413) and _TOO_LONG.search(response.text):
+        if status in (400, 413) and TOO_LONG.search(response.text):
             return Completion(request.key, "", "prompt_too_long", 0, 0)
         return Failure(request.key, f"HTTP {status}: {said}")
 

@@ -62,7 +62,7 @@ class TransformersEngine(Engine):
                 input_ids=ids,
                 attention_mask=mask,
                 generation_config=self._greedy(sampling.max_tokens),
-                logits_processor=_processors(sampling, mask, seeds=[prompt.request.sampling.seed for prompt in batch]),
+                logits_processor=processors(sampling, mask, seeds=[prompt.request.sampling.seed for prompt in batch]),
                 stopping_criteria=stops,
             )
         except torch.OutOfMemoryError as error:
@@ -109,7 +109,7 @@ def _device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _processors(sampling: Sampling, mask: Tensor, *, seeds: Sequence[int]) -> list[Any]:
+def processors(sampling: Sampling, mask: Tensor, *, seeds: Sequence[int]) -> list[Any]:
     processors: list[Any] = []
     if sampling.repetition_penalty != 1.0:
         processors.append(RepetitionPenalty(sampling.repetition_penalty, mask))

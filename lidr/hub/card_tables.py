@@ -148,7 +148,9 @@ def groups_table(records: Sequence[Record]) -> str:
     return table(("policy", "language", "kind", "pairs", "margin", "accuracy"), rows) if rows else ""
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
+    if value is None:  # trained on the NLL alone
+        return "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 

@@ -65,11 +65,17 @@ def _what(release: Opened, path: str, recipe: Recipe) -> str:
     from lidr import load_recipe
 
     try:
-        changed = difference(resolved(recipe), resolved(load_recipe(str(release.folder / path))))
+        changed = difference(_by_name(recipe), _by_name(load_recipe(str(release.folder / path))))
     except LidrError:
         return ""
     kept = [line for line in changed if "<folder>/" not in line and not line.startswith("runtime.")]
     return f": {'; '.join(kept[:5])}" if kept else ""
+
+
+def _by_name(recipe: Recipe) -> dict[str, Any]:
+    """The recipe with its chain by the names of its steps."""
+    data = resolved(recipe)
+    return {**data, "chain": {name: settings for step in data["chain"] for name, settings in step.items()}}
 
 
 def _rows(release: Opened) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from lidr.recipe.schema import PolicyConfig, PromptsConfig
 from lidr.rows import Pair, Prompt, Response, Translation
 from lidr.steps.answering import outside_answers
+from lidr.steps.clean import CleanConfig, expect_clean, outside_clean, run_clean
 from lidr.steps.evaluate import (
     EvaluateConfig,
     Scores,
@@ -132,6 +133,15 @@ STEPS: Mapping[str, StepKind] = {
         uses=("languages",),
         outside=outside_filter,
         identity=identity_filter,
+    ),
+    "clean": StepKind(
+        CleanConfig,
+        reads=(Pair,),
+        writes=Pair,
+        run=run_clean,
+        expects=expect_clean,
+        uses=("languages",),
+        outside=outside_clean,
     ),
     "measure": StepKind(
         MeasureConfig,

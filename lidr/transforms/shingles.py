@@ -7,6 +7,7 @@ tokens: a polynomial over the bytes, modulo 2^64, mixed.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +45,7 @@ def normal(texts: pl.Series) -> pl.Series:
     >>> normal(pl.Series(["Two  apples, 3 pears!", "你好 World"])).to_list()
     ['two apples 3 pears', '你 好 world']
     """
-    words = texts.fill_null("").str.to_lowercase().str.replace_all(_MARKS, " ")
+    words = texts.fill_null("").str.to_lowercase().str.replace_all("ß", "ss", literal=True).str.replace_all(_MARKS, " ")
     return words.str.replace_all(rf"([{UNSPACED}])", " $1 ").str.replace_all(" +", " ").str.strip_chars(" ")
 
 
@@ -85,12 +86,19 @@ def _tokens(data: np.ndarray[Any, Any], is_end: np.ndarray[Any, Any]) -> tuple[A
 
 def _spans(data: np.ndarray[Any, Any], starts: Any, ends: Any) -> Hashes:
     """The hash of each stretch of bytes, wherever it stands."""
-    length = len(data) + 1
+    powers, inverses = _powers(1 << (len(data)).bit_length())
     with np.errstate(over="ignore"):
-        powers = np.multiply.accumulate(np.concatenate([[np.uint64(1)], np.full(length - 1, _BASE)]))
-        inverses = np.multiply.accumulate(np.concatenate([[np.uint64(1)], np.full(length - 1, _INVERSE)]))
-        sums = np.concatenate([[np.uint64(0)], np.add.accumulate(data.astype(np.uint64) * powers[:-1])])
+        sums = np.concatenate([[np.uint64(0)], np.add.accumulate(data * powers[: len(data)])])
         return mix((sums[ends] - sums[starts]) * inverses[starts])
+
+
+@lru_cache(maxsize=2)
+def _powers(length: int) -> tuple[Hashes, Hashes]:
+    """The powers of the base and of its inverse, from 0."""
+    with np.errstate(over="ignore"):
+        found = (np.full(length, number, np.uint64) for number in (_BASE, _INVERSE))
+        one, other = (np.multiply.accumulate(np.concatenate([[np.uint64(1)], row[1:]])) for row in found)
+    return one, other
 
 
 def whole(texts: pl.Series) -> Hashes:

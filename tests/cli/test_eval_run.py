@@ -114,6 +114,19 @@ def test_judging_again_generates_nothing_and_replaces_the_verdicts(world, tmp_pa
     assert len(world.policy.bodies) == before
 
 
+def test_published_verdicts_are_reused_without_a_call(world, tmp_path, monkeypatch, capsys):
+    judge = ["--judge", f"openai:judge-1@{world.judge.url}", "--data", world.data]
+    table = tmp_path / "verdicts.parquet"
+    assert main(["eval", "judge", str(world.out), *judge, "--export-verdicts", str(table)]) == 0
+    before = read_results(world.out).of("x_alpacaeval")[0].scores
+    monkeypatch.setenv("LIDR_STORE", str(tmp_path / "another store"))  # another machine, without our cache
+    calls = len(world.judge.bodies)
+    assert main(["eval", "judge", str(world.out), *judge, "--import-verdicts", str(table)]) == 0
+    assert len(world.judge.bodies) == calls
+    assert "8 answers of a judge taken over" in capsys.readouterr().err
+    assert read_results(world.out).of("x_alpacaeval")[0].scores == before
+
+
 def test_judging_needs_a_judge_and_the_rows_that_were_answered(world, tmp_path, capsys):
     assert main(["eval", "judge", str(world.out)]) == 2
     assert "no judge: give --judge REF, or set LIDR_JUDGE_BASE_URL" in capsys.readouterr().err

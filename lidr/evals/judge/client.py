@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from lidr.engines.openai import _ADVICE, _TOO_LONG
+from lidr.engines.openai import ADVICE
+from lidr.engines.openai import TOO_LONG as SAYS_TOO_LONG
 from lidr.engines.retry import TRANSIENT, Retry
 from lidr.evals.judge.base import JudgeSettings
 
@@ -117,10 +118,10 @@ class JudgeClient:
             )
         if status >= 500 or status in TRANSIENT:
             raise _TryAgain(f"HTTP {status}: {said}", response.headers)
-        if advice := _ADVICE.get(status):
+        if advice := ADVICE.get(status):
             advice = advice.format(key=self._settings.api_key_env, model=self._settings.model)
             raise Hopeless(f"{self._settings.base_url}: HTTP {status}: {advice}. The server says: {said}")
-        if status in (400, 413) and _TOO_LONG.search(response.text):
+        if status in (400, 413) and SAYS_TOO_LONG.search(response.text):
             return Reply(None, f"{TOO_LONG}: the question does not fit the judge: {said}")
         return Reply(None, f"{REFUSED}: HTTP {status}: {said}{_hint(response.text)}")
 

@@ -13,7 +13,7 @@ from transformers import LogitsProcessor
 
 from lidr.engines.base import ChatRequest, Completion, Sampling
 from lidr.engines.chat import Prompt, sort_out
-from lidr.engines.transformers import TransformersEngine, _processors
+from lidr.engines.transformers import TransformersEngine, processors
 
 
 class Asked(NamedTuple):
@@ -82,7 +82,7 @@ class ScoringEngine(TransformersEngine):
         sampling = batch[0].request.sampling
         ids, mask = self._pad_left(batch)
         recorder = None if top is None else _Recorder(top)
-        processors = _processors(sampling, mask, seeds=[prompt.request.sampling.seed for prompt in batch])
+        processors = processors(sampling, mask, seeds=[prompt.request.sampling.seed for prompt in batch])
         out = self._model.generate(
             input_ids=ids,
             attention_mask=mask,

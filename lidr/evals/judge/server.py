@@ -27,7 +27,7 @@ from lidr.worker import Worker
 LocalKind = Literal["transformers", "vllm"]
 
 _NEEDS = {
-    "transformers": (("train", "torch"), ("train", "transformers"), ("hub", "starlette"), ("hub", "uvicorn")),
+    "transformers": (("train", "torch"), ("train", "transformers"), ("eval", "starlette"), ("eval", "uvicorn")),
     "vllm": (("train", "torch"), ("vllm", "vllm")),
 }
 _GRACE_S = {"transformers": 5.0, "vllm": 30.0}
