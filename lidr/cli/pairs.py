@@ -95,14 +95,10 @@ def _export(source: PairSource, wanted: Wanted, mapped: Mapped, options: argpars
 
 
 def _show(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.Namespace) -> int:
-    from lidr.hub.pairs_read import check_asked, check_scored, counts_of
-    from lidr.transforms.wanted import Wanted
+    from lidr.hub.pairs_read import census
 
     source = source.of_iterations(wanted.iterations)
-    if wanted.columns:
-        check_asked(source, wanted, counts_of(source, Wanted(), mapped))
-        check_scored(source, wanted, mapped)
-    counts = counts_of(source, wanted, mapped)
+    counts = census(source, wanted, mapped).wanted
     samples = list(islice(_samples(source, wanted, mapped), max(options.rows, 0)))
     if options.json:
         print_json("lidr.pairs.show/1", {**_facts(source), "counts": counts, "pairs": samples})

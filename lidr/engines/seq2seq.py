@@ -97,7 +97,7 @@ class Seq2SeqEngine(Engine):
                 input_ids=ids,
                 attention_mask=mask,
                 generation_config=config,
-                logits_processor=processors(sampling, [source.request.sampling.seed for source in sources], ids),
+                logits_processor=_processors(sampling, [source.request.sampling.seed for source in sources], ids),
             )
         except torch.OutOfMemoryError as error:
             raise EngineError(f"a batch of {len(sources)} does not fit into memory: lower engine_batch") from error
@@ -154,7 +154,7 @@ def _fixed(model: Any) -> dict[str, Any]:
     return found
 
 
-def processors(sampling: Sampling, seeds: Sequence[int], ids: Tensor) -> list[Any]:
+def _processors(sampling: Sampling, seeds: Sequence[int], ids: Tensor) -> list[Any]:
     processors: list[Any] = []
     if sampling.repetition_penalty != 1.0:  # of what was generated: a decoder's prompt is its start token alone
         processors.append(RepetitionPenalty(sampling.repetition_penalty, torch.zeros_like(ids[:, :1])))

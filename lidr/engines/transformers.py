@@ -110,12 +110,13 @@ def _device() -> str:
 
 
 def processors(sampling: Sampling, mask: Tensor, *, seeds: Sequence[int]) -> list[Any]:
-    processors: list[Any] = []
+    """What `sampling` wants beyond greedy search; `mask` is (batch, prompt)."""
+    found: list[Any] = []
     if sampling.repetition_penalty != 1.0:
-        processors.append(RepetitionPenalty(sampling.repetition_penalty, mask))
+        found.append(RepetitionPenalty(sampling.repetition_penalty, mask))
     if sampling.temperature > 0:
-        processors.append(SeededChoice(seeds, temperature=sampling.temperature, top_p=sampling.top_p))
-    return processors
+        found.append(SeededChoice(seeds, temperature=sampling.temperature, top_p=sampling.top_p))
+    return found
 
 
 def _batches(prompts: Iterable[Prompt], size: int) -> Iterator[list[Prompt]]:

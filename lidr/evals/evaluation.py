@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lidr.errors import EvaluationError, NegativeVerdict
 from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark
 from lidr.evals.data import Loaded, check_parallel, load_rows
-from lidr.evals.passed_through import PassedThrough, kept_through, passed_through
+from lidr.evals.passed_through import NOTHING_THROUGH, PassedThrough, kept_through, passed_through
 from lidr.evals.process import answer
 from lidr.evals.results import (
     JudgeFacts,
@@ -228,7 +228,7 @@ def write_scored(
     answers: Mapping[TaskSpec, Mapping[str, str]],
     verdicts: Mapping[str, Verdict],
     judge: JudgeFacts | None,
-    through: PassedThrough,
+    through: PassedThrough = NOTHING_THROUGH,
 ) -> Results:
     """Score every answer by the benchmarks' own rules and write the three files of a results folder."""
     samples: list[dict[str, Any]] = []

@@ -88,3 +88,7 @@ def kept_through(folder: Path, results: Results) -> PassedThrough:
     tasks = results.of(BENCHMARK)
     rows = [row for row in read_scores(folder).to_pylist() if row["benchmark"] == BENCHMARK] if tasks else []
     return PassedThrough(tasks, tuple(rows))
+
+
+NOTHING_THROUGH = PassedThrough()
+"""No such task was asked."""

@@ -103,6 +103,7 @@ def _common(run: Finished, repo: str) -> dict[str, Any]:
         "dominant": LANGUAGES[languages.dominant].name,
         "languages": f"{', '.join(names[:-1])} and {names[-1]}",
         "iterations": len(run.iterations),
+        "mixture": _mixture(run),
         "settings": settings_table(run),
         "premise": premise_section(run),
         "gates": gates_section(run),
@@ -110,6 +111,12 @@ def _common(run: Finished, repo: str) -> dict[str, Any]:
         "licence_reason": run.licence.reason,
         "parents": parents_table(run.parents),
     }
+
+
+def _mixture(run: Finished) -> str:
+    """The sets that a run which starts from pairs has read, in words; empty for any other."""
+    links = [f"[{p.name}]({p.link})" if p.link else f"`{p.name}`" for p in run.pair_sets]
+    return f"{', '.join(links[:-1])} and {links[-1]}" if len(links) > 1 else "".join(links)
 
 
 def _licence_metadata(licence: Licence) -> dict[str, str]:

@@ -53,7 +53,8 @@ class DatasetFiles:
 def configs_of(run: Finished) -> tuple[str, ...]:
     """Names of the configurations, the default one first."""
     languages = run.recipe.languages
-    return ("all", *(f"{languages.dominant}-{other}" for other in languages.others), "candidates", "dropped")
+    made = ("candidates",) if run.recipe.prompts is not None else ()
+    return ("all", *(f"{languages.dominant}-{other}" for other in languages.others), *made, "dropped")
 
 
 def stage_dataset(run: Finished, folder: Path, repo: str, *, siblings: Mapping[str, str] | None = None) -> Staged:
@@ -112,7 +113,8 @@ def _tables(run: Finished, iteration: int) -> Iterator[tuple[str, RowType, Itera
     yield "all", Pair, (pa.Table.from_batches([b]) for b in pairs.batches(ROWS_PER_BATCH))
     for other in languages.others:
         yield f"{languages.dominant}-{other}", Pair, _of_language(pairs, other)
-    yield "candidates", Candidate, candidates(run, iteration)
+    if run.recipe.prompts is not None:
+        yield "candidates", Candidate, candidates(run, iteration)
     yield "dropped", Dropped, (artifact.read("dropped") for artifact in run.dropped(iteration))
 
 

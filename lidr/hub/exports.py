@@ -29,14 +29,7 @@ from lidr.errors import HubError
 from lidr.hub.exports_readme import readme
 from lidr.hub.facts import dumps
 from lidr.hub.licences import licence_text
-from lidr.hub.pairs_read import (
-    ROWS_PER_BATCH,
-    Mapped,
-    check_asked,
-    check_scored,
-    counts_of,
-    pair_batches,
-)
+from lidr.hub.pairs_read import ROWS_PER_BATCH, Mapped, census, pair_batches
 from lidr.hub.pairs_source import PairSource
 from lidr.rows import Pair
 from lidr.store.artifact import written_behind
@@ -180,10 +173,7 @@ def export_pairs(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise HubError(f"{out} exists and is not empty; give another folder, or remove it first")
     source = source.of_iterations(wanted.iterations)
-    counts = counts_of(source, wanted, mapped) if wanted.min_margin is None else []
-    if wanted.columns:
-        check_asked(source, wanted, counts_of(source, Wanted(), mapped))
-        check_scored(source, wanted, mapped)
+    counts = census(source, wanted, mapped).wanted
     form = FORMS[to]
     with _unfinished(out) as folder:
         rows = write_rows(
@@ -191,7 +181,6 @@ def export_pairs(
         )
         if not rows:
             raise HubError(f"{source.name}: no pair is left of what was asked for; ask for less")
-        counts = counts or counts_of(source, wanted, mapped)
         called = name or "".join(c if c.isalnum() else "_" for c in source.name.split("/")[-1]).strip("_")
         _describe(folder, source, wanted, to, form, called, rows, counts)
     return Exported(out, out / form.file, rows, source.licence.identifier)

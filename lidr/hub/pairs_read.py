@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -111,50 +110,78 @@ def as_pairs(frame: Any) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=Pair.schema)
 
 
-def check_scored(source: PairSource, wanted: Wanted, mapped: Mapped | None = None) -> None:
-    """Refuse a least margin of pairs that nobody scored, before anything is written.
-
-    Raises:
-        RowError: says how many, and how to score them.
-    """
-    if wanted.min_margin is None:
-        return
-    without = replace(wanted, min_margin=None)
-    unscored = total = 0
-    for batch in pair_batches(source, 50_000, FACTS, mapped):
-        rows = without.of(batch)
-        unscored, total = unscored + rows["margin"].null_count, total + rows.num_rows
-    if unscored:
-        raise RowError(f"{source.name}: {unscored:,} of {total:,} pairs have no margin: {NO_MARGIN}")
-
-
-def counts_of(source: PairSource, wanted: Wanted, mapped: Mapped | None = None) -> list[dict[str, Any]]:
-    """How many pairs there are by iteration, non-dominant language and kind, the language of their texts, and how many
-    of them are scored.
-    """
-    counts: Counter[tuple[Any, ...]] = Counter()
-    for batch in pair_batches(source, 50_000, FACTS, mapped):
-        rows = wanted.of(batch)
-        keys = [c.to_pylist() for c in (rows["iteration"], language_of(rows), rows["kind"], rows["language"])]
-        counts.update(zip(*keys, rows["margin"].is_valid().to_pylist(), strict=True))
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for (*key, is_scored), count in sorted(counts.items(), key=lambda item: [str(part) for part in item[0]]):
-        names = dict(zip(("iteration", "language", "kind", "texts"), key, strict=True))
-        row = found.setdefault(tuple(key), {**names, "pairs": 0, "scored": 0})
-        row["pairs"] += count
-        row["scored"] += count * is_scored
-    return list(found.values())
-
-
-def check_asked(source: PairSource, wanted: Wanted, counts: Sequence[dict[str, Any]]) -> None:
-    """Refuse languages, kinds and iterations of which there is no pair: a misspelt name would give an empty set.
+@dataclass(frozen=True)
+class Census:
+    """How many pairs there are of what, before anything is read of their texts.
 
     Args:
-        counts: of all pairs of the source.
+        everything: all pairs of the source by `iteration`, non-dominant `language`, `kind` and language of their
+            `texts`, each with `pairs` and how many of these are `scored`.
+        wanted: the same of those that are asked for.
+    """
+
+    everything: list[dict[str, Any]]
+    wanted: list[dict[str, Any]]
+
+    @property
+    def rows(self) -> int:
+        """Pairs that are asked for."""
+        return sum(row["pairs"] for row in self.wanted)
+
+
+def census(source: PairSource, wanted: Wanted, mapped: Mapped | None = None) -> Census:
+    """Count pairs, and refuse what cannot be meant.
 
     Raises:
-        RowError: says what there is.
+        RowError: languages, kinds or iterations of which there is no pair (a misspelt name would give an empty set), or
+            a least margin of pairs that nobody scored.
     """
+    unscored = replace(wanted, min_margin=None)
+    counts = [_Counts(), _Counts(), _Counts()]
+    for batch in pair_batches(source, 50_000, FACTS, mapped):
+        for count, asked in zip(counts, (Wanted(), unscored, None), strict=True):
+            count.add((asked or wanted).of(batch) if asked or wanted.min_margin is None else _passing(batch, wanted))
+    everything, without_margin, found = (count.rows() for count in counts)
+    _check_asked(source, wanted, everything)
+    total, scored = (sum(row[name] for row in without_margin) for name in ("pairs", "scored"))
+    if wanted.min_margin is not None and scored < total:
+        raise RowError(f"{source.name}: {total - scored:,} of {total:,} pairs have no margin: {NO_MARGIN}")
+    return Census(everything, found)
+
+
+def _passing(batch: pa.RecordBatch, wanted: Wanted) -> pa.RecordBatch:
+    """The rows that pass where some may have no margin, which is judged later."""
+    return wanted.of(batch.filter(batch["margin"].is_valid()))
+
+
+class _Counts:
+    """Counts rows by iteration, language, kind and language of the texts."""
+
+    def __init__(self) -> None:
+        self._parts: list[pa.Table] = []
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        import pyarrow as pa
+
+        columns = [rows["iteration"], language_of(rows), rows["kind"], rows["language"], rows["margin"].is_valid()]
+        table = pa.table([*columns], names=[*_COUNTED, "scored"])
+        self._parts.append(table.group_by([*_COUNTED, "scored"], use_threads=False).aggregate([([], "count_all")]))
+
+    def rows(self) -> list[dict[str, Any]]:
+        found: dict[tuple[Any, ...], dict[str, Any]] = {}
+        parts = [row for part in self._parts for row in part.to_pylist()]
+        for part in sorted(parts, key=lambda row: [str(row[name]) for name in _COUNTED]):
+            key = {name: part[name] for name in _COUNTED}
+            row = found.setdefault(tuple(key.values()), {**key, "pairs": 0, "scored": 0})
+            row["pairs"] += part["count_all"]
+            row["scored"] += part["count_all"] * part["scored"]
+        return list(found.values())
+
+
+_COUNTED = ("iteration", "language", "kind", "texts")
+
+
+def _check_asked(source: PairSource, wanted: Wanted, counts: Sequence[dict[str, Any]]) -> None:
     for what, asked in (("language", wanted.languages), ("kind", wanted.kinds), ("iteration", wanted.iterations)):
         there = list(dict.fromkeys(row[what] for row in counts))
         missing = [value for value in asked if value not in there]
@@ -182,8 +209,8 @@ def load_pairs(
     wanted = Wanted(tuple(languages or ()), tuple(kinds or ()), tuple(iterations or ()), min_margin)
     source = open_pairs(reference, config=config, split=split).of_iterations(wanted.iterations)
     mapped = Mapped(column_map(columns) if columns else None, language)
-    check_asked(source, wanted, counts_of(source, Wanted(), mapped) if wanted.columns else [])
-    check_scored(source, wanted, mapped)
+    if wanted.columns:
+        census(source, wanted, mapped)
     folder = Path(tempfile.mkdtemp(prefix="lidr-pairs-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _write_arrow(folder / "pairs.arrow", (wanted.of(b) for b in pair_batches(source, ROWS_PER_BATCH, _ALL, mapped)))

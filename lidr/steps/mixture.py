@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from lidr.hub.pairs_read import Mapped, check_scored, mapped_batches
+from lidr.hub.pairs_read import Mapped, census, mapped_batches
 from lidr.hub.pairs_source import PairSource
 from lidr.rows import Pair
 from lidr.steps.kind import StepRun
@@ -118,7 +118,8 @@ def _batches(run: StepRun, one: Opened) -> Iterator[_Batch]:
     config = one.config
     wanted = Wanted(config.languages, config.kinds, config.iterations, config.min_margin)
     mapped = _mapped(run, config)
-    check_scored(one.source, wanted, mapped)
+    if wanted.columns:
+        census(one.source, wanted, mapped)
     codes = run.recipe.languages.all
     ours = one.source.is_ours and config.columns is None
     none = pl.DataFrame(Pair.schema.empty_table())

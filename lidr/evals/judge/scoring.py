@@ -82,12 +82,12 @@ class ScoringEngine(TransformersEngine):
         sampling = batch[0].request.sampling
         ids, mask = self._pad_left(batch)
         recorder = None if top is None else _Recorder(top)
-        processors = processors(sampling, mask, seeds=[prompt.request.sampling.seed for prompt in batch])
+        made = processors(sampling, mask, seeds=[prompt.request.sampling.seed for prompt in batch])
         out = self._model.generate(
             input_ids=ids,
             attention_mask=mask,
             generation_config=self._greedy(sampling.max_tokens),
-            logits_processor=processors if recorder is None else [recorder, *processors],
+            logits_processor=made if recorder is None else [recorder, *made],
         )
         if recorder is not None:
             recorder.choose(out[:, -1])

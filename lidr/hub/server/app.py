@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lidr.hub.server import api_collections, api_commit, api_lfs, api_lidr, api_refs, api_repos, api_resolve, api_tree
 from lidr.hub.server.faults import ConnectionCut, FaultyApp
-from lidr.hub.server.pages import index, repository, rows_page
+from lidr.hub.server.pages import index, lineage_page, repository, rows_page
 from lidr.hub.server.pages.frame import shown
 from lidr.hub.server.refusal import Refusal
 from lidr.hub.server.routes import Route, Table, route
@@ -69,6 +69,7 @@ ROUTES: tuple[Route, ...] = (
     route("GET", "/(?!api/){prefix}{repo}", shown(repository.card)),
     route("GET", "/{prefix}{repo}/card/{revision}", shown(repository.card)),
     route("GET", "/{prefix}{repo}/rows/{revision}", shown(rows_page.rows)),
+    route("GET", "/{prefix}{repo}/lineage/{revision}", shown(lineage_page.lineage)),
     route("GET", "/{prefix}{repo}/(?:tree|commit)/{revision}", shown(repository.files)),
     route("GET", "/{prefix}{repo}/tree/{revision}/{path}", shown(repository.files)),
     route("GET", "/{prefix}{repo}/blob/{revision}/{path}", shown(repository.blob)),

@@ -83,6 +83,8 @@ def repository_page(
     tabs = [("Card", "card"), ("Files", "tree"), ("Commits", "commits")]
     if any(path.endswith(".parquet") for path in commit.files):
         tabs.insert(1, ("Rows", "rows"))
+    if "lidr/run.json" in commit.files:
+        tabs.append(("Lineage", "lineage"))
     navigation = [
         h("a", text, href=link(repository, target, revision), aria_current="page" if target == tab else None)
         for text, target in tabs

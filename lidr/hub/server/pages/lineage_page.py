@@ -1,0 +1,112 @@
+"""The lineage of a release, by the records that it holds and those of the other repositories here; who reproduced it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from starlette.responses import Response
+
+from lidr.hub.lineage import Graph, Node, graph_of, release_node, repository_of
+from lidr.hub.lineage_svg import svg
+from lidr.hub.server.history import Commit, Repository
+from lidr.hub.server.pages.element import Html, h
+from lidr.hub.server.pages.frame import repository_page
+from lidr.hub.server.refusal import Refusal
+from lidr.hub.server.wire import Call
+
+RUN = "lidr/run.json"
+_ATTESTATIONS = "lidr/attestations/"
+_LARGEST = 8 << 20  # bytes of a JSON file that is read
+_MOST = 500  # repositories that are looked through
+
+
+def lineage(call: Call) -> Response:
+    """The picture, each node that is a repository here a link to its own lineage; then the attestations."""
+    repository, revision = call.repository, call.parts.get("revision", "main")
+    commit = repository.resolve(revision)
+    try:
+        graph = _graph(call, repository, commit, revision)
+    except (KeyError, TypeError, AttributeError) as error:  # anybody may push any JSON
+        raise Refusal(422, f"lidr/ of this commit does not hold a release of lidr: {error!r}") from None
+    here = {r.prefix: r for r in _visible(call)}
+
+    def link(node: Node) -> str | None:
+        there = here.get(node.repo or "")
+        return f"/{there.prefix}/lineage/main" if there and there.prefix != repository.prefix else None
+
+    picture = h("div", Html(svg(graph, link)), class_="box wide")
+    lead = h(
+        "p", "From what was read, on the left, to what was made from it. Names that are here lead on.", class_="lead"
+    )
+    lists = h("div", _list("Made from", graph, graph.before), _list("Made from it", graph, graph.after), class_="grid")
+    return repository_page(call, repository, commit, "lineage", [], lead, picture, lists, _attested(call, repository))
+
+
+def _graph(call: Call, repository: Repository, commit: Commit, revision: str) -> Graph:
+    run = _json(call, commit, RUN)
+    if run is None:
+        raise Refusal(404, f"No {RUN} at this commit: it is no release of lidr")
+    records = [_json(call, commit, f"lidr/records/{step['place']}.json") for step in run["steps"]]
+    graph = graph_of(run, [r for r in records if r is not None], repository.prefix, revision)
+    for other in _visible(call):
+        if other.prefix not in graph.nodes:
+            _add_later(call, graph, other)
+    return graph
+
+
+def _add_later(call: Call, graph: Graph, other: Repository) -> None:
+    """A release elsewhere on this Hub that was made from something in the graph."""
+    run = _json(call, other.resolve("main"), RUN)
+    if run is None:
+        return
+    sources = {repository_of(parent) for parent in run.get("parents", [])}
+    sources |= {f"datasets/{data['repo']}" for data in run.get("release", {}).get("datasets", [])}
+    found = sorted(str(source) for source in sources if source in graph.nodes)
+    if found:
+        graph.add(release_node(other.prefix, None, run), made_from=found)
+
+
+def _visible(call: Call) -> Iterator[Repository]:
+    found = (r for type_ in ("dataset", "model") for r in call.storage.repositories(type_))  # type: ignore[arg-type]
+    for number, repository in enumerate(found):
+        if number < _MOST and (call.is_owner or not repository.is_private):
+            yield repository
+
+
+def _json(call: Call, commit: Commit, path: str) -> dict[str, Any] | None:
+    file = commit.files.get(path)
+    if file is None or file["size"] > _LARGEST:
+        return None
+    try:
+        content = json.loads(call.storage.objects.read(file["sha256"]))
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _list(title: str, graph: Graph, step: Any) -> Html:
+    nodes = [graph.nodes[id_] for id_ in step(graph.focus)]
+    rows = [h("li", h("b", node.title), " ", h("span", "; ".join(node.lines), class_="soft")) for node in nodes]
+    return h("section", h("h3", title), h("ul", rows) if rows else h("p", "Nothing that is known here."), class_="box")
+
+
+def _attested(call: Call, repository: Repository) -> Html | None:
+    """Reproductions that were published beside the release."""
+    commit = repository.resolve("main")
+    found = [_json(call, commit, path) for path in sorted(commit.files) if path.startswith(_ATTESTATIONS)]
+    rows = [
+        h(
+            "tr",
+            h("td", str(one.get("verdict")), class_="chip"),
+            h("td", str(one.get("reason"))),
+            h("td", f"{one.get('who')}, {one.get('finished')}", class_="soft"),
+            h("td", str((one.get("release") or {}).get("sha", ""))[:10], class_="sha"),
+        )
+        for one in found
+        if one is not None and isinstance(one.get("release"), dict)
+    ]
+    if not rows:
+        return None
+    return h("div", h("h3", "Reproduced"), h("table", h("tbody", rows)), class_="box")
