@@ -9,7 +9,7 @@
 
     README.md                       what it is, how to train on it, whose it is; metadata that `datasets` loads by
     LICENSE.md                      where no single licence covers it
-    lidr/export.json                source, commit, what was asked for, rows, SHA-256
+    lidr/export.json                source, commit, what was asked for, licence, rows
 
 The rows stream through in batches, so memory does not grow with them.
 """
@@ -33,7 +33,6 @@ from lidr.hub.pairs_read import ROWS_PER_BATCH, Mapped, census, pair_batches
 from lidr.hub.pairs_source import PairSource
 from lidr.rows import Pair
 from lidr.store.artifact import written_behind
-from lidr.store.fingerprint import file_sha256
 from lidr.transforms.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -197,11 +196,11 @@ def _describe(
         "schema": 1,
         "to": to,
         "source": {"name": source.name, "config": source.config, "splits": list(source.splits)},
-        "revision": source.revision or source.digest,
+        "revision": source.revision,
         "wanted": asdict(wanted),
         "license": source.licence.identifier,
         "parents": [asdict(parent) for parent in source.parents],
-        "file": {"path": form.file, "rows": rows, "sha256": file_sha256(folder / form.file)},
+        "file": {"path": form.file, "rows": rows, "bytes": (folder / form.file).stat().st_size},
     }
     (folder / "lidr").mkdir()
     texts["lidr/export.json"] = dumps(facts)

@@ -160,6 +160,7 @@ def graph_of(run: Data, records: Sequence[Data], key: str | None = None, revisio
     parents = [parent_node(parent) for parent in run["parents"]]
     for node in parents:
         graph.add(node)
+        graph.join(node.id, recipe.id, "named")
     for record in records:
         add_step(graph, record)
         _roots(graph, record, recipe, parents)
@@ -226,4 +227,10 @@ def _add_releases(graph: Graph, run: Data, records: Sequence[Data], key: str | N
     trained = [r for r in records if r["writes"] == "policy" and (result is None or r["iteration"] == result)]
     if policy and trained:
         node = release_node(policy, revision if policy == key else None, run)
-        graph.add(node, made_from=[f"iter_{trained[-1]['iteration']}/{trained[-1]['step']}"], how="published")
+        place = f"iter_{trained[-1]['iteration']}/{trained[-1]['step']}"
+        graph.add(node, made_from=[place], how="published")
+        for repo in pairs:
+            graph.join(repo, policy, "trained on")
+        for record in records:
+            if record["writes"] == "scores" and place in {said["place"] for said in record["inputs"].values()}:
+                graph.join(policy, f"iter_{record['iteration']}/{record['step']}", "evaluated")

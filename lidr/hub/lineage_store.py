@@ -12,6 +12,7 @@ from typing import Any
 from lidr.errors import StoreError
 from lidr.hub.lineage import Graph, graph_of
 from lidr.hub.lineage_rows import add_row
+from lidr.store.fingerprint import file_sha256
 from lidr.store.record import Record
 from lidr.store.store import Store
 
@@ -76,7 +77,9 @@ def _run(folder: Path, name: str, version: str, records: list[Record]) -> dict[s
     siblings = {
         "pairs" if one["repo_type"] == "dataset" else "policy": one["repo"] for found in published for one in found
     }
+    text = folder / "recipe.yaml"
     return {
+        "recipe_sha256": file_sha256(text) if text.is_file() else None,
         "recipe": name,
         "version": version,
         "parents": parents,

@@ -1,13 +1,15 @@
-"""A lineage as a picture: layers from left to right, nothing in it but rectangles, curves and escaped text."""
+"""A lineage as a picture: layers from top to bottom, nothing in it but rectangles, curves and escaped text."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from html import escape
+from itertools import pairwise
 
-from lidr.hub.lineage import Graph, Node
+from lidr.hub.lineage import Edge, Graph, Node
 
-WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 250, 66, 70, 18, 20
+WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN, LANE = 250, 66, 22, 46, 16, 10
 _COLOURS = {
     "recipe": ("#f3eefc", "#6a4bd8"),
     "prompts": ("#eef8f2", "#11734b"),
@@ -28,44 +30,90 @@ def svg(graph: Graph, link: Link = lambda node: None) -> str:
     Args:
         link: where a node leads to; None: nowhere.
     """
-    places = _places(graph)
-    width = MARGIN * 2 + max(x for x, _ in places.values()) + WIDTH
-    height = MARGIN * 2 + max(y for _, y in places.values()) + HEIGHT
+    drawing = _Drawing(graph)
     title = f"Lineage of {graph.nodes[graph.focus].title}"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'font-family="system-ui, sans-serif" role="img" aria-label="{escape(title)}">',
-        f"<title>{escape(title)}</title>",
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {drawing.width} {drawing.height}" '
+        f'width="{drawing.width}" height="{drawing.height}" font-family="system-ui, sans-serif" role="img" '
+        f'aria-label="{_safe(title)}">',
+        f"<title>{_safe(title)}</title>",
+        f'<rect width="{drawing.width}" height="{drawing.height}" fill="#ffffff"/>',
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 L8 4 L0 8 z" fill="#8a93a6"/></marker></defs>',
-        *(_edge(places[e.source], places[e.target]) for e in graph.edges if {e.source, e.target} <= set(places)),
-        *(_node(graph.nodes[id_], place, link, is_focus=id_ == graph.focus) for id_, place in places.items()),
+        *(drawing.edge(edge) for edge in graph.edges if {edge.source, edge.target} <= set(graph.nodes)),
+        *(_node(node, drawing.corner(id_), link, is_focus=id_ == graph.focus) for id_, node in graph.nodes.items()),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _places(graph: Graph) -> dict[str, tuple[int, int]]:
-    """Left upper corner of each node: its layer is the longest way to it, its row near what it is made of."""
-    layers = _layers(graph)
-    columns: dict[int, list[str]] = {}
-    for id_ in graph.nodes:
-        columns.setdefault(layers[id_], []).append(id_)
-    rows: dict[str, float] = {}
-    for layer in sorted(columns):
-        before = {id_: [rows[other] for other in graph.before(id_) if other in rows] for id_ in columns[layer]}
-        order = sorted(columns[layer], key=lambda id_: sum(before[id_]) / len(before[id_]) if before[id_] else 0.0)
-        for number, id_ in enumerate(order):
-            rows[id_] = float(number)
-    tallest = max(len(ids) for ids in columns.values())
-    found = {}
-    for layer, ids in columns.items():
-        top = (tallest - len(ids)) * (HEIGHT + GAP_Y) // 2
-        for id_ in ids:
-            y = MARGIN + top + int(rows[id_]) * (HEIGHT + GAP_Y)
-            found[id_] = (MARGIN + layer * (WIDTH + GAP_X), y)
-    return found
+class _Drawing:
+    """Where everything stands: layers from top to bottom; an edge over several layers has a lane of its own in each."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._layer = _layers(graph)
+        self._lanes = {(e.source, e.target): self._lanes_of(e) for e in graph.edges if e.source in self._layer}
+        self._before: dict[str, list[str]] = {}
+        for (source, target), lanes in self._lanes.items():
+            way = [source, *lanes, target]
+            for above, below in pairwise(way):
+                self._before.setdefault(below, []).append(above)
+        self._middle = self._middles()
+        self.width = int(max(x + self._width(id_) / 2 for id_, x in self._middle.items())) + MARGIN
+        self.height = (max(self._layer.values()) + 1) * (HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN
+
+    def _lanes_of(self, edge: Edge) -> list[str]:
+        lanes = []
+        for layer in range(self._layer[edge.source] + 1, self._layer.get(edge.target, 0)):
+            lane = f"{edge.source}\0{layer}"  # edges that leave one node together share their lanes
+            self._layer[lane] = layer
+            lanes.append(lane)
+        return lanes
+
+    def _width(self, id_: str) -> int:
+        return LANE if "\0" in id_ else WIDTH
+
+    def _middles(self) -> dict[str, float]:
+        """The middle of everything, from left to right: near the middle of what it comes from, and clear of others."""
+        rows: dict[int, list[str]] = {}
+        for id_, layer in self._layer.items():
+            rows.setdefault(layer, []).append(id_)
+        middle: dict[str, float] = {}
+        widest = max(sum(self._width(id_) + GAP_X for id_ in ids) for ids in rows.values())
+        for layer in sorted(rows):
+            wish = {id_: self._wish(id_, middle, widest) for id_ in rows[layer]}
+            order = sorted(rows[layer], key=lambda id_: (wish[id_] is None, wish[id_] or 0.0))
+            total = sum(self._width(id_) + GAP_X for id_ in order) - GAP_X
+            left = MARGIN + (widest - GAP_X - total) / 2
+            for id_ in order:
+                middle[id_] = left + self._width(id_) / 2
+                left += self._width(id_) + GAP_X
+        return middle
+
+    def _wish(self, id_: str, middle: dict[str, float], widest: float) -> float | None:
+        found = [middle[other] for other in self._before.get(id_, ()) if other in middle]
+        return sum(found) / len(found) if found else None
+
+    def corner(self, id_: str) -> tuple[int, int]:
+        """Left upper corner of a node."""
+        return int(self._middle[id_] - WIDTH / 2), MARGIN + self._layer[id_] * (HEIGHT + GAP_Y)
+
+    def edge(self, edge: Edge) -> str:
+        """A curve from the lower side of one to the upper side of the other, along its lanes."""
+        x, y = self._middle[edge.source], self.corner(edge.source)[1] + HEIGHT
+        parts = [f"M{x:.0f} {y}"]
+        for id_ in (*self._lanes[edge.source, edge.target], edge.target):
+            to, top = self._middle[id_], MARGIN + self._layer[id_] * (HEIGHT + GAP_Y)
+            bend = GAP_Y // 2
+            parts.append(f"C{x:.0f} {y + bend} {to:.0f} {top - bend} {to:.0f} {top}")
+            x, y = to, top
+            if "\0" in id_:
+                y = top + HEIGHT
+                parts.append(f"L{x:.0f} {y}")
+        return (
+            f'<path d="{" ".join(parts)}" fill="none" stroke="#8a93a6" stroke-width="1.2" marker-end="url(#tip)">'
+            f"<title>{_safe(edge.how)}</title></path>"
+        )
 
 
 def _layers(graph: Graph) -> dict[str, int]:
@@ -86,15 +134,6 @@ def _layers(graph: Graph) -> dict[str, int]:
     return layers
 
 
-def _edge(source: tuple[int, int], target: tuple[int, int]) -> str:
-    x1, y1, x2, y2 = source[0] + WIDTH, source[1] + HEIGHT // 2, target[0], target[1] + HEIGHT // 2
-    bend = max(30, (x2 - x1) // 2)
-    return (
-        f'<path d="M{x1} {y1} C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}" fill="none" stroke="#8a93a6" '
-        'stroke-width="1.2" marker-end="url(#tip)"/>'
-    )
-
-
 def _node(node: Node, place: tuple[int, int], link: Link, *, is_focus: bool) -> str:
     (x, y), (fill, stroke) = place, _COLOURS[node.kind]
     href = link(node)
@@ -104,9 +143,9 @@ def _node(node: Node, place: tuple[int, int], link: Link, *, is_focus: bool) -> 
     )
     lines = [_text(x, y + 22, node.title, 13, "#1d2330", 34, bold=True)]
     lines += [_text(x, y + 40 + 16 * i, line, 11, "#5b6475", 42) for i, line in enumerate(node.lines[:_SHOWN])]
-    hover = f"<title>{escape(node.title)}: {escape('; '.join(node.lines))}</title>"
+    hover = f"<title>{_safe(node.title)}: {_safe('; '.join(node.lines))}</title>"
     group = f"<g>{hover}{box}{''.join(lines)}</g>"
-    return f'<a href="{escape(href)}">{group}</a>' if href else group
+    return f'<a href="{_safe(href)}">{group}</a>' if href else group
 
 
 def _text(x: int, y: int, text: str, size: int, colour: str, longest: int, *, bold: bool = False) -> str:
@@ -120,4 +159,12 @@ def _text(x: int, y: int, text: str, size: int, colour: str, longest: int, *, bo
             break
         shown += letter
     weight = ' font-weight="600"' if bold else ""
-    return f'<text x="{x + 10}" y="{y}" font-size="{size}" fill="{colour}"{weight}>{escape(shown)}</text>'
+    return f'<text x="{x + 10}" y="{y}" font-size="{size}" fill="{colour}"{weight}>{_safe(shown)}</text>'
+
+
+_NO_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+
+
+def _safe(text: str) -> str:
+    """A text that may stand in XML, whatever a model wrote."""
+    return escape(_NO_XML.sub("\ufffd", text))

@@ -1,8 +1,8 @@
 """What a release holds so that others can make it again, beside its rows and records.
 
-lidr/files/<12 hex>-<name>          small files that the recipe names and that steps read: lists of ids, canned answers
-lidr/rows/iter_K/STEP/*.parquet     the numbers of steps that write neither texts nor weights: scores, measures, verdicts
-run.json                            for each step the digests of its tables; where a file went; what belongs together
+lidr/files/<12 hex>-<name>         small files that the recipe names and that steps read: lists of ids, canned answers
+lidr/rows/iter_K/STEP/*.parquet    the numbers of steps that write neither texts nor weights: scores, measures, verdicts
+run.json                           for each step the digests of its tables; where a file went; what belongs together
 
 A file is brought along only where a step's identity holds its SHA-256: it is what was read, and nothing else goes out.
 """

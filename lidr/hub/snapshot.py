@@ -158,9 +158,12 @@ def read_file(repo: str, sha: str, path: str, *, target: Target | None = None) -
 
 def _wanted(entries: Sequence[Entry], patterns: Sequence[str] | None) -> list[Entry]:
     """The entries that fit the patterns, as the client reads them: `*` also stands for slashes."""
-    if patterns is None:
-        return list(entries)
-    return [entry for entry in entries if any(fnmatch.fnmatchcase(entry.path, pattern) for pattern in patterns)]
+    return [
+        entry
+        for entry in entries
+        if entry.path != ".gitattributes"
+        and (patterns is None or any(fnmatch.fnmatchcase(entry.path, pattern) for pattern in patterns))
+    ]
 
 
 def _download(repo: str, sha: str, patterns: Sequence[str] | None, target: Target | None, into: Path | None) -> Path:

@@ -77,9 +77,7 @@ def _account(planned: Plan, records: list[Record]) -> tuple[tuple[Column, ...], 
     columns = tuple(Column(number, language) for number in with_pairs for language in recipe.languages.others)
     if not columns:
         return (), ()
-    requested = tuple(
-        2 * (recipe.iterations[c.iteration - 1].stop - recipe.iterations[c.iteration - 1].start) for c in columns
-    )
+    requested = tuple(_requested(planned, records, column) for column in columns)
     lost: dict[str, dict[Column, int]] = {}
     kept: dict[Column, int] = {}
     for record in records:
@@ -96,7 +94,17 @@ def _account(planned: Plan, records: list[Record]) -> tuple[tuple[Column, ...], 
                 at[column] = at.get(column, 0) + row["count"]
     gone = [AccountRow(label, tuple(at.get(column, 0) for column in columns)) for label, at in lost.items()]
     rest = AccountRow("kept", tuple(kept.get(column, 0) for column in columns))
-    return columns, (AccountRow("slots (2 x prompts)", requested), *gone, rest)
+    label = "slots (2 x prompts)" if recipe.prompts is not None else "rows of the sets"
+    return columns, (AccountRow(label, requested), *gone, rest)
+
+
+def _requested(planned: Plan, records: list[Record], column: Column) -> int:
+    """How many pairs there could be: two slots a prompt, or what the sets hold that a run starts from."""
+    if planned.recipe.prompts is not None:
+        sliced = planned.recipe.iterations[column.iteration - 1]
+        return 2 * (sliced.stop - sliced.start)
+    first = [record for record in records if (record.step, record.iteration) == ("pairs", column.iteration)]
+    return sum(sum(_count(r, what, column)) for r in first for what in ("kept", "dropped", "not_requested"))
 
 
 def _count(record: Record, what: str, column: Column) -> list[int]:

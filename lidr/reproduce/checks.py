@@ -24,6 +24,9 @@ from lidr.store.lock_file import LOCK_FILE, read_contents, read_lock
 LOCK = f"lidr/{LOCK_FILE}"
 RECIPE = "lidr/recipe.yaml"
 ATTESTATIONS = "lidr/attestations/"
+_IS_NO_SETTING = re.compile(r"runtime\.|authors_compat|.*<folder>/")
+"""What a reproduction sets otherwise: where it runs, and folders of the machine that published."""
+
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.parquet$")
 
 
@@ -33,7 +36,7 @@ def findings(release: Opened, recipe: Recipe) -> tuple[Finding, ...]:
         *_files(release, recipe),
         *_rows(release),
         *_records(release),
-        *_recipe_text(release),
+        *_recipe_text(release, recipe),
         *_pins(release),
         *_commit(release),
     )
@@ -68,13 +71,16 @@ def _what(release: Opened, path: str, recipe: Recipe) -> str:
         changed = difference(_by_name(recipe), _by_name(load_recipe(str(release.folder / path))))
     except LidrError:
         return ""
-    kept = [line for line in changed if "<folder>/" not in line and not line.startswith("runtime.")]
+    kept = [line for line in changed if not _IS_NO_SETTING.match(line)]
     return f": {'; '.join(kept[:5])}" if kept else ""
 
 
 def _by_name(recipe: Recipe) -> dict[str, Any]:
     """The recipe with its chain by the names of its steps."""
-    data = resolved(recipe)
+    return _chain_by_name(resolved(recipe))
+
+
+def _chain_by_name(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "chain": {name: settings for step in data["chain"] for name, settings in step.items()}}
 
 
@@ -105,12 +111,17 @@ def _records(release: Opened) -> Iterator[Finding]:
             yield Finding(path, "holds settings that do not have its fingerprint")
 
 
-def _recipe_text(release: Opened) -> Iterator[Finding]:
-    """The recipe's text against the digest that run.json has of it."""
+def _recipe_text(release: Opened, recipe: Recipe) -> Iterator[Finding]:
+    """The recipe's text against its digest in run.json, and what was written against what it was resolved to."""
     said = release.run.get("recipe_sha256")
     text = (release.folder / RECIPE).read_bytes() if (release.folder / RECIPE).is_file() else b""
     if release.run.get("recipe_is_verbatim") and text and hashlib.sha256(text).hexdigest() != said:
         yield Finding(RECIPE, f"has another sha256 than {RUN} says")
+    lines = difference(_chain_by_name(release.run["resolved"]), _by_name(recipe))
+    brought = {str(file["setting"]) for file in release.run.get("files", [])}
+    lines = [line for line in lines if line.split(":")[0] not in brought and not _IS_NO_SETTING.match(line)]
+    if lines:
+        yield Finding(RUN, f"resolves the recipe otherwise than it was written: {'; '.join(lines[:5])}")
 
 
 def _pins(release: Opened) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The recipe of a release, as it was resolved, ready to run: with its files, in a folder of its own, no pushing."""
+"""The recipe of a release, as it was written, ready to run: with its files, in a folder of its own, no pushing."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ OF_THE_PUBLISHER = "of-the-publisher"
 
 
 def recipe_of(release: Opened, work: Path) -> Recipe:
-    """Write the resolved recipe below `work` and load it; a file that the release brought along is read from it.
+    """Write the recipe below `work` and load it; a file that the release brought along is read from it.
 
     Raises:
         HubError: the release holds no whole recipe, or one that this lidr does not read.
     """
     from lidr import load_recipe
 
-    data = copy.deepcopy(release.run.get("resolved"))
-    if not isinstance(data, dict):
-        raise HubError(f"{release.found}: {RUN} holds no resolved recipe; the release is damaged")
-    data = _without_folders(data, work)
+    data = copy.deepcopy(release.run.get("written"))
+    resolved = release.run.get("resolved")
+    if not isinstance(data, dict) or not isinstance(resolved, dict):
+        raise HubError(f"{release.found}: {RUN} holds no whole recipe; the release is damaged, or of an older lidr")
+    data = _without_folders({**data, "runtime": resolved["runtime"], "iterations": resolved["iterations"]}, work)
+    data.pop("authors_compat", None)  # the fields that it sets are there; a file of theirs now stands elsewhere
     for brought in release.run.get("files", []):
         _set(data, str(brought["setting"]), str((release.folder / _inside(release, brought["path"])).resolve()))
     data["runtime"] = {

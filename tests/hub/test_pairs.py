@@ -106,7 +106,9 @@ except lidr.HubError as error:
     assert away.stdout.splitlines() == ["16", "HubError"]
 
 
-def test_a_recipe_trains_on_pushed_pairs_and_its_card_names_them(pushed, running, trained, tmp_path):
+def test_a_recipe_that_starts_from_pushed_pairs_is_locked_and_its_card_names_them(pushed, running, trained, tmp_path):
+    rows = [{"chosen": f"{n}? Ja.", "rejected": f"{n}? Nein."} for n in range(5)]
+    (tmp_path / "others.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = f"""\
 schema: 1
 name: reuse
@@ -114,36 +116,43 @@ version: 0.1.0
 languages: {{dominant: en, others: [es, de]}}
 policy: {{model: {trained.recipe.policy.model}}}
 chain:
-  - pairs: {{dataset: {pushed.repo}, revision: {pushed.tag}, languages: [de]}}
+  - pairs:
+      sets:
+        - {{dataset: {pushed.repo}, revision: {pushed.tag}, languages: [de]}}
+        - {{dataset: ./others.jsonl, columns: {{prompt: null}}, language: de, license: cc-by-4.0}}
   - filter: {{length_ratio: {{min: 0.001, max: 1000}}}}
-  - train: {{learning_rate: 1e-2, batch: 4, lora: {{rank: 4}}, max_length: 400}}
-runtime: {{threads: 1, store: {tmp_path}/runs}}
+runtime: {{store: {tmp_path}/runs}}
 """
     (tmp_path / "reuse.yaml").write_text(recipe)
     code = f"""
 import json, lidr
-from lidr.hub.cards import model_card
+from lidr.hub.dataset import stage_dataset
 from lidr.hub.facts import finished_run
-from lidr.hub.pins import pin
+from lidr.hub.pins import locked_digest
+from lidr.report.summary import summary
 from lidr.store.store import Store
 from pathlib import Path
-if __name__ == "__main__":
-    recipe = lidr.load_recipe("{tmp_path}/reuse.yaml")
-    try:
-        lidr.run(recipe)
-    except lidr.PlanError as error:
-        print(str(error).split("`")[1])
-    lidr.run(recipe, allow_unpinned=True)
-    run = finished_run(recipe, Store(Path("{tmp_path}/runs")), policy_licence="cc-by-4.0")
-    print(run.licence.identifier, [(p.role, p.name, p.revision) for p in run.parents][0])
-    print("{pushed.sha}" in model_card(run, "lidr/reuse", (), "0" * 64))
+recipe = lidr.load_recipe("{tmp_path}/reuse.yaml")
+try:
+    lidr.run(recipe)
+except lidr.PlanError as error:
+    print(str(error).split("`")[1])
+planned = lidr.run(recipe, allow_unpinned=True)
+print(len(locked_digest(planned.version_folder, "datasets/{pushed.repo}", "{pushed.sha}")))
+run = finished_run(recipe, Store(Path("{tmp_path}/runs")), policy_licence="apache-2.0")
+print(run.licence.identifier, [(p.name, p.revision) for p in run.parents][0])
+staged = stage_dataset(run, Path("{tmp_path}/staged"), "lidr/reuse-prefs")
+card = staged.card(None)
+print("{pushed.sha}" in card, "Nothing was generated for this release" in card, "candidates" in card)
+print([row.counts for row in summary(planned).account if row.label in ("rows of the sets", "kept")])
 """
-    (tmp_path / "main.py").write_text(code)
-    done = running.run(f"import runpy; runpy.run_path({str(tmp_path / 'main.py')!r}, run_name='__main__')")
+    done = running.run(f"import os; os.chdir({str(tmp_path)!r})\n{code}")
     assert done.stdout.splitlines() == [
         "lidr lock RECIPE",
-        f"cc-by-4.0 ('pairs', '{pushed.repo}', '{pushed.sha}')",
-        "True",
+        "64",
+        f"cc-by-4.0 ('{pushed.repo}', '{pushed.sha}')",
+        "True True False",
+        "[(8, 13), (0, 13)]",
     ]
 
 

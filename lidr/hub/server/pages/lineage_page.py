@@ -1,4 +1,4 @@
-"""The lineage of a release, by the records that it holds and those of the other repositories here; who reproduced it."""
+"""The lineage of a release, by its own records and those of the other repositories here, and who reproduced it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from lidr.hub.lineage import Graph, Node, graph_of, release_node, repository_of
-from lidr.hub.lineage_svg import svg
+from lidr.hub.lineage_svg import Link, svg
 from lidr.hub.server.history import Commit, Repository
 from lidr.hub.server.pages.element import Html, h
 from lidr.hub.server.pages.frame import repository_page
@@ -38,10 +38,12 @@ def lineage(call: Call) -> Response:
 
     picture = h("div", Html(svg(graph, link)), class_="box wide")
     lead = h(
-        "p", "From what was read, on the left, to what was made from it. Names that are here lead on.", class_="lead"
+        "p", "From what was read, at the top, to what was made from it. Names that are here lead on.", class_="lead"
     )
-    lists = h("div", _list("Made from", graph, graph.before), _list("Made from it", graph, graph.after), class_="grid")
-    return repository_page(call, repository, commit, "lineage", [], lead, picture, lists, _attested(call, repository))
+    both = (("Made from", graph.before), ("Made from it", graph.after))
+    lists = [_list(title, [graph.nodes[id_] for id_ in step(graph.focus)], link) for title, step in both]
+    boxes = h("div", lists, _attested(call, repository), class_="grid")
+    return repository_page(call, repository, commit, "lineage", [], lead, boxes, picture)
 
 
 def _graph(call: Call, repository: Repository, commit: Commit, revision: str) -> Graph:
@@ -69,7 +71,7 @@ def _add_later(call: Call, graph: Graph, other: Repository) -> None:
 
 
 def _visible(call: Call) -> Iterator[Repository]:
-    found = (r for type_ in ("dataset", "model") for r in call.storage.repositories(type_))  # type: ignore[arg-type]
+    found = (r for type_ in ("dataset", "model") for r in call.storage.repositories(type_))
     for number, repository in enumerate(found):
         if number < _MOST and (call.is_owner or not repository.is_private):
             yield repository
@@ -86,9 +88,11 @@ def _json(call: Call, commit: Commit, path: str) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _list(title: str, graph: Graph, step: Any) -> Html:
-    nodes = [graph.nodes[id_] for id_ in step(graph.focus)]
-    rows = [h("li", h("b", node.title), " ", h("span", "; ".join(node.lines), class_="soft")) for node in nodes]
+def _list(title: str, nodes: list[Node], link: Link) -> Html:
+    rows = [
+        h("li", h("a", node.title, href=target) if (target := link(node)) else h("b", node.title), f": {node.kind}")
+        for node in nodes
+    ]
     return h("section", h("h3", title), h("ul", rows) if rows else h("p", "Nothing that is known here."), class_="box")
 
 
@@ -98,15 +102,13 @@ def _attested(call: Call, repository: Repository) -> Html | None:
     found = [_json(call, commit, path) for path in sorted(commit.files) if path.startswith(_ATTESTATIONS)]
     rows = [
         h(
-            "tr",
-            h("td", str(one.get("verdict")), class_="chip"),
-            h("td", str(one.get("reason"))),
-            h("td", f"{one.get('who')}, {one.get('finished')}", class_="soft"),
-            h("td", str((one.get("release") or {}).get("sha", ""))[:10], class_="sha"),
+            "li",
+            h("b", str(one.get("verdict"))),
+            f" {(one.get('release') or {}).get('tag') or ''}: {one.get('reason')}",
+            h("br"),
+            h("span", f"{one.get('who')}, {one.get('finished')}", class_="soft"),
         )
         for one in found
         if one is not None and isinstance(one.get("release"), dict)
     ]
-    if not rows:
-        return None
-    return h("div", h("h3", "Reproduced"), h("table", h("tbody", rows)), class_="box")
+    return h("section", h("h3", "Reproduced"), h("ul", rows), class_="box") if rows else None

@@ -1,0 +1,86 @@
+"""`lidr pairs`: what it shows, what it writes, and the page "Train on pushed pairs without lidr", line by line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import lidr
+from lidr.cli.main import main
+from tests.hub.trainer_forms import VALIDATORS
+from tests.scripted import write_world
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs") / "w"
+    lidr.run(lidr.load_recipe(write_world(folder)))
+    return folder / "runs"
+
+
+@pytest.fixture(autouse=True)
+def _store(store, monkeypatch):
+    monkeypatch.setenv("LIDR_STORE", str(store))
+
+
+def test_show_prints_counts_licences_and_pairs_side_by_side(capsys):
+    assert main(["pairs", "show", "run:scripted", "--rows", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "run:scripted@0.1.0 at " in out
+    assert "splits iter_1, iter_2" in out
+    assert "licence other: the licence of policy" in out
+    assert out.count("prompt: English: tell me about bees") == 1
+    (line,) = [line for line in out.splitlines() if "bees in English at length" in line]
+    assert "bees from Spanish into English" in line
+    assert out.splitlines()[-1].startswith("└")
+    assert ["all", "32", "0"] in [row.split() for row in out.splitlines()]
+
+
+def test_show_says_the_same_as_json(capsys):
+    assert main(["pairs", "show", "run:scripted@0.1.0", "--langs", "de", "--kind", "dominant", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["schema"] == "lidr.pairs.show/1"
+    assert [(row["iteration"], row["language"], row["kind"], row["pairs"]) for row in found["counts"]] == [
+        (1, "de", "dominant", 4),
+        (2, "de", "dominant", 4),
+    ]
+    assert found["license"]["id"] == "other"
+    assert [parent["role"] for parent in found["parents"]] == ["prompts", "policy"]
+    assert len(found["pairs"]) == 2
+
+
+def test_export_writes_what_was_asked_for(tmp_path, capsys):
+    words = ["--langs", "de,es", "--kind", "non_dominant", "--iteration", "2", "--to", "axolotl"]
+    assert main(["pairs", "export", "run:scripted", *words, str(tmp_path / "x"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 8
+    assert list(VALIDATORS["axolotl"](tmp_path / "x")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--min-margin", "1"], "32 of 32 pairs have no margin: nobody has scored them"),
+        (["--langs", "fr"], "no pairs of language fr; it has de, es"),
+        (["--iteration", "one"], 'RowError: --iteration "one": write numbers, as 1,2'),
+        (["--columns", "prompt"], '--columns "prompt": write role=COLUMN, as prompt=question'),
+        (["--split", "train"], "no split 'train'; its splits: iter_1, iter_2"),
+    ],
+)
+def test_what_cannot_be_meant_is_the_users_error_and_leaves_nothing(words, said, tmp_path, capsys):
+    assert main(["pairs", "export", "run:scripted", *words, "--to", "trl", str(tmp_path / "x")]) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_set_of_others_is_shown_and_exported_by_a_column_map(tmp_path, capsys):
+    (tmp_path / "set.jsonl").write_text(json.dumps({"q": "Tee?", "a": "Ja.", "b": "Nein."}) + "\n")
+    words = ["--columns", "prompt=q,chosen=a,rejected=b", "--language", "de"]
+    assert main(["pairs", "show", str(tmp_path / "set.jsonl"), *words]) == 0
+    assert "non_dominant, de against de" in capsys.readouterr().out
+    assert (
+        main(["pairs", "export", str(tmp_path / "set.jsonl"), *words, "--to", "open-instruct", str(tmp_path / "x")])
+        == 0
+    )
+    assert list(VALIDATORS["open-instruct"](tmp_path / "x")) == []
