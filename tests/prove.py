@@ -1,6 +1,7 @@
 """The long proofs: `make prove`. Runs a set of tests in their long form and writes what happened to tests/proofs/.
 
-python -m tests.prove hub      a hundred kills of server and client, a thousand publishes under random faults
+python -m tests.prove hub        a hundred kills of server and client, a thousand publishes under random faults
+python -m tests.prove reproduce  the quickstart, published and made again from nothing but its Hub
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ PROOFS: dict[str, dict[str, Any]] = {
         "is as before or as after",
         "environment": {"LIDR_PROVE": "1", "LIDR_PROVE_KILLS": "100", "LIDR_PROVE_PUBLISHES": "1000"},
         "tests": ["tests/hub/server/test_durability.py", "tests/hub/test_publish.py"],
+    },
+    "reproduce": {
+        "what": "the quickstart, published to an embedded Hub, comes out the same from nothing but that Hub; so does a "
+        "tiny model's run of two iterations",
+        "environment": {"LIDR_PROVE": "1"},
+        "tests": ["tests/reproduce/test_release.py", "tests/reproduce/test_quickstart.py"],
     },
 }
 

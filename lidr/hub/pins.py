@@ -4,7 +4,8 @@ recipe.lock.json.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,17 @@ def _commits(recipe: Recipe, locked: Mapping[str, str]) -> list[str]:
     """`org/name@commit` of everything that is read."""
     named = [f"{reference.repo}@{model.pinned}" for model, reference in _hub_models(recipe) if model.pinned]
     named += [f"{one.repo}@{one.revision}" for one in _pair_sets(recipe) if one.is_pinned]
-    return sorted({*named, *(f"{repo}@{sha}" for repo, sha in locked.items())})
+    return sorted({*named, *_of_evaluations(recipe), *(f"{repo}@{sha}" for repo, sha in locked.items())})
+
+
+def _of_evaluations(recipe: Recipe) -> Iterator[str]:
+    """The judge's model and the data sets of rows, where a step names them by their commit."""
+    for step in recipe.chain:
+        judge, data = getattr(step.config, "judge", None), getattr(step.config, "data", ())
+        rows = data if isinstance(data, tuple) else ()
+        for prefix, text in (("", getattr(judge, "model", None)), *((DATASETS, text) for text in rows)):
+            if isinstance(text, str) and re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", text):
+                yield prefix + text
 
 
 def _content(name: str, requested: str | None) -> Content:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ class Again:
         """
         config = self.config(record)
         self._check_settings(record, config)
-        self._check_machine(record)
+        self._check_machine(record, config)
         self._check_outside(record, config)
         inputs, made_from = self._inputs(record)
         folder = self.store.folder(self.recipe.name, self.recipe.version, record.place)
@@ -138,14 +138,17 @@ class Again:
         if lines:
             raise OtherSettings(f"the recipe has other settings than the step's record: {'; '.join(lines[:5])}")
 
-    def _check_machine(self, record: Record) -> None:
-        """Hardware, engine, and code that came with a model."""
+    def _check_machine(self, record: Record, config: Any) -> None:
+        """Hardware, engine, servers, and code that came with a model."""
         if record.writes not in ASKING:
             return
         policy, runtime = self.recipe.policy, self.recipe.runtime
-        asks = record.writes not in ("policy", "measures") or record.step == "train"
-        if isinstance(parse_reference(policy.model), ServerReference) and runtime.engine != "scripted" and asks:
-            raise CannotRun(f"{policy.model}: {missing_engine('openai')}")
+        asks = record.writes != "measures"
+        servers = [*_servers(config.model_dump(mode="json"))]  # a recipe of others must not send keys of ours anywhere
+        if asks and runtime.engine != "scripted" and isinstance(parse_reference(policy.model), ServerReference):
+            servers.append(policy.model)
+        if servers:
+            raise CannotRun(f"{servers[0]}: {missing_engine('openai')}")
         engine = "transformers" if record.writes == "policy" else runtime.engine
         if asks and (missing := missing_engine(engine)):
             raise CannotRun(missing)
@@ -197,6 +200,18 @@ class Again:
         if source.writes == InitialPolicy.name:
             return made or self.make(source)[0]
         return self.published.policy(source) or made
+
+
+def _servers(value: Any) -> Iterator[str]:
+    """Every setting that names a server."""
+    if isinstance(value, str) and value.startswith("openai:"):
+        yield value
+    elif isinstance(value, Mapping):
+        for child in value.values():
+            yield from _servers(child)
+    elif isinstance(value, list | tuple):
+        for child in value:
+            yield from _servers(child)
 
 
 def rows_of_made(artifact: Artifact) -> dict[str, dict[str, Any]]:

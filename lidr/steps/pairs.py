@@ -70,7 +70,7 @@ class PairSet(Frozen):
     iterations: tuple[int, ...] = ()
     min_margin: float | None = None
     weight: float | None = Field(None, gt=0)
-    """Its part of the mixture, relative to the other sets' weights."""
+    """Its part of the mixture, relative to the other sets' weights; where others have one, null is 1."""
     cap: int | None = Field(None, ge=1)
     """Most rows that are taken of it."""
     license: str | None = None
@@ -197,7 +197,7 @@ def _commit(around: Surroundings, hub: HubReference) -> str:
 
 def identity_pairs(config: PairsConfig) -> dict[str, Any]:
     """What is taken of which set; the sets count by content (see outside_pairs), and where they stand does not."""
-    content = {"dataset", "revision", "license"}
+    content = {"dataset", "revision"}
     return {"sets": [one.model_dump(mode="json", exclude=content) for one in config.all_sets], "seed": config.seed}
 
 

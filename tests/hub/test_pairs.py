@@ -129,7 +129,7 @@ import json, lidr
 from lidr.hub.dataset import stage_dataset
 from lidr.hub.facts import finished_run
 from lidr.hub.pins import locked_digest
-from lidr.report.summary import summary
+from lidr.report.summary import summarise
 from lidr.store.store import Store
 from pathlib import Path
 recipe = lidr.load_recipe("{tmp_path}/reuse.yaml")
@@ -144,9 +144,10 @@ print(run.licence.identifier, [(p.name, p.revision) for p in run.parents][0])
 staged = stage_dataset(run, Path("{tmp_path}/staged"), "lidr/reuse-prefs")
 card = staged.card(None)
 print("{pushed.sha}" in card, "Nothing was generated for this release" in card, "candidates" in card)
-print([row.counts for row in summary(planned).account if row.label in ("rows of the sets", "kept")])
+print([row.counts for row in summarise(planned).account if row.label in ("rows of the sets", "kept")])
 """
-    done = running.run(f"import os; os.chdir({str(tmp_path)!r})\n{code}")
+    done = running.run(f"import os; os.chdir({str(tmp_path)!r})\n{code}", check=False)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "lidr lock RECIPE",
         "64",

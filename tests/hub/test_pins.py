@@ -13,7 +13,7 @@ from lidr.hub.client import plain_uploads
 from lidr.hub.pins import changes, keep_content, locked_digest, pin
 from lidr.hub.snapshot import content_digest, listing
 from lidr.store.lock_file import Content, read_contents, read_lock, write_lock
-from tests.scripted import write_world
+from tests.scripted import RECIPE, write_world
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
 
@@ -63,6 +63,17 @@ def test_a_commit_that_the_recipe_names_is_locked_with_its_content_alone(model, 
     sha = str(hub.target.api().model_info(model).sha)
     assert pin(recipe_of(tmp_path, f"{model}@{sha}"), tmp_path / "v") == {}
     assert list(read_contents(tmp_path / "v")) == [f"{model}@{sha}"]
+
+
+def test_a_judge_and_rows_of_an_evaluation_are_locked_with_their_content(model, hub, tmp_path):
+    sha = str(hub.target.api().model_info(model).sha)
+    hub.target.api().create_repo(model, repo_type="dataset")
+    rows = str(hub.target.api().dataset_info(model).sha)
+    settings = f"{{tasks: [mgsm], data: [{model}@{rows}], judge: {{model: {model}@{sha}}}}}"
+    step = "  - evaluate: " + settings.replace("{", "{{").replace("}", "}}")
+    recipe = lidr.load_recipe(write_world(tmp_path / "w", RECIPE.replace("iterations:", f"{step}\niterations:")))
+    pin(recipe, tmp_path / "v")
+    assert set(read_contents(tmp_path / "v")) == {f"{model}@{sha}", f"datasets/{model}@{rows}"}
 
 
 def test_a_commit_that_was_read_is_kept_with_its_content(model, hub, tmp_path):

@@ -26,7 +26,7 @@ def engine():
     from lidr.engines.transformers import TransformersEngine
 
     folder = shared("recipes") / "miniature" / "skewed-1"
-    with TransformersEngine(EngineSpec(kind="transformers", model=str(folder), batch=60, threads=2)) as engine:
+    with TransformersEngine(EngineSpec(kind="transformers", model=str(folder), batch=60, threads=1)) as engine:
         yield engine
 
 

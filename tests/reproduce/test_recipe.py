@@ -50,7 +50,7 @@ def test_what_a_recipe_wrote_down_is_told_from_defaults(path, tmp_path):
 
 def test_a_folder_of_the_publisher_is_nowhere_and_a_file_that_was_brought_is_in_the_release(world, tmp_path):
     run = {
-        "resolved": resolved(world.recipe),
+        **run_of(world.recipe),
         "files": [{"setting": "runtime.answers", "path": "lidr/files/x-a.jsonl"}],
     }
     recipe = recipe_of(opened(tmp_path / "r", run), tmp_path)

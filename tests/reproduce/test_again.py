@@ -1,0 +1,73 @@
+"""What is refused before a step is made again, and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lidr.reproduce import again as module
+from lidr.reproduce.again import Again, CannotRun, OtherSettings
+from lidr.reproduce.published import PublishedRows
+from lidr.steps.evaluate import EvaluateConfig, JudgeConfig
+from lidr.store.store import Store
+
+
+@pytest.fixture
+def again(world, tmp_path) -> Again:
+    records = {record.place: record for record in world.records}
+    release = type("Release", (), {"records": records, "folder": tmp_path})()
+    return Again(PublishedRows(release, None, tmp_path), world.recipe, Store(tmp_path / "store"), {})
+
+
+def record(again: Again, place: str, **changes):
+    return replace(again.published.release.records[place], **changes)
+
+
+def test_a_server_is_never_asked_for_a_recipe_of_others(again):
+    """Its key would go to wherever the release says."""
+    config = EvaluateConfig(tasks=("x_alpacaeval",), judge=JudgeConfig(model="openai:m@http://elsewhere"))
+    with pytest.raises(CannotRun, match=r"openai:m@http://elsewhere: a server's model has no pin"):
+        again._check_machine(record(again, "iter_1/generate", writes="scores"), config)
+    asking = again.recipe.model_copy(update={"runtime": again.recipe.runtime.model_copy(update={"engine": "openai"})})
+    asked, other = record(again, "iter_1/generate"), replace(again, recipe=asking)
+    with pytest.raises(CannotRun, match="openai:canned@http"):
+        other._check_machine(asked, again.config(asked))
+
+
+def test_code_that_comes_with_a_model_is_not_run_unasked(again):
+    policy = again.recipe.policy.model_copy(update={"trust_remote_code": True})
+    careful = replace(again, recipe=again.recipe.model_copy(update={"policy": policy}))
+    one = record(again, "iter_1/generate")
+    with pytest.raises(CannotRun, match="runs code of its own; read it, then give --trust-remote-code"):
+        careful._check_machine(one, careful.config(one))
+    trusting = replace(careful, trust_remote_code=True)
+    trusting._check_machine(one, trusting.config(one))
+
+
+def test_a_model_that_does_not_fit_is_not_tried(again, monkeypatch):
+    monkeypatch.setattr(module, "too_large", lambda writes, weights: f"hardware: {writes}")
+    one = record(again, "iter_1/generate")
+    with pytest.raises(CannotRun, match="hardware: responses"):
+        again._check_machine(one, again.config(one))
+
+
+def test_files_that_are_another_here_are_named(again):
+    one = record(again, "iter_1/generate")
+    changed = replace(one, identity={**one.identity, "outside": {"answers": "0" * 64}})
+    with pytest.raises(CannotRun, match="what it read is another here: answers: 0000"):
+        again.make(changed)
+
+
+def test_other_settings_than_the_records_are_named_with_both_values(again):
+    one = record(again, "iter_1/filter")
+    changed = replace(one, identity={**one.identity, "config": {**one.identity["config"], "copied_source": True}})
+    with pytest.raises(OtherSettings, match=r"config\.copied_source: true -> false"):
+        again.make(changed)
+    with pytest.raises(OtherSettings, match="the recipe has no step weigh any more"):
+        again.make(replace(one, step="weigh"))
+
+
+def test_an_input_that_is_nowhere_is_named(again):
+    with pytest.raises(CannotRun, match="its input iter_1/pair is not published and was not made again"):
+        again.make(record(again, "iter_1/filter"))
