@@ -10,20 +10,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from lidr.languages import LANGUAGES, unknown_language
+from lidr.recipe.frozen import Frozen as Frozen
+from lidr.recipe.runtime import Runtime
 from lidr.references import UNPINNED, HubReference, ServerReference, parse_reference
 
 ProvenanceKind = Literal["paper", "authors-code", "sibling", "follow-up", "library-default", "ours"]
-EngineKind = Literal["transformers", "vllm", "openai", "scripted"]
 Dtype = Literal["float32", "bfloat16", "float16"]
-
-
-class Frozen(BaseModel):
-    """Base of everything in a recipe: immutable, and a key that is not a field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 def _language(code: str) -> str:
@@ -128,8 +123,8 @@ class Iteration(Frozen):
     """One round: answer, translate, pair, train."""
 
     prompts: str = Field("", pattern=r"^(\d+:\d+)?$")
-    """Which prompts, by position in the dominant language's file, as START:STOP, the stop not included. A run that starts
-    from pairs has none."""
+    """Which prompts, by position in the dominant language's file, as START:STOP, the stop not included. A run that
+    starts from pairs has none."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> Iteration:
@@ -169,42 +164,6 @@ class Repeat(Frozen):
         """The list that it stands for."""
         starts = range(self.start, self.start + self.max * self.prompts_each, self.prompts_each)
         return [{"prompts": f"{start}:{start + self.prompts_each}"} for start in starts]
-
-
-class Runtime(Frozen):
-    """Where and how it runs: no identity, but for `engine`, `answers` and `max_model_len`, which change texts."""
-
-    engine: EngineKind = "transformers"
-    """Who answers: transformers, vllm, openai (any compatible server) or scripted (canned answers)."""
-    answers: str | None = None
-    """For `scripted`: the JSON-lines file of canned answers. Part of the identity."""
-    engine_batch: int = Field(16, ge=1)
-    """Requests in flight at once."""
-    micro_batch: int = Field(2, ge=1)
-    """Pairs in one forward pass of training."""
-    tensor_parallel: int = Field(1, ge=1)
-    """GPUs that share one model."""
-    gpu_memory: float = Field(0.9, gt=0, le=1)
-    """Share of a GPU's memory that vLLM takes."""
-    max_model_len: int | None = Field(None, ge=16)
-    """Longest prompt plus completion, tokens; by default what the model's config says."""
-    gradient_checkpointing: bool = False
-    """Trade time for memory in training."""
-    threads: int = Field(0, ge=0)
-    """CPU threads; 0 lets the libraries choose."""
-    save_steps: int = Field(25, ge=0)
-    """Optimiser steps between training checkpoints; 0 saves none."""
-    report_to: tuple[Literal["wandb", "tensorboard", "mlflow", "trackio"], ...] = ()
-    """Trackers that training reports to."""
-    api_key_env: str = "OPENAI_API_KEY"
-    """Environment variable that holds the key of an openai: server."""
-    store: str = "runs"
-    """Folder of the artifacts; LIDR_STORE overrides it."""
-    push: bool = False
-    """Whether the publish step may send anything."""
-    hub: Literal["environment", "embedded"] = "environment"
-    """Where to: `environment` is the Hub of HF_ENDPOINT and your token, without either the embedded one; `embedded` is
-    always the Hub in the store's folder .hub, which nothing leaves."""
 
 
 class ChainStep(Frozen):
