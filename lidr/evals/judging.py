@@ -54,5 +54,5 @@ def _local(
 
     assert found.folder is not None
     digest = found.facts.digest
-    with local_judge(found.folder, kind=kind, log=log, dtype=dtype, weights_sha256=digest) as local:
+    with local_judge(found.folder, kind=kind, log=log, dtype=dtype, weights_sha256=digest, name=found.name) as local:
         yield JudgeSettings.checked({**settings, "model": local.model, "base_url": local.url, "digest": local.digest})

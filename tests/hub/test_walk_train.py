@@ -19,14 +19,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_h
 
 TITLE = "## Train on pushed pairs without lidr"
 README = Path(__file__).parents[2] / "README.md"
-DRAFT = Path(__file__).parent / "train_on_pushed_pairs.md"
 
 
 def page() -> str:
-    """The section of the README, or, until it stands there, its draft."""
+    """The section of the README."""
     text = README.read_text(encoding="utf-8")
-    if TITLE not in text:
-        text = DRAFT.read_text(encoding="utf-8")
     return re.split(r"\n## ", text[text.index(TITLE) + 3 :])[0]
 
 

@@ -67,6 +67,7 @@ def local_judge(
     threads: int = 0,
     max_model_len: int | None = None,
     weights_sha256: str | None = None,
+    name: str | None = None,
 ) -> Iterator[LocalJudge]:
     """Serve a model folder for the length of a block.
 
@@ -79,6 +80,7 @@ def local_judge(
         threads: CPU threads; 0 lets the libraries choose.
         max_model_len: longest question plus answer, tokens; by default what the model's config says.
         weights_sha256: digest of the model, where the caller knows it; else every file is read.
+        name: what the server calls the model; by default the folder's name.
 
     Raises:
         EngineError: no model folder, no chat template, or the server does not come up; says where its log is.
@@ -88,7 +90,7 @@ def local_judge(
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(extra, needed_for=f"a local judge ({kind})", missing=package)
     ModelFolder(model).check()
-    name = model.resolve().name
+    name = name or model.resolve().name
     spec = {"kind": kind, "model": str(model.resolve()), "dtype": dtype, "batch": batch, "threads": threads}
     worker = Worker("lidr.evals.judge.serving", log=log)
     try:
