@@ -110,9 +110,10 @@ def parse_reference(text: str) -> Reference:
             raise ValueError(f'"{text}": a dist: reference must not leave its package')
         return DistReference(match["package"], match["file"])
     if match := _OPENAI.fullmatch(text):
-        if "@" in match["url"]:
+        if set("@?#") & set(match["url"]):
             raise ValueError(
-                "an openai: reference must hold no user name or password; the key comes from the environment"
+                "an openai: reference must hold no user name, password or query, which would end up in records; the "
+                "key comes from the environment"
             )
         return ServerReference(match["model"], match["url"].rstrip("/"))
     if match := _HUB.fullmatch(text):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr.cli.common import print_json, say
-from lidr.cli.eval_options import judge_arguments, judge_cache, judge_from
+from lidr.cli.eval_options import judge_arguments, judge_from, judge_settings
 from lidr.cli.eval_progress import listening
 from lidr.errors import EvaluationError, NegativeVerdict
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the action."""
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="a folder that `lidr eval run` wrote")
+    parser.add_argument("results", metavar="RESULTS", help="a folder that `lidr eval run` wrote, or run:.../evaluate")
     parser.add_argument(
         "--against", type=Path, metavar="RESULTS", help="compare with these answers, not the reference's"
     )
@@ -38,6 +38,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Judge, write, print."""
+    from lidr.evals.evaluations import results_folder
+
+    options.results = results_folder(options.results)
     judge = judge_from(options, log=options.results / "judge.log")
     if judge is None:
         raise EvaluationError("no judge: give --judge REF, or set LIDR_JUDGE_BASE_URL and LIDR_JUDGE_MODEL")
@@ -48,9 +51,12 @@ def main(options: argparse.Namespace) -> int:
     from lidr.evals.judge.publish import import_verdicts, verdict_table, write_verdicts
     from lidr.evals.results import read_results
 
+    if read_results(options.results).of("mt_bench"):
+        return _grade_again(options, judge)
     data = str(Path(options.data).resolve()) if options.data and Path(options.data).is_dir() else options.data
+    cache = Path(judge_settings(options)["cache"])
     if options.import_verdicts:
-        say(f"{import_verdicts(options.import_verdicts, judge_cache()):,} answers of a judge taken over")
+        say(f"{import_verdicts(options.import_verdicts, cache):,} answers of a judge taken over")
     try:
         count = sum(task.data.asked for task in read_results(options.results).of("x_alpacaeval"))
         with listening(0, count) as listen:
@@ -59,8 +65,31 @@ def main(options: argparse.Namespace) -> int:
         show(options.results, as_json=options.json)
         raise
     if options.export_verdicts:
-        write_verdicts(verdict_table(options.results, cache=judge_cache()), options.export_verdicts)
+        write_verdicts(verdict_table(options.results, cache=cache), options.export_verdicts)
         say(f"verdicts: {options.export_verdicts}")
+    show(options.results, as_json=options.json)
+    return 0
+
+
+def _grade_again(options: argparse.Namespace, judge: Judge) -> int:
+    """Marks for the answers of mt_bench."""
+    from lidr.cli.eval_run import show
+    from lidr.evals.mt_bench_questions import TURNS
+    from lidr.evals.mt_bench_run import grade_again
+    from lidr.evals.results import read_results
+
+    if options.export_verdicts or options.import_verdicts:
+        raise EvaluationError(
+            f"{options.results}: mt_bench has marks, which no file of verdicts holds; leave out --export-verdicts and "
+            "--import-verdicts"
+        )
+    count = TURNS * sum(task.data.asked for task in read_results(options.results).of("mt_bench"))
+    try:
+        with listening(0, count, "marks") as listen:
+            grade_again(options.results, judge=judge, listen=listen)
+    except NegativeVerdict:
+        show(options.results, as_json=options.json)
+        raise
     show(options.results, as_json=options.json)
     return 0
 

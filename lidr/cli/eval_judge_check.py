@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr.cli.common import print_json, print_table, say
-from lidr.cli.eval_options import judge_arguments, judge_cache, judge_from, words
+from lidr.cli.eval_options import judge_arguments, judge_from, judge_settings, words
 from lidr.cli.eval_progress import listening
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def main(options: argparse.Namespace) -> int:
     data = str(Path(options.data).resolve()) if options.data and Path(options.data).is_dir() else options.data
     languages = words(options.langs, "--langs") if options.langs else None
     items = items_of(options.results, against=options.against, data=data, limit=options.limit, languages=languages)
-    judge = judge_from(options, log=judge_cache().with_name(".judge.log"))
+    judge = judge_from(options, log=Path(judge_settings(options)["cache"]).with_name(".judge.log"))
     if judge is None:
         raise EvaluationError("no judge: give --judge REF, or set LIDR_JUDGE_BASE_URL and LIDR_JUDGE_MODEL")
     count = sum(map(len, items.values()))

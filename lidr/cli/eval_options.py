@@ -76,16 +76,25 @@ def judge_from(options: argparse.Namespace, *, log: Path, dtype: str = "float32"
 
     if options.judge == "none":
         return None
-    given = {name: getattr(options, f"judge_{name}") for name in _SETTINGS}
-    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    settings.setdefault("cache", str(judge_cache()))
+    settings = judge_settings(options)
     if options.judge:
         return judge_of(options.judge, settings, kind=options.judge_engine, log=log, dtype=dtype)
     found = JudgeSettings.from_environment()
-    return served(JudgeSettings.checked({**settings, **found.model_dump(exclude_unset=True)})) if found else None
+    return served(JudgeSettings.checked({**found.model_dump(exclude_unset=True), **settings})) if found else None
 
 
-def judge_cache() -> Path:
+def judge_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings of the judge but for who it is: the command line's, else the environment's, else none."""
+    import os
+
+    given = {name: getattr(options, f"judge_{name}", None) for name in _SETTINGS}
+    around = {name: os.environ.get(f"LIDR_JUDGE_{name.upper()}") for name in (*_SETTINGS, "cache")}
+    settings: dict[str, Any] = {name: value for name, value in around.items() if value}
+    settings |= {name: value for name, value in given.items() if value is not None}
+    return {"cache": str(_cache()), **settings}
+
+
+def _cache() -> Path:
     """Where judges' answers are kept: one file for the whole store."""
     from lidr.store.store import store_root
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def listening(asked: int, judged: int) -> Iterator[Listener]:
-    """Bars of so many answers and comparisons; each is drawn when its first unit is done."""
+def listening(asked: int, judged: int, what: str = "comparisons") -> Iterator[Listener]:
+    """Bars of so many answers, and of `what` a judge gives; each is drawn when its first unit is done."""
     from tqdm import tqdm
 
     from lidr.evals.evaluation import Listener
@@ -35,5 +35,5 @@ def listening(asked: int, judged: int) -> Iterator[Listener]:
         yield Listener(
             say=say,
             asked=lambda count: add("answers", asked, count),
-            judged=lambda count: add("comparisons", judged, count),
+            judged=lambda count: add(what, judged, count),
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.cli.common import print_json, say
-from lidr.cli.eval_options import judge_arguments, judge_from, words
+from lidr.cli.eval_options import judge_arguments, judge_from, judge_settings, words
 from lidr.cli.eval_progress import listening
 from lidr.errors import EvaluationError, NegativeVerdict
 
@@ -93,28 +93,25 @@ def main(options: argparse.Namespace) -> int:
 
 def _mt_bench(options: argparse.Namespace, names: tuple[str, ...]) -> int:
     """Two turns: asked by lidr's own engines, so it runs alone."""
-    from lidr.evals.mt_bench_run import asked, read_questions, run_mt_bench
+    from lidr.evals.mt_bench_run import asked, mt_bench_identity, read_questions, run_mt_bench
 
     if names != ("mt_bench",):
         raise EvaluationError("mt_bench has two turns, which lm-eval cannot ask: give --tasks mt_bench alone")
     questions = read_questions(options.questions, words(options.langs, "--langs"))
     checkpoint = _checkpoint(options)
     name = options.name or checkpoint.name
-    out = options.out or _store() / "evals" / f"{name.replace('/', '-')}-mt_bench"
+    spec, facts = _spec(options, (), checkpoint), checkpoint.facts
+    identity = mt_bench_identity(spec, facts, questions)
+    out = options.out or _store() / "evals" / f"{name.replace('/', '-')}-mt_bench-{identity[:8]}"
     judge = judge_from(options, log=out / "judge.log")
     count = asked(questions, options.limit)
-    say(f"{count:,} answers, and {count if judge else 0:,} calls of the judge; into {out}")
-    with listening(2 * count if judge else count, 0) as listen:
-        run_mt_bench(
-            _spec(options, (), checkpoint),
-            checkpoint.facts,
-            questions,
-            name=name,
-            out=out,
-            log=out / "log.txt",
-            judge=judge,
-            listen=listen,
-        )
+    say(f"{count:,} answers, and at most {count if judge else 0:,} calls of the judge; into {out}")
+    try:
+        with listening(count, count, "marks") as listen:
+            run_mt_bench(spec, facts, questions, name=name, out=out, log=out / "log.txt", judge=judge, listen=listen)
+    except NegativeVerdict:
+        show(out, as_json=options.json)
+        raise
     show(out, as_json=options.json)
     return 0
 
@@ -122,8 +119,9 @@ def _mt_bench(options: argparse.Namespace, names: tuple[str, ...]) -> int:
 def _checkpoint(options: argparse.Namespace) -> Checkpoint:
     from lidr.evals.checkpoint import find_checkpoint
 
-    if options.limit is not None and options.limit < 1:
-        raise EvaluationError(f"--limit {options.limit}: at least 1")
+    for name in ("limit", "max_tokens", "batch", "max_model_len", "tensor_parallel"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            raise EvaluationError(f"--{name.replace('_', '-')} {value}: at least 1")
     dtype = "float32" if options.dtype == "auto" else options.dtype
     return find_checkpoint(options.model, options.adapter, dtype=dtype)
 
@@ -170,11 +168,13 @@ def _announce(
     if judge is None:
         say("no judge: X-AlpacaEval answers stay unjudged; judge them later with `lidr eval judge`")
         return
-    calls = judged * (1 if options.judge_mode in ("logprob", "text", "score") else 2)
+    settings = judge_settings(options)
+    calls = judged * (2 if settings.get("mode", "logprob_swap") == "logprob_swap" else 1)
+    cap = settings.get("max_calls")
     say(f"{judged:,} comparisons: at most {calls:,} calls of the judge")
-    if options.judge_max_calls is not None and calls > options.judge_max_calls and not (out / "results.json").exists():
+    if cap is not None and calls > int(cap) and not (out / "results.json").exists():
         raise EvaluationError(
-            f"judging may need {calls:,} calls, --judge-max-calls allows {options.judge_max_calls:,}: raise it, use "
+            f"judging may need {calls:,} calls, --judge-max-calls allows {int(cap):,}: raise it, use "
             "--limit or --judge-mode logprob (one order), or judge later with `lidr eval judge`"
         )
 

@@ -25,6 +25,9 @@ JUDGED = ("x_alpacaeval",)
 class BenchmarkModule(Protocol):
     """What a benchmark's module offers."""
 
+    VERSION: int
+    """Of its rules: goes up when a number would change."""
+
     def task_name(self, language: str, variant: str) -> str:
         """The name in lm-eval."""
         ...
@@ -66,7 +69,7 @@ def task_specs(names: Sequence[str], languages: Sequence[str], variant: str | No
         raise EvaluationError("nothing to evaluate: name at least one task and one language")
     for name in names:
         if name not in (*BENCHMARKS, TAX):
-            raise EvaluationError(f'unknown task "{name}"; allowed: {", ".join((*BENCHMARKS, TAX))}')
+            raise EvaluationError(f'unknown task "{name}"; allowed: {", ".join((*BENCHMARKS, TAX))}; mt_bench alone')
     for language in languages:
         if language not in LANGUAGES:
             raise EvaluationError(unknown_language(language))

@@ -16,7 +16,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -86,6 +86,15 @@ def load_rows(benchmark: RowBenchmark, language: str, data: str | None = None) -
         reference_sha256=_sha256([row["reference"] for row in rows]) if benchmark == "x_alpacaeval" else None,
     )
     return Loaded(tuple(rows), facts)
+
+
+def place_of(data: str | None, loaded: Iterable[Loaded]) -> str | None:
+    """Where the rows came from, so that another process reads the same: a folder as it is, a Hub data set by commit."""
+    given = data or os.environ.get("LIDR_DATA")
+    if given and Path(given).expanduser().is_dir():
+        return str(Path(given).expanduser().resolve())
+    sources = sorted(found.facts.source for found in loaded)
+    return "/".join(sources[0].split("/")[:2]) if sources else data
 
 
 def check_parallel(loaded: dict[str, Loaded]) -> None:

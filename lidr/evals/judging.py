@@ -15,6 +15,9 @@ from lidr.evals.checkpoint import Checkpoint, find_checkpoint
 from lidr.evals.evaluation import Judge
 from lidr.evals.judge.base import JudgeSettings
 
+_SERVED = "judge"
+"""What a local judge's server calls it: a name that no folder can change, since it is part of each question."""
+
 ServerKind = Literal["transformers", "vllm"]
 
 
@@ -37,7 +40,7 @@ def judge_of(
     if found.folder is None:
         asked = JudgeSettings.checked({**settings, "model": found.served, "base_url": found.url})
         return served(asked)
-    JudgeSettings.checked({**settings, "model": found.name, "base_url": "http://127.0.0.1:1/v1"})
+    JudgeSettings.checked({**settings, "model": _SERVED, "base_url": "http://127.0.0.1:1/v1"})
     return lambda: _local(found, settings, kind, log, dtype)
 
 
@@ -53,6 +56,9 @@ def _local(
     from lidr.evals.judge.server import local_judge
 
     assert found.folder is not None
-    digest = found.facts.digest
-    with local_judge(found.folder, kind=kind, log=log, dtype=dtype, weights_sha256=digest, name=found.name) as local:
-        yield JudgeSettings.checked({**settings, "model": local.model, "base_url": local.url, "digest": local.digest})
+    digest, facts = found.facts.digest, found.facts
+    shown = f"{facts.reference}@{facts.revision}" if facts.revision and "@" not in facts.reference else facts.reference
+    with local_judge(found.folder, kind=kind, log=log, dtype=dtype, weights_sha256=digest, name=_SERVED) as local:
+        yield JudgeSettings.checked(
+            {**settings, "model": local.model, "base_url": local.url, "digest": local.digest, "shown": shown}
+        )

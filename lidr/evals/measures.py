@@ -49,6 +49,7 @@ MEASURES: dict[str, tuple[Measure, ...]] = {
         Measure("score", "score", "mark, 0-10", 1.0, 2, (0.0, 10.0), is_judged=True),
         Measure("off_target", "off_target", "off-target rate, %", 100.0, 2, is_error=True),
     ),
+    "tax": (Measure("acc", "acc", "accuracy"), Measure("acc_norm", "acc_norm", "accuracy, by length")),
     "head_to_head": tuple(
         Measure(name, name, f"{name}, %", 100.0, 2, is_judged=True, is_error=name != "win")
         for name in ("win", "tie", "lose")

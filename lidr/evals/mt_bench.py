@@ -15,20 +15,23 @@ Answers are greedy by default, where FastChat samples some categories at a tempe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lidr.engines.base import ChatRequest, Completion, Engine, Message, Sampling
-from lidr.errors import EvaluationError
+from lidr.errors import NegativeVerdict
 from lidr.evals import win_rate as rates
 from lidr.evals.judge.base import JudgeSettings
-from lidr.evals.mt_bench_questions import TURNS, Question, Questions
+from lidr.evals.mt_bench_questions import TURNS, Questions
+from lidr.evals.mt_bench_talks import Conversation
 from lidr.evals.results import JudgeFacts, Score, TaskResult, mean_score
 from lidr.evals.spec import Decoding
 
 if TYPE_CHECKING:
-    from lidr.evals.judge import Grade
+    from lidr.engines.base import Message
+    from lidr.evals.judge import Grade, Grading
+
+VERSION = 1
+"""Of the rules: goes up when a number would change."""
 
 
 class MTBench(NamedTuple):
@@ -37,17 +40,6 @@ class MTBench(NamedTuple):
     samples: list[dict[str, Any]]
     scores: list[dict[str, Any]]
     tasks: tuple[TaskResult, ...]
-
-
-@dataclass
-class _Conversation:
-    """What was said so far on one question; `error` where the engine did not answer."""
-
-    question: Question
-    language: str
-    messages: tuple[Message, ...]
-    answers: tuple[str, ...] = ()
-    error: str | None = None
 
 
 def task_name(language: str) -> str:
@@ -59,51 +51,107 @@ def task_name(language: str) -> str:
     return f"lidr_mt_bench_{language}"
 
 
-def evaluate_mt_bench(
-    engine: Engine,
-    questions: Mapping[str, Questions],
-    settings: JudgeSettings | None,
+def tasks_of(questions: Mapping[str, Questions], decoding: Decoding, limit: int | None) -> tuple[TaskResult, ...]:
+    """One task for each language, without scores yet."""
+    return tuple(
+        TaskResult(
+            task=task_name(language),
+            benchmark="mt_bench",
+            variant="plain",
+            language=language,
+            data=found.facts.model_copy(update={"asked": len(found.rows[:limit])}),
+            rules=VERSION,
+            prompt_sha256=hashlib.sha256(b"{turn_1}\n{turn_2}").hexdigest(),
+            generation=decoding.as_json(),
+            scores={},
+        )
+        for language, found in questions.items()
+    )
+
+
+def grade_answers(
+    talks: Iterable[Conversation],
+    settings: JudgeSettings,
     *,
-    decoding: Decoding | None = None,
-    seed: int = 42,
-    limit: int | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> MTBench:
-    """Ask both turns, grade both answers.
+    system_prompt: str | None = None,
+    progress: Callable[[int], None] = lambda count: None,
+) -> None:
+    """Grade every answer; a mark that this judge gave to the same question before stands, and is not asked for.
 
     Args:
-        engine: that answers.
-        questions: language -> questions.
-        settings: of the judge; None leaves the answers without marks.
-        decoding: of the answers.
-        seed: of the engine.
-        limit: only the first questions of each language.
-        progress: told how many more answers were given or graded.
+        talks: their `grades` are replaced, all together, when the judge is done.
+        settings: of the judge.
+        system_prompt: that opened the conversations.
+        progress: told how many more answers have their grade.
 
     Raises:
-        EvaluationError: the engine answered nothing at all, or the judge cannot be asked at all.
+        EvaluationError: the judge cannot be asked at all; no grade was changed.
     """
-    decoding, told = decoding or Decoding(), progress or (lambda count: None)
-    talks = [
-        _Conversation(question, language, _opening(decoding))
-        for language, found in questions.items()
-        for question in found.rows[:limit]
-    ]
-    sampling = Sampling(decoding.max_tokens, repetition_penalty=decoding.repetition_penalty, seed=seed)
-    for turn in range(TURNS):
-        _ask(engine, talks, turn, sampling, told)
-    if talks and all(talk.error for talk in talks):
-        raise EvaluationError(f"none of {len(talks)} questions was answered, the first because: {talks[0].error}")
-    grades = _graded(talks, settings, told) if settings else {}
-    pieces = [
-        _of_language(language, found, [talk for talk in talks if talk.language == language], grades, settings, decoding)
-        for language, found in questions.items()
-    ]
-    return MTBench(
-        [row for piece in pieces for row in piece.samples],
-        [row for piece in pieces for row in piece.scores],
-        tuple(task for piece in pieces for task in piece.tasks),
-    )
+    from lidr.evals.judge import grade
+
+    talks = list(talks)
+    asked, grades = _unmarked(talks, settings, system_prompt)
+    if grades:
+        progress(len(grades))
+    grades |= {found.key: found for found in grade(asked, settings, progress=progress)}
+    for talk in talks:
+        talk.grades = tuple(grades.get(talk.key(turn)) for turn in range(TURNS))
+
+
+def _unmarked(
+    talks: Sequence[Conversation], settings: JudgeSettings, system_prompt: str | None
+) -> tuple[list[Grading], dict[str, Grade]]:
+    """What is to be graded, and the marks that stand."""
+    from lidr.evals.judge.grading import Grading, grading_question
+    from lidr.evals.judge.template import grading_template
+
+    asked, marked, template = list[Grading](), dict[str, Grade](), grading_template(settings)
+    for talk in talks:
+        for turn, answer in enumerate(talk.answers):
+            said: Message = {"role": "assistant", "content": answer}
+            messages = (*talk.messages(turn, system_prompt), said)
+            grading = Grading(talk.key(turn), messages, talk.question.reference[turn])
+            old = talk.grades[turn]
+            sha256 = grading_question(grading, settings, template).sha256
+            if old is not None and old.score is not None and old.request_sha256 == sha256:
+                marked[grading.key] = old
+            else:
+                asked.append(grading)
+    return asked, marked
+
+
+def check_marks(talks: Iterable[Conversation], settings: JudgeSettings) -> None:
+    """End an evaluation that rests on too few marks.
+
+    Raises:
+        NegativeVerdict: more than `max_error_share` of the graded answers have none; names the most frequent reasons.
+    """
+    from lidr.evals.judge import reasons
+
+    grades = [grade for talk in talks for grade in talk.grades if grade is not None]
+    errors = [grade.error or "no mark" for grade in grades if grade.score is None]
+    if len(errors) > settings.max_error_share * len(grades):
+        raise NegativeVerdict(
+            f"the judge {settings.shown or settings.model} gave no mark to {len(errors)} of {len(grades)} answers "
+            f"({len(errors) / len(grades):.1%}), and {settings.max_error_share:.1%} are allowed (max_error_share): "
+            f"{reasons(errors)}. Nothing is lost: `lidr eval judge` asks again, without generating again"
+        )
+
+
+def scored(tasks: Iterable[TaskResult], talks: Sequence[Conversation], judge: JudgeFacts | None) -> MTBench:
+    """Score what was said and graded; `judge` is who graded, None where nobody did."""
+    samples, scores, done = list[dict[str, Any]](), list[dict[str, Any]](), list[TaskResult]()
+    for task in tasks:
+        values = []
+        for talk in (talk for talk in talks if talk.language == task.language):
+            item = talk.question.item
+            place = {"task": task.task, "benchmark": "mt_bench", "language": talk.language, "item": item}
+            prompt, response = "\n\n".join(talk.question.turns), "\n\n".join(talk.answers)
+            samples.append({**place, "prompt": prompt, "response": response, "detail": talk.detail()})
+            values.append(_values(talk, judged=judge is not None))
+            scores += [{**place, "metric": name, "value": value} for name, value in values[-1].items()]
+        done.append(task.model_copy(update={"judge": judge, "scores": summarise(values)}))
+    return MTBench(samples, scores, tuple(done))
 
 
 def summarise(values: Sequence[Mapping[str, float | None]]) -> dict[str, Score]:
@@ -121,89 +169,12 @@ def summarise(values: Sequence[Mapping[str, float | None]]) -> dict[str, Score]:
     }
 
 
-def _opening(decoding: Decoding) -> tuple[Message, ...]:
-    return ({"role": "system", "content": decoding.system_prompt},) if decoding.system_prompt else ()
-
-
-def _ask(
-    engine: Engine, talks: Sequence[_Conversation], turn: int, sampling: Sampling, told: Callable[[int], None]
-) -> None:
-    """Ask one turn of all conversations that still go on, and write down what was answered."""
-    open_ = {f"{talk.language}/{talk.question.item}": talk for talk in talks if talk.error is None}
-    for talk in open_.values():
-        talk.messages += ({"role": "user", "content": talk.question.turns[turn]},)
-    for result in engine.generate([ChatRequest(key, talk.messages, sampling) for key, talk in open_.items()]):
-        talk = open_[result.key]
-        if isinstance(result, Completion) and result.finish_reason != "prompt_too_long":
-            talk.messages += ({"role": "assistant", "content": result.text},)
-            talk.answers += (result.text,)
-        else:
-            reason = "the prompt is too long" if isinstance(result, Completion) else result.error
-            talk.error = f"turn {turn + 1}: {reason}"
-        told(1)
-
-
-def _graded(talks: Sequence[_Conversation], settings: JudgeSettings, told: Callable[[int], None]) -> dict[str, Grade]:
-    """Key of an answer -> its grade."""
-    from lidr.evals.judge import Grading, grade
-
-    asked = []
-    for talk in talks:
-        start = len(talk.messages) - 2 * len(talk.answers) - (talk.error is not None)
-        for turn in range(len(talk.answers)):
-            upto = talk.messages[: start + 2 * (turn + 1)]
-            asked.append(Grading(_key(talk, turn), upto, talk.question.reference[turn]))
-    return {found.key: found for found in grade(asked, settings, progress=told)}
-
-
-def _key(talk: _Conversation, turn: int) -> str:
-    return f"{talk.language}/{talk.question.item}/{turn + 1}"
-
-
-def _of_language(
-    language: str,
-    found: Questions,
-    talks: Sequence[_Conversation],
-    grades: Mapping[str, Grade],
-    settings: JudgeSettings | None,
-    decoding: Decoding,
-) -> MTBench:
-    samples, scores, values = [], [], []
-    for talk in talks:
-        place = {"task": task_name(language), "benchmark": "mt_bench", "language": language, "item": talk.question.item}
-        marks = [grades.get(_key(talk, turn)) for turn in range(TURNS)]
-        values.append(_values(talk, marks, judged=settings is not None))
-        detail = {
-            "category": talk.question.category,
-            "turns": [
-                {"prompt": prompt, "response": said, "grade": mark.as_json() if mark else None}
-                for prompt, said, mark in zip(talk.question.turns, talk.answers, marks, strict=False)
-            ],
-            "error": talk.error,
-        }
-        prompt, response = "\n\n".join(talk.question.turns), "\n\n".join(talk.answers)
-        samples.append({**place, "prompt": prompt, "response": response, "detail": detail})
-        scores += [{**place, "metric": name, "value": value} for name, value in values[-1].items()]
-    task = TaskResult(
-        task=task_name(language),
-        benchmark="mt_bench",
-        variant="plain",
-        language=language,
-        data=found.facts.model_copy(update={"asked": len(talks)}),
-        prompt_sha256=hashlib.sha256(b"{turn_1}\n{turn_2}").hexdigest(),
-        generation=decoding.as_json(),
-        judge=judge_facts(settings) if settings else None,
-        scores=summarise(values),
-    )
-    return MTBench(samples, scores, (task,))
-
-
-def _values(talk: _Conversation, marks: Sequence[Grade | None], *, judged: bool) -> dict[str, float | None]:
+def _values(talk: Conversation, *, judged: bool) -> dict[str, float | None]:
     from lidr.evals.x_alpacaeval import detect
 
-    first, second = (None if mark is None else mark.score for mark in marks)
+    first, second = (None if mark is None else mark.score for mark in talk.grades)
     found = None if talk.error else detect("\n\n".join(talk.answers), talk.language)
-    missing = sum(mark is not None and mark.score is None for mark in marks)
+    missing = sum(mark is not None and mark.score is None for mark in talk.grades)
     return {
         "score": None if first is None or second is None else (first + second) / 2,
         "score_turn_1": first,
@@ -220,12 +191,5 @@ def judge_facts(settings: JudgeSettings) -> JudgeFacts:
     from lidr.evals.judge.template import grading_template
 
     template = grading_template(settings)
-    return JudgeFacts(
-        model=settings.model,
-        mode="score",
-        template=template.name,
-        template_sha256=template.sha256,
-        served="server" if settings.digest is None else "local",
-        digest=settings.digest,
-        seed=settings.seed,
-    )
+    facts = settings.model_copy(update={"mode": "score", "template": None}).facts()
+    return facts.model_copy(update={"template": template.name, "template_sha256": template.sha256})

@@ -2,7 +2,8 @@
 
 Three rules, the first that finds a number wins:
 
-    boxed    the last `\\boxed{...}` that holds a number; in it the last number
+    boxed    the last `\\boxed{...}` that holds a number; in it the last number, those within \\text{...} only where there
+             is no other
     prefix   the last answer word of the language (Antwort, 答え, คำตอบ, ...) that has a number behind it, before the
              next answer word; there the first number, or the result where a calculation begins there (5 + 13 = 18)
     last     the last number of the text
@@ -16,6 +17,14 @@ An answer word counts with its capital, or in capitals, anywhere in a line: "Die
 "Réponse : 18", "Ответ — 18", "答案是18"; "the answer is 18" is read by `last`. What is a number, and what it is worth,
 is the matter of `lidr.evals.numerals`; numbers inside words, ordinals and marks of lists are passed over where there is
 any other number.
+
+A calculation is numbers with operators between them (signs, or words: 3 fois 6, 50% of 80), then an equals sign. What
+it comes to stands behind the last sign of a chain, 9 * 2 = 6 * 3 = 18; a next line that begins with = goes on with it.
+    no calculation     18 dollars = 1800 cents (two units of one thing), 18 = 5 + 13, 18 (5 + 13 = 18), 18 because
+                       5 + 13 = 18, 18. 5 * 2 = 10: nothing but units, brackets and operators may stand between
+    rounding           100/3 ≈ 33 and 33.3 ≈ 33 are 33
+    one more behind    16 - 3 - 4 = 9 eggs, 9 * 2 = 18 is 18: behind a comma, a semicolon or an arrow a calculation takes
+                       over if it uses the result before it; 5 + 13 = 18, 2 * 3 = 6 stays 18; a new sentence never does
 """
 
 from __future__ import annotations
@@ -43,8 +52,41 @@ class Reading(NamedTuple):
 _NOTHING = Reading(None, "none", "")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?:\{|(?=[-\d]))")
 _RANK: dict[Standing, int] = {"free": 2, "modifier": 1, "part": 0}
-_OPERATOR = re.compile(r"[-+*×·/÷⋅]|(?:^|\s)[xX](?:\s|$)")
-_BREAK = re.compile(r"[.,;:!?()。、，；\n]")
+_TEXT = re.compile(r"\\(?:text(?:rm|normal|sf|it)?|mathrm|mbox)\s*\{(?:[^{}]|\{[^{}]*\})*\}")
+
+# Of calculations, as they stand between two numbers. Words of every language at once: none means another thing in one.
+_FURTHEST = 40  # characters from one number of a calculation to the next
+_TIMES = (
+    r"(?<![^\W\d_])(?:times|plus|minus|(?:multiplied|divided) by|mal|Mal|(?:geteilt )?durch|fois|moins"
+    r"|(?:multipli|divis)ée?s? par|(?:multiplicado |dividido )?(?:por|entre)|más|menos|veces"
+    r"|(?:умножить|помножить|разделить|поделить) на|плюс|минус|раза? по"
+    r"|mara|(?:ku)?(?:zidisha|gawanya)(?: kwa)?|(?:ku)?jumlisha(?: na)?|kutoa|toa)"
+    "|[掛か]ける|[足た]す|[引ひ]く|[割わ]る|プラス|乘以?|乗|加上?|[减減]去?|除以"
+    "|(?:คูณ|บวก|ลบ|หาร)(?:ด้วย|กับ)?|গুণ|যোগ|বিয়োগ|বিয়োগ|ভাগ|ఇంటూ|ప్లస్|మైనస్"
+)
+_OPERATOR = re.compile(
+    r"[+×·÷⋅∙•✕✖➕➖➗]|(?:^|[\s)])[xXхХ](?:[\s(]|$)|\)\("
+    rf"|(?:[-/*∗]|{_TIMES})[\s(]*-?$"  # these have other uses: only right before the second number
+    r"|^\)*[:∶]\(*-?$|(?<=\s)[:∶]\s[\s(]*-?$"  # 36 : 2 and 36:2; `18: 2` goes on to explain
+)
+_PERCENT = re.compile(
+    r"\s?(?:%|percent|per cent|Prozent|pour ?cent|por ?ciento|процент\w*|パーセント|เปอร์เซ็นต์|শতাংশ|శాతం)", re.IGNORECASE
+)
+_PERCENT_BEFORE = re.compile(r"(?:asilimia|ร้อยละ|শতকরা)\s?$")
+_OF = re.compile(r"\s*(?:of|von|vom|del?|des|du|от|из|ya|ของ|จาก)\s+(?:the )?|\s*(?:ของ|จาก)")
+_OF_BEHIND = re.compile(r"(?:の|的|এর|র|లో|యొక్క)\s*$")
+_EQUAL = r"(?<![=<>!])=(?![=>])|[≈≃≅≒≐]"
+_EQUALS = re.compile(
+    rf"{_EQUAL}|(?<![^\W\d_])(?:(?:is )?equals?(?: to)?|(?:ist )?gleich|ergibt|égale?|font|(?:es )?igual a|равн[оа]|равняется"
+    r"|(?:ni )?sawa na)(?![^\W\d_])|等[于於]|イコール|เท่ากับ|সমান|సమానం"
+)
+_ARROW = re.compile(r"[→⇒⟶⟹➔➜➡]|[-=]>")
+_NEAR = re.compile(r"[≈≃≅≒≐]")
+_LINE_END = re.compile(rf"(?<!=)[\n\v\f\x85\u2028\u2029](?![\s&]{{0,9}}(?:{_EQUAL}))")
+_WRAP = re.compile(rf"\s*\n[\s&]*(?={_EQUAL})|(?<==)\s*\n\s*")
+_BREAK = re.compile(r"[,;!?。、।॥\n]|(?<![^\W\d_])\.|\.(?!\s*[-+*×·/÷⋅:=≈→)])|[:∶](?!\s*[(\s-]*$)")
+_BEHIND_RESULT = re.compile(r"[^.:!?()。।॥\n]*(?:[,;、]|[→⇒⟶⟹➔➜➡]|[-=]>)[^.:!?()。।॥\n]*")
+_GROUP = re.compile(r"\([^()=\n]{1,40}\)\s*[-+*×·/÷⋅=≈]")
 
 
 def read_number(text: str, language: str) -> Reading:
@@ -75,11 +117,10 @@ def gold_number(text: str) -> Decimal:
 
 def _boxed(text: str, language: str) -> Reading | None:
     for box in reversed(list(_BOX.finditer(text))):
-        inside = plain(
-            _balanced(text, box.end()) if box[0].endswith("{") else text[box.end() : box.end() + 60].split()[0]
-        )
-        if found := list(numerals(inside, language)):
-            return _reading(_best_last(found), "boxed", inside)
+        inside = _balanced(text, box.end()) if box[0].endswith("{") else _word(text, box.end())
+        for shown in (plain(_TEXT.sub(" ", inside)), plain(inside)):
+            if found := list(numerals(shown, language)):
+                return _reading(_best_last(found), "boxed", shown)
     return None
 
 
@@ -131,26 +172,84 @@ def _first(text: str, start: int, end: int, language: str) -> Numeral | None:
 
 
 def _by_line(text: str, start: int, end: int, language: str) -> Iterator[list[Numeral]]:
-    for line in text[start:end].splitlines(keepends=True):
-        stop = start + len(line)
+    stops = [line_end.end() for line_end in _LINE_END.finditer(text, start, end)]
+    for stop in (*stops, end):
         yield [found for found in numerals(text[:stop], language, start) if found.start >= start]
         start = stop
 
 
 def _result(text: str, line: Sequence[Numeral], first: int) -> Numeral:
-    """The number itself, or what the calculation that begins with it comes to."""
-    found, calculates = line[first], False
-    for one, other in zip(line[first:], line[first + 1 :], strict=False):
-        gap = text[one.end : other.start]
-        if len(gap) > 40 or _BREAK.search(gap):
+    """The number itself, or what the calculation that begins with it comes to, and those that build on that."""
+    at = _calculated(text, line, first)
+    while first < at < len(line) - 1 and _BEHIND_RESULT.fullmatch(_gap(text, line, at)):
+        more = _calculated(text, line, at + 1)
+        if line[at].value not in [operand.value for operand in line[at + 1 : more]]:
             break
-        if "=" in gap and calculates:
-            found = other
-        elif _OPERATOR.search(gap) or text[other.start] == "-":
+        at = more
+    return line[at]
+
+
+def _calculated(text: str, line: Sequence[Numeral], first: int) -> int:
+    """Which number of the line is the result of the calculation that begins with one of them; itself if none does."""
+    results: list[int] = []
+    calculates = False
+    for at in range(first, len(line) - 1):
+        gap = _gap(text, line, at)
+        if len(gap) > _FURTHEST or _BREAK.search(gap) or _opens_aside(text, line[at], gap):
+            break
+        if sign := _EQUALS.search(gap) or _ARROW.search(gap):
+            if not (calculates or _goes_on(line[at], gap, sign, is_result=at in results)):
+                break
+            results.append(at + 1)
+            calculates = False
+        elif _operates(text, line[at], line[at + 1], gap):
             calculates = True
+            if at in results[1:]:  # 5 + 13 = 18 = 9 * 2
+                results.pop()
         else:
             break
-    return found
+    return results[-1] if results else first
+
+
+def _gap(text: str, line: Sequence[Numeral], at: int) -> str:
+    """What stands between a number and the next, with its minus."""
+    one, other = line[at], line[at + 1]
+    is_signed = text[other.start] == "-"
+    return _WRAP.sub(" ", text[one.end : other.start + is_signed]) if one.end + 99 > other.start else "\n"
+
+
+def _goes_on(number: Numeral, gap: str, sign: re.Match[str], is_result: bool) -> bool:
+    """Whether an equals sign right behind a number, with no operator before it, leads to a better one."""
+    is_direct = not any(map(str.isalpha, gap[: sign.start()]))
+    is_rounded = number.value % 1 != 0 and (is_direct or bool(_NEAR.match(sign[0])))
+    return is_rounded or (is_result and is_direct and not _ARROW.match(sign[0]))
+
+
+def _operates(text: str, one: Numeral, other: Numeral, gap: str) -> bool:
+    """Whether what stands between two numbers makes a calculation of them."""
+    if _OPERATOR.search(gap) or (gap == "(" and _GROUP.match(text, one.end)):
+        return True
+    percent = _PERCENT.match(gap)
+    is_share = percent or _is_fraction(text, one) or _PERCENT_BEFORE.search(text[max(0, one.start - 12) : one.start])
+    if is_share and _OF.fullmatch(gap, percent.end() if percent else 0):
+        return True
+    is_share_behind = _is_fraction(text, other) or _PERCENT.match(text, other.end)
+    return bool(is_share_behind and _OF_BEHIND.search(gap))
+
+
+def _is_fraction(text: str, number: Numeral) -> bool:
+    return "/" in text[number.start : number.end]
+
+
+def _opens_aside(text: str, number: Numeral, gap: str) -> bool:
+    """Whether a bracket opens that is no part of the calculation: 18 (5 + 13 = 18), not 2(5 + 4), 2 * (5 + 4), (= 18)."""
+    before, bracket, behind = gap.partition("(")
+    if not bracket or before.endswith(")"):
+        return False
+    leads_in = _OPERATOR.search(before) or _EQUALS.search(before) or _ARROW.search(before)
+    if leads_in or _EQUALS.match(behind.lstrip()):
+        return False
+    return not (before == "" and _GROUP.match(text, number.end))
 
 
 def _last(text: str, language: str) -> Reading | None:

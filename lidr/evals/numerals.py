@@ -16,7 +16,7 @@ What separates what:
     18,19,20 is a list, 24.11.2024 and 24/11/2024 are dates, 1.2.3 a version, 10:30 a time: no numbers
 
 Read as well: fractions and mixed numbers (1/2, ½, 2 1/2), powers and scientific form (10^3, 3 × 10^5, 2e3), words of
-scale behind a number (3.5万, 1億2000万, 70 mil, 2 lakh, 70k; in Swahili before it: elfu 70). Numbers that are spelled
+scale behind a number (3.5万, 1億2000万, 70 mil, 2 lakh, 70k; in Swahili before it: elfu 70, laki 1 na elfu 14). Numbers that are spelled
 out in full (eighteen, 十八) are not read.
 
 A minus is a sign where it touches the number or its currency and nothing to its left makes it a range (3-5), an
@@ -80,7 +80,9 @@ _TEX = (
     (re.compile(r"(?<!\d)\^\s*\{?\s*-?\d+\s*\}?"), " "),
     (re.compile(r"\^(?!-?\d)"), " "),
     (re.compile(r"\\(?:times|cdot)(?![A-Za-z])"), "×"),
-    (re.compile(r"\\(?:approx|equiv)(?![A-Za-z])"), "="),
+    (re.compile(r"\\div(?![A-Za-z])"), "÷"),
+    (re.compile(r"\\(?:approx|equiv|simeq|cong)(?![A-Za-z])"), "≈"),
+    (re.compile(r"\\(?:to|implies|(?:[Ll]ong)?[Rr]ightarrow)(?![A-Za-z])"), "→"),
     (re.compile(r"\\(?:text|math|oper)[a-z]*(?![A-Za-z])"), ""),
     (re.compile(r"\\[A-Za-z]+|\\[()\[\]]|[{}]|\*\*|`"), " "),
     (re.compile(r"\\(?=[$%#&_])"), ""),

@@ -67,12 +67,16 @@ def read_outputs(path: Path, language: str | None = None) -> OutputSet:
     """Read the answers of one model.
 
     Args:
-        path: a results folder, a JSON file, or a folder of JSON files.
+        path: a results folder, `run:NAME/iter_K/evaluate`, a JSON file, or a folder of JSON files.
         language: of a single file whose name does not end in it.
 
     Raises:
         EvaluationError: nothing of the kind is there, or a row has no instruction or output.
     """
+    if str(path).startswith("run:") or (path / "results" / "results.json").is_file():
+        from lidr.evals.evaluations import results_folder
+
+        path = results_folder(str(path))
     if (path / "results.json").is_file():
         return _of_results(path)
     if path.is_dir():

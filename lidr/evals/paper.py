@@ -270,6 +270,9 @@ def _judges_differ(paper: PaperJudge, ours: JudgeFacts | None) -> Iterator[str]:
         yield f"judge {ours.model}; the paper's is {paper.model}"
     if ours.mode != paper.mode:
         yield f"judge mode {ours.mode}; the paper's is {paper.mode}"
+    for name, theirs in (("temperature", 1.0), ("max_tokens", 1), ("top_logprobs", 5)):
+        if ours.decoding and ours.decoding.get(name) != theirs:
+            yield f"judge {name} {ours.decoding.get(name)}; the paper's is {theirs}"
     if ours.template_sha256 not in paper.template_sha256:
         yield f"judge template {ours.template} ({ours.template_sha256[:12]}); the paper's is {paper.template}"
 

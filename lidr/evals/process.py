@@ -50,7 +50,8 @@ def answer(spec: EvalSpec, *, log: Path, on_answers: Callable[[int], None]) -> A
             extra = "vllm" if package == "vllm" else "eval"
             raise MissingExtraError(extra, needed_for="evaluation", missing=package)
     env = {"OMP_NUM_THREADS": str(spec.threads)} if spec.threads else {}
-    env["HF_DATASETS_OFFLINE"] = "0" if spec.data is None else "1"
+    if any(task.benchmark == "tax" for task in spec.tasks) or (spec.data and not Path(spec.data).is_dir()):
+        env |= {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0"}  # these rows come from the Hub, in the worker
     worker = Worker("lidr.evals.child", log=log, env=env)
     result = None
     try:
@@ -61,7 +62,7 @@ def answer(spec: EvalSpec, *, log: Path, on_answers: Callable[[int], None]) -> A
             else:
                 result = reply["result"]
     except EngineError as error:
-        raise EvaluationError(str(error)) from None
+        raise EvaluationError(str(error).replace("worker's log)", f"worker's log, {log})")) from None
     finally:
         worker.close(grace_s=10.0 if result else 0.0)
     if result is None:

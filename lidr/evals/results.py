@@ -114,6 +114,10 @@ class JudgeFacts(Frozen):
     digest: str | None = None
     """Of a local judge's weights."""
     seed: int = 0
+    host: str | None = None
+    """Of a server: host and port alone."""
+    decoding: dict[str, Any] = Field(default_factory=dict)
+    """temperature, max_tokens, top_logprobs, as they were asked for."""
 
 
 class TaskResult(Frozen):
@@ -126,6 +130,10 @@ class TaskResult(Frozen):
     data: DataFacts
     prompt_sha256: str
     """Of the form of the prompt: instruction and answer words of MGSM, system prompt; not of the rows."""
+    rules: int = 1
+    """Version of the benchmark's scoring."""
+    gold: Literal["number", "text"] = "number"
+    """How a gold answer of MGSM is compared: as a number, or as its text (the authors' way)."""
     generation: dict[str, Any]
     """max_tokens, temperature, repetition_penalty, system_prompt, ..."""
     judge: JudgeFacts | None = None
@@ -189,15 +197,18 @@ def _is_nan(value: Any) -> bool:
 
 
 def write_results(folder: Path, results: Results, samples: pa.Table, scores: pa.Table) -> None:
-    """Write all three; `results.json` last, so its presence means complete."""
+    """Write all three beside what stands there, then put them in its place, `results.json` last: a full disk or a kill
+    before that costs nothing.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").unlink(missing_ok=True)
-    pq.write_table(samples.cast(SAMPLES), folder / "samples.parquet", compression="zstd")
-    pq.write_table(scores.cast(SCORES), folder / "scores.parquet", compression="zstd")
     text = json.dumps(results.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=1, sort_keys=True)
-    partial = folder / ".results.json"
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(folder / "results.json")
+    names = ("samples.parquet", "scores.parquet", "results.json")
+    partials = [folder / f".{name}.partial" for name in names]
+    pq.write_table(samples.cast(SAMPLES), partials[0], compression="zstd")
+    pq.write_table(scores.cast(SCORES), partials[1], compression="zstd")
+    partials[2].write_text(text + "\n", encoding="utf-8")
+    for partial, name in zip(partials, names, strict=True):
+        partial.replace(folder / name)
 
 
 def read_results(folder: Path) -> Results:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lidr.evals.results import Results, Score, TaskResult
+from lidr.hub.score_names import title_of
 
 _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
     "mgsm": (
@@ -27,18 +28,14 @@ _COLUMNS["mt_bench"] = (
     ("score_turn_2", "turn 2", 2),
     ("off_target", "off-target %", 1),
 )
-_TITLES = {
-    "mt_bench": "Multilingual MT-Bench, marks 0-10",
-    "mgsm": "MGSM ({variant}), share of right answers, 0-1",
-    "x_alpacaeval": "X-AlpacaEval, % of comparisons won",
-}
+_UNITS = {"mgsm": ", share of right answers, 0-1", "x_alpacaeval": ", % of comparisons won", "mt_bench": ", marks 0-10"}
 
 
 def scores_text(results: Results) -> str:
     """The scores of one checkpoint.
 
     Example:
-        MGSM (plain), share of right answers, 0-1
+        MGSM, share of right answers, 0-1
         language  accuracy       off-target     read           lm-eval's        n
         de        0.468 ± 0.032  0.016 ± 0.008  0.996 ± 0.004  0.452 ± 0.031  250
     """
@@ -66,7 +63,8 @@ def _block(benchmark: str, tasks: Sequence[TaskResult], columns: Sequence[tuple[
         heads += ["judged", "ties", "errors"]
         for row, task in zip(rows, tasks, strict=True):
             row += [_count(task, name) for name in ("n_judged", "n_ties", "judge_errors")]
-    title = _TITLES[benchmark].format(variant=tasks[0].variant)
+    form = "" if tasks[0].variant == "plain" else f" ({tasks[0].variant})"
+    title = title_of(benchmark, tasks[0].data.source) + form + _UNITS[benchmark]
     if judge := tasks[0].judge:
         title += f" by {judge.model} ({judge.mode}, {judge.template})"
         title += f" against {tasks[0].data.reference}" if tasks[0].data.reference else ""

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from lidr.errors import PlanError
-from lidr.evals.benchmarks import JUDGED, task_specs
+from lidr.evals.benchmarks import JUDGED, benchmark, task_specs
 from lidr.evals.data import load_rows
 from lidr.evals.results import SCORES
 from lidr.evals.spec import Backend, Decoding, EvalSpec, TaskSpec
@@ -181,12 +181,13 @@ def identity_evaluate(config: EvaluateConfig) -> dict[str, Any]:
     kept = identity_of(config, later=("gold",))
     del kept["data"]
     kept["judge"] = kept["judge"] and judging_identity(kept["judge"])
+    kept["rules"] = {task: benchmark(task).VERSION for task in config.tasks}
     return kept
 
 
 def judging_identity(judge: Mapping[str, Any]) -> dict[str, Any]:
     """What of a judge's settings can change a verdict; who it is, `judge_identity` says."""
-    return {k: v for k, v in judge.items() if k not in ("model", "concurrency", "max_calls")}
+    return {k: v for k, v in judge.items() if k not in ("model", "concurrency", "max_calls", "max_error_share")}
 
 
 def outside_evaluate(around: Surroundings, config: EvaluateConfig) -> dict[str, Any]:

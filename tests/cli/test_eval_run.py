@@ -68,6 +68,8 @@ def test_the_results_name_model_judge_and_template_and_no_key_is_anywhere(world)
     assert judged.scores["n_judged"].value == 2
     assert judged.scores["win_rate"].value == pytest.approx(50)  # the judge goes by position alone
     assert results.of("mgsm")[0].judge is None
+    assert judged.judge.decoding == {"max_tokens": 1, "temperature": 1.0, "logprobs": True, "top_logprobs": 5}
+    assert judged.judge.host == world.judge.url.split("/")[2]
     for path in world.folder.rglob("*"):
         if path.is_file():
             assert b"sk-secret" not in path.read_bytes(), path
@@ -95,6 +97,16 @@ def test_the_cost_is_told_first_and_a_cap_refuses_before_the_first_call(world, t
     assert "4 comparisons: at most 8 calls of the judge" in said
     assert "judging may need 8 calls, --judge-max-calls allows 7: raise it, use --limit" in said
     assert len(world.policy.bodies) == before
+
+
+def test_the_command_line_goes_before_the_environment(world, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LIDR_JUDGE_MODE", "text")
+    monkeypatch.setenv("LIDR_JUDGE_MAX_CALLS", "3")
+    words = [*world.words(), "--out", str(tmp_path / "new")]
+    assert main(words) == 2
+    assert "judging may need 4 calls, --judge-max-calls allows 3" in capsys.readouterr().err
+    assert main([*words, "--judge-mode", "logprob_swap", "--judge-max-calls", "7"]) == 2
+    assert "judging may need 8 calls, --judge-max-calls allows 7" in capsys.readouterr().err
 
 
 def test_another_evaluation_does_not_overwrite_the_first(world, capsys):
@@ -166,6 +178,8 @@ def test_two_checkpoints_are_judged_against_each_other(world, tmp_path, capsys):
         (["--langs", "german"], 'unknown language code "german"; did you mean "de"'),
         (["--langs", ","], "--langs: nothing named; write them with commas"),
         (["--limit", "0"], "--limit 0: at least 1"),
+        (["--max-tokens", "-5"], "--max-tokens -5: at least 1"),
+        (["--model", "openai:m@http://127.0.0.1:9/v1?key=secret"], "must hold no user name, password or query"),
         (["--langs", "en,ja"], 'no mgsm rows for "ja"'),
         (["--judge", "openai:x@http://127.0.0.1:9/v1", "--judge-max-error-share", "2"], "max_error_share"),
         (["--judge", "./nowhere"], "the judge: nowhere is no model folder"),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from lidr.errors import EvaluationError
 from lidr.evals import evaluation
+from lidr.evals.benchmarks import task_specs
 from lidr.evals.evaluation import Listener, evaluate, identity_of, load_all, totals
 from lidr.evals.process import answer
-from lidr.evals.results import read_results, read_samples, read_scores
+from lidr.evals.results import read_results, read_samples, read_scores, write_results
+from lidr.evals.scoring import write_scored
 from tests.evals.asked import ANSWERS, FACTS, scripted_spec
 
 
@@ -107,6 +110,54 @@ def test_batch_threads_and_work_folder_are_no_part_of_what_was_asked(done):
     same = dataclasses.replace(spec, batch=3, threads=1, work="/elsewhere")
     other = dataclasses.replace(spec, seed=1)
     assert identity_of(spec, FACTS, loaded) == identity_of(same, FACTS, loaded) != identity_of(other, FACTS, loaded)
+
+
+def test_tasks_that_lm_eval_scores_itself_are_part_of_what_was_asked(done):
+    spec = done[0]
+    loaded = load_all(spec)
+    german = dataclasses.replace(spec, tasks=(*spec.tasks, *task_specs(("tax",), ("de",))))
+    french = dataclasses.replace(spec, tasks=(*spec.tasks, *task_specs(("tax",), ("fr",))))
+    assert len({identity_of(one, FACTS, loaded) for one in (spec, german, french)}) == 3
+
+
+def test_another_model_never_gets_the_answers_that_an_interrupted_try_left(tmp_path, monkeypatch):
+    spec = scripted_spec(tmp_path)
+    places = []
+
+    def interrupted(asked, **_):
+        places.append(asked.work)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "answer", interrupted)
+    for digest in ("0" * 64, "1" * 64, "0" * 64):
+        model = FACTS.model_copy(update={"digest": digest})
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(spec, model, name="x", out=tmp_path / "out", log=tmp_path / "log", judge=None, listen=Listener())
+    assert places[0] == places[2] != places[1]
+
+
+def test_a_full_disk_while_results_are_written_again_leaves_the_old_ones(done, tmp_path, monkeypatch):
+    shutil.copytree(done[1], tmp_path / "copy")
+    before = {path.name: path.read_bytes() for path in sorted((tmp_path / "copy").glob("[a-z]*"))}
+    results, samples = read_results(tmp_path / "copy"), read_samples(tmp_path / "copy")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lidr.evals.results.pq.write_table", full)
+    with pytest.raises(OSError, match="No space"):
+        write_results(tmp_path / "copy", results, samples, read_scores(tmp_path / "copy"))
+    assert {path.name: path.read_bytes() for path in sorted((tmp_path / "copy").glob("[a-z]*"))} == before
+
+
+def test_a_result_says_which_rules_scored_it_and_how_gold_answers_were_compared(done, tmp_path):
+    assert {(task.rules, task.gold) for task in read_results(done[1]).tasks} == {(1, "number")}
+    spec = scripted_spec(tmp_path, gold="text")
+    loaded = load_all(spec)
+    answers = {task: {row["item"]: "5" for row in loaded[task.task].rows} for task in spec.tasks}
+    shell = read_results(done[1])
+    written = write_scored(tmp_path / "out", shell, {}, loaded, answers, {}, None)
+    assert {task.gold for task in written.of("mgsm")} == {"text"}
 
 
 def test_answers_that_were_given_before_a_failure_are_not_asked_for_again(tmp_path: Path):

@@ -6,16 +6,23 @@ import json
 import os
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from lidr.engines.base import ChatRequest, Completion, Failure
 from lidr.engines.scripted import ScriptedEngine
-from lidr.errors import EvaluationError
+from lidr.errors import EngineError, EvaluationError, NegativeVerdict
+from lidr.evals.evaluation import Listener
 from lidr.evals.judge import JudgeSettings
-from lidr.evals.mt_bench import evaluate_mt_bench, summarise
+from lidr.evals.judging import served
+from lidr.evals.mt_bench import check_marks, grade_answers, judge_facts, scored, summarise, tasks_of
 from lidr.evals.mt_bench_questions import load_questions
+from lidr.evals.mt_bench_run import grade_again, run_mt_bench
+from lidr.evals.mt_bench_talks import Conversation, ask, talks_of
 from lidr.evals.results import (
     ModelFacts,
     Results,
@@ -25,7 +32,10 @@ from lidr.evals.results import (
     scores_table,
     write_results,
 )
-from lidr.evals.spec import Decoding
+from lidr.evals.spec import Decoding, EvalSpec
+from lidr.store.journal import Journal
+from tests.engines.server import Server
+from tests.evals.judge.answers import refused, words
 from tests.parity.judge_server import judge_server
 
 TURNS = {
@@ -60,7 +70,18 @@ def answering(request: ChatRequest) -> str | Failure:
     return f"{SAID[language]} ({turn})"
 
 
-def test_both_turns_are_asked_graded_and_written(questions, tmp_path):
+def asking(answer, loaded, folder: Path, *, limit: int | None = None, **more) -> list[Conversation]:
+    """Ask a scripted engine, with a journal of its own."""
+    with Journal(folder / "asked" / uuid.uuid4().hex) as kept:
+        return ask(ScriptedEngine(answer), loaded, kept, limit=limit, **{"decoding": Decoding(), **more})
+
+
+def scores_of(talks, loaded, settings: JudgeSettings | None = None, limit: int | None = None):
+    """What a results folder would hold."""
+    return scored(tasks_of(loaded, Decoding(), limit), talks, judge_facts(settings) if settings else None)
+
+
+def test_both_turns_are_asked_graded_and_read_back_as_they_were(questions, tmp_path):
     asked: list[ChatRequest] = []
 
     def answer(request: ChatRequest) -> str | Failure:
@@ -69,36 +90,27 @@ def test_both_turns_are_asked_graded_and_written(questions, tmp_path):
 
     told: list[int] = []
     decoding = Decoding(max_tokens=80, system_prompt="Du bist hilfreich.")
+    loaded = load_questions(str(questions), ["de", "fr"])
+    talks = asking(answer, loaded, tmp_path, decoding=decoding, progress=told.append)
+    assert sum(told) == 12 * 2 + 12 * 2
     with judge_server() as server:
         settings = JudgeSettings(model="judge", base_url=server.url, retries=0, cache=str(tmp_path / "judge.sqlite"))
-        loaded = load_questions(str(questions), ["de", "fr"])
-        found = evaluate_mt_bench(ScriptedEngine(answer), loaded, settings, decoding=decoding, progress=told.append)
+        grade_answers(talks, settings, system_prompt=decoding.system_prompt, progress=told.append)
         first = len(server.bodies)
-        again = evaluate_mt_bench(ScriptedEngine(answering), loaded, settings, decoding=decoding)
-        assert len(server.bodies) == first == 2 * (12 + 11)  # the second time every mark comes from the cache
-    assert sum(told) == 2 * 24 + first
-    assert [task.scores for task in again.tasks] == [task.scores for task in found.tasks]
-    second = next(request for request in asked if request.key == "de/81" and len(request.messages) > 2)
-    roles = [message["role"] for message in second.messages]
-    assert roles == ["system", "user", "assistant", "user"]
+        assert first == 2 * (12 + 11)
+        assert sum(told) == 48 + first
+    second = next(request for request in asked if request.key == "de/81/2")
+    assert [message["role"] for message in second.messages] == ["system", "user", "assistant", "user"]
     assert second.messages[2]["content"] == f"{SAID['de']} (1)"
     assert second.sampling.max_tokens == 80
     graded = [body["messages"][-1]["content"] for body in server.bodies]
     assert sum("Richtig ist: 42" in text for text in graded) == 2
     assert sum("Richtig ist: 43" in text and TURNS["de"][0] in text for text in graded) == 1  # the whole conversation
+    found = scores_of(talks, loaded, settings)
     check_scores(found)
-    shell = Results(
-        name="scripted",
-        model=ModelFacts(reference="scripted"),
-        engine={"kind": "scripted"},
-        versions={},
-        seeds={},
-        created="2026-11-24T00:00:00+00:00",
-        tasks=found.tasks,
-    )
-    write_results(tmp_path / "out", shell, samples_table(found.samples), scores_table(found.scores))
-    assert read_results(tmp_path / "out").of("mt_bench") == found.tasks
-    detail = json.loads(read_samples(tmp_path / "out").to_pylist()[0]["detail"])
+    rows = samples_table(found.samples).to_pylist()
+    assert talks_of(rows) == talks
+    detail = json.loads(rows[0]["detail"])
     assert [turn["response"] for turn in detail["turns"]] == [f"{SAID['de']} (1)", f"{SAID['de']} (2)"]
     assert "Mark" in detail["turns"][0]["grade"]["explanation"] or detail["turns"][0]["grade"]["error"]
 
@@ -133,8 +145,24 @@ def test_a_question_without_both_marks_has_no_score():
     assert (scores["judge_errors"].value, scores["judge_errors"].n) == (1, 4)
 
 
-def test_without_a_judge_the_answers_are_kept_without_marks(questions):
-    found = evaluate_mt_bench(ScriptedEngine(answering), load_questions(str(questions), ["de"]), None, limit=2)
+def test_a_mark_stands_for_the_same_question_to_the_same_judge_and_no_other(questions, tmp_path):
+    loaded = load_questions(str(questions), ["de"])
+    talks = asking(answering, loaded, tmp_path, limit=2)
+    with judge_server() as server:
+        settings = JudgeSettings(model="judge", base_url=server.url, retries=0)  # without a cache
+        grade_answers(talks, settings)
+        missing = sum(grade.score is None for talk in talks for grade in talk.grades)
+        before, marks = len(server.bodies), [talk.grades for talk in talks]
+        grade_answers(talks, settings)
+        assert len(server.bodies) == before + missing
+        assert [[mark.score for mark in talk.grades] for talk in talks] == [[m.score for m in its] for its in marks]
+        grade_answers(talks, settings.model_copy(update={"model": "another"}))
+        assert len(server.bodies) == before + missing + 4
+
+
+def test_without_a_judge_the_answers_are_kept_without_marks(questions, tmp_path):
+    loaded = load_questions(str(questions), ["de"])
+    found = scores_of(asking(answering, loaded, tmp_path, limit=2), loaded, limit=2)
     (task,) = found.tasks
     assert task.judge is None
     assert task.scores["score"].value is None
@@ -142,30 +170,184 @@ def test_without_a_judge_the_answers_are_kept_without_marks(questions):
     assert len(found.samples) == 2
 
 
-def test_a_judge_that_is_away_costs_no_answer(questions):
+def test_a_judge_that_is_away_costs_no_answer_and_is_a_negative_verdict(questions, tmp_path):
     settings = JudgeSettings(model="judge", base_url="http://127.0.0.1:9/v1", retries=0, timeout_s=2)
-    found = evaluate_mt_bench(ScriptedEngine(answering), load_questions(str(questions), ["de"]), settings, limit=2)
+    loaded = load_questions(str(questions), ["de"])
+    talks = asking(answering, loaded, tmp_path, limit=2)
+    grade_answers(talks, settings)
+    found = scores_of(talks, loaded, settings, limit=2)
     assert found.tasks[0].scores["judge_errors"].value == 4
     assert found.samples[0]["response"].count(SAID["de"]) == 2
+    with pytest.raises(
+        NegativeVerdict, match=r"judge gave no mark to 4 of 4 answers \(100\.0%\), and 5\.0% are allowed"
+    ):
+        check_marks(talks, settings)
+    check_marks(talks, settings.model_copy(update={"max_error_share": 1.0}))
 
 
-def test_an_engine_that_answers_nothing_is_an_error(questions):
+def test_an_engine_that_answers_nothing_is_an_error(questions, tmp_path):
     def silent(request: ChatRequest) -> Failure:
         return Failure(request.key, "no GPU")
 
     with pytest.raises(EvaluationError, match="none of 24 questions was answered, the first because: turn 1: no GPU"):
-        evaluate_mt_bench(ScriptedEngine(silent), load_questions(str(questions), ["de", "fr"]), None)
+        asking(silent, load_questions(str(questions), ["de", "fr"]), tmp_path)
 
 
-def test_a_prompt_that_is_too_long_is_an_answer_error(questions):
+def test_a_prompt_that_is_too_long_is_an_answer_error(questions, tmp_path):
     def long(request: ChatRequest) -> Completion | str:
         if "(1)" in request.messages[0]["content"]:
             return Completion(request.key, "", "prompt_too_long", 9000, 0)
         return SAID["de"]
 
-    found = evaluate_mt_bench(ScriptedEngine(long), load_questions(str(questions), ["de"]), None, limit=3)
+    loaded = load_questions(str(questions), ["de"])
+    found = scores_of(asking(long, loaded, tmp_path, limit=3), loaded, limit=3)
     assert found.tasks[0].scores["answer_errors"].value == 1
     assert found.samples[1]["detail"]["error"] == "turn 1: the prompt is too long"
+
+
+@pytest.mark.parametrize("detail", ["{}", "[", '{"turns": [1, 2], "category": "", "error": null}', "null"])
+def test_a_sample_that_holds_no_conversation_is_refused(detail):
+    row = {"task": "lidr_mt_bench_de", "language": "de", "item": "81", "detail": detail}
+    with pytest.raises(EvaluationError, match="item 81 of lidr_mt_bench_de holds no conversation of two turns"):
+        talks_of([row])
+
+
+class Run:
+    """One evaluation of a scripted model, written to a folder."""
+
+    def __init__(self, folder: Path, source: Path, monkeypatch) -> None:
+        self.folder, self.out, self.events = folder, folder / "out", []
+        self.asked: list[str] = []
+        self.dies_after = 10**9
+        self.questions = load_questions(str(source), ["de"])
+        run = self
+
+        class Engine(ScriptedEngine):
+            def close(self) -> None:
+                run.events.append("engine closed")
+
+        def answer(request: ChatRequest) -> str | Failure:
+            if len(self.asked) == self.dies_after:
+                raise EngineError("the power is gone")
+            self.asked.append(request.key)
+            return answering(request)
+
+        monkeypatch.setattr("lidr.evals.mt_bench_run.open_engine", lambda spec, log: Engine(answer))
+
+    def __call__(self, judge: Server | None, *, limit: int = 3, **settings) -> Results:
+        @contextmanager
+        def opened() -> Iterator[JudgeSettings]:
+            self.events.append("judge opened")
+            assert read_results(self.out).tasks[0].scores["answer_errors"].n == limit  # they stand already
+            yield JudgeSettings(**{"model": "judge", "base_url": judge.url, "retries": 0, **settings})
+            self.events.append("judge closed")
+
+        spec = EvalSpec("scripted", "canned", "", (), limit=limit)
+        model = ModelFacts(reference="canned")
+        there = {"name": "canned", "out": self.out, "log": self.folder / "log.txt"}
+        opens = opened if judge else None
+        return run_mt_bench(spec, model, self.questions, **there, judge=opens, listen=Listener())
+
+
+@pytest.fixture
+def run(questions, tmp_path, monkeypatch) -> Run:
+    """Three questions in German; the second turn of the third fails."""
+    return Run(tmp_path, questions, monkeypatch)
+
+
+def test_the_engine_is_closed_before_the_judge_opens_and_the_answers_stand_already(run):
+    with Server(lambda *_: words("Fine. Mark: 7")) as judge:
+        results = run(judge)
+    assert run.events == ["engine closed", "judge opened", "judge closed"]
+    assert results == read_results(run.out)
+    task = results.tasks[0]
+    assert (task.scores["score"].value, task.scores["score"].n) == (7, 2)
+    assert (task.judge.mode, task.judge.decoding["temperature"], task.rules) == ("score", 0, 1)
+    assert not (run.out / "work").exists()
+
+
+def test_a_judge_that_refuses_everything_costs_no_answer_and_the_next_run_grades_only(run):
+    with (
+        Server(lambda body, number: words("Mark: 7") if number < 2 else refused(401, "bad key")) as judge,
+        pytest.raises(EvaluationError, match="HTTP 401"),
+    ):
+        run(judge, concurrency=1)
+    kept = read_results(run.out)
+    assert kept.tasks[0].judge is None
+    assert kept.tasks[0].scores["score"].value is None
+    assert [talk.answers[0] for talk in talks_of(read_samples(run.out).to_pylist())] == [f"{SAID['de']} (1)"] * 3
+    before = len(run.asked)
+    with Server(lambda *_: words("Mark: 5")) as judge:
+        assert run(judge).tasks[0].scores["score"].value == 5
+        assert len(judge.bodies) == 5
+        assert run(judge).created == kept.created
+        assert len(judge.bodies) == 5  # a mark that stands is not asked for again
+    assert len(run.asked) == before
+
+
+def test_too_many_answers_without_a_mark_are_a_negative_verdict_after_everything_is_written(run):
+    with Server(lambda body, number: words("Mark: 7" if number else "I would rather not say.")) as judge:
+        with pytest.raises(NegativeVerdict, match=r"no mark to 1 of 5 answers \(20\.0%\)"):
+            run(judge, concurrency=1)
+        task = read_results(run.out).tasks[0]
+        assert (task.scores["judge_errors"].value, task.scores["score_turn_1"].n) == (1, 2)
+        assert run(judge, concurrency=1).tasks[0].scores["judge_errors"].value == 0
+        assert len(judge.bodies) == 6  # only what had no mark
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_was(run):
+    run.dies_after = 4
+    with pytest.raises(EngineError, match="the power is gone"):
+        run(None)
+    assert not (run.out / "results.json").exists()
+    run.dies_after = 10**9
+    assert run(None).tasks[0].scores["answer_errors"].value == 1
+    assert sorted(run.asked) == [f"de/{item}/{turn}" for item in (81, 82, 83) for turn in (1, 2)]
+    assert run.events == ["engine closed", "engine closed"]
+
+
+def test_what_another_evaluation_left_is_not_taken_for_an_answer(run):
+    run.dies_after = 4
+    with pytest.raises(EngineError):
+        run(None)
+    run.dies_after = 10**9
+    run(None, limit=2)
+    assert run.asked[4:] == ["de/81/1", "de/82/1", "de/81/2", "de/82/2"]
+
+
+def test_the_folder_of_another_evaluation_is_refused(run):
+    run(None)
+    before = len(run.asked)
+    with pytest.raises(EvaluationError, match="holds the results of another evaluation"):
+        run(None, limit=2)
+    assert len(run.asked) == before
+
+
+def test_a_damaged_journal_is_named_with_its_line(run):
+    run.dies_after = 2
+    with pytest.raises(EngineError):
+        run(None)
+    (journal,) = (run.out / "work").iterdir()
+    journal.write_text("no JSON\n" + journal.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(EvaluationError, match=r"jsonl:1: damaged line\. Take it out by hand .* or remove the file"):
+        run(None)
+
+
+def test_a_folder_without_mt_bench_has_nothing_to_grade(run):
+    run(None)
+    results = read_results(run.out).model_copy(update={"tasks": ()})
+    write_results(run.out, results, samples_table([]), scores_table([]))
+    with pytest.raises(EvaluationError, match="holds no mt_bench answers, so there is nothing to grade"):
+        grade_again(
+            run.out, judge=served(JudgeSettings(model="j", base_url="http://127.0.0.1:9/v1")), listen=Listener()
+        )
+
+
+def test_an_adapter_is_refused(run, tmp_path):
+    spec = EvalSpec("hf", "model", "", (), adapter="adapter")
+    there = {"name": "x", "out": tmp_path / "x", "log": tmp_path / "log.txt"}
+    with pytest.raises(EvaluationError, match="an adapter is not loaded here; merge it"):
+        run_mt_bench(spec, ModelFacts(reference="x"), run.questions, **there, judge=None, listen=Listener())
 
 
 @pytest.mark.parametrize(

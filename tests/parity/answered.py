@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lidr.evals.data import load_rows
-from lidr.evals.evaluation import write_scored
 from lidr.evals.results import ModelFacts, Results
+from lidr.evals.scoring import write_scored
 from lidr.evals.spec import TaskSpec
 from lidr.evals.x_alpacaeval import task_name
 from lidr.resources import shared

@@ -151,6 +151,8 @@ class JudgeSettings(Frozen):
     impossible, so a small judge may need 20."""
     repeat: int = Field(0, ge=0)
     """Ask again: another number is a new question to the cache, and the request's `seed`."""
+    shown: str | None = None
+    """What records call the model, where the server knows it by another name."""
     digest: str | None = None
     """Identity of a judge that lidr serves itself (weights, engine, number format); the cache then goes by it, because
     such a server has another port each time."""
@@ -223,18 +225,21 @@ class JudgeSettings(Frozen):
         Raises:
             EvaluationError: the template cannot be read.
         """
+        from lidr.evals.judge.request import decoding_of
         from lidr.evals.judge.template import comparing_template
         from lidr.evals.results import JudgeFacts
 
         template = comparing_template(self)
         return JudgeFacts(
-            model=self.model,
+            model=self.shown or self.model,
             mode=self.mode,
             template=template.name,
             template_sha256=template.sha256,
             served="server" if self.digest is None else "local",
             digest=self.digest,
             seed=self.seed,
+            host=None if self.digest is not None else self.base_url.split("//", 1)[1].split("/", 1)[0],
+            decoding=decoding_of(self),
         )
 
 

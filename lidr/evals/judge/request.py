@@ -54,21 +54,28 @@ def as_question(
     messages: Sequence[Message], settings: JudgeSettings, mode: JudgeMode, *, switched: bool = False
 ) -> Question:
     """Messages as a request in the way of a mode."""
+    decoding = decoding_of(settings, mode)
+    limit = decoding.pop("max_tokens")
+    body: dict[str, Any] = {
+        "model": settings.model,
+        "messages": list(messages),
+        settings.token_limit: limit,
+        **decoding,
+    }
+    if settings.repeat:
+        body["seed"] = settings.repeat
+    return Question(_sha256([settings.identity, body]), body, switched)
+
+
+def decoding_of(settings: JudgeSettings, mode: JudgeMode | None = None) -> dict[str, Any]:
+    """How the judge decodes: temperature, max_tokens, and where probabilities are read, logprobs and top_logprobs."""
+    mode = mode or settings.mode
     reads_logprobs = mode in ("logprob", "logprob_swap")
     temperature = settings.temperature
     if temperature is None:
         temperature = 1.0 if reads_logprobs else 0.0
-    body: dict[str, Any] = {
-        "model": settings.model,
-        "messages": list(messages),
-        settings.token_limit: settings.max_tokens or _LONGEST[mode],
-        "temperature": temperature,
-    }
-    if reads_logprobs:
-        body |= {"logprobs": True, "top_logprobs": settings.top_logprobs}
-    if settings.repeat:
-        body["seed"] = settings.repeat
-    return Question(_sha256([settings.identity, body]), body, switched)
+    found: dict[str, Any] = {"max_tokens": settings.max_tokens or _LONGEST[mode], "temperature": temperature}
+    return found | ({"logprobs": True, "top_logprobs": settings.top_logprobs} if reads_logprobs else {})
 
 
 def _sha256(value: Any) -> str:

@@ -1,0 +1,66 @@
+"""Answers and verdicts -> the three files of a results folder, by the benchmarks' own rules. Nothing is asked here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lidr.evals.benchmarks import JUDGED, benchmark
+from lidr.evals.data import Loaded
+from lidr.evals.passed_through import NOTHING_THROUGH, PassedThrough
+from lidr.evals.results import JudgeFacts, Results, TaskResult, samples_table, scores_table, write_results
+from lidr.evals.spec import TaskSpec
+
+if TYPE_CHECKING:
+    from lidr.evals.judge.base import Verdict
+
+
+def write_scored(
+    out: Path,
+    shell: Results,
+    generation: dict[str, Any],
+    loaded: Mapping[str, Loaded],
+    answers: Mapping[TaskSpec, Mapping[str, str]],
+    verdicts: Mapping[str, Verdict],
+    judge: JudgeFacts | None,
+    through: PassedThrough = NOTHING_THROUGH,
+) -> Results:
+    """Score every answer by the benchmarks' own rules and write the three files of a results folder."""
+    samples: list[dict[str, Any]] = []
+    scores: list[dict[str, Any]] = list(through.rows)
+    tasks = []
+    for task, said in answers.items():
+        module = benchmark(task.benchmark)
+        rows = [row for row in loaded[task.task].rows if row["item"] in said]
+        values = []
+        for row in rows:
+            item, response = row["item"], said[row["item"]]
+            scored = module.score(row, response, language=task.language, verdict=verdicts.get(f"{task.task}/{item}"))
+            values.append(scored.values)
+            place = {"task": task.task, "benchmark": task.benchmark, "language": task.language, "item": item}
+            prompt = module.prompt_of(row, task.language, task.variant)
+            samples.append({**place, "prompt": prompt, "response": response, "detail": scored.detail})
+            scores += [{**place, "metric": metric, "value": value} for metric, value in scored.values.items()]
+        tasks.append(_task_result(task, loaded[task.task], len(rows), generation, judge, module.summarise(values)))
+    results = shell.model_copy(update={"tasks": (*tasks, *through.tasks)})
+    write_results(out, results, samples_table(samples), scores_table(scores))
+    return results
+
+
+def _task_result(
+    task: TaskSpec, found: Loaded, asked: int, generation: dict[str, Any], judge: JudgeFacts | None, scores: Any
+) -> TaskResult:
+    return TaskResult(
+        task=task.task,
+        benchmark=task.benchmark,
+        variant=task.variant,
+        language=task.language,
+        data=found.facts.model_copy(update={"asked": asked}),
+        rules=benchmark(task.benchmark).VERSION,
+        gold=found.rows[0].get("gold_as", "number"),
+        prompt_sha256=benchmark(task.benchmark).prompt_sha256(task.language, task.variant),
+        generation=generation,
+        judge=judge if task.benchmark in JUDGED else None,
+        scores=scores,
+    )
