@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the action."""
-    parser.add_argument("results", metavar="RESULTS", help="a folder that `lidr eval run` wrote, or run:.../evaluate")
+    parser.add_argument(
+        "results",
+        metavar="RESULTS",
+        help="a folder that `lidr eval run` wrote (x_alpacaeval or mt_bench), or run:.../evaluate",
+    )
     parser.add_argument(
         "--against", type=Path, metavar="RESULTS", help="compare with these answers, not the reference's"
     )

@@ -102,7 +102,7 @@ def _unmarked(
     talks: Sequence[Conversation], settings: JudgeSettings, system_prompt: str | None
 ) -> tuple[list[Grading], dict[str, Grade]]:
     """What is to be graded, and the marks that stand."""
-    from lidr.evals.judge.grading import Grading, grading_question
+    from lidr.evals.judge.grading import Grade, Grading, grading_question
     from lidr.evals.judge.template import grading_template
 
     asked, marked, template = list[Grading](), dict[str, Grade](), grading_template(settings)

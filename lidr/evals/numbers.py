@@ -2,8 +2,8 @@
 
 Three rules, the first that finds a number wins:
 
-    boxed    the last `\\boxed{...}` that holds a number; in it the last number, those within \\text{...} only where there
-             is no other
+    boxed    the last `\\boxed{...}` that holds a number; in it the last number; one within \\text{...}, or behind a
+             \\text{...} that follows a number (18 \\text{ eggs in } 2 \\text{ days}), only where there is no other
     prefix   the last answer word of the language (Antwort, 答え, คำตอบ, ...) that has a number behind it, before the
              next answer word; there the first number, or the result where a calculation begins there (5 + 13 = 18)
     last     the last number of the text
@@ -23,8 +23,9 @@ it comes to stands behind the last sign of a chain, 9 * 2 = 6 * 3 = 18; a next l
     no calculation     18 dollars = 1800 cents (two units of one thing), 18 = 5 + 13, 18 (5 + 13 = 18), 18 because
                        5 + 13 = 18, 18. 5 * 2 = 10: nothing but units, brackets and operators may stand between
     rounding           100/3 ≈ 33 and 33.3 ≈ 33 are 33
-    one more behind    16 - 3 - 4 = 9 eggs, 9 * 2 = 18 is 18: behind a comma, a semicolon or an arrow a calculation takes
-                       over if it uses the result before it; 5 + 13 = 18, 2 * 3 = 6 stays 18; a new sentence never does
+    one more behind    16 - 3 - 4 = 9 eggs, 9 * 2 = 18 is 18: behind a comma, a semicolon or an arrow a calculation
+                       that uses the result before it takes over; 5 + 13 = 18, 2 * 3 = 6 stays 18, and a new sentence
+                       never does
 """
 
 from __future__ import annotations
@@ -52,9 +53,11 @@ class Reading(NamedTuple):
 _NOTHING = Reading(None, "none", "")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?:\{|(?=[-\d]))")
 _RANK: dict[Standing, int] = {"free": 2, "modifier": 1, "part": 0}
-_TEXT = re.compile(r"\\(?:text(?:rm|normal|sf|it)?|mathrm|mbox)\s*\{(?:[^{}]|\{[^{}]*\})*\}")
+_TEXT = r"\\(?:text(?:rm|normal|sf|it)?|mathrm|mbox)\s*\{(?:[^{}]|\{[^{}]*\})*\}"
+_UNITS = re.compile(rf"(\d[\s\\,;!~}})$%]*){_TEXT}[\s\\,;!~$]*\d+(?:(?:[.,]|\{{,\}})\d+)*|{_TEXT}")
 
-# Of calculations, as they stand between two numbers. Words of every language at once: none means another thing in one.
+# Of calculations, as they stand between two numbers. The words of all languages together: they count only on the way to
+# an equals sign.
 _FURTHEST = 40  # characters from one number of a calculation to the next
 _TIMES = (
     r"(?<![^\W\d_])(?:times|plus|minus|(?:multiplied|divided) by|mal|Mal|(?:geteilt )?durch|fois|moins"
@@ -75,10 +78,10 @@ _PERCENT = re.compile(
 _PERCENT_BEFORE = re.compile(r"(?:asilimia|ร้อยละ|শতকরা)\s?$")
 _OF = re.compile(r"\s*(?:of|von|vom|del?|des|du|от|из|ya|ของ|จาก)\s+(?:the )?|\s*(?:ของ|จาก)")
 _OF_BEHIND = re.compile(r"(?:の|的|এর|র|లో|యొక్క)\s*$")
-_EQUAL = r"(?<![=<>!])=(?![=>])|[≈≃≅≒≐]"
+_EQUAL = r"(?<![=<>!/])=(?![=>])|[≈≃≅≒≐]"
 _EQUALS = re.compile(
-    rf"{_EQUAL}|(?<![^\W\d_])(?:(?:is )?equals?(?: to)?|(?:ist )?gleich|ergibt|égale?|font|(?:es )?igual a|равн[оа]|равняется"
-    r"|(?:ni )?sawa na)(?![^\W\d_])|等[于於]|イコール|เท่ากับ|সমান|సమానం"
+    rf"{_EQUAL}|(?<![^\W\d_])(?:(?:is )?equals?(?: to)?|(?:ist )?gleich|ergibt|égale?|font"
+    r"|(?:es )?igual a|равн[оа]|равняется|(?:ni )?sawa na)(?![^\W\d_])|等[于於]|イコール|เท่ากับ|সমান|సమానం"
 )
 _ARROW = re.compile(r"[→⇒⟶⟹➔➜➡]|[-=]>")
 _NEAR = re.compile(r"[≈≃≅≒≐]")
@@ -118,7 +121,7 @@ def gold_number(text: str) -> Decimal:
 def _boxed(text: str, language: str) -> Reading | None:
     for box in reversed(list(_BOX.finditer(text))):
         inside = _balanced(text, box.end()) if box[0].endswith("{") else _word(text, box.end())
-        for shown in (plain(_TEXT.sub(" ", inside)), plain(inside)):
+        for shown in (plain(_UNITS.sub(r"\1 ", inside)), plain(inside)):
             if found := list(numerals(shown, language)):
                 return _reading(_best_last(found), "boxed", shown)
     return None
@@ -242,7 +245,7 @@ def _is_fraction(text: str, number: Numeral) -> bool:
 
 
 def _opens_aside(text: str, number: Numeral, gap: str) -> bool:
-    """Whether a bracket opens that is no part of the calculation: 18 (5 + 13 = 18), not 2(5 + 4), 2 * (5 + 4), (= 18)."""
+    """Whether a bracket opens outside the calculation: 18 (5 + 13 = 18), unlike 2(5 + 4), 2 * (5 + 4), (= 18)."""
     before, bracket, behind = gap.partition("(")
     if not bracket or before.endswith(")"):
         return False

@@ -16,8 +16,8 @@ What separates what:
     18,19,20 is a list, 24.11.2024 and 24/11/2024 are dates, 1.2.3 a version, 10:30 a time: no numbers
 
 Read as well: fractions and mixed numbers (1/2, ½, 2 1/2), powers and scientific form (10^3, 3 × 10^5, 2e3), words of
-scale behind a number (3.5万, 1億2000万, 70 mil, 2 lakh, 70k; in Swahili before it: elfu 70, laki 1 na elfu 14). Numbers that are spelled
-out in full (eighteen, 十八) are not read.
+scale behind a number (3.5万, 1億2000万, 70 mil, 2 lakh, 70k; in Swahili before it: elfu 70, laki 1 na elfu 14). Numbers
+that are spelled out in full (eighteen, 十八) are not read.
 
 A minus is a sign where it touches the number or its currency and nothing to its left makes it a range (3-5), an
 operator (16 -3) or a hyphen (COVID-19). A number that is part of a word or of a list's marking is kept apart: it counts
@@ -33,7 +33,7 @@ from decimal import Context, Decimal, localcontext
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from lidr.evals.scale_words import scale_pattern, scale_value
+from lidr.evals.scale_words import ORDINALS, is_rest, link, scale_pattern, scale_value
 
 Standing = Literal["free", "modifier", "part"]
 """free: on its own. modifier: 5th, 3-day, 第3. part: CO2, F-16, `2. Then`, 10:00."""
@@ -62,10 +62,8 @@ _SIGNS = str.maketrans(
 
 _BEFORE_NFKC = (
     (re.compile("："), ": "),  # of text, never of a time
-    (
-        re.compile("[\u2460-\u24ff\u2776-\u2793\u3220-\u3229\u3251-\u325f\u32b1-\u32bf]|\\d\ufe0f?\u20e3"),
-        " ",
-    ),  # ① of lists
+    # ① of lists
+    (re.compile("[\u2460-\u24ff\u2776-\u2793\u3220-\u3229\u3251-\u325f\u32b1-\u32bf]|\\d\ufe0f?\u20e3"), " "),
     (re.compile("(?<=[0-9０-９])[⁻⁰¹²³⁴-⁹]+"), lambda m: "^" + m[0].translate(_SUPERSCRIPTS)),
     (re.compile("[⁻⁰¹²³⁴-⁹₀-₉]+"), ""),
     (re.compile("(?<=[0-9０-９])(?=[¼½¾⅐-⅞])"), " "),  # 2½
@@ -103,13 +101,6 @@ _NUMBER = re.compile(
 )
 _TENS = re.compile(r"\s?[×x*·⋅]\s?10\^(-?\d{1,2})(?!\d)")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d\d)+,\d{3}")
-_ORDINALS = {
-    "en": re.compile(r"(?:st|nd|rd|th)\b"),
-    "fr": re.compile(r"(?:er|re|ère|e|è?me|ème|eme|nde?)\b"),
-    "es": re.compile(r"\.?(?:o|a|er|ro|ra|do|da|to|ta)\b"),
-    "te": re.compile("వ"),
-    "bn": re.compile("(?:ম|য\u09bc|র্থ|শ)(?![\u0980-\u09e3])"),
-}
 _LIST_MARK = re.compile(r"[.)][ \t]+\S")
 
 
@@ -229,22 +220,42 @@ def amount(body: str) -> Decimal | None:
 def _scaled(text: str, value: Decimal, start: int, end: int, language: str) -> tuple[Decimal, int, int]:
     """Take in the words of scale behind a number (3万5千, 2 тысячи 500), or before it (elfu 70)."""
     behind, before = _scales(language)
-    total, limit, pending = Decimal(0), None, value
+    if before and (scale := before.search(text, max(0, start - 12), start)):
+        total, end = _compound(text, value, scale_value(scale[0], language), end, language)
+        return total, scale.start(), end
+    total, limit, pending, last = Decimal(0), None, value, end
     while scale := behind.match(text, end):
         factor = scale_value(scale[0], language)
         if limit is not None and factor >= limit:
+            return total, start, last
+        total, limit, pending, last = total + pending * factor, factor, Decimal(0), scale.end()
+        rest, end = _whole(text, last + (text[last : last + 1] == " "))
+        if not 0 < rest < limit:
+            return total, start, last
+        pending = rest
+    if limit is not None and not is_rest(text, last, end, limit, language):
+        return total, start, last
+    return total + pending, start, end
+
+
+def _compound(text: str, value: Decimal, factor: Decimal, end: int, language: str) -> tuple[Decimal, int]:
+    """What a number behind its word of scale comes to with the smaller ones that follow: laki 1 na elfu 14."""
+    total = value * factor
+    while more := link(language).match(text, end):
+        smaller = scale_value(more["scale"], language) if more["scale"] else Decimal(1)
+        rest, stop = _whole(text, more.end())
+        if not 0 < rest * smaller < factor or text.startswith("%", stop):
             break
-        total, limit, end, pending = total + pending * factor, factor, scale.end(), Decimal(0)
-        more = _NUMBER.match(text, end + (text[end : end + 1] == " "))
-        rest = amount(more["body"]) if more and more["body"] and not more["over"] else None
-        if more is None or rest is None or rest >= limit or rest == 0:
-            break
-        pending, end = rest, more.end("body")
-    if limit is not None:
-        return total + pending, start, end
-    if before and (scale := before.search(text, max(0, start - 12), start)):
-        return value * scale_value(scale[0], language), scale.start(), end
-    return value, start, end
+        total, factor, end = total + rest * smaller, smaller, stop
+    return total, end
+
+
+def _whole(text: str, start: int) -> tuple[Decimal, int]:
+    """The number that stands there, without fractions, and where it ends; 0 if none does."""
+    number = _NUMBER.match(text, start)
+    if number is None or not number["body"] or number["over"]:
+        return Decimal(0), start
+    return amount(number["body"]) or Decimal(0), number.end("body")
 
 
 @lru_cache(maxsize=64)
@@ -282,5 +293,5 @@ def _standing(text: str, match: re.Match[str], start: int, end: int, language: s
         return "part"
     if (len(right) == 2 and right[0] == "-" and _is_hyphenating(right[1])) or left[-1:] == "第":
         return "modifier"
-    ordinal = _ORDINALS.get(language)
+    ordinal = ORDINALS.get(language)
     return "modifier" if ordinal and ordinal.match(text, end) else "free"

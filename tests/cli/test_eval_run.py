@@ -15,7 +15,6 @@ from lidr.evals.results import read_results
 from tests.engines.server import Reply, Server, completion
 from tests.evals.asked import ANSWERS, write_rows
 from tests.evals.judge.answers import likes, refused
-from tests.evals.judge.answers import words as judge_words
 
 
 def policy(body: dict[str, Any], number: int) -> Reply:
@@ -198,32 +197,3 @@ def test_without_a_judge_answers_are_kept_for_later(world, tmp_path, capsys):
     assert main(words) == 0
     assert "judge them later with `lidr eval judge`" in capsys.readouterr().err
     assert read_results(tmp_path / "new").tasks[0].judge is None
-
-
-def test_mt_bench_asks_two_turns_and_grades_both(world, tmp_path, capsys):
-    questions = tmp_path / "questions"
-    questions.mkdir()
-    row = {"question_id": 1, "category": "writing", "turns": ["Name a fruit.", "And why?"]}
-    (questions / "en.jsonl").write_text(json.dumps(row), encoding="utf-8")
-    asked, out = len(world.policy.bodies), tmp_path / "mt"
-    with Server(lambda *_: judge_words("Good. Rating: [[7]]")) as judge:
-        words = ["--tasks", "mt_bench", "--langs", "en", "--questions", str(questions), "--max-tokens", "32"]
-        there = ["--judge", f"openai:judge-1@{judge.url}", "--out", str(out)]
-        assert main(["eval", "run", "--model", f"openai:canned@{world.policy.url}", *words, *there]) == 0
-        assert len(judge.bodies) == 2
-    assert len(world.policy.bodies) - asked == 2
-    assert [m["role"] for m in world.policy.bodies[-1]["messages"]] == ["user", "assistant", "user"]
-    assert read_results(out).tasks[0].scores["score"].value == 7
-    assert "Multilingual MT-Bench" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--tasks", "mt_bench,mgsm"], "give --tasks mt_bench alone"),
-        (["--tasks", "mt_bench"], "lidr ships no questions; give --questions"),
-    ],
-)
-def test_mt_bench_says_what_it_needs(world, capsys, words, message):
-    assert main(world.words(*words)) == 2
-    assert message in capsys.readouterr().err

@@ -3,71 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from lidr.engines.base import ChatRequest, Completion, Failure
 from lidr.engines.scripted import ScriptedEngine
-from lidr.errors import EngineError, EvaluationError, NegativeVerdict
-from lidr.evals.evaluation import Listener
+from lidr.errors import EvaluationError, NegativeVerdict
 from lidr.evals.judge import JudgeSettings
-from lidr.evals.judging import served
 from lidr.evals.mt_bench import check_marks, grade_answers, judge_facts, scored, summarise, tasks_of
 from lidr.evals.mt_bench_questions import load_questions
-from lidr.evals.mt_bench_run import grade_again, run_mt_bench
 from lidr.evals.mt_bench_talks import Conversation, ask, talks_of
-from lidr.evals.results import (
-    ModelFacts,
-    Results,
-    read_results,
-    read_samples,
-    samples_table,
-    scores_table,
-    write_results,
-)
-from lidr.evals.spec import Decoding, EvalSpec
+from lidr.evals.results import samples_table
+from lidr.evals.spec import Decoding
 from lidr.store.journal import Journal
-from tests.engines.server import Server
-from tests.evals.judge.answers import refused, words
+from tests.evals.mt_bench_world import SAID, TURNS, answering, write_questions
 from tests.parity.judge_server import judge_server
-
-TURNS = {
-    "de": ["Schreibe einen kurzen Absatz über Honigbienen.", "Sage nun dasselbe in einem einzigen Satz."],
-    "fr": ["Écris un court paragraphe sur les abeilles.", "Dis maintenant la même chose en une seule phrase."],
-}
-SAID = {
-    "de": "Honigbienen leben in großen Völkern und legen Vorräte für den Winter an.",
-    "fr": "Les abeilles vivent en grandes colonies et font des provisions pour l'hiver.",
-}
 
 
 @pytest.fixture
 def questions(tmp_path) -> Path:
-    """Twelve questions in two languages; the first has reference answers."""
-    for language, turns in TURNS.items():
-        rows = [
-            {"question_id": 81 + i, "category": "writing", "turns": [f"{turns[0]} ({i})", turns[1]]} for i in range(12)
-        ]
-        rows[0]["reference"] = ["Richtig ist: 42", "Richtig ist: 43"]
-        text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-        (tmp_path / f"{language}.jsonl").write_text(text, encoding="utf-8")
-    return tmp_path
-
-
-def answering(request: ChatRequest) -> str | Failure:
-    """Says how many turns it saw; question 2 fails, in its second turn."""
-    language = request.key[:2]
-    turn = sum(message["role"] == "user" for message in request.messages)
-    if turn == 2 and "(2)" in request.messages[-3]["content"]:
-        return Failure(request.key, "the server is on fire")
-    return f"{SAID[language]} ({turn})"
+    return write_questions(tmp_path)
 
 
 def asking(answer, loaded, folder: Path, *, limit: int | None = None, **more) -> list[Conversation]:
@@ -178,9 +135,7 @@ def test_a_judge_that_is_away_costs_no_answer_and_is_a_negative_verdict(question
     found = scores_of(talks, loaded, settings, limit=2)
     assert found.tasks[0].scores["judge_errors"].value == 4
     assert found.samples[0]["response"].count(SAID["de"]) == 2
-    with pytest.raises(
-        NegativeVerdict, match=r"judge gave no mark to 4 of 4 answers \(100\.0%\), and 5\.0% are allowed"
-    ):
+    with pytest.raises(NegativeVerdict, match=r"no mark to 4 of 4 answers \(100\.0%\), and 5\.0% are allowed"):
         check_marks(talks, settings)
     check_marks(talks, settings.model_copy(update={"max_error_share": 1.0}))
 
@@ -210,205 +165,3 @@ def test_a_sample_that_holds_no_conversation_is_refused(detail):
     row = {"task": "lidr_mt_bench_de", "language": "de", "item": "81", "detail": detail}
     with pytest.raises(EvaluationError, match="item 81 of lidr_mt_bench_de holds no conversation of two turns"):
         talks_of([row])
-
-
-class Run:
-    """One evaluation of a scripted model, written to a folder."""
-
-    def __init__(self, folder: Path, source: Path, monkeypatch) -> None:
-        self.folder, self.out, self.events = folder, folder / "out", []
-        self.asked: list[str] = []
-        self.dies_after = 10**9
-        self.questions = load_questions(str(source), ["de"])
-        run = self
-
-        class Engine(ScriptedEngine):
-            def close(self) -> None:
-                run.events.append("engine closed")
-
-        def answer(request: ChatRequest) -> str | Failure:
-            if len(self.asked) == self.dies_after:
-                raise EngineError("the power is gone")
-            self.asked.append(request.key)
-            return answering(request)
-
-        monkeypatch.setattr("lidr.evals.mt_bench_run.open_engine", lambda spec, log: Engine(answer))
-
-    def __call__(self, judge: Server | None, *, limit: int = 3, **settings) -> Results:
-        @contextmanager
-        def opened() -> Iterator[JudgeSettings]:
-            self.events.append("judge opened")
-            assert read_results(self.out).tasks[0].scores["answer_errors"].n == limit  # they stand already
-            yield JudgeSettings(**{"model": "judge", "base_url": judge.url, "retries": 0, **settings})
-            self.events.append("judge closed")
-
-        spec = EvalSpec("scripted", "canned", "", (), limit=limit)
-        model = ModelFacts(reference="canned")
-        there = {"name": "canned", "out": self.out, "log": self.folder / "log.txt"}
-        opens = opened if judge else None
-        return run_mt_bench(spec, model, self.questions, **there, judge=opens, listen=Listener())
-
-
-@pytest.fixture
-def run(questions, tmp_path, monkeypatch) -> Run:
-    """Three questions in German; the second turn of the third fails."""
-    return Run(tmp_path, questions, monkeypatch)
-
-
-def test_the_engine_is_closed_before_the_judge_opens_and_the_answers_stand_already(run):
-    with Server(lambda *_: words("Fine. Mark: 7")) as judge:
-        results = run(judge)
-    assert run.events == ["engine closed", "judge opened", "judge closed"]
-    assert results == read_results(run.out)
-    task = results.tasks[0]
-    assert (task.scores["score"].value, task.scores["score"].n) == (7, 2)
-    assert (task.judge.mode, task.judge.decoding["temperature"], task.rules) == ("score", 0, 1)
-    assert not (run.out / "work").exists()
-
-
-def test_a_judge_that_refuses_everything_costs_no_answer_and_the_next_run_grades_only(run):
-    with (
-        Server(lambda body, number: words("Mark: 7") if number < 2 else refused(401, "bad key")) as judge,
-        pytest.raises(EvaluationError, match="HTTP 401"),
-    ):
-        run(judge, concurrency=1)
-    kept = read_results(run.out)
-    assert kept.tasks[0].judge is None
-    assert kept.tasks[0].scores["score"].value is None
-    assert [talk.answers[0] for talk in talks_of(read_samples(run.out).to_pylist())] == [f"{SAID['de']} (1)"] * 3
-    before = len(run.asked)
-    with Server(lambda *_: words("Mark: 5")) as judge:
-        assert run(judge).tasks[0].scores["score"].value == 5
-        assert len(judge.bodies) == 5
-        assert run(judge).created == kept.created
-        assert len(judge.bodies) == 5  # a mark that stands is not asked for again
-    assert len(run.asked) == before
-
-
-def test_too_many_answers_without_a_mark_are_a_negative_verdict_after_everything_is_written(run):
-    with Server(lambda body, number: words("Mark: 7" if number else "I would rather not say.")) as judge:
-        with pytest.raises(NegativeVerdict, match=r"no mark to 1 of 5 answers \(20\.0%\)"):
-            run(judge, concurrency=1)
-        task = read_results(run.out).tasks[0]
-        assert (task.scores["judge_errors"].value, task.scores["score_turn_1"].n) == (1, 2)
-        assert run(judge, concurrency=1).tasks[0].scores["judge_errors"].value == 0
-        assert len(judge.bodies) == 6  # only what had no mark
-
-
-def test_an_interrupted_evaluation_goes_on_where_it_was(run):
-    run.dies_after = 4
-    with pytest.raises(EngineError, match="the power is gone"):
-        run(None)
-    assert not (run.out / "results.json").exists()
-    run.dies_after = 10**9
-    assert run(None).tasks[0].scores["answer_errors"].value == 1
-    assert sorted(run.asked) == [f"de/{item}/{turn}" for item in (81, 82, 83) for turn in (1, 2)]
-    assert run.events == ["engine closed", "engine closed"]
-
-
-def test_what_another_evaluation_left_is_not_taken_for_an_answer(run):
-    run.dies_after = 4
-    with pytest.raises(EngineError):
-        run(None)
-    run.dies_after = 10**9
-    run(None, limit=2)
-    assert run.asked[4:] == ["de/81/1", "de/82/1", "de/81/2", "de/82/2"]
-
-
-def test_the_folder_of_another_evaluation_is_refused(run):
-    run(None)
-    before = len(run.asked)
-    with pytest.raises(EvaluationError, match="holds the results of another evaluation"):
-        run(None, limit=2)
-    assert len(run.asked) == before
-
-
-def test_a_damaged_journal_is_named_with_its_line(run):
-    run.dies_after = 2
-    with pytest.raises(EngineError):
-        run(None)
-    (journal,) = (run.out / "work").iterdir()
-    journal.write_text("no JSON\n" + journal.read_text(encoding="utf-8"), encoding="utf-8")
-    with pytest.raises(EvaluationError, match=r"jsonl:1: damaged line\. Take it out by hand .* or remove the file"):
-        run(None)
-
-
-def test_a_folder_without_mt_bench_has_nothing_to_grade(run):
-    run(None)
-    results = read_results(run.out).model_copy(update={"tasks": ()})
-    write_results(run.out, results, samples_table([]), scores_table([]))
-    with pytest.raises(EvaluationError, match="holds no mt_bench answers, so there is nothing to grade"):
-        grade_again(
-            run.out, judge=served(JudgeSettings(model="j", base_url="http://127.0.0.1:9/v1")), listen=Listener()
-        )
-
-
-def test_an_adapter_is_refused(run, tmp_path):
-    spec = EvalSpec("hf", "model", "", (), adapter="adapter")
-    there = {"name": "x", "out": tmp_path / "x", "log": tmp_path / "log.txt"}
-    with pytest.raises(EvaluationError, match="an adapter is not loaded here; merge it"):
-        run_mt_bench(spec, ModelFacts(reference="x"), run.questions, **there, judge=None, listen=Listener())
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ('{"question_id": 1, "turns": ["a"]}', r"de\.jsonl:1: no question"),
-        ('{"turns": ["a", "b"]}', "no question: needs"),
-        ('{"question_id": 1, "turns": ["a", ""]}', "no question"),
-        ('{"question_id": 1, "turns": ["a", "b"], "reference": ["x"]}', "no question"),
-        ("[1]", "no question"),
-        ("{", "no question"),
-        ("", "no questions"),
-        ('{"question_id": 1, "turns": ["a", "b"]}\n{"question_id": 1, "turns": ["c", "d"]}', "more than once: 1"),
-    ],
-)
-def test_a_file_that_holds_no_questions_is_refused(tmp_path, line, message):
-    (tmp_path / "de.jsonl").write_text(line)
-    with pytest.raises(EvaluationError, match=message):
-        load_questions(str(tmp_path), ["de"])
-
-
-@pytest.mark.parametrize(
-    ("source", "languages", "message"),
-    [
-        ("{}", ["fra"], 'did you mean "fr"'),
-        ("{}", ["ru"], r"no ru\.jsonl; languages there: de, fr"),
-        ("{}/de.jsonl", ["de", "fr"], "one file for 2 languages"),
-        ("{}/nowhere", ["de"], "no such folder"),
-        ("./nowhere", ["de"], "no such folder"),
-    ],
-)
-def test_a_source_that_has_no_such_questions_is_refused(questions, source, languages, message):
-    with pytest.raises(EvaluationError, match=message):
-        load_questions(source.format(questions), languages)
-
-
-def test_questions_come_from_a_data_set_on_the_hub_at_its_commit(questions, tmp_path):
-    from lidr.hub.server import serve_in_background
-
-    code = f"""
-from huggingface_hub import HfApi
-from lidr.evals.mt_bench_questions import load_questions
-HfApi().create_repo("lidr/mt", repo_type="dataset")
-HfApi().upload_file(path_or_fileobj={str(questions / "de.jsonl")!r}, path_in_repo="data/de.jsonl", repo_id="lidr/mt",
-                    repo_type="dataset")
-found = load_questions("lidr/mt", ["de"])["de"]
-print(len(found.rows), found.facts.source, HfApi().dataset_info("lidr/mt").sha)
-try:
-    load_questions("lidr/mt", ["fr"])
-except Exception as error:
-    print(error)
-"""
-    with serve_in_background(tmp_path / "hub", token="tok-questions") as hub:
-        environment = {**os.environ, **hub.environment}
-        done = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    first, refusal = done.stdout.strip().splitlines()
-    rows, source, sha = first.split()
-    assert (rows, source) == ("12", f"lidr/mt@{sha}/data/de.jsonl")
-    assert refusal == f"lidr/mt@{sha}: no fr.jsonl in it"
-
-
-def test_one_file_is_enough_for_one_language(questions):
-    assert len(load_questions(str(questions / "fr.jsonl"), ["fr"])["fr"].rows) == 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import string
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -153,6 +154,155 @@ MORE = [
     ("sw", "Antwort: 7. Jumla 18", "18", "last"),
 ]
 
+# Written behind the answer word of every language, and 18 each.
+CALCULATIONS = [
+    "(16 - 3 - 4) * $2 = $18",
+    "（５＋４）×２＝１８",
+    "(5+4)×2=18",
+    "[5 + 4] × 2 = 18",
+    "21 - (1 + 2) = 18",
+    "2(5 + 4) = 18",
+    "(6)(3) = 18",
+    "36 : 2 = 18",
+    "36:2=18",
+    "(20 + 16) : 2 = 18",
+    "5 × 3.55 ≈ 18",
+    "100/5.6 ≈ 18",
+    "53/3 ≃ 18",
+    "17.75 ≈ 18",
+    "9 × 2 → 18",
+    "9 × 2 ⇒ 18",
+    "9 × 2 -> 18",
+    "9 × 2 (= 18)",
+    "\n5 + 13\n= 18",
+    "\n5 + 13 =\n18",
+    r"$36 \div 2 = 18$",
+    r"$\frac{53}{3} \approx 18$",
+    r"$\left(5 + 4\right) \times 2 \Rightarrow 18$",
+    "16-3-4=9×2=18",
+    "16 - 3 - 4 = 9, 9 * 2 = 18",
+    "16 - 3 - 4 = 9; 2 * 9 = 18",
+    "16 - 3 - 4 = 9 → 9 * 2 = 18",
+    "5 + 13 = 18, 2 * 3 = 6",
+    "5 + 13 = 18 = 9 * 2",
+    "5 + 13 = 18 → 7",
+    "5 + 13 = 18\n→ 7",
+    "5 + 13 = 18\n=====\n7",
+    "5 + 13 = 18. 18 - 7 = 11",
+]
+
+# Likewise: 18 is said, and what follows is no part of it.
+SAID = [
+    "18 (5 + 12 = 17)",
+    "18（5+12=17）",
+    "18(5 + 12 = 17)",
+    "18 (= 36/2)",
+    "18. 5 + 12 = 17",
+    "18, 5 + 12 = 17",
+    "18: 5 + 12 = 17",
+    "18; 18 - 7 = 11",
+    "18, 18 - 7 = 11",
+    "18\n5 + 12 = 17",
+    "18\n= 5 + 12",
+    "18 = 5 + 12",
+    "18 → 5 + 12 = 17",
+    "18 ... x = 5",
+    "18 — 5 + 12 = 17",
+    "*18* x = 5",
+    "18 / 7",
+    "18 : 7",
+    "18 - 7",
+    "18 + 7, 25 = 25",
+]
+
+# In words of one language: what is a calculation, and what only looks like one.
+IN_WORDS = [
+    ("en", "Answer: 9 eggs × $2/egg = $18", "18"),
+    ("en", "Answer: 16 - (3 + 4) = 9 eggs", "9"),
+    ("en", "Answer: 16 - 3 - 4 = 9 eggs, 9 * 2 = 18", "18"),
+    ("en", "Answer: 16 - 3 - 4 = 9 eggs, so she makes 9 * 2 = 18", "18"),
+    ("en", "Answer: 50% of 80 = 40", "40"),
+    ("en", "Answer: 3/4 of the 24 = 18", "18"),
+    ("en", "Answer: 3 times 6 equals 18", "18"),
+    ("en", "Answer: 33.3 eggs ≈ 33 eggs", "33"),
+    ("en", "Answer: 5 + 13 = 18 dollars = 1800 cents", "18"),
+    ("en", "Answer: 18 of 20 = 90%", "18"),
+    ("en", "Answer: 1/2 hour = 30 minutes", "0.5"),
+    ("en", "Answer: 18 because 5 + 12 = 17", "18"),
+    ("en", "Answer: 18 – because 5 + 12 = 17", "18"),
+    ("en", "Answer: 18 eggs/day for 7 days = 126", "18"),
+    ("de", "Antwort: 36 : 2 = 18 Euro", "18"),
+    ("de", "Antwort: 36 Euro : 2 = 18 Euro", "18"),
+    ("de", "Antwort: 3 Mal 6 = 18", "18"),
+    ("de", "Antwort: 50 Prozent von 80 = 40", "40"),
+    ("de", "Antwort: 18 Mal, denn 5 + 12 = 17", "18"),
+    ("de", "Antwort: 18 Euro, also x = 5", "18"),
+    ("fr", "Réponse : 3 fois 6 = 18", "18"),
+    ("fr", "Réponse : 36 divisé par 2 = 18", "18"),
+    ("fr", "Réponse : 50 % de 80 = 40", "40"),
+    ("fr", "Réponse : 18 fois, car 5 + 12 = 17", "18"),
+    ("es", "Respuesta: 9 por 2 = 18", "18"),
+    ("es", "Respuesta: 50% de 80 es igual a 40", "40"),
+    ("es", "Respuesta: 18 euros por 7 días", "18"),
+    ("ru", "Ответ: 5 руб. + 13 руб. = 18 руб.", "18"),
+    ("ru", "Ответ: 3 х 6 = 18", "18"),
+    ("ru", "Ответ: 36 разделить на 2 равно 18", "18"),
+    ("ru", "Ответ: 50% от 80 = 40", "40"),
+    ("ru", "Ответ: 18 руб. Проверка: 5 + 12 = 17", "18"),
+    ("zh", "答案：(5+3)×2=16", "16"),
+    ("zh", "答案：3乘以6等于18", "18"),
+    ("zh", "答案：80的50%=40", "40"),
+    ("zh", "答案：18，因为5+12=17", "18"),
+    ("ja", "答え：（５＋３）×２＝１６", "16"),
+    ("ja", "答え：80円の50%=40円", "40"),
+    ("ja", "答え：3かける6＝18", "18"),
+    ("ja", "答え：18個。5+12=17", "18"),
+    ("th", "คำตอบ: 3 คูณ 6 เท่ากับ 18", "18"),
+    ("th", "คำตอบ: 50% ของ 80 = 40", "40"),
+    ("th", "คำตอบ: ร้อยละ 50 ของ 80 = 40", "40"),
+    ("th", "คำตอบ: 18 เพราะ 5 + 12 = 17", "18"),
+    ("bn", "উত্তর: ৩ গুণ ৬ = ১৮", "18"),
+    ("bn", "উত্তর: ৮০ এর ৫০% = ৪০", "40"),
+    ("bn", "উত্তর: ১৮। ৫ + ১২ = ১৭", "18"),
+    ("te", "సమాధానం: 80 లో 50% = 40", "40"),
+    ("te", "సమాధానం: 18 ఎందుకంటే 5 + 12 = 17", "18"),
+    ("sw", "Jibu: 3 mara 6 = 18", "18"),
+    ("sw", "Jibu: asilimia 50 ya 80 = 40", "40"),
+    ("sw", "Jibu: 5,000/= + 2,000/= = 7,000/=", "7000"),
+    ("sw", "Jibu: 18 kwa sababu 5 + 12 = 17", "18"),
+]
+
+# Numbers of more than one part, and what stands beside them.
+COMPOUND = [
+    ("sw", "Jibu: elfu 5 na 600", "5600"),
+    ("sw", "Jibu: elfu 114 na mia 2", "114200"),
+    ("sw", "Jibu: laki 1 na elfu 14", "114000"),
+    ("sw", "Jibu: laki 1 elfu 14 mia 2 na 5", "114205"),
+    ("sw", "Jibu: mia 2", "200"),
+    ("sw", "Jibu: 70 elfu", "70000"),
+    ("sw", "Jibu: elfu 5 na siku 7", "5000"),
+    ("sw", "Jibu: elfu 5 na 7000", "5000"),
+    ("sw", "Jibu: elfu 5 na 10%", "5000"),
+    ("sw", "Kati ya elfu 3 na elfu 5", "5000"),
+    ("th", "คำตอบ: 5 ร้อย", "500"),
+    ("th", "คำตอบ: 5 ร้อยบาท", "500"),
+    ("th", "คำตอบ: 1 หมื่น 2 พัน 5 ร้อย", "12500"),
+    ("th", "คำตอบ: 3 พัน 500 บาท", "3500"),
+    ("th", "คำตอบ: 3 พัน 50", "3050"),
+    ("th", "คำตอบ: 3 พัน 5 วัน", "3000"),
+    ("th", "คำตอบ: 1 หมื่น 2 พัน 5 คน", "12000"),
+    ("th", "คำตอบ: 5 ร้อยละ", "5"),
+    ("ru", "Ответ: 2 тысячи 50 рублей", "2050"),
+    ("zh", "答案：3万 5亿", "30000"),
+    ("en", r"\boxed{18\text{ dollars per 7 days}}", "18"),
+    ("en", r"\boxed{18 \text{ eggs in } 2 \text{ days}}", "18"),
+    ("en", r"\boxed{\textbf{18} \text{ eggs in } 2{,}000 \text{ days}}", "18"),
+    ("en", r"\boxed{\text{18 eggs}}", "18"),
+    ("en", r"\boxed{\text{Day } 5}", "5"),
+    ("en", r"\boxed{9 \text{ eggs} \times 2 = 18}", "18"),
+    ("en", r"\boxed{3 \text{ h } 30 \text{ min} = 210 \text{ min}}", "210"),
+]
+
 NO_NUMBER = [
     "",
     "x",
@@ -174,6 +324,41 @@ NO_NUMBER = [
 def test_a_known_answer_is_read_by_its_rule(language, text, number, rule):
     reading = read_number(text, language)
     assert (reading.number, reading.rule) == (None if number is None else Decimal(number), rule)
+
+
+@pytest.mark.parametrize("written_out", CALCULATIONS)
+def test_a_calculation_behind_the_answer_word_is_read_as_what_it_comes_to(written_out):
+    readings = {language: read_number(f"{words.answer}: {written_out}", language) for language, words in WORDS.items()}
+    assert {language: (found.number, found.rule) for language, found in readings.items()} == dict.fromkeys(
+        WORDS, (18, "prefix")
+    )
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_a_number_that_ends_its_statement_stays_the_answer(said):
+    readings = {language: read_number(f"{words.answer}: {said}", language) for language, words in WORDS.items()}
+    assert {language: (found.number, found.rule) for language, found in readings.items()} == dict.fromkeys(
+        WORDS, (18, "prefix")
+    )
+
+
+@pytest.mark.parametrize(("language", "text", "number"), IN_WORDS + COMPOUND)
+def test_calculations_and_compound_numbers_are_read_in_the_words_of_their_language(language, text, number):
+    assert read_number(text, language).number == Decimal(number)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Answer: " + "\n" * 50_000 + "= 18",
+        "Answer: " + "0 + " * 20_000 + "18 = 18",
+        "Answer:" + " & =\n" * 20_000 + "18",
+    ],
+)
+def test_a_calculation_that_runs_on_costs_no_time(text):
+    started = time.perf_counter()
+    assert read_number(text, "en").number == 18
+    assert time.perf_counter() - started < 5
 
 
 @pytest.mark.parametrize("text", NO_NUMBER)
