@@ -89,7 +89,8 @@ def test_the_policy_of_every_iteration_is_published_and_the_last_is_on_the_main_
 def test_a_collection_ties_the_release_together(everything, running):
     api = running.target.api()
     (slug,) = [found.slug for found in api.list_collections(owner="lidr") if found.title == "tiny"]
-    assert {item.item_id for item in api.get_collection(slug).items} == {"lidr/tiny-prefs", "lidr/tiny"}
+    # Other tests publish the same run under other names, into the same collection.
+    assert {item.item_id for item in api.get_collection(slug).items} >= {"lidr/tiny-prefs", "lidr/tiny"}
 
 
 def test_a_collection_that_fails_does_not_fail_the_release(world, hub, new_name):
