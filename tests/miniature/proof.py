@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import numpy as np
 import polars as pl
 
 import lidr
+from lidr.errors import NegativeVerdict
 from lidr.miniature.data import write_rows
 from lidr.miniature.tell import accuracies, gains, reward_accuracy, scores
 from lidr.miniature.world import WORLDS
@@ -59,7 +61,9 @@ class Case:
             f"runtime.store={store()}",
         )
         recipe = lidr.load_recipe(shared("recipes") / "miniature.yaml", overrides=[*words, *self.settings])
-        return lidr.run(recipe, say=lambda text: print(f"{self.name}: {text}", file=sys.stderr))
+        with suppress(NegativeVerdict):  # a gate that stops the run is an outcome like any other
+            lidr.run(recipe, say=lambda text: print(f"{self.name}: {text}", file=sys.stderr))
+        return lidr.plan(recipe)
 
 
 def store() -> Path:
@@ -115,7 +119,7 @@ SIGNATURES = {
     ),
     "artefacts": Case(
         "sign-artefacts",
-        settings=("chain.translate.max_tokens=14", "chain.gate={artefacts: {act: stop}}", _ONE),
+        settings=("chain.translate.max_tokens=22", "chain.gate={artefacts: {act: stop}}", _ONE),
     ),
     "collapse": Case(
         "sign-collapse",
@@ -146,7 +150,7 @@ def outcome(case: Case) -> dict[str, Any]:
         "gain": gains(tables[0], tables[last]) if last else {},
         "reward_accuracy": reward_accuracy(plan),
         "fired": [one for counts in gates for one in counts["fired"]],
-        "ending": str(plan.ending) if plan.ending else None,
+        "ending": plan.ending.why if plan.ending else None,
         "result": plan.result,
     }
 
