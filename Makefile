@@ -6,10 +6,14 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 LIDR_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
 export LIDR_DATA
 
-.PHONY: quickstart test check format bench prove clean
+.PHONY: quickstart miniature test check format bench prove clean
 
 quickstart: $(VENV)/.train
 	$(BIN)/lidr run recipes/quickstart.yaml
+
+# The method on a policy of a million parameters, with its control, and a picture: about four minutes.
+miniature: $(VENV)/.train
+	$(BIN)/python -m lidr.miniature.show
 
 test: $(VENV)/.dev $(VENV)/.alpaca_eval
 	$(BIN)/python -m pytest

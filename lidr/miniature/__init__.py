@@ -4,7 +4,7 @@
     world.py   problems, the gold answers, and how good a policy's training answers are in each language
     model.py   tokenizer, chat template and a Llama of 0.9 million parameters
     make.py    trains a policy from nothing: python -m lidr.miniature.make --help
-    rows.py    what became of answers, pairs and translations, by the gold answers
+    data.py    what became of answers, pairs and translations, by the gold answers
 
 The policy answers well in English and badly in German and Spanish, because a fixed share of its German and Spanish
 training answers was wrong; it translates its own answers well. `recipes/miniature.yaml` runs the method on it.
