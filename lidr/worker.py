@@ -163,6 +163,29 @@ def serve(handle: Callable[[dict[str, Any]], Iterable[Mapping[str, Any]]]) -> No
                 out.write(json.dumps({"error": text, "kind": "EngineError"}) + "\n")
 
 
+def replies_of(work: Callable[[Callable[[Mapping[str, Any]], None]], Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield what work that calls back tells, and at the end {"result": what it returns}; raise what it raises.
+
+    Libraries call back and a worker yields, so the work runs in a thread and its replies wait in a queue.
+    """
+    waiting: queue.SimpleQueue[Mapping[str, Any] | BaseException] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            waiting.put({"result": work(waiting.put)})
+        except BaseException as error:  # handed over, not swallowed: it is raised again below
+            waiting.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    while True:
+        reply = waiting.get()
+        if isinstance(reply, BaseException):
+            raise reply
+        yield reply
+        if "result" in reply:
+            return
+
+
 def _again(kind: str, text: str) -> errors.LidrError:
     """The error that the worker raised; made without its constructor, which may want more than the text."""
     found = getattr(errors, kind, errors.EngineError)
