@@ -144,7 +144,7 @@ def test_all_problems_are_shown_at_once_in_file_order(tmp_path):
         ),
         ("name: bees", "name: &x bees\nversion: *x", "an alias (*) is not allowed; write the value again"),
         ("name: bees", "name: bees\ntext: x", 'text: unknown key "text"; did you mean'),
-        ("./model", '"openai:m@http://u:p@h/v1"', "an openai: reference must hold no user name or password"),
+        ("./model", '"openai:m@http://u:p@h/v1"', "an openai: reference must hold no user name, password or query"),
         (
             "./model",
             '"openai:m@http://h/v1"',

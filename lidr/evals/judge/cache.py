@@ -25,6 +25,7 @@ from lidr.errors import EvaluationError
 LEASE_S = 15.0
 _MARK = 0x6C696472  # "lidr", SQLite's application_id
 _VERSION = 1
+_PATIENCE_S = 30.0
 _AT_ONCE = 500  # SQLite allows 999 parameters
 
 _TABLES = """
@@ -58,7 +59,7 @@ class Cache:
         self._owner = f"{os.getpid()}-{secrets.token_hex(8)}"
         with self._as_designed():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare()
             except BaseException:
@@ -164,10 +165,12 @@ class Cache:
             return self._db.execute(query, values).fetchall()
 
     def _prepare(self) -> None:
-        (mark,), (version,) = (
-            self._db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
-        )
-        is_new = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        # One statement, so that a file that another process is making is seen before or after, never half made.
+        mark, version, tables = self._db.execute(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
+            "FROM pragma_application_id, pragma_user_version"
+        ).fetchone()
+        is_new = tables == 0
         if not is_new and mark != _MARK:
             raise EvaluationError(
                 f"{self.path}: a database of another program; give the judge's cache a file of its own"
@@ -179,13 +182,25 @@ class Cache:
         (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
-        self._db.execute("PRAGMA journal_mode = WAL")
+        self._write_ahead()
         self._db.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
             for statement in _TABLES.split(";"):
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA application_id = {_MARK}")
             self._db.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def _write_ahead(self) -> None:
+        """Several processes may make the file at once, and SQLite's own time-out does not cover this one change."""
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

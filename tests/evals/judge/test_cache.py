@@ -7,7 +7,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -140,6 +142,18 @@ def test_a_file_that_cannot_be_used_is_an_error_and_stays_as_it_is(how, message,
     assert all(verdict.error is not None and verdict.error.startswith("not asked: ") for verdict in recorded)
     if path.is_file():
         assert path.read_bytes() == before
+
+
+def test_many_may_make_the_file_at_once(tmp_path: Path):
+    def make(path: Path) -> int:
+        start.wait()
+        with Cache(path) as cache:
+            return cache.put_many([(str(threading.get_ident()), "answer", "m")])
+
+    start = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        for attempt in range(30):
+            assert list(pool.map(make, [tmp_path / str(attempt)] * 4)) == [1] * 4
 
 
 def test_looking_makes_no_file(tmp_path: Path):
