@@ -74,7 +74,7 @@ def store() -> Path:
 @lru_cache
 def rows_of(seed: int) -> Path:
     """Prompts for five iterations, and held-out problems, of a seed."""
-    folder = (store() / f"rows-{seed}").resolve()
+    folder = (store().parent / f"proof-rows-{seed}").resolve()
     write_rows(folder, prompts=PROMPTS * ITERATIONS, held_out=HELD_OUT, seed=seed)
     return folder
 
