@@ -2,6 +2,7 @@
 
 python -m tests.prove hub        a hundred kills of server and client, a thousand publishes under random faults
 python -m tests.prove reproduce  the quickstart, published and made again from nothing but its Hub
+python -m tests.prove miniature  the method's gain on a policy of a million parameters: seeds, controls, worlds, guards
 """
 
 from __future__ import annotations
@@ -32,6 +33,13 @@ PROOFS: dict[str, dict[str, Any]] = {
         "tiny model's run of two iterations",
         "environment": {"LIDR_PROVE": "1"},
         "tests": ["tests/reproduce/test_release.py", "tests/reproduce/test_quickstart.py"],
+    },
+    "miniature": {
+        "what": "recipes/miniature.yaml gains where the policy is poor, over three seeds; its controls do not; reward "
+        "accuracy before training goes with the gain over eight worlds; five iterations saturate; each signature is "
+        "provoked and its gate fires (numbers: miniature.numbers.json)",
+        "environment": {"LIDR_PROVE": "1"},
+        "tests": ["tests/miniature/test_proof.py"],
     },
 }
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import lidr
@@ -44,13 +42,3 @@ def test_the_python_lines_run_up_to_the_run_itself(tmp_path, monkeypatch, capsys
     exec(blocks("python")[0], {})
     assert ran == ["quickstart"]
     assert "iter_2/train" in capsys.readouterr().out
-
-
-def test_the_lines_for_ones_own_trainer_read_a_runs_pairs(tmp_path):
-    from tests.scripted import write_world
-
-    lidr.run(lidr.load_recipe(write_world(tmp_path)))
-    (tmp_path / "runs" / "scripted").rename(tmp_path / "runs" / "quickstart")
-    code = blocks("python")[1] + "\nprint(len(pairs), pairs[0]['chosen'][0]['role'], *pairs.column_names[6:9])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["32", "assistant", "prompt", "chosen", "rejected"]

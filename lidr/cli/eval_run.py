@@ -24,6 +24,7 @@ PAPER = {"repetition_penalty": 1.1, "system_prompt": "You are a helpful assistan
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the action."""
+    parser.usage = "lidr eval run --model REF --langs L,L [more: lidr eval run --help]"  # all 40 would bury a message
     what = parser.add_argument_group("what")
     what.add_argument(
         "--model", required=True, metavar="REF", help="org/name@rev, ./folder, run:..., dist:..., openai:..."

@@ -28,6 +28,7 @@ COMMANDS = {
     "eval": "evaluate any checkpoint with MGSM and X-AlpacaEval; compare, judge again, check the judge",
     "measure": "let people judge translations on a blind sheet; compare two translators",
     "reproduce": "make a release again from nothing but a Hub, and say whether it comes out the same",
+    "report": "write one HTML page about a run, finished or not, from its records",
     "lineage": "show what a row, a model or a data set was made from, and what was made from it",
     "hub": "serve a Hub on this machine for the genuine clients, and look at it",
 }

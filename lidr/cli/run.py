@@ -81,6 +81,7 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
     if summary.groups:
         print("\nAfter training, by language and kind (margin in nats; accuracy: share with margin above 0)")
         print_table(("policy", "language", "kind", "pairs", "margin", "accuracy"), summary.groups, left=3)
+    _show_selection(planned)
     _show_guards(planned)
     _show_scores(planned)
 
@@ -91,6 +92,17 @@ def iterations_of(planned: Plan) -> str:
     may_end = planned.ending is None and any(step.kind.decides is not None for step in planned.steps)
     is_open = may_end and planned.decided != planned.steps
     return f"{'at most ' if is_open else ''}{count} iteration{'' if count == 1 else 's'}"
+
+
+def _show_selection(planned: Plan) -> None:
+    """Print what dropping selects, and which prompts are bound to their language: at most two lines."""
+    from lidr.report.selection import selection_lines
+    from lidr.store.artifact import open_artifact
+
+    done = [step for step in planned.steps if step.state in ("cached", "taken over")]
+    records = [open_artifact(planned.folder(s)).record for s in done if s.kind.writes.name == "pairs"]
+    if said := selection_lines(records):
+        print(f"\n{said[0]}", *said[1:], sep="\n")
 
 
 def _show_guards(planned: Plan) -> None:
@@ -126,7 +138,7 @@ def _show_scores(planned: Plan) -> None:
 
 
 def _what_next(planned: Plan, recipe_words: str) -> None:
-    """Say where everything lies, and the next three commands."""
+    """Say where everything lies, and the next commands."""
     folder = planned.version_folder
     pairs, policy = _last(planned, "pairs"), _last(planned, "policy")
     lines = [("store", str(folder))]
@@ -140,6 +152,7 @@ def _what_next(planned: Plan, recipe_words: str) -> None:
     print("\nNext")
     steps = [
         (f"lidr plan {recipe_words}", "everything is cached now"),
+        (f"lidr report {recipe_words}", "all of it on one page"),
         ("lidr cp quickstart my.yaml", "your own recipe"),
     ]
     print_table(("", ""), steps, left=2)

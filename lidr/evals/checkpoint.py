@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lidr.errors import EvaluationError
+from lidr.errors import EvaluationError, HubError
 from lidr.evals.results import ModelFacts
 from lidr.hub.pins import resolve
 from lidr.hub.weights import check_model_folder, dist_file, model_files, snapshot
@@ -96,7 +96,8 @@ def _parse(text: str, where: str) -> Reference:
     try:
         return parse_reference(text)
     except ValueError as error:
-        raise EvaluationError(f"{where}: {error}") from None
+        missing = "" if ":" in text else f"there is no folder {text} here, and "
+        raise EvaluationError(f"{where}: {missing}{error}") from None
 
 
 def _shown(reference: Reference) -> str:
@@ -106,8 +107,7 @@ def _shown(reference: Reference) -> str:
 
 def _folder(reference: Reference, dtype: str, where: str) -> tuple[Path, str | None]:
     if isinstance(reference, HubReference):
-        revision = str(reference.revision) if reference.is_pinned else resolve(reference.repo, reference.revision)
-        return snapshot(reference.repo, revision), revision
+        return _from_hub(reference, where)
     if isinstance(reference, RunReference):
         from lidr.store.locate import locate
 
@@ -119,6 +119,15 @@ def _folder(reference: Reference, dtype: str, where: str) -> tuple[Path, str | N
     if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         raise EvaluationError(f"{where}: {path} is an adapter: give --model BASE --adapter {path}")
     return check_model_folder(path, where), None
+
+
+def _from_hub(reference: HubReference, where: str) -> tuple[Path, str]:
+    """The snapshot and its commit. A folder that is not there, written without `./`, reads like a name on the Hub."""
+    try:
+        revision = str(reference.revision) if reference.is_pinned else resolve(reference.repo, reference.revision)
+        return snapshot(reference.repo, revision), revision
+    except HubError as error:
+        raise HubError(f"{where}: there is no folder {reference.repo} here, and {error}") from None
 
 
 def converted(gguf: Path, dtype: str) -> Path:
@@ -135,8 +144,7 @@ def converted(gguf: Path, dtype: str) -> Path:
 def _adapter(text: str) -> Path:
     reference = _parse(text, "--adapter")
     if isinstance(reference, HubReference):
-        revision = str(reference.revision) if reference.is_pinned else resolve(reference.repo, reference.revision)
-        path = snapshot(reference.repo, revision)
+        path, _ = _from_hub(reference, "--adapter")
     elif isinstance(reference, RunReference):
         from lidr.store.locate import locate
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lidr.errors import EvaluationError
+from lidr.errors import EvaluationError, HubError
 from lidr.evals.hub_data import commit_of, file_at, files_at
 from lidr.evals.results import DataFacts
 from lidr.languages import LANGUAGES, unknown_language
@@ -166,7 +166,7 @@ def _place(benchmark: str, data: str | None) -> _Place:
                 f"no data for {benchmark}: set LIDR_DATA or give --data: a folder with x_alpacaeval/prompts/LANG.json "
                 "and x_alpacaeval/reference/LANG.json, or a Hub data set of that shape"
             )
-        return _Place(None, MGSM_HUB, commit_of(MGSM_HUB, None))
+        return _mgsm_on_the_hub()
     if (folder := Path(given).expanduser()).is_dir():
         return _Place(folder.resolve())
     try:
@@ -178,6 +178,13 @@ def _place(benchmark: str, data: str | None) -> _Place:
             f"--data {given}: no such folder; give a folder shaped like LIDR_DATA, or org/name@COMMIT"
         )
     return _Place(None, reference.repo, commit_of(reference.repo, reference.revision))
+
+
+def _mgsm_on_the_hub() -> _Place:
+    try:
+        return _Place(None, MGSM_HUB, commit_of(MGSM_HUB, None))
+    except HubError as error:
+        raise HubError(f"no rows of mgsm named, and {error}. Or give --data DIR with mgsm/LANG.jsonl") from None
 
 
 def _read_mgsm(paths: Sequence[Path], language: str) -> list[dict[str, Any]]:

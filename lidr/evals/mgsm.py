@@ -110,7 +110,7 @@ def score(row: Row, response: str, *, language: str, verdict: None = None) -> Sc
     Returns:
         values: METRICS, each 0 or 1. `off_target` is None where the language of the answer cannot be told; an answer
         without a number is wrong and not `parsed`. detail: the number, the rule and the text that it was read by, the
-        detected language.
+        detected language, and the gold answer.
     """
     return score_all([row], [response], language=language)[0]
 
@@ -132,7 +132,8 @@ def _score(row: Row, response: str, detected: str | None, language: str) -> Scor
         "acc_flexible": float(_is_flexibly_right(response, row["gold"])),
     }
     shown = None if number is None else f"{number:f}"
-    return Scored(values, {"number": shown, "rule": rule, "text": text, "detected": detected})
+    detail = {"number": shown, "rule": rule, "text": text, "detected": detected, "gold": row["gold"]}
+    return Scored(values, detail)
 
 
 def _is_gold(number: Decimal, row: Row) -> bool:

@@ -1,18 +1,24 @@
-"""Answers and verdicts -> the three files of a results folder, by the benchmarks' own rules. Nothing is asked here."""
+"""Answers and verdicts -> the three files of a results folder, by the benchmarks' own rules. Nothing is asked here.
+
+Answers that a release holds are scored again by the same rules, without the benchmarks' texts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lidr.errors import EvaluationError
 from lidr.evals.benchmarks import JUDGED, benchmark
 from lidr.evals.data import Loaded
 from lidr.evals.passed_through import NOTHING_THROUGH, PassedThrough
-from lidr.evals.results import JudgeFacts, Results, TaskResult, samples_table, scores_table, write_results
+from lidr.evals.results import JudgeFacts, Results, Score, TaskResult, samples_table, scores_table, write_results
 from lidr.evals.spec import TaskSpec
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lidr.evals.judge.base import Verdict
 
 
@@ -64,3 +70,56 @@ def _task_result(
         judge=judge if task.benchmark in JUDGED else None,
         scores=scores,
     )
+
+
+def score_again(
+    tasks: Sequence[TaskResult], kept: Sequence[Mapping[str, Any]]
+) -> tuple[pa.Table, dict[str, dict[str, Score]]]:
+    """Score answers that a release holds.
+
+    Args:
+        tasks: what was asked, as a record holds it.
+        kept: rows of lidr.hub.outputs.
+
+    Returns:
+        The values of the items (rows of SCORES, task by task, in the order of `kept`), and task -> score -> number.
+
+    Raises:
+        EvaluationError: this lidr scores a task by other rules, or what the rules compare with was not kept.
+    """
+    scores: list[dict[str, Any]] = []
+    summed = {}
+    for task in tasks:
+        if task.benchmark not in _NEEDS:
+            raise EvaluationError(f"{task.task}: {task.benchmark} is scored by lm-eval and cannot be scored again")
+        module = benchmark(task.benchmark)
+        if task.rules != module.VERSION:
+            raise EvaluationError(
+                f"{task.task} was scored by the rules {task.rules} of {task.benchmark}, and this lidr has "
+                f"{module.VERSION}: use the lidr that scored it"
+            )
+        values = []
+        for row in (row for row in kept if row["task"] == task.task):
+            scored = module.score(_compared(row, task), row["response"], language=task.language, verdict=_verdict(row))
+            values.append(scored.values)
+            place = {"task": task.task, "benchmark": task.benchmark, "language": task.language, "item": row["item"]}
+            scores += [{**place, "metric": metric, "value": value} for metric, value in scored.values.items()]
+        summed[task.task] = module.summarise(values)
+    return scores_table(scores), summed
+
+
+_NEEDS = {"mgsm": "gold", "x_alpacaeval": "reference_length"}
+"""What the rules of a benchmark compare an answer with."""
+
+
+def _compared(row: Mapping[str, Any], task: TaskResult) -> dict[str, Any]:
+    need = _NEEDS[task.benchmark]
+    if row[need] is None:
+        raise EvaluationError(f"{task.task}: item {row['item']} has no {need}: evaluated by a lidr that kept none")
+    return {"item": row["item"], need: row[need], "gold_as": task.gold}
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict | None:
+    from lidr.evals.judge.base import Verdict
+
+    return Verdict(row["item"], row["preference"]) if row["is_judged"] else None

@@ -78,7 +78,7 @@ def score(row: Row, response: str, *, language: str, verdict: Verdict | None = N
     """Score one answer.
 
     Args:
-        row: of X-AlpacaEval, as lidr.evals.data gives it.
+        row: of X-AlpacaEval, as lidr.evals.data gives it; of the reference its `reference_length` is enough.
         response: the model's answer; may be empty.
         language: of the prompt.
         verdict: of the judge; None where it was not asked.
@@ -95,7 +95,7 @@ def score(row: Row, response: str, *, language: str, verdict: Verdict | None = N
         "discrete_win": rates.discrete(preference),
         "tie": None if preference is None else float(preference == rates.TIE),
         "length": float(len(response)),
-        "reference_length": float(len(row["reference"])),
+        "reference_length": float(len(row["reference"]) if "reference" in row else row["reference_length"]),
         "off_target": None if found is None else float(found != language),
         "undecided": float(found is None),
         "judge_error": None if verdict is None else float(preference is None),

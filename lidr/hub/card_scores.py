@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lidr.hub.card_tables import table
 from lidr.hub.evaluated import MEAN, Difference, Evaluated, evaluated
 from lidr.hub.front_matter import SOURCE
+from lidr.hub.outputs import tells_of_outputs
 from lidr.hub.score_names import ShownScore, title_of
 from lidr.intervals import of_mean, wilson
 from lidr.languages import LANGUAGES
@@ -22,6 +23,10 @@ _HOW_TO_READ = (
     "`iter_0` is the policy before training. In brackets: 95% intervals of one number (Wilson's for a share, Student's "
     "for a mean). Every number with its error and n, and all that it depends on, is in {records}."
 )
+_ANSWERS = (
+    " The answers that were scored are in `lidr/outputs`, without the benchmarks' texts; `lidr reproduce` scores them "
+    "again, with no model and no judge."
+)
 _PAIRED = (
     "What changed, item by item: differences of the same questions, with 95% intervals from resampling whole questions "
     "in all languages together; a star marks those that do not contain 0."
@@ -34,7 +39,8 @@ def results_section(run: Finished) -> str:
     if not found:
         return _NONE
     places = dict.fromkeys(f"`lidr/records/{record.place}.json`" for one in found for record in one.records)
-    parts = [_HOW_TO_READ.format(records=", ".join(places))]
+    told = _ANSWERS if any(map(tells_of_outputs, run.artifacts)) else ""
+    parts = [_HOW_TO_READ.format(records=", ".join(places)) + told]
     for one in found:
         parts += [f"### {one.title}", _described(one), _scores_table(one)]
         if changes := _differences_table(one):

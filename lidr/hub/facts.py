@@ -6,7 +6,6 @@ Everything that a card says comes from here, so a card can be made again from th
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,14 +18,15 @@ import yaml
 from lidr.errors import HubError
 from lidr.hub.licences import Licence, Parent, strictest
 from lidr.hub.outcome import Outcome, outcome_of
+from lidr.hub.parents import HUB as HUB
+from lidr.hub.parents import base_model as base_model
+from lidr.hub.parents import dist_licence as dist_licence
+from lidr.hub.parents import policy_parent, translator_parents
 from lidr.hub.scrub import clean, clean_execution, without_paths
 from lidr.recipe.schema import Recipe
-from lidr.references import DistReference, FolderReference, HubReference, ServerReference, parse_reference
 from lidr.store.artifact import Artifact, open_artifact
 from lidr.store.record import Record
 from lidr.store.store import Store
-
-HUB = "https://huggingface.co"
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,11 @@ class Finished:
 
     @cached_property
     def parents(self) -> tuple[Parent, ...]:
-        """What it was made from, with licences."""
+        """What it was made from, with licences; the first policy last."""
         if self.recipe.prompts is None:
-            return (*self.pair_sets, _policy_parent(self))
-        prompts = Parent("prompts", _shown(self.recipe.prompts.source), None, self.recipe.prompts.license)
-        return (prompts, _policy_parent(self))
+            return (*self.pair_sets, policy_parent(self))
+        prompts = Parent("prompts", without_paths(self.recipe.prompts.source), None, self.recipe.prompts.license)
+        return (prompts, *translator_parents(self), policy_parent(self))
 
     @property
     def pair_sets(self) -> tuple[Parent, ...]:
@@ -249,46 +249,6 @@ def environment_json(run: Finished) -> dict[str, Any]:
         "versions": {name: version for r in run.records for name, version in r.versions.items()},
         "execution": {record.place: clean_execution(record.execution) for record in run.records},
     }
-
-
-def base_model(run: Finished) -> HubReference | None:
-    """The first policy, where it is a Hub model; its revision is the commit that the run used."""
-    reference = parse_reference(run.recipe.policy.model)
-    if not isinstance(reference, HubReference):
-        return None
-    used = run.first_policy.identity.get("outside", {}).get("revision")
-    return HubReference(reference.repo, used)
-
-
-def _policy_parent(run: Finished) -> Parent:
-    reference = parse_reference(run.recipe.policy.model)
-    licence, hub = run.policy_licence, base_model(run)
-    if hub is not None:
-        link = f"{HUB}/{hub.repo}" + (f"/tree/{hub.revision}" if hub.revision else "")
-        return Parent("policy", hub.repo, hub.revision, licence, link)
-    if isinstance(reference, DistReference):
-        licence = licence or dist_licence(reference.package)
-        revision = run.first_policy.identity.get("outside", {}).get("sha256")
-        return Parent("policy", str(reference), revision, licence)  # pinned by its SHA-256
-    if isinstance(reference, ServerReference):
-        return Parent("policy", reference.model, None, licence)
-    if isinstance(reference, FolderReference):
-        return Parent("policy", _shown(reference.path), run.first_policy.digest, licence)
-    return Parent("policy", str(reference), run.first_policy.digest, licence)
-
-
-def dist_licence(package: str) -> str | None:
-    """What the distribution says of itself, as the Hub writes it."""
-    try:
-        metadata = importlib.metadata.metadata(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    given = next((str(metadata[name]) for name in ("License-Expression", "License") if name in metadata), "")
-    return given.strip().lower() or None
-
-
-def _shown(path: str) -> str:
-    return without_paths(path)
 
 
 def dumps(value: Any, *, sort_keys: bool = True) -> str:

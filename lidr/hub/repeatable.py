@@ -2,6 +2,7 @@
 
 lidr/files/<12 hex>-<name>         small files that the recipe names and that steps read: lists of ids, canned answers
 lidr/rows/iter_K/STEP/*.parquet    the numbers of steps that write neither texts nor weights: scores, measures, verdicts
+lidr/outputs/iter_K/STEP/*.parquet the answers of evaluations, and what it takes to score them again: lidr.hub.outputs
 run.json                           for each step the digests of its tables; where a file went; what belongs together
 
 A file is brought along only where a step's identity holds its SHA-256: it is what was read, and nothing else goes out.
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.hub.facts import Finished
+from lidr.hub.outputs import outputs_json, write_outputs
 from lidr.hub.scrub import clean
 from lidr.recipe.schema import Recipe
 from lidr.resources import resolve_source
@@ -102,13 +104,14 @@ def _settings(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def write_repeatable(run: Finished, folder: Path) -> None:
-    """Write `lidr/files` and `lidr/rows` of a release."""
+    """Write `lidr/files`, `lidr/rows` and `lidr/outputs` of a release."""
     for side in side_files(run):
         _bring(side.file, folder / side.path)
     for artifact in run.artifacts:
         if artifact.record.writes in NUMBERS:
             for table in artifact.tables:
                 _bring(table, folder / "lidr/rows" / artifact.record.place / table.name)
+    write_outputs(run, folder)
 
 
 def _bring(path: Path, target: Path) -> None:
@@ -124,9 +127,12 @@ def _bring(path: Path, target: Path) -> None:
 def repeatable_json(run: Finished, links: Links) -> dict[str, Any]:
     """What run.json says of it: `files`, `rows` by place, `release`."""
     sides = side_files(run)
+    rows = {artifact.record.place: rows_of(artifact) for artifact in run.artifacts if artifact.tables}
+    for place, outputs in outputs_json(run):
+        rows[place] = {**rows.get(place, {}), "outputs": outputs}
     return {
         "files": [{"setting": side.setting, "path": side.path, "sha256": side.sha256} for side in sides],
-        "rows": {artifact.record.place: rows_of(artifact) for artifact in run.artifacts if artifact.tables},
+        "rows": rows,
         "written": written(run.recipe),
         "provenance": {path: entry.model_dump(mode="json") for path, entry in run.recipe.provenance.items()},
         "outcome": None if run.outcome is None else asdict(run.outcome),

@@ -233,6 +233,9 @@ _PACKAGES = (
     "accelerate",
     "polars",
     "pyarrow",
+    "numpy",
+    "lingua-language-detector",
+    "lm-eval",
 )
 
 

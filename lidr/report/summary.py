@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lidr.pipeline import Plan
+    from lidr.recipe.schema import Recipe
     from lidr.store.record import Record
 
 
@@ -65,19 +68,28 @@ def summarise(planned: Plan) -> Summary:
     from lidr.store.artifact import open_artifact
 
     made = [step for step in planned.steps if step.state != "skipped"]
-    records = [open_artifact(planned.folder(step)).record for step in made]
+    return summary_of(planned.recipe, [open_artifact(planned.folder(step)).record for step in made])
+
+
+def summary_of(recipe: Recipe, records: Iterable[Record]) -> Summary:
+    """The account of the records that there are.
+
+    Args:
+        recipe: whose run it is.
+        records: in the order in which the steps run; of a run that is not finished, those that it has.
+    """
+    records = list(records)
     policies = [record for record in records if record.writes in ("policy", "initial_policy")]
-    columns, account = _account(planned, records)
+    columns, account = _account(recipe, records)
     return Summary(columns, account, tuple(_policy(r) for r in policies), tuple(_groups(policies)))
 
 
-def _account(planned: Plan, records: list[Record]) -> tuple[tuple[Column, ...], tuple[AccountRow, ...]]:
-    recipe = planned.recipe
+def _account(recipe: Recipe, records: list[Record]) -> tuple[tuple[Column, ...], tuple[AccountRow, ...]]:
     with_pairs = sorted({record.iteration for record in records if record.writes == "pairs"})
     columns = tuple(Column(number, language) for number in with_pairs for language in recipe.languages.others)
     if not columns:
         return (), ()
-    requested = tuple(_requested(planned, records, column) for column in columns)
+    requested = tuple(_requested(recipe, records, column) for column in columns)
     lost: dict[str, dict[Column, int]] = {}
     kept: dict[Column, int] = {}
     for record in records:
@@ -98,10 +110,10 @@ def _account(planned: Plan, records: list[Record]) -> tuple[tuple[Column, ...], 
     return columns, (AccountRow(label, requested), *gone, rest)
 
 
-def _requested(planned: Plan, records: list[Record], column: Column) -> int:
+def _requested(recipe: Recipe, records: list[Record], column: Column) -> int:
     """How many pairs there could be: two slots a prompt, or what the sets hold that a run starts from."""
-    if planned.recipe.prompts is not None:
-        sliced = planned.recipe.iterations[column.iteration - 1]
+    if recipe.prompts is not None:
+        sliced = recipe.iterations[column.iteration - 1]
         return 2 * (sliced.stop - sliced.start)
     first = [record for record in records if (record.step, record.iteration) == ("pairs", column.iteration)]
     return sum(sum(_count(r, what, column)) for r in first for what in ("kept", "dropped", "not_requested"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lidr.errors import HubError, LidrError
 from lidr.hub.opened import Opened, find, open_release
+from lidr.hub.outputs import read_outputs, write_samples
 from lidr.hub.repeatable import measured_again
 from lidr.hub.snapshot import DATASETS, read_snapshot
 from lidr.reproduce.verdict import Finding
@@ -84,6 +85,9 @@ class PublishedRows:
         table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
         writer.data.write(table.select(rows.schema.names).cast(rows.schema))
         files, _ = writer.finish()
+        outputs = read_outputs(self.release.folder, record.place)
+        if outputs is not None:  # gates read the answers, too
+            write_samples(outputs, folder)
         _write(folder, replace(record, files=files))
         if first is None:
             self._check(record, folder, paths)

@@ -23,6 +23,7 @@ from lidr.reproduce.compare import compare_numbers, compare_rows, samples_of, sa
 from lidr.reproduce.environment import differences, machine
 from lidr.reproduce.published import PublishedRows, rows_release
 from lidr.reproduce.recipe import recipe_of
+from lidr.reproduce.rescored import check_scores
 from lidr.reproduce.verdict import SCHEMA, Finding, Reproduction, Verdict
 from lidr.rows import Dropped
 from lidr.steps import STEPS
@@ -154,11 +155,14 @@ class _Reproducing:
             say=self._say,
             quiet=self._quiet,
         )
-        verdicts = []
+        verdicts: list[Verdict] = []
         for record in release.records.values():
-            verdict = _Step(release, published, again, record).verdict(record.step in names)
-            self._say(f"{verdict.place}: {verdict.kind}: {verdict.reason}")
-            verdicts.append(verdict)
+            found = [_Step(release, published, again, record).verdict(record.step in names)]
+            if record.writes == "scores":
+                found.append(check_scores(release, published, record))
+            for verdict in found:
+                self._say(f"{verdict.place}: {verdict.kind}: {verdict.reason}")
+            verdicts += found
         card = check_card(release, self._work)
         if card.kind == "different":
             touched.append(Finding("README.md", f"is another card than the release's records give: {card.reason}"))

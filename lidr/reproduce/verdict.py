@@ -59,7 +59,7 @@ class Verdict:
     """Of one step.
 
     Args:
-        place: `iter_K/STEP`, `release` or `card`.
+        place: `iter_K/STEP`, `iter_K/STEP (scores from stored outputs)`, or `card`.
         expected: how it is to be compared: exact, or statistical.
         inputs: what it was made from: published, or made again.
         rows: the first rows that differ.

@@ -124,11 +124,11 @@ def changes(before: pa.Table, after: pa.Table, languages: Sequence[str], **optio
 
 
 def widened(number: Number, level: float) -> Number:
-    """A 95% interval at another level, each side so much longer as a normal one would be."""
-    from lidr.intervals import quantile
+    """A 95% interval at another level, each side so much longer as one by Student's t would be."""
+    from lidr.intervals import LEVEL, student
 
     value, low, high, n = number
-    if value is None or low is None or high is None:
+    if value is None or low is None or high is None or n < 2:
         return number
-    factor = quantile(level) / quantile()
+    factor = student((1 + level) / 2, n - 1) / student((1 + LEVEL) / 2, n - 1)
     return Number(value, value - (value - low) * factor, value + (high - value) * factor, n)

@@ -27,9 +27,10 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from lidr.errors import PlanError
-from lidr.recipe.schema import Frozen
+from lidr.evals.benchmarks import JUDGED
+from lidr.recipe.schema import Frozen, Recipe
 from lidr.rows import DominantPairs, Pair, Response, RowType, Translation
-from lidr.steps.evaluate import Scores
+from lidr.steps.evaluate import EvaluateConfig, Scores
 from lidr.steps.evidence import Evidence, Finding
 from lidr.steps.kind import Changes, Decision, Expected, Outcome, Policy, Scale, StepRun, Surroundings
 from lidr.steps.measure import Measures, can_referee
@@ -111,7 +112,13 @@ class Reweight(Frozen):
 
 
 class GateConfig(Frozen):
-    """The signatures that are looked for, each off until named."""
+    """The signatures that are looked for, each off until named.
+
+    Of each benchmark that `evaluate` names one score counts, its first in `lidr.evals.measures`, for `dominant_worse`,
+    `no_gain`, the end of a repetition and the best policy alike: accuracy of MGSM, win rate of X-AlpacaEval (not the
+    length-controlled one, which is no mean over items). Each benchmark is looked at by itself, and the best policy is
+    that of the highest mean over all of them.
+    """
 
     dominant_worse: DominantWorse | None = None
     no_gain: NoGain | None = None
@@ -178,19 +185,61 @@ def also_read_gate(config: GateConfig) -> tuple[RowType, ...]:
 
 
 def outside_gate(around: Surroundings, config: GateConfig) -> dict[str, Any]:
-    """Nothing; but what the recipe's other steps must give a gate is checked here, before anything runs."""
-    names = [step.name for step in around.recipe.chain]
+    """Nothing; but what the recipe's other steps must give a gate is checked here, before anything runs.
+
+    Raises:
+        PlanError: the gate could not see what it looks for, or could not do what it is to do.
+    """
+    recipe = around.recipe
+    steps = {step.name: step.config for step in recipe.chain}
+    names = list(steps)
     before = names[: names.index("gate")]
-    if around.recipe.repeat is not None and "evaluate" not in before:
-        raise PlanError(f"repeat: {around.recipe.repeat} is decided by a gate from scores: put evaluate before gate")
+    if recipe.repeat is not None and "evaluate" not in before:
+        raise PlanError(f"repeat: {recipe.repeat} is decided by a gate from scores: put evaluate before gate")
     if "train" in names and "train" not in before:
         late = [name for name, one in config.signatures.items() if one.act == "roll_back"]
         if late:
             raise PlanError(f"gate.{late[0]}.act: roll_back gives up a policy that is trained: put gate after train")
-    measures = [step.config for step in around.recipe.chain if step.name == "measure"]
-    if config.reward_signal is not None and measures and not can_referee(measures[0]):
+    if config.reward_signal is not None and "measure" in steps and not can_referee(steps["measure"]):
         raise PlanError("gate.reward_signal needs reward accuracy: give measure a judge, or gold answers")
+    if "evaluate" in before:
+        if "train" in names[names.index("evaluate") :]:
+            raise PlanError(
+                "gate: evaluate stands before train, so it scores the policy that enters an iteration, not the one "
+                "that it makes: put evaluate and gate after train"
+            )
+        _check_scores(recipe, config, steps["evaluate"])
+    if any(one.act == "reweight" for one in config.signatures.values()):
+        _check_reweight(config.reweight, steps)
     return {}
+
+
+def _check_scores(recipe: Recipe, config: GateConfig, asked: EvaluateConfig) -> None:
+    """Refuse an evaluation that gives none of the scores that are compared: the gate would say nothing, for ever."""
+    dominant, others = recipe.languages.dominant, recipe.languages.others
+    readers = {"gate.dominant_worse": config.dominant_worse, "gate.no_gain": config.no_gain, "repeat": recipe.repeat}
+    for name in (name for name, one in readers.items() if one is not None):
+        if asked.judge is None and set(asked.tasks) <= set(JUDGED):
+            raise PlanError(f"{name} reads scores, and {', '.join(asked.tasks)} has none without evaluate.judge")
+        wanted = (dominant,) if name == "gate.dominant_worse" else others
+        if not set(wanted) & set(asked.languages or wanted):
+            raise PlanError(f"{name} reads scores in {', '.join(wanted)}: evaluate.languages has none of them; add one")
+
+
+def _check_reweight(reweight: Reweight, steps: Mapping[str, Any]) -> None:
+    """Refuse a change that no later iteration would show."""
+    places = {"dominant_pairs": "pair", "nll_weight": "train"}
+    wanted = {name: value for name in places if (value := getattr(reweight, name)) is not None}
+    for name in wanted:
+        if places[name] not in steps:
+            raise PlanError(
+                f"gate.reweight.{name} is a setting of {places[name]}, which the chain lacks: set it to null"
+            )
+    if "nll_weight" in wanted and steps["train"].method == "sft":
+        raise PlanError("gate.reweight.nll_weight weighs the NLL beside DPO, and method sft has no DPO: set it to null")
+    has = {"dominant_pairs": lambda: steps["pair"].dominant_pairs, "nll_weight": lambda: steps["train"].nll.weight}
+    if all(has[name]() == value for name, value in wanted.items()):
+        raise PlanError("gate.reweight says what pair and train have already: give it another value, or another act")
 
 
 def expect_gate(config: GateConfig, scale: Scale) -> Expected:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from lidr.errors import PlanError, RowError
 from lidr.evals.numbers import gold_number
@@ -39,20 +40,29 @@ def read_gold(file: Path, recipe: Recipe) -> dict[str, Decimal]:
     """Prompt id -> the number that is right.
 
     Raises:
-        RowError: a line is no answer, or its answer no number; says file:line.
+        RowError: a line is no answer, has no id or another line's, or its answer is no number; says file:line.
     """
     found: dict[str, Decimal] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    # split, not splitlines: U+2028 and U+0085 may stand inside a JSON string
+    for number, line in enumerate(file.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-            answer = next(str(row[name]) for name in _NAMES if row.get(name) is not None)
-            found[str(row.get("id", row.get("prompt_id")))] = gold_number(answer.rsplit("####", 1)[-1])
+            prompt_id, answer = _answer_of(json.loads(line))
         except (ValueError, StopIteration, AttributeError) as error:
             why = str(error) or f"it has none of {', '.join(_NAMES)}"
             raise RowError(f"{file}:{number}: no gold answer: {why}; write {{id, response}} with a number") from None
+        if found.setdefault(prompt_id, answer) != answer:
+            raise RowError(f"{file}:{number}: {prompt_id} has another gold answer already: {found[prompt_id]}")
     code = recipe.languages.dominant
     if recipe.prompts and recipe.prompts.id_prefix == "language" and all(name.startswith(code) for name in found):
         found = {name.removeprefix(code): value for name, value in found.items()}
     return found
+
+
+def _answer_of(row: dict[str, Any]) -> tuple[str, Decimal]:
+    answer = next(str(row[name]) for name in _NAMES if row.get(name) is not None)
+    prompt_id = row.get("id", row.get("prompt_id"))
+    if prompt_id is None:
+        raise ValueError("it has no id, so nobody knows which prompt it answers")
+    return str(prompt_id), gold_number(answer.rsplit("####", 1)[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from lidr.errors import RowError
 from lidr.languages import LANGUAGES
 from lidr.rows import Pair
 from lidr.steps.answering import Answering, request_seed
@@ -31,12 +32,22 @@ def rewarded(scene: Scene) -> Iterator[Row]:
 
 
 def _by_gold(scene: Scene) -> Iterator[Row]:
-    """Whether the number of chosen is right and that of rejected is not."""
+    """Whether the number of chosen is right and that of rejected is not.
+
+    Raises:
+        RowError: the gold answers are those of other prompts.
+    """
     from lidr.evals.numbers import read_number
 
     if scene.run.config.gold is None:
         return
-    gold = read_gold(gold_file(scene.run.config.gold, scene.run.around), scene.run.recipe)
+    file = gold_file(scene.run.config.gold, scene.run.around)
+    gold = read_gold(file, scene.run.recipe)
+    if gold.keys().isdisjoint(scene.prompt_ids):  # else every gate would stand before no number, and say nothing
+        raise RowError(
+            f"measure.gold: {file} answers none of the {len(scene.prompt_ids):,} prompts that are looked at; its ids "
+            f"are {', '.join(sorted(gold)[:3])}, the prompts' {', '.join(scene.prompt_ids[:3])}: write the prompts' ids"
+        )
     for pair in scene.pairs.iter_rows(named=True):
         if (wanted := gold.get(pair["prompt_id"])) is not None:
             chosen, rejected = (

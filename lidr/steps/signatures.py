@@ -2,7 +2,7 @@
 
 A finding fires only where the whole interval lies beyond the limit, so noise does not trip it. The intervals of all
 findings of one signature hold together (95%, Bonferroni): however many languages are looked at, a signature that is not
-there fires in about one run of forty.
+there fires at about one gate in forty; over ten iterations that is one run of four or five.
 
     dominant_worse   paired difference of the dominant scores, to the first policy and to the one before
     no_gain          paired difference of each other language's scores to the policy before

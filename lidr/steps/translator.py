@@ -55,12 +55,15 @@ class Translator(Frozen):
     file: str | None = None
     """A JSON-lines file, or a folder of them, with prompt_id, source, target, text, and source_text where you want it
     checked that this very answer was translated."""
+    license: str | None = None
+    """Licence of the model or of the translations, as a Hub identifier, where lidr cannot know it: cc-by-nc-4.0. It
+    flows into every card; no identity."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Translator:
         if (self.model is None) == (self.file is None):
             raise ValueError("name who translates: model with its engine, or file; one of the two")
-        if self.file is not None and (given := sorted(self.model_fields_set - {"file"})):
+        if self.file is not None and (given := sorted(self.model_fields_set - {"file", "license"})):
             raise ValueError(f"{', '.join(given)} belongs to a model; a file of translations has none: take it out")
         return self
 
@@ -91,7 +94,7 @@ class Translator(Frozen):
 
     def identity(self) -> dict[str, Any]:
         """What it is asked and how; which model or file it is, `outside_translator` says."""
-        kept = self.model_dump(mode="json", exclude={"model", "revision", "file"})
+        kept = self.model_dump(mode="json", exclude={"model", "revision", "file", "license"})
         reference = parse_reference(self.model) if self.model else None
         name = None
         if isinstance(reference, HubReference):

@@ -83,6 +83,8 @@ def rise(values: Sequence[float], level: float = LEVEL) -> Number:
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     n = len(values)
+    if min(values) == max(values):  # else rounding would make an error of 1e-17 of it, and an interval without width
+        return float(values[0]), 0.0
     centre = math.fsum(values) / n
     variance = math.fsum((value - centre) ** 2 for value in values) / (n - 1) if n > 1 else 0.0
     return centre, math.sqrt(variance / n)

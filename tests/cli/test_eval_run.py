@@ -192,6 +192,14 @@ def test_mistakes_are_found_before_anything_is_asked(world, tmp_path, capsys, wo
     assert len(world.policy.bodies) == before
 
 
+def test_a_missing_option_is_said_in_two_lines(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["eval", "run", "--model", "./policy"])
+    usage, error = capsys.readouterr().err.splitlines()
+    assert usage == "usage: lidr eval run --model REF --langs L,L [more: lidr eval run --help]"
+    assert error.endswith("the following arguments are required: --langs")
+
+
 def test_without_a_judge_answers_are_kept_for_later(world, tmp_path, capsys):
     words = [*world.words("--judge", "none", "--tasks", "x_alpacaeval"), "--out", str(tmp_path / "new"), "--limit", "1"]
     assert main(words) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lidr.errors import EvaluationError, PlanError
+from lidr.errors import EvaluationError, HubError, PlanError
 from lidr.evals.checkpoint import digest_of, find_checkpoint
 from tests.tiny import tiny_model
 
@@ -52,8 +52,22 @@ def test_what_is_no_adapter_is_named(model, tmp_path):
         find_checkpoint(str(model), "openai:x@http://127.0.0.1:9/v1")
 
 
+def test_a_folder_that_is_not_there_is_said_to_be_missing_however_it_is_written(model, monkeypatch):
+    def away(repo, revision):
+        raise HubError(f"{repo}: the Hub did not give it")
+
+    monkeypatch.setattr("lidr.evals.checkpoint.resolve", away)
+    with pytest.raises(
+        EvaluationError, match=r"--model: there is no folder out/my/model here, and .out/my/model. is no"
+    ):
+        find_checkpoint("out/my/model")
+    for words, where in ((("out/model",), "--model"), ((str(model), "out/model"), "--adapter")):  # or a name on the Hub
+        with pytest.raises(HubError, match=f"{where}: there is no folder out/model here, and out/model"):
+            find_checkpoint(*words)
+
+
 def test_what_is_no_model_is_named(tmp_path):
-    with pytest.raises(EvaluationError, match=r"--model: .* is no reference; allowed forms"):
-        find_checkpoint("no model")
+    with pytest.raises(EvaluationError, match=r'--model: "openai:m" is no reference; allowed forms'):
+        find_checkpoint("openai:m")
     with pytest.raises(PlanError, match=r"the judge: .*no config\.json"):
         find_checkpoint(str(tmp_path), where="the judge")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lidr.errors import EvaluationError
+from lidr.errors import EvaluationError, HubError
 from lidr.evals.data import MGSM_ROWS, check_parallel, load_rows
 
 
@@ -20,6 +20,16 @@ def write(path: Path, rows: list[dict[str, object]]) -> None:
 
 def problems(count: int, **more: object) -> list[dict[str, object]]:
     return [{"query": f"What is {i} + 1?", "response": str(i + 1), **more} for i in range(count)]
+
+
+def test_without_rows_and_without_the_hub_the_way_to_give_rows_is_said(monkeypatch):
+    def away(repo, revision):
+        raise HubError(f"data set {repo}: the Hub did not give it")
+
+    monkeypatch.setattr("lidr.evals.data.commit_of", away)
+    monkeypatch.delenv("LIDR_DATA", raising=False)
+    with pytest.raises(HubError, match=r"no rows of mgsm named, and data set juletxara/mgsm: .*Or give --data DIR"):
+        load_rows("mgsm", "de")
 
 
 def test_real_mgsm_has_250_parallel_items_in_eight_languages(data_folder):

@@ -43,7 +43,7 @@ def test_a_right_answer_in_its_language_is_right_read_and_on_target(language):
         "hit_prefix": 1.0,
         "acc_flexible": 1.0,
     }
-    assert scored.detail == {"number": "1218", "rule": "prefix", "text": "1.218", "detected": language}
+    assert scored.detail == {"number": "1218", "rule": "prefix", "text": "1.218", "detected": language, "gold": "1,218"}
 
 
 def test_a_right_answer_in_another_language_is_right_and_off_target():

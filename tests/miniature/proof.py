@@ -32,7 +32,8 @@ from lidr.resources import shared
 from lidr.store.artifact import open_artifact
 
 SEEDS = (1, 2, 3)
-PROMPTS, HELD_OUT, ITERATIONS = 400, 400, 5
+PROMPTS, HELD_OUT, ITERATIONS, MOST = 400, 1000, 5, 8
+"""Prompts of an iteration, held-out problems, iterations of the long case, and at most of the one that may stop."""
 OTHERS = ("de", "es")
 _ONE = f'iterations=[{{prompts: "0:{PROMPTS}"}}]'
 _ALL = "chain.gate={no_gain: {act: warn}}"  # a gate that ends nothing
@@ -46,13 +47,15 @@ class Case:
     policy: str = "skewed-1"
     seed: int = 1
     settings: tuple[str, ...] = ()
+    iterations: int = ITERATIONS
+    """For how many there are prompts."""
 
     def run(self) -> Plan:
         """Carry it out, as far as it is not there yet."""
-        data = rows_of(self.seed)
+        data = rows_of(self.seed, self.iterations)
         words = (
             "name=proof",  # one name, a version for each case: equal artifacts are made once
-            f"version=0.1.0-{self.name}",
+            f"version=0.2.0-{self.name}",
             f"policy.model=./recipes/miniature/{self.policy}",
             f"seed={self.seed}",
             f"prompts.source={data / 'prompts'}",
@@ -72,10 +75,10 @@ def store() -> Path:
 
 
 @lru_cache
-def rows_of(seed: int) -> Path:
-    """Prompts for five iterations, and held-out problems, of a seed."""
-    folder = (store().parent / f"proof-rows-{seed}").resolve()
-    write_rows(folder, prompts=PROMPTS * ITERATIONS, held_out=HELD_OUT, seed=seed)
+def rows_of(seed: int, iterations: int = ITERATIONS) -> Path:
+    """Prompts and held-out problems of a seed."""
+    folder = (store().parent / f"proof-rows-{seed}-{iterations}").resolve()
+    write_rows(folder, prompts=PROMPTS * iterations, held_out=HELD_OUT, seed=seed)
     return folder
 
 
@@ -98,7 +101,9 @@ FIVE = (
 )
 LONG = Case("five", settings=(_ALL, FIVE))
 STOPPING = Case(
-    "until-saturated", settings=(f"iterations={{repeat: until_saturated, max: {ITERATIONS}, prompts_each: {PROMPTS}}}",)
+    "until-saturated",
+    settings=(f"iterations={{repeat: until_saturated, max: {MOST}, prompts_each: {PROMPTS}}}",),
+    iterations=MOST,
 )
 SIGNATURES = {
     # What the sketch met: dominant pairs at a rate that is too high.

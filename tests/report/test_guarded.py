@@ -10,6 +10,7 @@ import lidr
 from lidr.cli.main import main
 from lidr.errors import HubError
 from lidr.hub.card_premise import gates_section, premise_section
+from lidr.hub.card_tables import settings_table
 from lidr.hub.facts import finished_run
 from lidr.report.guarded import gate_lines, premise
 from tests.courses import lay_down, recipe, write_course
@@ -50,6 +51,9 @@ def test_the_result_of_a_rolled_back_run_is_what_is_published_and_the_card_says_
     assert "iter_2/gate: rolled back; the policy of iter_1 goes on." in said
     assert said.endswith("- The policy of this release is that of iter_1.")
     assert run.up_to(1).result == 1
+    settings = settings_table(run)
+    assert "| `measure.gold` | `" in settings
+    assert '| `evaluate.gold` | `"number"` | default of lidr |' in settings
 
 
 def test_a_run_that_is_saturated_is_whole_as_far_as_it_went(tmp_path, monkeypatch):

@@ -7,16 +7,27 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lidr.evals.benchmarks import task_specs
+from lidr.evals.data import Loaded
+from lidr.evals.differences import differences
+from lidr.evals.judge.base import Verdict
+from lidr.evals.results import DataFacts, ModelFacts, Results, read_scores
+from lidr.evals.scoring import write_scored
 from lidr.hub.client import plain_uploads
+from lidr.hub.facts import Finished
 from lidr.hub.release import Destinations, release
+from lidr.steps.evaluate import Scores
+from lidr.store.artifact import Artifact, ArtifactWriter
+from lidr.store.record import write_record
 from tests.hub.conftest import AT_ONCE, RunningHub, hub, new_name, running, world
 from tests.scripted import TINY, write_world
+from tests.seeded import DECODING, JUDGE
 from tests.tiny import tiny_model
 
 __all__ = ["hub", "new_name", "running", "world"]  # fixtures
@@ -120,3 +131,66 @@ def tamper(hub: RunningHub, repo: str, repo_type: str, path: str, change: Callab
         sha = api.create_commit(**where, operations=[operation], commit_message="Small fixes").oid
     api.delete_tag(**where, tag="v0.1.0")
     api.create_tag(**where, tag="v0.1.0", revision=sha)
+
+
+ANSWERS = {
+    "en": "The hen lays nine eggs every day, and the farmer sells most of them. The answer is {}.",
+    "de": "Die Henne legt jeden Tag neun Eier, und der Bauer verkauft die meisten davon. Die Antwort ist {}.",
+}
+ITEMS = 6
+
+
+def _evaluation(world: Finished, k: int, folder: Path, first: Artifact | None) -> Artifact:
+    """An evaluate step as a run leaves it, but for the model: canned answers and preferences, scored by the rules."""
+    loaded, said, verdicts = {}, {}, {}
+    for task in task_specs(("mgsm", "x_alpacaeval"), ("en", "de")):
+        rows = [{"item": str(i), "question": "How many eggs?", "gold": str(i + 7)} for i in range(ITEMS)]
+        if task.benchmark == "x_alpacaeval":
+            rows = [{"item": row["item"], "instruction": "Tell me.", "reference": "It is so. " * 4} for row in rows]
+            for i in range(ITEMS):
+                verdicts[f"{task.task}/{i}"] = Verdict(str(i), None if i == 5 else 1 + ((i + k) % 4) / 3)
+        facts = DataFacts(source=f"{task.benchmark}/{task.language}.jsonl", sha256="ab" * 32, rows=ITEMS, asked=ITEMS)
+        loaded[task.task] = Loaded(tuple(rows), facts)
+        text = ANSWERS[task.language]
+        said[task] = {str(i): text.format(i + 7 if i < 3 + k else 99) + " So." * i for i in range(ITEMS)}
+    writer = ArtifactWriter(folder, Scores)
+    shell = Results(
+        name=f"iter_{k}", model=ModelFacts(reference="x"), engine={}, versions={}, seeds={}, created="", tasks=()
+    )
+    results = write_scored(folder / "results", shell, DECODING, loaded, said, verdicts, JUDGE)
+    scores = read_scores(folder / "results")
+    writer.data.write(scores)
+    files, digest = writer.finish()
+    found = [one.as_json() for one in differences(first.read(), scores, baseline="iter_0")] if first else []
+    record = replace(
+        world.records[-1],
+        iteration=k,
+        step="evaluate",
+        writes="scores",
+        files=files,
+        digest=digest,
+        counts={"tasks": [task.model_dump(mode="json") for task in results.tasks], "differences": found},
+        inputs={"scores_0": {"place": "iter_0/evaluate"}} if first else {},
+    )
+    write_record(folder, record)
+    return Artifact(folder, record)
+
+
+@pytest.fixture(scope="session")
+def scored_world(world, tmp_path_factory) -> Finished:
+    """The scripted world with an evaluation before and after its first iteration."""
+    folder = tmp_path_factory.mktemp("scored")
+    before = _evaluation(world, 0, folder / "0", None)
+    after = _evaluation(world, 1, folder / "1", before)
+    artifacts = list(world.artifacts)
+    artifacts.insert(1 + max(at for at, a in enumerate(artifacts) if a.record.iteration == 1), after)
+    artifacts.insert(1 + max(at for at, a in enumerate(artifacts) if a.record.iteration == 0), before)
+    return replace(world, artifacts=tuple(artifacts))
+
+
+@pytest.fixture
+def scored(scored_world, hub, new_name) -> str:
+    """Its pairs, released with its evaluations."""
+    repo: str = new_name("scored")
+    release(scored_world, Destinations(repo, None), target=hub.target, patience=AT_ONCE)
+    return repo

@@ -9,6 +9,7 @@ import pytest
 from lidr.reproduce import again as module
 from lidr.reproduce.again import Again, CannotRun, OtherSettings
 from lidr.reproduce.published import PublishedRows
+from lidr.reproduce.recipe import OF_THE_PUBLISHER
 from lidr.steps.evaluate import EvaluateConfig, JudgeConfig
 from lidr.store.store import Store
 
@@ -71,3 +72,12 @@ def test_other_settings_than_the_records_are_named_with_both_values(again):
 def test_an_input_that_is_nowhere_is_named(again):
     with pytest.raises(CannotRun, match="its input iter_1/pair is not published and was not made again"):
         again.make(record(again, "iter_1/filter"))
+
+
+def test_a_first_policy_that_only_the_publisher_had_is_named(again, tmp_path):
+    policy = again.recipe.policy.model_copy(update={"model": str(tmp_path / OF_THE_PUBLISHER / "our-model")})
+    other = replace(again, recipe=again.recipe.model_copy(update={"policy": policy}))
+    with pytest.raises(
+        CannotRun, match=r"our-model \(on the machine that published; it is not in the release\) is no model folder"
+    ):
+        other._check_outside(record(again, "iter_0/policy"), policy)

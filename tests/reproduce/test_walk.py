@@ -1,4 +1,4 @@
-"""The walk "reproduce a release", command by command, with a small release in the quickstart's place."""
+"""The walk "reproduce a release": the README's lines, with a small release in the quickstart's place."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from lidr.cli.main import main
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
 
-WALK = (
-    "lidr reproduce lidr/quickstart-prefs@v0.1.0 --from pair",
-    "lidr reproduce lidr/quickstart-prefs@v0.1.0 --rows 2 --until translate",
-    "lidr reproduce lidr/quickstart-prefs@v0.1.0 --attest",
-    "lidr lineage lidr/quickstart-prefs@v0.1.0 --svg lineage.svg",
-    "lidr lineage lidr/quickstart-prefs@v0.1.0/{pair}",
-)
+README = Path(__file__).parents[2] / "README.md"
+
+
+def walk() -> list[str]:
+    """The commands of the README's section."""
+    text = README.read_text(encoding="utf-8")
+    section = re.split(r"\n## ", text[text.index("## Reproduce a release\n") + 3 :])[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
 
 
 def test_every_command_of_the_walk_does_what_it_says(pairs, hub, tmp_path, monkeypatch, capsys):
@@ -28,10 +30,12 @@ def test_every_command_of_the_walk_does_what_it_says(pairs, hub, tmp_path, monke
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     said = []
-    for line in WALK:
-        words = shlex.split(line.replace("lidr/quickstart-prefs", pairs).format(pair="1/p0/de-en/non_dominant"))
+    for line in walk():
+        here = line.replace("lidr/quickstart-prefs", pairs).replace("1/PROMPT/es-en/", "1/p0/de-en/")
+        words = shlex.split(here, comments=True)
         assert main([*words[1:], *(["--quiet"] if words[1] == "reproduce" else [])]) == 0
         said.append(capsys.readouterr().out)
+    assert len(said) == 5
     assert "Verdict: identical (5 identical)" in said[0]
     assert re.search(r"iter_1/generate +exact +identical +6 rows", said[1])
     assert "Verdict: identical" in said[2]

@@ -160,6 +160,64 @@ def test_a_reweight_that_changes_nothing_is_refused(tmp_path):
         lidr.load_recipe(write_course(tmp_path / "w", text))
 
 
+def planned_with(folder, gate, *, without="", **replaced):
+    """The plan of a run with this gate, with words of its recipe replaced."""
+    text = recipe(gate, TWO)
+    for old, new in replaced.items():
+        text = text.replace(*{"evaluate": ("tasks: [mgsm]", new), "pair": ("drop: joint", new),
+                              "train": ("batch: 8", new)}[old])  # fmt: skip
+    text = "".join(line for line in text.splitlines(keepends=True) if not without or f"- {without}:" not in line)
+    return lidr.plan(lidr.load_recipe(write_course(folder, text)))
+
+
+@pytest.mark.parametrize(
+    ("gate", "changes", "says"),
+    [
+        (
+            "no_gain: {{}}",
+            {"evaluate": "tasks: [x_alpacaeval], languages: [en, de]"},
+            r"gate\.no_gain reads scores, and x_alpacaeval has none",
+        ),
+        (
+            "no_gain: {{}}",
+            {"evaluate": "tasks: [mgsm], languages: [en]"},
+            r"no_gain reads scores in es, de: evaluate\.",
+        ),
+        ("dominant_worse: {{}}", {"evaluate": "tasks: [mgsm], languages: [es]"}, "dominant_worse reads scores in en: "),
+        ("dominant_worse: {{act: reweight}}", {"pair": "drop: joint, dominant_pairs: none"}, "have already: give it"),
+        (
+            "no_gain: {{act: reweight}}, reweight: {{dominant_pairs: null, nll_weight: 2.0}}",
+            {"train": "batch: 8, method: sft"},
+            r"gate\.reweight\.nll_weight weighs the NLL beside DPO, and method sft has no DPO: set it to null",
+        ),
+        (
+            "artefacts: {{act: reweight}}, reweight: {{nll_weight: 2.0}}",
+            {"without": "train"},
+            r"gate\.reweight\.nll_weight is a setting of train, which the chain lacks: set it to null",
+        ),
+    ],
+)
+def test_a_gate_that_could_never_fire_or_never_change_anything_is_found_by_the_plan(tmp_path, gate, changes, says):
+    with pytest.raises(PlanError, match=says):
+        planned_with(tmp_path / "w", f"{{{{{gate}}}}}", **changes)
+
+
+def test_a_repeat_without_scores_of_the_other_languages_is_found_by_the_plan(tmp_path):
+    text = recipe("{{}}").replace("tasks: [mgsm]", "tasks: [mgsm], languages: [en]")
+    with pytest.raises(
+        PlanError, match=r"repeat reads scores in es, de: evaluate\.languages has none of them; add one"
+    ):
+        lidr.plan(lidr.load_recipe(write_course(tmp_path / "w", text)))
+
+
+def test_scores_of_the_policy_that_enters_an_iteration_decide_nothing(tmp_path):
+    text = recipe("{{}}")
+    train = next(line for line in text.splitlines(keepends=True) if "- train" in line)
+    text = text.replace(train, "").replace("  - gate: {{}}\n", "  - gate: {{}}\n" + train)
+    with pytest.raises(PlanError, match=r"gate: evaluate stands before train, .*put evaluate and gate after train"):
+        lidr.plan(lidr.load_recipe(write_course(tmp_path / "w", text)))
+
+
 def test_an_unknown_act_names_those_that_there_are(tmp_path):
     with pytest.raises(RecipeError, match=r'unknown value "halt".*warn, reweight, roll_back, stop'):
         lidr.load_recipe(write_course(tmp_path / "w", recipe("{{no_gain: {{act: halt}}}}", TWO)))
@@ -233,6 +291,12 @@ def test_a_wider_level_makes_a_wider_interval_around_the_same_value():
     assert wide.value == 0.1
     assert wide.low < 0.0
     assert (wide.high - 0.1) / (0.1 - wide.low) == pytest.approx(2.0)
+
+
+def test_the_interval_of_few_items_is_widened_by_students_t():
+    wide = widened(Number(0.0, -1.0, 1.0, 12), family(10))
+    assert wide.high == pytest.approx(3.4966 / 2.2010, abs=1e-3)  # by the normal 1.43
+    assert widened(Number(0.0, -1.0, 1.0, 1), family(10)).high == 1.0
 
 
 def test_settings_that_are_not_named_look_for_nothing():

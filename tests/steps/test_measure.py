@@ -212,6 +212,40 @@ def test_gold_answers_that_are_not_there_or_no_numbers_are_named(tmp_path):
         lidr.run(lidr.load_recipe(path), rebuild=["measure"])
 
 
+def test_gold_answers_of_other_prompts_are_an_error_and_not_a_measurement_of_nothing(tmp_path):
+    path = world(tmp_path / "w", "{{gold: {folder}/gold}}")
+    gold = tmp_path / "w/gold/en.jsonl"
+    gold.write_text(gold.read_text(encoding="utf-8").replace('"p', '"gsm8k_'), encoding="utf-8")
+    says = (
+        r"en\.jsonl answers none of the 4 prompts .*ids are gsm8k_0, gsm8k_1, gsm8k_2, the prompts' p0, p1, p2: write"
+    )
+    with pytest.raises(RowError, match=says):
+        lidr.run(lidr.load_recipe(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('{"response": "3"}', "it has no id, so nobody knows which prompt it answers; write"),
+        ('{"id": "p0", "response": "999"}', "p0 has another gold answer already: 3"),
+    ],
+)
+def test_a_gold_answer_without_an_id_or_against_another_is_named_with_its_line(tmp_path, line, says):
+    path = world(tmp_path / "w", "{{gold: {folder}/gold}}")
+    gold = tmp_path / "w/gold/en.jsonl"
+    gold.write_text(gold.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
+    with pytest.raises(RowError, match=rf"en\.jsonl:9: .*{says}"):
+        lidr.run(lidr.load_recipe(path))
+
+
+def test_a_gold_file_may_begin_with_a_mark_and_hold_line_separators_inside_an_answer(tmp_path):
+    path = world(tmp_path / "w", "{{gold: {folder}/gold}}")
+    gold = tmp_path / "w/gold/en.jsonl"
+    worked = json.dumps({"id": "p0", "answer": "two and one\u2028 #### 3"}, ensure_ascii=False) + "\n"
+    gold.write_text("\ufeff" + worked + gold.read_text(encoding="utf-8"), encoding="utf-8")
+    assert measured(path).record.counts["reward_accuracy"][0]["agree"] == 4
+
+
 def test_a_server_gives_no_log_probabilities(tmp_path):
     path = world(tmp_path / "w", "{{margin: {{}}}}")
     with pytest.raises(PlanError, match=r"measure\.margin: a policy behind a server .* gives no log-probabilities"):

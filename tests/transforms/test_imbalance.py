@@ -40,6 +40,13 @@ def test_what_is_not_scored_counts_nowhere():
     assert mean([None], (0, 10)).value is None
 
 
+@pytest.mark.parametrize("n", [3, 6, 12, 24, 41])  # where the sum of so many tenths is no multiple of a tenth
+def test_values_that_are_all_the_same_leave_room_for_what_was_not_seen(n):
+    found = mean([0.1] * n, (0.0, 1.0))
+    assert found.value == 0.1
+    assert found.high - found.value > 0.05
+
+
 def test_a_series_too_short_for_thirds_has_no_rise():
     assert rise([1.0, 2.0, 3.0, 4.0, 5.0]).value is None
 
