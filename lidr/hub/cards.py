@@ -69,10 +69,10 @@ def model_card(
     adapter_only: bool = False,
 ) -> str:
     """README.md of a model release, over the one that is there."""
-    trained = [record for record in run.records if record.writes == "policy"]
+    trained = run.trainings()
     body = _render(
         "model.md.jinja",
-        **_common(run, repo),
+        **_common(run, repo) | {"iterations": len({record.iteration for record in trained})},
         what=_what(run, adapter_only),
         pairs=f"{sum(record.counts['pairs'] for record in trained):,}",
         loading=_model_loading(repo, run.tag, adapter_only),

@@ -106,6 +106,15 @@ class Finished:
             )
         return self.written("policy", self.result)
 
+    def trainings(self) -> list[Record]:
+        """The trainings that made the run's result, in their order: without those that a gate gave up."""
+        of = {record.place: record for record in self.records if record.writes == "policy"}
+        found, place = list[Record](), self.policy().record.place
+        while place in of:
+            found.insert(0, of[place])
+            place = of[place].inputs["policy"]["place"]
+        return found
+
     def dropped(self, iteration: int) -> Iterator[Artifact]:
         """Artifacts of an iteration that dropped something."""
         for artifact in self.artifacts:

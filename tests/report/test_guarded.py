@@ -51,6 +51,7 @@ def test_the_result_of_a_rolled_back_run_is_what_is_published_and_the_card_says_
     assert "iter_2/gate: rolled back; the policy of iter_1 goes on." in said
     assert said.endswith("- The policy of this release is that of iter_1.")
     assert run.up_to(1).result == 1
+    assert [training.place for training in run.trainings()] == ["iter_1/train"]  # iter_2 was given up
     settings = settings_table(run)
     assert "| `measure.gold` | `" in settings
     assert '| `evaluate.gold` | `"number"` | default of lidr |' in settings
