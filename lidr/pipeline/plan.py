@@ -126,7 +126,8 @@ class Plan:
     def up_to(self, until: str | None) -> Plan:
         """The part of the plan that a run up to a step of each iteration carries out.
 
-        A later iteration whose inputs would not be made is left out from there on.
+        A later iteration whose inputs would not be made is left out from there on; so is one after a step that has
+        still to decide how the run goes on, and is not carried out.
 
         Raises:
             PlanError: the recipe has no such step.
@@ -136,10 +137,14 @@ class Plan:
         names = list(dict.fromkeys([*placed("run"), *placed("iteration"), *(s.name for s in self.recipe.chain)]))
         if until not in names:
             raise PlanError(f'--until "{until}": no such step in this recipe; its steps: {", ".join(names)}')
+        wanted = names[: names.index(until) + 1]
         kept: dict[str, PlannedStep] = {}
+        last = len(self.recipe.iterations)
         for step in self.steps:
-            if step.name in names[: names.index(until) + 1] and all(place in kept for place in step.inputs.values()):
+            if step.name in wanted and step.iteration <= last and kept.keys() >= set(step.inputs.values()):
                 kept[step.place] = step
+            elif step.kind.decides is not None and step.state not in NOTHING_TO_DO:
+                last = min(last, step.iteration)
         return replace(self, steps=tuple(kept.values()))
 
 

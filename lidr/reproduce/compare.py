@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lidr.intervals import quantile
+from lidr.intervals import quantile, student
 from lidr.reproduce.verdict import Number, RowDifference, Verdict
 from lidr.rows import RowType
 from lidr.store.record import Record
@@ -23,8 +24,10 @@ NAMES = ("policy", "policy_in")
 _LONGEST = 80
 _MOST_ROWS = 200_000  # beyond that the rows are compared by digest alone
 
+_TAIL = 0.9975  # where Student's and the normal quantile are compared: 95% over some twenty numbers
+
 Sample = tuple[str, float, float]
-"""Name, mean, standard error."""
+"""Name, mean, standard error, of few values as much larger as Student's quantile is than the normal one."""
 
 
 def compare_rows(
@@ -58,7 +61,14 @@ def compare_rows(
 
 
 def _by_key(table: pa.Table, rows: RowType) -> dict[str, dict[str, Any]]:
-    return {" ".join(str(row[name]) for name in rows.key): row for row in table.to_pylist()}
+    """Rows by their key; of several with one key, as sets that others made have them, each keeps a place of its own."""
+    found: dict[str, dict[str, Any]] = {}
+    times: Counter[str] = Counter()
+    for row in table.to_pylist():
+        key = " ".join(str(row[name]) for name in rows.key)
+        times[key] += 1
+        found[key if times[key] == 1 else f"{key} ({times[key]})"] = row
+    return found
 
 
 def _differences(
@@ -114,7 +124,7 @@ def _of_responses(table: pa.Table) -> list[Sample]:
     """By language: tokens of an answer, and the share that was cut."""
     found = []
     for language, rows in _groups(table, ("language",)):
-        found.append(_mean(f"{language} tokens", [float(row["completion_tokens"] or 0) for row in rows]))
+        found += _mean(f"{language} tokens", [float(row["completion_tokens"] or 0) for row in rows])
         found.append(_share(f"{language} cut", [row["finish_reason"] == "length" for row in rows]))
     return found
 
@@ -124,7 +134,7 @@ def _of_translations(table: pa.Table) -> list[Sample]:
     found = []
     for direction, rows in _groups(table, ("source", "target")):
         found.append(_share(f"{direction} ok", [row["status"] == "ok" for row in rows]))
-        found.append(_mean(f"{direction} characters", [float(len(row["text"] or "")) for row in rows]))
+        found += _mean(f"{direction} characters", [float(len(row["text"] or "")) for row in rows])
     return found
 
 
@@ -132,7 +142,7 @@ def _of_measures(table: pa.Table) -> list[Sample]:
     """Each measure's mean, by language."""
     groups = _groups(table, ("test", "language", "other", "kind"))
     known = [(name, [float(row["value"]) for row in rows if row["value"] is not None]) for name, rows in groups]
-    return [_mean(name, values) for name, values in known if values]
+    return [sample for name, values in known for sample in _mean(name, values)]
 
 
 def _groups(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -142,17 +152,26 @@ def _groups(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[str, list
     yield from sorted(groups.items())
 
 
-def _mean(name: str, values: Sequence[float]) -> Sample:
-    n, mean = len(values), math.fsum(values) / max(1, len(values))
-    variance = math.fsum((value - mean) ** 2 for value in values) / max(1, n - 1)
-    return name, mean, math.sqrt(variance / max(1, n))
+def _mean(name: str, values: Sequence[float]) -> list[Sample]:
+    """A mean and its error; none of one value alone, whose error nobody knows."""
+    n = len(values)
+    if n < 2:
+        return []
+    mean = math.fsum(values) / n
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    return [(name, mean, _of_few(n - 1) * math.sqrt(variance / n))]
 
 
 def _share(name: str, hits: Sequence[bool]) -> Sample:
     """A share and its error, after Agresti and Coull's two and two, so that 0 and 1 have one too."""
     n, share = len(hits), sum(hits) / max(1, len(hits))
     middle = (sum(hits) + 2) / (n + 4)
-    return name, share, math.sqrt(middle * (1 - middle) / (n + 4))
+    return name, share, _of_few(n + 3) * math.sqrt(middle * (1 - middle) / (n + 4))
+
+
+def _of_few(freedom: int) -> float:
+    """How much further Student's interval reaches than the normal one."""
+    return student(_TAIL, freedom) / quantile(2 * _TAIL - 1)
 
 
 def samples_of_record(record: Record) -> list[Sample]:
@@ -164,9 +183,9 @@ def _of_training(record: Record) -> list[Sample]:
     """Means over the steps of training, and the share of pairs in their right order afterwards, by group."""
     history = record.counts.get("history", [])
     found = [
-        _mean(f"mean {name}", [float(step[name]) for step in history if step.get(name) is not None])
+        sample
         for name in ("loss", "dpo", "nll", "margin")
-        if any(step.get(name) is not None for step in history)
+        for sample in _mean(f"mean {name}", [float(step[name]) for step in history if step.get(name) is not None])
     ]
     for group in record.counts.get("groups", []):
         if group.get("accuracy") is not None:

@@ -20,6 +20,9 @@ SCHEMA = "lidr.reproduction/1"
 RAN: tuple[Kind, ...] = ("identical", "equal rows", "equal within error", "different")
 """From the best to the worst."""
 
+CARD = "card"
+"""The place of the card's verdict. It is text about the steps: rendered again, it says nothing of them."""
+
 
 @dataclass(frozen=True)
 class RowDifference:
@@ -123,6 +126,8 @@ class Reproduction:
             return f"not the same: {', '.join(differing)}"
         counts = {kind: sum(verdict.kind == kind for verdict in self.verdicts) for kind in (*RAN, "cannot run here")}
         said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+        if said and self.kind == "cannot run here":
+            return f"no step was made again ({said})"
         return said or "nothing was made again"
 
     def as_json(self) -> dict[str, Any]:
@@ -132,8 +137,9 @@ class Reproduction:
 
 
 def overall(verdicts: Sequence[Verdict], findings: Sequence[Finding] = ()) -> Kind:
-    """The verdict of the whole: the worst of what ran; `cannot run here` where nothing did."""
+    """The verdict of the whole: the worst of what ran; `cannot run here` where nothing did, or the card alone."""
     if findings:
         return "different"
-    ran = [verdict.kind for verdict in verdicts if verdict.kind in RAN]
-    return max(ran, key=RAN.index) if ran else "cannot run here"
+    ran = [verdict for verdict in verdicts if verdict.kind in RAN]
+    worst = max((verdict.kind for verdict in ran), key=RAN.index, default="cannot run here")
+    return worst if worst == "different" or any(one.place != CARD for one in ran) else "cannot run here"
