@@ -159,9 +159,12 @@ class Opened:
         raw = self.json(path)
         try:
             files = tuple(FileEntry(**entry) for entry in raw["files"])
-            return Record(**{**raw, "files": files, "rate": Rate(**raw["rate"])})
+            record = Record(**{**raw, "files": files, "rate": Rate(**raw["rate"])})
         except (KeyError, TypeError) as error:
             raise HubError(f"{self.found}: {path} is no record ({error}); the release is damaged") from None
+        if record.place != place or not isinstance(record.iteration, int):  # it becomes the name of a folder
+            raise HubError(f"{self.found}: {path} is the record of {record.place!r}; the release is damaged")
+        return record
 
     @property
     def links(self) -> Mapping[str, Any]:

@@ -143,7 +143,7 @@ class Again:
         if record.writes not in ASKING:
             return
         policy, runtime = self.recipe.policy, self.recipe.runtime
-        asks = record.writes != "measures"
+        asks = record.writes != "measures" or any(getattr(config, n, None) for n in ("round_trip", "margin"))
         servers = [*_servers(config.model_dump(mode="json"))]  # a recipe of others must not send keys of ours anywhere
         if asks and runtime.engine != "scripted" and isinstance(parse_reference(policy.model), ServerReference):
             servers.append(policy.model)

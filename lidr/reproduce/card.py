@@ -20,6 +20,7 @@ from lidr.hub.outcome import Outcome
 from lidr.hub.staging import CONTENT, RowFile
 from lidr.recipe.schema import Provenance, Recipe
 from lidr.reproduce.recipe import OF_THE_PUBLISHER
+from lidr.reproduce.verdict import CARD as PLACE
 from lidr.reproduce.verdict import RowDifference, Verdict
 from lidr.store.artifact import Artifact
 from lidr.store.fingerprint import file_sha256
@@ -94,19 +95,19 @@ def check_card(release: Opened, work: Path) -> Verdict:
     """Render the card again over the published one: what people wrote around it stays, and must not matter."""
     published = _text(release)
     if "written" not in release.run:
-        return Verdict("card", "cannot run here", f"{RUN} of an older lidr does not say what the recipe wrote down")
+        return Verdict(PLACE, "cannot run here", f"{RUN} of an older lidr does not say what the recipe wrote down")
     try:
         ours = _render(release, released(release, work), published)
     except LidrError as error:
-        return Verdict("card", "cannot run here", str(error).splitlines()[0])
+        return Verdict(PLACE, "cannot run here", str(error).splitlines()[0])
     if ours == published:
-        return Verdict("card", "identical", "rendered again, the same text", inputs="published records")
+        return Verdict(PLACE, "identical", "rendered again, the same text", inputs="published records")
     if release.run.get("lidr") != __version__:
         why = f"rendered by lidr {release.run.get('lidr')}, and this one is {__version__}"
-        return Verdict("card", "cannot run here", why)
+        return Verdict(PLACE, "cannot run here", why)
     lines = [line for line in difflib.ndiff(published.splitlines(), ours.splitlines()) if line[:2] in ("- ", "+ ")]
     rows = tuple(_difference(line) for line in lines[:_FIRST])
-    return Verdict("card", "different", f"{len(lines)} lines differ", inputs="published records", rows=rows)
+    return Verdict(PLACE, "different", f"{len(lines)} lines differ", inputs="published records", rows=rows)
 
 
 def _difference(line: str) -> RowDifference:

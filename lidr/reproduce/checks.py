@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lidr.errors import HubError, LidrError
+from lidr.hub.client import Patience, patiently
 from lidr.hub.facts import resolved
 from lidr.hub.opened import MANIFEST, RUN, Opened
 from lidr.hub.snapshot import Entry
@@ -27,6 +28,7 @@ ATTESTATIONS = "lidr/attestations/"
 _IS_NO_SETTING = re.compile(r"runtime\.|authors_compat|.*<folder>/")
 """What a reproduction sets otherwise: where it runs, and folders of the machine that published."""
 
+_OF_MODELS = (".json", ".jinja", ".model", ".txt", ".py", ".bin", ".pt", ".pth", ".gguf")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.parquet$")
 
 
@@ -35,6 +37,7 @@ def findings(release: Opened, recipe: Recipe) -> tuple[Finding, ...]:
     return (
         *_files(release, recipe),
         *_rows(release),
+        *_weights(release),
         *_records(release),
         *_recipe_text(release, recipe),
         *_pins(release),
@@ -52,9 +55,16 @@ def _files(release: Opened, recipe: Recipe) -> Iterator[Finding]:
         elif entry.size != said["bytes"] or _sha256(release, entry) != said["sha256"]:
             yield Finding(path, f"has another content than {MANIFEST} says{_what(release, path, recipe)}")
     for path in there:
-        is_ours = path.startswith("lidr/") or path.endswith((".parquet", ".safetensors"))
-        if is_ours and path not in release.manifest and path != MANIFEST and not path.startswith(ATTESTATIONS):
+        is_known = path in release.manifest or path == MANIFEST or path.startswith(ATTESTATIONS)
+        if not is_known and _is_read(path, release.found.repo_type):
             yield Finding(path, f"was added: {MANIFEST} does not have it")
+
+
+def _is_read(path: str, repo_type: str) -> bool:
+    """Whether lidr, `datasets`, transformers or vLLM would read it: a chat template, say, changes every answer."""
+    if path.startswith("lidr/") or path.endswith((".parquet", ".safetensors")):
+        return True
+    return repo_type == "model" and "/" not in path and path.endswith(_OF_MODELS)
 
 
 def _sha256(release: Opened, entry: Entry) -> str:
@@ -95,9 +105,21 @@ def _rows(release: Opened) -> Iterator[Finding]:
         joined = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
         if rows.get(name, {}).get("digest") != joined:
             yield Finding(MANIFEST, f"has another digest of the rows {name} than {CONTENT}")
+    for name in rows:
+        if name not in shards:
+            yield Finding(MANIFEST, f"does not have the rows {name} that {CONTENT} names")
     for name, sha256 in release.content.get("weights", {}).items():
         if release.manifest.get(name, {}).get("sha256") != sha256:
             yield Finding(MANIFEST, f"has another digest of {name} than {CONTENT}")
+
+
+def _weights(release: Opened) -> Iterator[Finding]:
+    """The weights against the records of the steps that wrote them: what is trained again is compared with these."""
+    form = "adapter" if release.content.get("form") == "adapter" else "model"
+    wrote = {(file.path, file.sha256) for record in release.records.values() for file in record.files}
+    for name, sha256 in release.content.get("weights", {}).items():
+        if (f"{form}/{name}", sha256) not in wrote:
+            yield Finding(name, f"holds other weights ({sha256[:12]}) than any record says that a step wrote")
 
 
 def _records(release: Opened) -> Iterator[Finding]:
@@ -166,7 +188,12 @@ def _commit(release: Opened) -> Iterator[Finding]:
     found, tag = release.found, release.run["tag"]
     if found.requested != tag:
         return
-    commits = found.target.api().list_repo_commits(found.name, repo_type=found.repo_type, revision=found.sha)
+    commits = patiently(
+        lambda: found.target.api().list_repo_commits(found.name, repo_type=found.repo_type, revision=found.sha),
+        what=found.name,
+        target=found.target,
+        patience=Patience(tries=3),
+    )
     head = commits[0]
     digest = hashlib.sha256((release.folder / CONTENT).read_bytes()).hexdigest()
     if not head.title.startswith(f"{tag}: ") or digest not in f"{head.title}\n{head.message}":

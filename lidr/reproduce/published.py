@@ -21,10 +21,11 @@ from lidr.reproduce.verdict import Finding
 from lidr.rows import Pair, Prompt, Response, RowType, Translation
 from lidr.steps import STEPS
 from lidr.store.artifact import Artifact, ArtifactWriter, open_artifact
-from lidr.store.record import Record, write_record
+from lidr.store.record import RECORD_FILE, Record, write_record
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 _CANDIDATES: dict[str, tuple[RowType, str, dict[str, str]]] = {
     "prompts": (Prompt, "response", {"prompt_text": "text"}),
@@ -64,26 +65,19 @@ class PublishedRows:
     def named(self, place: str) -> Artifact:
         """A step by its record alone: for those who only need to know who it was."""
         folder = self.folder / "named" / place
-        if not folder.is_dir():
+        if not (folder / RECORD_FILE).is_file():
             _write(folder, replace(self.release.records[place], files=()))
         return open_artifact(folder)
 
     def _bring(self, record: Record, first: int | None) -> Artifact | None:
         folder = self.folder / ("rows" if first is None else f"first-{first}") / record.place
-        paths, frame = self._frame(record)
-        if frame is None:
+        paths, table = self._table(record, first)
+        if table is None:
             return None
-        if first is not None:
-            kept = frame["prompt_id"].unique(maintain_order=True)[:first]
-            frame = frame.filter(frame["prompt_id"].is_in(kept.implode()))
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        import polars as pl
-
-        rows = STEPS[record.step].writes
-        writer = ArtifactWriter(folder, rows)
-        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-        writer.data.write(table.select(rows.schema.names).cast(rows.schema))
+        writer = ArtifactWriter(folder, STEPS[record.step].writes)
+        writer.data.write(table)
         files, _ = writer.finish()
         outputs = read_outputs(self.release.folder, record.place)
         if outputs is not None:  # gates read the answers, too
@@ -92,6 +86,26 @@ class PublishedRows:
         if first is None:
             self._check(record, folder, paths)
         return open_artifact(folder)
+
+    def _table(self, record: Record, first: int | None) -> tuple[list[str], pa.Table | None]:
+        """The files that hold the rows of a step, and the rows; None where there are none, or none that can be read."""
+        import polars as pl
+        import pyarrow as pa
+
+        try:
+            paths, frame = self._frame(record)
+            if frame is None:
+                return paths, None
+            if first is not None:
+                kept = frame["prompt_id"].unique(maintain_order=True)[:first]
+                frame = frame.filter(frame["prompt_id"].is_in(kept.implode()))
+            schema = STEPS[record.step].writes.schema
+            table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+            return paths, table.select(schema.names).cast(schema)
+        except (pl.exceptions.PolarsError, pa.ArrowException, KeyError, OSError) as error:
+            said = str(error).splitlines()[0]
+            self.touched.append(Finding(f"rows of {record.place}", f"cannot be read from their files: {said}"))
+            return [], None
 
     def _check(self, record: Record, folder: Path, paths: list[str]) -> None:
         said = self.release.run.get("rows", {}).get(record.place, {}).get("data", {})
@@ -136,7 +150,8 @@ class PublishedRows:
     def policy(self, record: Record) -> Artifact | None:
         """The weights that a train step wrote, where they are published: a model folder below an artifact."""
         folder = self.folder / "policies" / record.place
-        if not (folder / "record.json").is_file():
+        if not (folder / RECORD_FILE).is_file():
+            shutil.rmtree(folder, ignore_errors=True)  # what an interrupted reproduction left
             source = self._weights(record)
             if source is None:
                 return None

@@ -141,5 +141,6 @@ def overall(verdicts: Sequence[Verdict], findings: Sequence[Finding] = ()) -> Ki
     if findings:
         return "different"
     ran = [verdict for verdict in verdicts if verdict.kind in RAN]
-    worst = max((verdict.kind for verdict in ran), key=RAN.index, default="cannot run here")
-    return worst if worst == "different" or any(one.place != CARD for one in ran) else "cannot run here"
+    if any(verdict.place != CARD for verdict in ran):
+        return max((verdict.kind for verdict in ran), key=RAN.index)
+    return "different" if any(verdict.kind == "different" for verdict in ran) else "cannot run here"

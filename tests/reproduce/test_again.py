@@ -8,9 +8,10 @@ import pytest
 
 from lidr.reproduce import again as module
 from lidr.reproduce.again import Again, CannotRun, OtherSettings
-from lidr.reproduce.published import PublishedRows
+from lidr.reproduce.published import PublishedRows, _link
 from lidr.reproduce.recipe import OF_THE_PUBLISHER
 from lidr.steps.evaluate import EvaluateConfig, JudgeConfig
+from lidr.steps.measure import MeasureConfig, RoundTrip
 from lidr.store.store import Store
 
 
@@ -34,6 +35,26 @@ def test_a_server_is_never_asked_for_a_recipe_of_others(again):
     asked, other = record(again, "iter_1/generate"), replace(again, recipe=asking)
     with pytest.raises(CannotRun, match="openai:canned@http"):
         other._check_machine(asked, again.config(asked))
+
+
+def test_a_server_that_only_measure_asks_is_not_asked_either(again):
+    asking = again.recipe.model_copy(update={"runtime": again.recipe.runtime.model_copy(update={"engine": "openai"})})
+    asked, other = record(again, "iter_1/generate", writes="measures"), replace(again, recipe=asking)
+    other._check_machine(asked, MeasureConfig())
+    with pytest.raises(CannotRun, match="openai:canned@http"):
+        other._check_machine(asked, MeasureConfig(round_trip=RoundTrip(max_tokens=8)))
+
+
+def test_what_an_interrupted_reproduction_left_of_a_policy_is_made_anew(tmp_path):
+    source, folder = tmp_path / "source", tmp_path / "policies/iter_1/train"
+    source.mkdir()
+    (source / "config.json").write_text("{}")
+    one = type("Record", (), {"place": "iter_1/train", "files": ()})()
+    published = PublishedRows(None, None, tmp_path)  # type: ignore[arg-type]
+    published._weights = lambda record: source  # type: ignore[method-assign]
+    _link(source, folder / "model")  # killed before the record was written
+    with pytest.raises(TypeError, match="dataclass"):  # it comes as far as the record, which here is none
+        published.policy(one)  # type: ignore[arg-type]
 
 
 def test_code_that_comes_with_a_model_is_not_run_unasked(again):
