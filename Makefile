@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 LIDR_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
 export LIDR_DATA
+# Tests that run at once; each takes one core and up to 5 GB.
+TEST_WORKERS ?= 2
 
 .PHONY: quickstart miniature test check format bench prove clean
 
@@ -16,7 +18,7 @@ miniature: $(VENV)/.train
 	$(BIN)/python -m lidr.miniature.show
 
 test: $(VENV)/.dev $(VENV)/.alpaca_eval
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

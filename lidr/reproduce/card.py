@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from lidr import __version__
-from lidr.errors import LidrError
+from lidr.errors import HubError, LidrError
 from lidr.hub.cards import dataset_card, model_card
 from lidr.hub.dataset import DatasetFiles, configs_of
 from lidr.hub.facts import Finished
@@ -148,8 +148,12 @@ def _files(release: Opened, run: Released) -> DatasetFiles:
 
 
 def _first_row(path: Path) -> dict[str, Any]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    batch = next(pq.ParquetFile(path).iter_batches(batch_size=1))
+    try:
+        batch = next(pq.ParquetFile(path).iter_batches(batch_size=1))
+    except (pa.ArrowException, OSError, StopIteration) as error:
+        raise HubError(f"{path.parent.name}/{path.name}: no rows can be read of it ({error})") from error
     row: dict[str, Any] = batch.to_pylist()[0]
     return row

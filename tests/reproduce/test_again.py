@@ -45,16 +45,14 @@ def test_a_server_that_only_measure_asks_is_not_asked_either(again):
         other._check_machine(asked, MeasureConfig(round_trip=RoundTrip(max_tokens=8)))
 
 
-def test_what_an_interrupted_reproduction_left_of_a_policy_is_made_anew(tmp_path):
-    source, folder = tmp_path / "source", tmp_path / "policies/iter_1/train"
-    source.mkdir()
+def test_what_an_interrupted_reproduction_left_of_a_policy_is_brought_anew(again, tmp_path, monkeypatch):
+    (source := tmp_path / "source").mkdir()
     (source / "config.json").write_text("{}")
-    one = type("Record", (), {"place": "iter_1/train", "files": ()})()
-    published = PublishedRows(None, None, tmp_path)  # type: ignore[arg-type]
-    published._weights = lambda record: source  # type: ignore[method-assign]
-    _link(source, folder / "model")  # killed before the record was written
-    with pytest.raises(TypeError, match="dataclass"):  # it comes as far as the record, which here is none
-        published.policy(one)  # type: ignore[arg-type]
+    _link(source, tmp_path / "policies/iter_1/pair/model")  # killed before the record was written
+    monkeypatch.setattr(again.published, "_weights", lambda record: source)
+    found = again.published.policy(record(again, "iter_1/pair"))
+    assert found is not None
+    assert (found.model / "config.json").read_text() == "{}"
 
 
 def test_code_that_comes_with_a_model_is_not_run_unasked(again):

@@ -1,6 +1,10 @@
+import math
+import random
+
 import pyarrow as pa
 import pytest
 
+from lidr.intervals import quantile, student
 from lidr.reproduce.compare import compare_numbers, compare_rows, samples_of, within_error
 from lidr.reproduce.verdict import Finding, Number, Reproduction, RowDifference, Verdict, overall
 from lidr.rows import Response
@@ -35,6 +39,12 @@ def test_the_same_rows_in_another_order_or_by_another_name_are_equal():
     assert compared(one, other.take([1, 0]))[:2] == ("equal rows", "2 rows, the same in another order")
     renamed = responses("wax", "honey", policy="iter_0/policy@2")
     assert compared(one, renamed)[:2] == ("equal rows", "2 rows, the same apart from the name of the policy")
+
+
+def test_a_row_that_was_doubled_is_a_difference():
+    kind, _, rows = compared(responses("wax", "honey").take([0, 0, 1]), responses("wax", "honey"))
+    assert (kind, [str(row) for row in rows]) == ("different", ["p0 en (2): not made again"])
+    assert compared(responses("a", "b").take([0, 0, 1]), responses("a", "b").take([1, 0, 0]))[0] == "equal rows"
 
 
 def test_rows_that_differ_are_counted_and_the_first_five_named_by_key_and_column():
@@ -77,10 +87,30 @@ def test_answers_are_summed_up_by_language():
     summed = samples_of("responses")
     assert summed is not None
     numbers = {name: (mean, error) for name, mean, error in summed(responses("a b", "a b c d"))}
-    assert numbers["en tokens"] == (3.0, 1.0)
+    few = student(0.9975, 1) / quantile(0.995)
+    assert numbers["en tokens"] == (3.0, pytest.approx(1.0 * few)), "of two values the error is hardly known"
     assert numbers["en cut"][0] == 0.0
     assert numbers["en cut"][1] > 0, "an empty share has an error too"
     assert samples_of("pairs") is None
+
+
+def test_one_answer_alone_has_no_error_and_is_no_reason_to_call_a_reproduction_different():
+    summed = samples_of("responses")
+    assert summed is not None
+    numbers = compare_numbers(summed(responses("a b")), summed(responses("a b c d e f g h")))
+    assert [number.name for number in numbers] == ["en cut"]
+    assert within_error(numbers, "iter_1/generate", "other rows").kind == "equal within error"
+
+
+def test_few_honest_answers_are_hardly_ever_called_different():
+    summed, draws = samples_of("responses"), random.Random(0)
+    assert summed is not None
+
+    def again():
+        return summed(responses(*("a " * round(math.exp(draws.gauss(3, 0.6))) for _ in range(3))))
+
+    outside = [any(not n.is_inside for n in compare_numbers(again(), again())) for _ in range(200)]
+    assert sum(outside) <= 10
 
 
 def verdict(place: str, kind: str) -> Verdict:
@@ -93,6 +123,8 @@ def test_the_whole_is_as_good_as_the_worst_that_ran():
     assert overall([good, missing, left_out]) == "identical"
     assert overall([good, worse]) == "equal within error"
     assert overall([missing, left_out]) == "cannot run here"
+    assert overall([missing, verdict("card", "identical")]) == "cannot run here", "a card is no step"
+    assert overall([missing, verdict("card", "different")]) == "different"
     assert overall([good], [Finding("README.md", "is another")]) == "different"
 
 
@@ -102,6 +134,8 @@ def test_a_reproduction_says_in_one_sentence_what_came_out():
 
     assert said(verdict("a", "identical"), verdict("b", "cannot run here")) == "1 identical, 1 cannot run here"
     assert said(verdict("a", "identical"), verdict("b", "different")) == "not the same: b"
+    no_step = "no step was made again (1 identical, 1 cannot run here)"
+    assert said(verdict("card", "identical"), verdict("b", "cannot run here")) == no_step
     assert said(findings=(Finding("x", ""), Finding("x", ""))) == "touched since it was published: x"
     assert said() == "nothing was made again"
 

@@ -69,6 +69,41 @@ def test_one_touched_row_is_found_in_its_file_and_in_its_column(pairs, hub, repr
     assert kinds(verdict)["iter_2/filter"] == "identical"
 
 
+def test_a_file_that_holds_no_rows_any_more_is_named_and_everything_else_is_compared(pairs, hub, reproduced):
+    path = "all/iter_1-00000-of-00001.parquet"
+    tamper(hub, pairs, "dataset", path, lambda content: b"bees")
+    verdict = reproduced(f"{pairs}@v0.1.0", "--from", "pair", rc=3)
+    assert {path, "rows of iter_1/filter"} <= set(touched(verdict))
+    assert "cannot be read from their files" in str(verdict["findings"])
+    assert kinds(verdict)["iter_2/filter"] == "identical"
+
+
+def test_rows_that_the_manifest_lost_are_named(pairs, hub, reproduced):
+    def without(text: bytes) -> bytes:
+        manifest = json.loads(text)
+        manifest["files"] = [one for one in manifest["files"] if not one["path"].startswith("en-de/")]
+        return json.dumps(manifest).encode()
+
+    tamper(hub, pairs, "dataset", "lidr/manifest.json", without)
+    verdict = reproduced(f"{pairs}@v0.1.0", "--until", "policy", rc=3)
+    assert "does not have the rows en-de/iter_1 that lidr/content.json names" in str(verdict["findings"])
+
+
+def test_a_record_that_stands_for_another_step_is_refused(pairs, hub, elsewhere):
+    """Its place becomes the name of a folder here."""
+    path = "lidr/records/iter_1/pair.json"
+    tamper(hub, pairs, "dataset", path, lambda text: text.replace(b'"step": "pair"', b'"step": "../../../x"'))
+    done = elsewhere.lidr("reproduce", f"{pairs}@v0.1.0")
+    assert done.returncode == 2
+    assert f"{path} is the record of 'iter_1/../../../x'; the release is damaged" in done.stderr
+
+
+def test_a_reproduction_of_which_only_the_card_came_out_is_not_called_identical(pairs, reproduced):
+    verdict = reproduced(f"{pairs}@v0.1.0", "--from", "prompts", "--until", "prompts", rc=3)
+    assert (verdict["verdict"], kinds(verdict)["card"]) == ("cannot run here", "identical")
+    assert verdict["reason"] == "no step was made again (1 identical, 2 cannot run here)"
+
+
 def test_a_touched_recipe_is_named_with_the_setting(pairs, hub, reproduced):
     tamper(hub, pairs, "dataset", "lidr/recipe.yaml", lambda text: text.replace(b"drop: joint", b"drop: independent"))
     verdict = reproduced(f"{pairs}@v0.1.0", "--from", "pair", rc=3)
