@@ -99,7 +99,7 @@ def _show(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.
 
     source = source.of_iterations(wanted.iterations)
     counts = census(source, wanted, mapped).wanted
-    samples = list(islice(_samples(source, wanted, mapped), max(options.rows, 0)))
+    samples = list(islice(_samples(source, wanted, mapped, options.rows), max(options.rows, 0)))
     if options.json:
         print_json("lidr.pairs.show/1", {**_facts(source), "counts": counts, "pairs": samples})
         return 0
@@ -109,7 +109,7 @@ def _show(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.
     return 0
 
 
-def _samples(source: PairSource, wanted: Wanted, mapped: Mapped) -> Iterator[dict[str, Any]]:
+def _samples(source: PairSource, wanted: Wanted, mapped: Mapped, most: int) -> Iterator[dict[str, Any]]:
     """The first pair of each kind and language, then the others in order."""
     from lidr.hub.pairs_read import pair_batches
 
@@ -120,7 +120,7 @@ def _samples(source: PairSource, wanted: Wanted, mapped: Mapped) -> Iterator[dic
             if (key := (pair["kind"], pair["language"], pair["other_language"])) not in seen:
                 seen.add(key)
                 yield pair
-            elif len(later) < 50:
+            elif len(later) < most:
                 later.append(pair)
     yield from later
 

@@ -76,6 +76,7 @@ def _other_hub(endpoint: str) -> None:
         os.environ["HF_ENDPOINT"] = endpoint
         os.environ["HF_HUB_DISABLE_XET"] = "1"
         os.environ.pop("HF_TOKEN", None)  # belongs to the other one
+        os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"  # and so does the one that `hf auth login` has saved
 
 
 def show(done: Reproduction) -> None:

@@ -90,12 +90,11 @@ def _one_message(prompt: str) -> Shape:
 def _answers(batch: pa.RecordBatch, side: str) -> pa.Array:
     import pyarrow.compute as pc
 
-    answers = pc.list_flatten(batch[side])
-    if len(answers) != batch.num_rows:
-        raise HubError(
-            f"{side} of {batch['pair_id'][0]} and after it: a side of a pair is one message of the assistant"
-        )
-    return answers
+    is_one = pc.fill_null(pc.equal(pc.list_value_length(batch[side]), 1), False)
+    if not pc.all(is_one).as_py():
+        first = batch["pair_id"][pc.index(is_one, False).as_py()]
+        raise HubError(f"{side} of {first}: a side of a pair is one message of the assistant")
+    return pc.list_flatten(batch[side])
 
 
 def _conversations(batch: pa.RecordBatch) -> pa.RecordBatch:

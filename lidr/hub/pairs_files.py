@@ -49,7 +49,14 @@ def _splits_of(data_files: Any, rows: Sequence[str]) -> Iterator[tuple[str, str]
         split, patterns = (entry["split"], entry["path"]) if isinstance(entry, dict) else ("train", entry)
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
             wanted = pattern.removeprefix("./")
-            yield from ((str(split), name) for name in rows if PurePosixPath(name).match(wanted))
+            yield from ((str(split), name) for name in rows if re.fullmatch(_as_regex(wanted), name))
+
+
+def _as_regex(pattern: str) -> str:
+    """A card's pattern: `*` and `?` stay within a folder, `**` goes into any."""
+    meant = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.findall(r"\*\*/|\*\*|\[[^\]]+\]|.", pattern)
+    return "".join(meant.get(part) or (part if len(part) > 1 else re.escape(part)) for part in parts)
 
 
 def _split_name(path: str) -> str:

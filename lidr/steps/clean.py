@@ -167,7 +167,7 @@ class _Seen:
         if self.config.near or looker:
             texts_as_words = [normal(text) for text in texts]
         if looker:
-            self._hold(frame["language"], texts_as_words, looker)
+            self._hold(texts_as_words, looker)
         if self.signed is not None and self.config.near:
             together = pl.select(pl.concat_str(texts_as_words, separator=" ")).to_series()
             self.signed[here] = signatures(shingles(together, self.config.near.ngram))
@@ -178,15 +178,12 @@ class _Seen:
         self.facts["slot"][here] = whole(frame.select(pl.format("{} {}", "other_language", "kind")).to_series())
         self.at += frame.height
 
-    def _hold(self, languages: pl.Series, texts: list[pl.Series], looker: Contamination) -> None:
-        for language in languages.unique(maintain_order=True).to_list():
-            is_of = languages == language
-            rows = is_of.arg_true().to_list()
-            for side, text in zip(_SIDES, texts, strict=True):
-                for row, label in zip(rows, looker(text.filter(is_of), language, is_normal=True), strict=True):
-                    if label is not None and self.at + row not in self.held:
-                        self.held[self.at + row] = f"{side} holds {label}"
-                        self.hits[label] += 1
+    def _hold(self, texts: list[pl.Series], looker: Contamination) -> None:
+        for side, text in zip(_SIDES, texts, strict=True):
+            for row, label in enumerate(looker(text, is_normal=True), self.at):
+                if label is not None and row not in self.held:
+                    self.held[row] = f"{side} holds {label}"
+                    self.hits[label] += 1
 
     def repeats(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """For each pair the earlier one that it repeats, else -1; and whether only nearly.
@@ -208,13 +205,25 @@ class _Seen:
             rows = rows[~is_again]
         near = np.zeros(self.rows, bool)
         if self.signed is not None and self.config.near:
-            signed = self.signed if len(rows) == self.rows else self.signed[rows]
+            signed = self._signed_of(rows)
             facts = {name: values[rows] for name, values in self.facts.items()}
             found = near_duplicates(signed, groups=facts["group"], prompts=facts["prompt"], slots=facts["slot"],
                                     threshold=self.config.near.threshold)  # fmt: skip
             repeats[rows[found >= 0]] = rows[found[found >= 0]]
             near[rows[found >= 0]] = True
         return repeats, near
+
+    def _signed_of(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The signatures of some rows, in a file of their own: a copy in memory would be half a kilobyte a pair."""
+        import numpy as np
+
+        assert self.signed is not None
+        if len(rows) in (0, self.rows):
+            return self.signed[: len(rows)]
+        kept = np.memmap(self.work / "kept", np.uint32, "w+", shape=(len(rows), self.signed.shape[1]))
+        for start in range(0, len(rows), ROWS_PER_BATCH):
+            kept[start : start + ROWS_PER_BATCH] = self.signed[rows[start : start + ROWS_PER_BATCH]]
+        return kept
 
     def alike(self, first: int, row: int) -> str:
         """How alike two rows are, in words; nothing where only what is exactly the same is looked for."""

@@ -31,6 +31,8 @@ from lidr.errors import RowError
 
 REASONS = ("empty", "no_answer", "prompts_differ", "no_common_prompt", "identical", "other_language")
 
+KINDS = ("dominant", "non_dominant")
+
 _MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 _ROLES = {"human": "user", "gpt": "assistant", "chatbot": "assistant", "model": "assistant", "bot": "assistant"}
 _TURN = re.compile(r"\n\n(Human|Assistant):[ \t]?")
@@ -111,6 +113,9 @@ class Foreign:
     def __call__(self, rows: pl.DataFrame, *, first: int) -> Read:
         """Turn some rows of the set into pairs, the first of them being row number `first`."""
         frame = self._named(rows).with_row_index("row", offset=first)
+        odd = [kind for kind in frame["kind"].drop_nulls().unique().to_list() if kind not in KINDS]
+        if odd:
+            raise RowError(f"column {self.columns.kind}: {odd[0]!r} is no kind of pair; allowed: {', '.join(KINDS)}")
         frame = frame.with_columns(pl.col("language").fill_null(self.language or ""))
         split = _split(frame, has_prompt=self.columns.prompt is not None)
         checked = split.with_columns(reason=_reason(self.languages))
@@ -125,10 +130,15 @@ class Foreign:
         optional = {"id": pl.String, "language": pl.String, "other_language": pl.String, "kind": pl.String,
                     "iteration": pl.Int32, "score_chosen": pl.Float64, "score_rejected": pl.Float64,
                     "margin": pl.Float64}  # fmt: skip
-        return named.with_columns(
-            (pl.col(name) if name in named.columns else pl.lit(None)).cast(type_).alias(name)
-            for name, type_ in optional.items()
-        )
+        try:
+            return named.with_columns(
+                (pl.col(name) if name in named.columns else pl.lit(None)).cast(type_).alias(name)
+                for name, type_ in optional.items()
+            )
+        except pl.exceptions.PolarsError as error:
+            raise RowError(
+                f"column map: {str(error).splitlines()[0]}; map a column of numbers, or leave it out"
+            ) from error
 
     def _finished(self, frame: pl.DataFrame) -> pl.DataFrame:
         kind = pl.when(pl.col("language") == self.dominant).then(pl.lit("dominant")).otherwise(pl.lit("non_dominant"))

@@ -21,6 +21,7 @@ _SPACE = 32
 
 # Scripts written without spaces between words: each character is a token.
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_APART = r"[\u0300-\u036f\u3099\u309a\u1100-\u11ff]"  # parts of letters that are also written as one letter
 _MARKS = rf"[^\p{{L}}\p{{M}}\p{{N}}{UNSPACED}]+"
 
 
@@ -45,7 +46,10 @@ def normal(texts: pl.Series) -> pl.Series:
     >>> normal(pl.Series(["Two  apples, 3 pears!", "你好 World"])).to_list()
     ['two apples 3 pears', '你 好 world']
     """
-    words = texts.fill_null("").str.to_lowercase().str.replace_all("ß", "ss", literal=True).str.replace_all(_MARKS, " ")
+    texts = texts.fill_null("")
+    if (apart := texts.str.contains(_APART)).any():
+        texts = texts.str.normalize("NFC").zip_with(apart, texts)
+    words = texts.str.to_lowercase().str.replace_all("ß", "ss", literal=True).str.replace_all(_MARKS, " ")
     return words.str.replace_all(rf"([{UNSPACED}])", " $1 ").str.replace_all(" +", " ").str.strip_chars(" ")
 
 

@@ -38,6 +38,15 @@ def test_show_prints_counts_licences_and_pairs_side_by_side(capsys):
     assert ["all", "32", "0"] in [row.split() for row in out.splitlines()]
 
 
+def test_show_gives_as_many_pairs_as_were_asked_for(tmp_path, capsys):
+    rows = [{"prompt": f"{i}?", "chosen": "Yes.", "rejected": "No."} for i in range(90)]
+    (tmp_path / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["pairs", "show", str(tmp_path / "many.jsonl"), "--language", "de", "--rows", "80", "--json"]) == 0
+    assert [pair["prompt_text"] for pair in json.loads(capsys.readouterr().out)["pairs"]] == [
+        f"{i}?" for i in range(80)
+    ]
+
+
 def test_show_says_the_same_as_json(capsys):
     assert main(["pairs", "show", "run:scripted@0.1.0", "--langs", "de", "--kind", "dominant", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

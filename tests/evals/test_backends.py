@@ -35,6 +35,7 @@ def adapter_over(model: Path, folder: Path, *, is_trained: bool) -> Path:
     from transformers import AutoModelForCausalLM
 
     base = AutoModelForCausalLM.from_pretrained(model)
+    torch.manual_seed(0)  # of lora_A
     peft = get_peft_model(base, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
     if is_trained:
         generator = torch.Generator().manual_seed(0)

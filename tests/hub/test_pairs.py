@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import lidr
 from lidr.errors import HubError, RowError, StoreError
 from lidr.hub.exports import FORMS, export_pairs
+from lidr.hub.pairs_files import config_of
 from lidr.hub.pairs_source import open_pairs
 from lidr.hub.release import Destinations, release
 from lidr.rows import Pair
@@ -197,6 +199,35 @@ def test_an_export_holds_the_texts_of_the_pairs_in_every_form(trained, tmp_path)
             assert by_form["trl"][n][side] == [answer]
             assert by_form["llama-factory"][n][side] == by_form["axolotl"][n][side] == answer
             assert by_form["open-instruct"][n][side] == [*pair["prompt"], answer]
+
+
+@pytest.mark.parametrize("to", ["llama-factory", "axolotl", "open-instruct"])
+def test_a_side_of_no_message_and_one_of_two_are_not_shifted_against_each_other(to):
+    def said(*texts: str) -> list[dict[str, str]]:
+        return [{"role": "assistant", "content": text} for text in texts]
+
+    rows = [{"pair_id": "a", "chosen": said()}, {"pair_id": "b", "chosen": said("1", "2")}]
+    whole = [{"prompt": [{"role": "user", "content": "?"}], "rejected": said("no"), **row} for row in rows]
+    batch = pa.RecordBatch.from_pylist([dict.fromkeys(Pair.schema.names) | row for row in whole], Pair.schema)
+    with pytest.raises(HubError, match="chosen of a: a side of a pair is one message of the assistant"):
+        FORMS[to].shape(batch)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "there"),
+    [
+        ("train.parquet", ["train.parquet"]),
+        ("*.parquet", ["train.parquet"]),
+        ("old/*.parquet", ["old/train.parquet"]),
+        ("**/train.parquet", ["old/more/train.parquet", "old/train.parquet", "train.parquet"]),
+        ("old/**", ["old/more/train.parquet", "old/train.parquet"]),
+        ("t[qr]a?n.parquet", ["train.parquet"]),
+    ],
+)
+def test_a_cards_pattern_takes_the_files_that_it_names_and_none_of_the_same_name_elsewhere(pattern, there):
+    names = ["old/more/train.parquet", "old/train.parquet", "train.parquet"]
+    card = {"configs": [{"config_name": "default", "data_files": pattern}]}
+    assert [name for _, name in config_of("x", card, names, None)[1]] == there
 
 
 def test_licence_and_attribution_travel_with_an_export(trained, tmp_path):

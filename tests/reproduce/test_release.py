@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from lidr.cli.reproduce import _other_hub
 from tests.reproduce.conftest import tamper
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
@@ -198,6 +199,14 @@ def test_a_deleted_tag_and_a_name_that_is_not_there_are_said(pairs, hub, elsewhe
     done = elsewhere.lidr("reproduce", f"{pairs}@v0.1.0")
     assert done.returncode == 2
     assert f"has no v0.1.0 in {pairs}: never published there, deleted, or private" in done.stderr
+
+
+def test_a_saved_token_is_not_sent_to_another_hub(monkeypatch):
+    for name in ("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_IMPLICIT_TOKEN"):
+        monkeypatch.setenv(name, "x")
+    _other_hub("http://elsewhere")
+    assert (os.environ["HF_ENDPOINT"], os.environ.get("HF_TOKEN")) == ("http://elsewhere", None)
+    assert os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] == "1"
 
 
 def test_unusable_options_are_said(pairs, elsewhere):

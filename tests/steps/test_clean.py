@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 import lidr
 from lidr.errors import PlanError, RecipeError
+from lidr.steps.clean import _READ, CleanConfig, Near, _Seen
 from lidr.store.artifact import open_artifact
 
 LONG = " ".join(f"word{i}" for i in range(60))
@@ -77,6 +79,18 @@ def test_a_near_repetition_goes_but_not_the_other_slot_of_a_prompt(world):
     assert gone["p3"][0] == "near_duplicate"
     assert gone["p3"][1].startswith("as set.jsonl/0, similarity 0.9")
     assert stayed == ["p1", "p4", "p5", "p5"]
+
+
+def test_signatures_of_what_is_left_are_not_copied_into_memory(tmp_path):
+    frame = {name: ["x"] * 4000 for name in _READ}
+    frame |= {"prompt_id": [str(i) for i in range(4000)], "chosen_text": [f"{i} a b c d e" for i in range(4000)]}
+    frame["chosen_text"][1] = frame["chosen_text"][0]
+    seen = _Seen(4000, CleanConfig(exact=True, near=Near(threshold=0.9)), tmp_path)
+    seen.look(pl.DataFrame(frame), None)
+    kept = seen._signed_of(np.delete(np.arange(4000), 1))
+    assert isinstance(kept, np.memmap)
+    assert (kept == np.delete(np.asarray(seen.signed), 1, axis=0)).all()
+    assert seen.repeats()[0].tolist()[:3] == [-1, 0, -1]
 
 
 def test_near_alone_finds_exact_repetitions_too(world):

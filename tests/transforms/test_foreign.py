@@ -109,6 +109,19 @@ def test_a_map_that_names_a_column_that_is_not_there_says_which_there_are():
         ColumnMap().check(["q", "a"], "x")
 
 
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        ("score_chosen", "column map: conversion from `str` to `f64` failed in column 'score_chosen'"),
+        ("iteration", "column map: conversion from `str` to `i32` failed in column 'iteration'"),
+        ("kind", "column about: 'good' is no kind of pair; allowed: dominant, non_dominant"),
+    ],
+)
+def test_a_column_that_holds_something_else_is_said(role, said):
+    with pytest.raises(RowError, match=said):
+        read([{"prompt": "Tea?", "chosen": "Yes.", "rejected": "No.", "about": "good"}], **{role: "about"})
+
+
 def test_a_column_of_numbers_is_no_side_of_a_pair():
     with pytest.raises(RowError, match="column chosen: Int64 holds neither text nor messages"):
         read([{"prompt": "Tea?", "chosen": 1, "rejected": "No."}])
