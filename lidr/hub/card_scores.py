@@ -72,21 +72,22 @@ def _shown(value: Any) -> str:
 
 def _scores_table(one: Evaluated) -> str:
     rows = [
-        (score.label, language, *(_cell(cell, score) for cell in cells), f"{(cells[-1] or {'n': 0})['n']:,}")
+        (score.label, language, *(score_cell(cell, score) for cell in cells), f"{(cells[-1] or {'n': 0})['n']:,}")
         for score, language, cells in one.scores()
     ]
     return table(("score", "language", *one.headings, "n"), rows)
 
 
-def _cell(found: Mapping[str, Any] | None, score: ShownScore) -> str:
+def score_cell(found: Mapping[str, Any] | None, score: ShownScore) -> str:
     """Value and interval: `0.612 [0.550, 0.671]`."""
     if found is None:
         return "-"
-    low, high = _interval(found, score)
+    low, high = interval(found, score)
     return f"{found['value']:.{score.digits}f} [{low:.{score.digits}f}, {high:.{score.digits}f}]"
 
 
-def _interval(found: Mapping[str, Any], score: ShownScore) -> tuple[float, float]:
+def interval(found: Mapping[str, Any], score: ShownScore) -> tuple[float, float]:
+    """95% interval of one score: Wilson's for a share, Student's for a mean."""
     if score.is_share:
         low, high = wilson(found["value"] / score.scale, found["n"])
         return low * score.scale, high * score.scale
@@ -144,7 +145,7 @@ def _eval_results(one: Evaluated, url: str) -> Iterator[Any]:
         if found is None:
             continue
         data, judge, on_hub = task["data"], task["judge"], _HUB_DATA.fullmatch(task["data"]["source"])
-        low, high = _interval(found, score)
+        low, high = interval(found, score)
         judged = {f"judge_{what}": judge[what] for what in ("model", "mode", "template")} if judge else {}
         yield EvalResult(
             task_type="text-generation",

@@ -13,10 +13,10 @@ from lidr.hub.evaluated import MEAN, Evaluated, evaluated
 if TYPE_CHECKING:
     from lidr.store.record import Record
 
-LEGEND = (
-    "± one standard error; [95% interval] of the paired difference, whole items resampled in all languages together; "
-    "* does not contain 0"
+OF_CHANGES = (
+    "[95% interval] of the paired difference, whole items resampled in all languages together; * does not contain 0"
 )
+LEGEND = f"± one standard error; {OF_CHANGES}"
 
 
 def before_after(records: Iterable[Record]) -> tuple[TextTable, ...]:

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lidr.evals.compare_tables import TextTable
-from lidr.hub.card_scores import change_cell
+from lidr.hub.card_scores import change_cell, interval, score_cell
 from lidr.hub.evaluated import MEAN, Evaluated, evaluated
 from lidr.hub.score_names import ShownScore
 from lidr.hub.scrub import without_paths
-from lidr.intervals import of_mean, wilson
 from lidr.report.pictures import Beside, Point, Series, beside_zero, lines_over
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 def scores_table(one: Evaluated) -> TextTable:
     """Every score of one benchmark with its 95% interval, iteration beside iteration."""
     rows = tuple(
-        (score.label, language, *(_cell(cell, score) for cell in cells), f"{max(c['n'] for c in cells if c):,}")
+        (score.label, language, *(score_cell(cell, score) for cell in cells), f"{max(c['n'] for c in cells if c):,}")
         for score, language, cells in one.scores()
     )
     return TextTable(one.title + judged_by(one), ("score", "language", *one.headings, "n"), rows, 2)
@@ -88,21 +87,6 @@ def _changes(one: Evaluated, score: ShownScore) -> str | None:
 
 def _language(code: str) -> str:
     return "mean" if code == MEAN else code
-
-
-def _cell(found: Mapping[str, Any] | None, score: ShownScore) -> str:
-    if found is None:
-        return "-"
-    low, high = interval(found, score)
-    return f"{found['value']:.{score.digits}f} [{low:.{score.digits}f}, {high:.{score.digits}f}]"
-
-
-def interval(found: Mapping[str, Any], score: ShownScore) -> tuple[float, float]:
-    """95% interval of one score: Wilson's for a share, Student's for a mean."""
-    if score.is_share:
-        low, high = wilson(found["value"] / score.scale, found["n"])
-        return low * score.scale, high * score.scale
-    return of_mean(found["value"], found["stderr"], found["n"], (0.0, score.scale))
 
 
 def loss_picture(records: Iterable[Record], name: str, title: str) -> str | None:

@@ -11,7 +11,7 @@ from lidr.evals.compare_tables import TextTable
 from lidr.hub.evaluated import evaluated
 from lidr.hub.premise import COLUMNS, Line, gates, lines, measurements, sentences, source_of
 from lidr.hub.scrub import without_paths
-from lidr.report.before_after import LEGEND
+from lidr.report.before_after import OF_CHANGES
 from lidr.report.scored import changes_table, loss_picture, score_pictures, scores_table
 from lidr.report.selection import bound_tables, length_remarks, selection_tables
 from lidr.report.summary import Summary, summary_of
@@ -64,7 +64,7 @@ def _scores(run: Gathered) -> Section:
     pictures = [picture for _, drawn in score_pictures(run.records) for picture in drawn]
     said = (
         "iter_0 is the policy before training. In brackets: 95% intervals.",
-        f"Changes: {LEGEND.split('; ', 1)[1]}.",
+        f"Changes: {OF_CHANGES}.",
     )
     return Section(name, title, said, tuple(pictures), tuple(tables))
 

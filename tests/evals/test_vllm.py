@@ -34,5 +34,5 @@ def test_vllm_and_hf_give_the_same_answers_with_an_adapter_that_both_prove_to_be
     whole = [{key: text.rstrip(HALF) for key, text in found.responses.items()} for found in said.values()]
     same = sum(whole[0][key] == whole[1][key] for key in whole[0])
     assert whole[0].keys() == whole[1].keys()
-    assert same >= 0.7 * len(whole[0])  # random weights are full of near ties; with another adapter all would differ
+    assert same >= 0.7 * len(whole[0])  # near ties; without the adapter not one is the same
     assert all((found.adapter_shift or 0) > 0.1 for found in said.values())

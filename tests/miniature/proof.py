@@ -88,11 +88,15 @@ def _policy(world: str) -> str:
 
 MAIN = tuple(Case(f"main-{seed}", f"skewed-{seed}", seed, (_ALL,)) for seed in SEEDS)
 # Shuffled pairs are a control of the preference alone: with the NLL term, a policy that is wrong on a pair still learns
-# from the half of the chosen answers that are right, and gains (about 4 points, measured over ten coins).
-SIDES = {"swapped": (), "shuffled": ("chain.train.nll.weight=0",)}
+# from the half of the chosen answers that are right, and gains; that is run, too.
+SIDES = {
+    "swapped": ("chain.train.sides=swapped",),
+    "shuffled": ("chain.train.sides=shuffled", "chain.train.nll.weight=0"),
+    "shuffled-nll": ("chain.train.sides=shuffled",),
+}
 CONTROLS = tuple(
-    Case(f"{sides}-{seed}", f"skewed-{seed}", seed, (f"chain.train.sides={sides}", *more, _ALL, _ONE))
-    for sides, more in SIDES.items()
+    Case(f"{sides}-{seed}", f"skewed-{seed}", seed, (*settings, _ALL, _ONE))
+    for sides, settings in SIDES.items()
     for seed in SEEDS
 )
 OF_WORLDS = tuple(Case(f"world-{world}", _policy(world), 1, (_ALL, _ONE)) for world in WORLDS)
