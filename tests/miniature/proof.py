@@ -148,8 +148,8 @@ def outcome(case: Case) -> dict[str, Any]:
     plan = case.run()
     tables = scores(plan)
     last = max(tables)
-    gates = [open_artifact(plan.folder(step)).record.counts for step in plan.steps if step.name == "gate" and
-             step.state == "cached"]  # fmt: skip
+    made = [open_artifact(plan.folder(step)).record for step in plan.steps if step.state == "cached"]
+    gates = [record.counts for record in made if record.step == "gate"]
     return {
         "settings": list(case.settings),
         "policy": case.policy,
@@ -161,6 +161,7 @@ def outcome(case: Case) -> dict[str, Any]:
         "fired": [one for counts in gates for one in counts["fired"]],
         "ending": plan.ending.why if plan.ending else None,
         "result": plan.result,
+        "seconds": round(sum(record.rate.elapsed_s for record in made)),  # of its steps, whichever case made them
     }
 
 
