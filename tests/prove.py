@@ -29,10 +29,10 @@ PROOFS: dict[str, dict[str, Any]] = {
         "tests": ["tests/hub/server/test_durability.py", "tests/hub/test_publish.py"],
     },
     "reproduce": {
-        "what": "the quickstart, published to an embedded Hub, comes out the same from nothing but that Hub; so does a "
-        "tiny model's run of two iterations",
+        "what": "the quickstart, published to an embedded Hub, comes out the same from nothing but that Hub; so do a "
+        "tiny model's run of two iterations and the miniature in its smallest form, evaluations included",
         "environment": {"LIDR_PROVE": "1"},
-        "tests": ["tests/reproduce/test_release.py", "tests/reproduce/test_quickstart.py"],
+        "tests": [f"tests/reproduce/test_{name}.py" for name in ("release", "miniature", "quickstart")],
     },
     "miniature": {
         "what": "recipes/miniature.yaml gains where the policy is poor, over three seeds; its controls do not; reward "
