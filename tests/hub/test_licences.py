@@ -53,8 +53,12 @@ def test_the_identifiers_are_those_of_the_embedded_hub():
 
 def test_an_override_needs_a_reason_and_a_known_licence():
     assert "because we wrote them" in overridden("cc-by-4.0", "because we wrote them").reason
-    for arguments in (("cc-by-4.0", " "), ("cc-by-9", "x"), ("other", "x")):
-        with pytest.raises(HubError, match=r"publish\.license"):
+    for arguments, said in (
+        (("cc-by-4.0", " "), "reason: say why this licence and not the strictest of the parents"),
+        (("cc-by-9", "x"), 'id: "cc-by-9" is no licence that the Hub knows; use `other` with a link'),
+        (("other", "x"), "`other` needs a name and a link"),
+    ):
+        with pytest.raises(HubError, match=rf"publish\.license[.:] ?{said}$"):
             overridden(*arguments)
 
 

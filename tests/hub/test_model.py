@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from safetensors.torch import load_file
@@ -48,3 +49,16 @@ def test_files_of_the_other_form_are_ours_to_remove_and_foreign_ones_are_not(tra
 def test_a_run_without_training_has_no_policy_to_publish(world, tmp_path):
     with pytest.raises(HubError, match="makes no policy"):
         stage_model(world, tmp_path, "lidr/x")
+
+
+def test_an_adapter_that_was_never_trained_is_said_with_both_ways_out(trained, tmp_path, monkeypatch):
+    policy = trained.policy()
+    (tmp_path / "train").mkdir()
+    without = replace(policy, folder=tmp_path / "train")
+    monkeypatch.setattr(type(trained), "policy", lambda run: without)
+    said = "iter_1/train has no adapter: set publish.adapter_only to false, or train with lora"
+    with pytest.raises(HubError, match=f"^{said}$"):
+        stage_model(trained, tmp_path / "out", "lidr/tiny", adapter_only=True)
+    with pytest.raises(HubError, match=r"^iter_1/train has no model: train it first$"):
+        stage_model(trained, tmp_path / "out", "lidr/tiny")
+    assert not (tmp_path / "out").exists()

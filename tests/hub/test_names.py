@@ -71,3 +71,12 @@ def test_splits_and_tags_have_one_form():
     for tag in ("0.1.0", "main", "v1", "v1.0.0/x", "v1.0.0..1"):
         with pytest.raises(HubError):
             check_tag(tag)
+
+
+def test_a_refused_configuration_split_or_release_is_told_its_form():
+    with pytest.raises(HubError, match=r'^"en/de" cannot be a configuration: letters, digits, - _ \. are allowed'):
+        check_config("en/de")
+    with pytest.raises(HubError, match=r'^"iter-1" cannot be a split: letters, digits and _ are allowed, dots between'):
+        check_split("iter-1")
+    with pytest.raises(HubError, match=r'^"main" cannot be a release: it is v and the recipe\'s version, as v0\.1\.0$'):
+        check_tag("main")

@@ -15,7 +15,7 @@ import pytest
 import lidr
 from lidr.errors import HubError, PlanError, RowError
 from lidr.hub.pins import pin, unpinned
-from lidr.hub.published import fetch, read_published
+from lidr.hub.published import download, fetch, read_published
 from lidr.hub.snapshot import Entry
 from lidr.resources import shared
 from tests.scripted import write_world
@@ -238,3 +238,20 @@ def test_the_shipped_lists_name_the_files_that_upstream_has(data_folder):
     theirs = (data_folder / "alpagasus" / "translation_type_ids.txt").read_text().split()
     ours = (data / "authors_translation_ids.txt").read_text().splitlines()
     assert {line for line in ours if not line.startswith("#")} == set(theirs)
+
+
+def test_a_download_that_does_not_end_is_given_up(tmp_path, site, monkeypatch):
+    site.files["/huge"] = b"x" * ((1 << 20) + 1)
+    monkeypatch.setattr("lidr.hub.published._LARGEST", 1 << 20)
+    with pytest.raises(HubError, match=r"/huge: larger than 1 MiB; this is not the file that is wanted$"):
+        download(f"{site.url}/huge", "0" * 64, tmp_path / "d" / "huge")
+    assert list((tmp_path / "d").iterdir()) == []
+
+
+def test_a_file_that_is_no_table_of_question_and_answer_is_named(tmp_path, site):
+    site.files["/at/en.parquet"] = b"bees"
+    part = {"path": "en.parquet", "sha256": sha(b"bees"), "rows": "gsm8k"}
+    publish(tmp_path, site, languages={"en": [part]})
+    said = r"no table of question and answer, as GSM8K is: .*[Pp]arquet"
+    with pytest.raises(RowError, match=said):
+        fetch(read_published(tmp_path / "bees.json"), ["en"], {}, tmp_path / "d")

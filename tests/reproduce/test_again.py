@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from lidr.errors import StoreError
 from lidr.reproduce import again as module
 from lidr.reproduce.again import Again, CannotRun, OtherSettings
 from lidr.reproduce.published import PublishedRows, _link
@@ -100,3 +101,26 @@ def test_a_first_policy_that_only_the_publisher_had_is_named(again, tmp_path):
         CannotRun, match=r"our-model \(on the machine that published; it is not in the release\) is no model folder"
     ):
         other._check_outside(record(again, "iter_0/policy"), policy)
+
+
+def test_an_engine_that_is_not_installed_stops_the_step_with_the_pip_line(again, monkeypatch):
+    monkeypatch.setattr(module, "missing_engine", lambda engine: f"{engine}: pip install it")
+    one = record(again, "iter_1/generate")
+    with pytest.raises(CannotRun, match=r"^scripted: pip install it$"):
+        again._check_machine(one, again.config(one))
+
+
+def test_an_input_without_a_record_is_named(again):
+    one = record(again, "iter_1/filter")
+    lost = replace(one, inputs={"pairs": {"place": "iter_9/pair", "digest": ""}})
+    with pytest.raises(CannotRun, match=r"^its input iter_9/pair has no record in the release$"):
+        again.make(lost)
+
+
+def test_a_full_disk_is_no_verdict_on_the_release(again, monkeypatch):
+    def full(store, folder, record):
+        raise StoreError("no space left while writing x")
+
+    monkeypatch.setattr(Store, "commit", full)
+    with pytest.raises(CannotRun, match=r"^no space left while writing x$"):
+        again.make(record(again, "iter_1/prompts"))

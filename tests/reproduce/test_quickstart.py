@@ -9,7 +9,11 @@ import pytest
 from lidr.resources import shared
 from tests.reproduce.conftest import Elsewhere
 
-pytestmark = pytest.mark.skipif(not os.environ.get("LIDR_PROVE"), reason="a long proof: make prove")
+HOURS_2 = 7200  # seconds; it takes about half an hour on two quiet cores
+pytestmark = [
+    pytest.mark.skipif(not os.environ.get("LIDR_PROVE"), reason="a long proof: make prove"),
+    pytest.mark.timeout(HOURS_2),
+]
 
 
 def test_the_quickstart_comes_out_the_same_from_nothing_but_its_hub(running, tmp_path):

@@ -215,3 +215,12 @@ def test_unusable_options_are_said(pairs, elsewhere):
     assert '--from "bake": no such step in this recipe; its steps: policy' in done.stderr
     assert '"x" is no release; allowed forms' in elsewhere.lidr("reproduce", "x").stderr
     assert "--rows 0: give a number of prompts" in elsewhere.lidr("reproduce", "a/b", "--rows", "0").stderr
+
+
+def test_a_release_without_digests_of_its_rows_is_to_be_published_again(pairs, hub, elsewhere):
+    tamper(hub, pairs, "dataset", "lidr/run.json", lambda text: text.replace(b'"rows":', b'"rows_of_old":', 1))
+    done = elsewhere.lidr("reproduce", pairs, "--from", "pair")
+    assert done.returncode == 2
+    assert f"HubError: datasets/{pairs}@" in done.stderr
+    assert "published by an older lidr, which wrote no digest of each step's rows" in done.stderr
+    assert "Publish the run again with this lidr, under a new version" in done.stderr

@@ -1,0 +1,40 @@
+"""Records and locks that were damaged on disk."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from lidr.errors import StoreError
+from lidr.store.lock_file import LOCK_FILE, read_contents
+from lidr.store.record import read_record
+
+WHOLE = {
+    "recipe": "r", "version": "0.1.0", "iteration": 1, "step": "pair", "writes": "pairs", "fingerprint": "",
+    "identity": {}, "execution": {}, "inputs": {}, "files": [], "digest": "", "counts": {}, "finished": "",
+    "versions": {}, "schema": 1, "rate": {"unit": "pairs", "count": 1, "elapsed_s": 1.0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [({"files": None}, "NoneType"), ({"rate": {}}, "'unit'"), ({"colour": 1}, "'colour'"), ({"files": [{}]}, "'path'")],
+)
+def test_a_record_with_other_fields_is_named_with_the_step_to_make_again(tmp_path, change, found):
+    (folder := tmp_path / "iter_1" / "pair").mkdir(parents=True)
+    (folder / "record.json").write_text(json.dumps(WHOLE))
+    assert read_record(folder) is not None
+    (folder / "record.json").write_text(json.dumps({**WHOLE, **change}))
+    said = rf"record\.json: damaged \(.*{found}.*\)\. Make the step again with --rebuild iter_1/pair$"
+    with pytest.raises(StoreError, match=said):
+        read_record(folder)
+
+
+@pytest.mark.parametrize("contents", [[], {"a/b@1": "x"}, {"a/b@1": {"digest": "0"}}])
+def test_a_lock_whose_contents_are_something_else_is_to_be_made_again(tmp_path, contents):
+    (tmp_path / LOCK_FILE).write_text(json.dumps({"schema": 2, "models": {}, "contents": contents}))
+    said = re.escape(f"{tmp_path / LOCK_FILE}: damaged, no JSON; remove it and run `lidr lock RECIPE` again")
+    with pytest.raises(StoreError, match=f"^{said}$"):
+        read_contents(tmp_path)
