@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lidr.recipe.schema import Recipe
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Not tab and newline, and not the joiners that scripts need."""
 
 
 def recipe_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +48,18 @@ def print_json(schema: str, content: Mapping[str, Any]) -> None:
     print(json.dumps({"schema": schema, **content}, ensure_ascii=False, indent=1))
 
 
+def printable(text: str) -> str:
+    r"""A text of others for a terminal: what would move its cursor, recolour it or turn a line round is written out.
+
+    >>> print(printable("\x1b[2J gone \u202e"))
+    \x1b[2J gone \u202e
+    """
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
     """Print aligned columns; the first `left` are flush left, the others flush right."""
+    rows = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
     for row in [columns, *rows] if any(columns) else rows:
         cells = [
@@ -58,7 +72,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: 
 def say(text: str) -> None:
     """Tell the user how it goes, on standard error; when nobody reads there any more, go on."""
     with contextlib.suppress(BrokenPipeError):
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def duration(seconds: float | None) -> str:
@@ -73,3 +87,15 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def other_hub(endpoint: str) -> None:
+    """Ask another Hub than that of the environment; for before anything of Hugging Face is imported.
+
+    The client reads its endpoint once; caches are keyed by name, whichever Hub a file came from.
+    """
+    if endpoint != os.environ.get("HF_ENDPOINT", "").rstrip("/"):
+        os.environ["HF_ENDPOINT"] = endpoint
+        os.environ["HF_HUB_DISABLE_XET"] = "1"
+        os.environ.pop("HF_TOKEN", None)  # belongs to the other one
+        os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"  # and so does the one that `hf auth login` has saved

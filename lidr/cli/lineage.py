@@ -8,12 +8,11 @@ run:NAME[@VERSION]         a run of the store; run:NAME@VERSION/PAIR_ID one pair
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from lidr.cli.common import print_json, say
+from lidr.cli.common import other_hub, print_json, printable, say
 
 if TYPE_CHECKING:
     from lidr.hub.lineage import Graph, Node
@@ -30,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Print the graph, and draw it."""
     if options.endpoint:
-        os.environ["HF_ENDPOINT"] = options.endpoint.rstrip("/")
+        other_hub(options.endpoint.rstrip("/"))
     from lidr.hub.opened import target_or_public
 
     if options.reference.startswith("run:"):
@@ -49,7 +48,7 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         print_json("lidr.lineage/1", graph.as_json())
     else:
-        print(graph.text())
+        print(printable(graph.text()))
     return 0
 
 

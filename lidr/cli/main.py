@@ -57,11 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{error.filename or type(error).__name__}: {error.strerror or error}", file=sys.stderr)
         return 2
     except Exception as error:
+        from lidr.cli.common import say
         from lidr.errors import LidrError, NegativeVerdict
 
         if not isinstance(error, LidrError):
             raise
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        say(f"{type(error).__name__}: {error}")
         return 3 if isinstance(error, NegativeVerdict) else 2
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lidr.cli.common import print_json, print_table, say
+from lidr.cli.common import print_json, print_table, printable, say
 from lidr.errors import RowError
 
 if TYPE_CHECKING:
@@ -139,9 +139,9 @@ def _facts(source: PairSource) -> dict[str, Any]:
 
 
 def _print_facts(source: PairSource, counts: list[dict[str, Any]]) -> None:
-    print(source.name + (f" at {source.revision}" if source.revision else ""))
-    print(f"configuration {source.config or '-'}; splits {', '.join(source.splits)}")
-    print(f"licence {source.licence.identifier}: {source.licence.reason}\n")
+    print(printable(source.name + (f" at {source.revision}" if source.revision else "")))
+    print(printable(f"configuration {source.config or '-'}; splits {', '.join(source.splits)}"))
+    print(printable(f"licence {source.licence.identifier}: {source.licence.reason}\n"))
     parents = [(p.role, p.name, (p.revision or "-")[:12], p.licence or "unknown") for p in source.parents]
     print_table(("made from", "name", "revision", "licence"), parents, left=4)
     rows = [
@@ -160,7 +160,7 @@ def _print_pair(pair: dict[str, Any]) -> None:
     from rich.text import Text
 
     margin = "" if pair["margin"] is None else f", margin {pair['margin']:g}"
-    about = f"{pair['pair_id']}  {pair['kind']}, {pair['language']} against {pair['other_language']}{margin}"
+    about = printable(f"{pair['pair_id']}  {pair['kind']}, {pair['language']} against {pair['other_language']}{margin}")
     shown = Table(title=Text(about), caption=None, title_justify="left", expand=True, show_lines=True)
     shown.add_column("chosen", ratio=1, overflow="fold")
     shown.add_column("rejected", ratio=1, overflow="fold")
@@ -172,4 +172,4 @@ def _print_pair(pair: dict[str, Any]) -> None:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text):,} characters)"
+    return printable(text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text):,} characters)")

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lidr.cli.common import print_json, print_table, say
+from lidr.cli.common import other_hub, print_json, print_table, printable, say
 
 if TYPE_CHECKING:
     from lidr.reproduce import Reproduction
@@ -41,7 +41,7 @@ def main(options: argparse.Namespace) -> int:
         NegativeVerdict: it is different, or nothing could be compared.
     """
     if options.endpoint:  # before anything of Hugging Face is imported
-        _other_hub(options.endpoint.rstrip("/"))
+        other_hub(options.endpoint.rstrip("/"))
     if options.data:
         os.environ["LIDR_DATA"] = str(Path(options.data).resolve())
     if options.rows is not None and options.rows < 1:
@@ -70,25 +70,16 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _other_hub(endpoint: str) -> None:
-    """The client reads its endpoint once; caches are keyed by name, whichever Hub a file came from."""
-    if endpoint != os.environ.get("HF_ENDPOINT", "").rstrip("/"):
-        os.environ["HF_ENDPOINT"] = endpoint
-        os.environ["HF_HUB_DISABLE_XET"] = "1"
-        os.environ.pop("HF_TOKEN", None)  # belongs to the other one
-        os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"  # and so does the one that `hf auth login` has saved
-
-
 def show(done: Reproduction) -> None:
     """Print the verdicts, what was touched, and the first differences."""
     release = done.release
-    print(f"\n{release['repo']} {release['tag'] or ''} ({release['type']}) at {release['sha']}")
+    print(printable(f"\n{release['repo']} {release['tag'] or ''} ({release['type']}) at {release['sha']}"))
     if done.findings:
         print("\nTouched since it was published")
         print_table(("", ""), [(finding.path, finding.text) for finding in done.findings], left=2)
     print("\nDifferences of the environment")
     for line in done.environment or ("none",):
-        print(f"  {line}")
+        print(printable(f"  {line}"))
     print()
     rows = [(v.place, v.expected, v.kind, v.reason) for v in done.verdicts]
     print_table(("step", "compared", "verdict", "because"), rows, left=4)
@@ -96,5 +87,5 @@ def show(done: Reproduction) -> None:
         if verdict.details:
             print(f"\n{verdict.place}: first differences, published -> made again")
             for line in verdict.details[:5]:
-                print(f"  {line}")
-    print(f"\nVerdict: {done.kind} ({done.reason})")
+                print(printable(f"  {line}"))
+    print(printable(f"\nVerdict: {done.kind} ({done.reason})"))

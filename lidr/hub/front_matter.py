@@ -90,7 +90,8 @@ def _foreign_configs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Any
     """Theirs, none of them the default: there can be only one."""
     ours = {config["config_name"] for config in new["configs"]}
     foreign = [c for c in _list(old.get("configs") or []) if isinstance(c, dict) and c.get("config_name") not in ours]
-    written = set(_list((old.get("lidr") or {}).get("configs") or []))
+    said = old.get("lidr")
+    written = _list(said.get("configs") or []) if isinstance(said, dict) else []
     kept = [config for config in foreign if config.get("config_name") not in written]
     return [{key: value for key, value in config.items() if key != "default"} for config in kept]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,13 @@ def _iteration(match: re.Match[str]) -> str:
 
 def release_graph(release: Opened) -> Graph:
     """One release by its own records."""
-    records = [release.json(f"lidr/records/{step['place']}.json") for step in release.run["steps"]]
-    return graph_of(release.run, records, release.found.key, release.found.requested or release.found.sha)
+    records = [asdict(record) for record in release.records.values()]
+    revision = release.found.requested or release.found.sha
+    try:
+        return graph_of(release.run, records, release.found.key, revision)
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        # counts are what a step wants them to be, so only who draws them knows their shape
+        raise HubError(f"{release.found}: its records cannot be drawn ({error}); the release is damaged") from None
 
 
 def _foreign(found: Found, work: Path) -> Graph:

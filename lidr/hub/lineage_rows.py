@@ -22,8 +22,18 @@ def add_row(graph: Graph, pair_id: str, pairs: list[Path], candidates: list[Path
         where: what was asked for, for messages.
 
     Raises:
-        HubError: there is no such pair.
+        HubError: there is no such pair, or the rows cannot be read.
     """
+    import polars as pl
+
+    try:
+        return _with_row(graph, pair_id, pairs, candidates, where)
+    except (pl.exceptions.PolarsError, KeyError, OSError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise HubError(f"{where}: its rows cannot be read: {said}; the release is damaged") from None
+
+
+def _with_row(graph: Graph, pair_id: str, pairs: list[Path], candidates: list[Path], where: str) -> Graph:
     import polars as pl
 
     iteration = pair_id.partition("/")[0]

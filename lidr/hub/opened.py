@@ -11,17 +11,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lidr.errors import HubError
 from lidr.hub.client import HUGGING_FACE, Patience, Target, patiently, target_of_environment
+from lidr.hub.shapes import Content, Environment, Manifest, Run, fault
 from lidr.hub.snapshot import DATASETS, Entry, listing, read_snapshot
 from lidr.hub.staging import CONTENT
-from lidr.store.record import FileEntry, Rate, Record
+from lidr.store.record import Record, record_of
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 RUN, MANIFEST = "lidr/run.json", "lidr/manifest.json"
 FORMS = "org/name@v1.0.0, datasets/org/name@v1.0.0, models/org/name@v1.0.0; a tag, a branch or a commit after the @"
 MODELS = "models/"
+_WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 _FORM = re.compile(r"(?:(datasets|models)/)?([\w.-]+/[\w.-]+)(?:@([^\s@/][^\s@]*))?")
 
@@ -129,40 +134,50 @@ class Opened:
             raise HubError(f"{self.found}: {path} is no JSON object; the release is damaged")
         return content
 
+    def _shaped(self, path: str, shape: type[BaseModel]) -> dict[str, Any]:
+        """The same, with what a reader relies on in its place."""
+        content = self.json(path)
+        if wrong := fault(shape, content):
+            raise HubError(f"{self.found}: {path}: {wrong}; the release is damaged")
+        return content
+
     @cached_property
     def run(self) -> dict[str, Any]:
         """lidr/run.json."""
-        run = self.json(RUN)
-        if run.get("schema") != 1:
-            raise HubError(f"{self.found}: {RUN} has schema {run.get('schema')}, this lidr reads 1: update lidr")
-        return run
+        schema = self.json(RUN).get("schema")
+        if schema != 1:
+            raise HubError(f"{self.found}: {RUN} has schema {schema}, this lidr reads 1: update lidr")
+        return self._shaped(RUN, Run)
 
     @cached_property
     def manifest(self) -> dict[str, dict[str, Any]]:
         """Path -> what the manifest says of the file."""
-        return {entry["path"]: entry for entry in self.json(MANIFEST).get("files", [])}
+        return {entry["path"]: entry for entry in self._shaped(MANIFEST, Manifest)["files"]}
 
     @cached_property
     def content(self) -> dict[str, Any]:
         """What is released, by content."""
-        return self.json(CONTENT)
+        return self._shaped(CONTENT, Content)
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """Versions of the packages that made it."""
+        return self._shaped("lidr/environment.json", Environment)
 
     @cached_property
     def records(self) -> dict[str, Record]:
         """Place -> record, in the order of the run."""
-        return {step["place"]: self._record(str(step["place"])) for step in self.run["steps"]}
+        return {step["place"]: self._record(step["place"]) for step in self.run["steps"]}
 
     def _record(self, place: str) -> Record:
         if not re.fullmatch(r"iter_\d+/[a-z_]+", place):
             raise HubError(f"{self.found}: {RUN} names a step {place!r}; a place is iter_K/STEP")
         path = f"lidr/records/{place}.json"
-        raw = self.json(path)
         try:
-            files = tuple(FileEntry(**entry) for entry in raw["files"])
-            record = Record(**{**raw, "files": files, "rate": Rate(**raw["rate"])})
-        except (KeyError, TypeError) as error:
+            record = record_of(self.json(path))
+        except ValueError as error:
             raise HubError(f"{self.found}: {path} is no record ({error}); the release is damaged") from None
-        if record.place != place or not isinstance(record.iteration, int):  # it becomes the name of a folder
+        if record.place != place:  # it becomes the name of a folder
             raise HubError(f"{self.found}: {path} is the record of {record.place!r}; the release is damaged")
         return record
 
@@ -188,12 +203,16 @@ def open_release(found: Found, into: Path, *, patterns: Sequence[str] | None = N
         HubError: the Hub does not give it, or it is no release of lidr.
     """
     if patterns is None:
-        paths = [entry.path for entry in found.entries]
-        patterns = [_literal(path) for path in paths if not path.endswith((".safetensors", ".bin", ".gguf"))]
+        patterns = [_literal(entry.path) for entry in without_weights(found)]
     folder = read_snapshot(found.key, found.sha, patterns=patterns, target=found.target, into=into)
     opened = Opened(found, folder)
     _ = opened.run
     return opened
+
+
+def without_weights(found: Found) -> list[Entry]:
+    """The files of a release that are brought here when it is opened; weights are known by their content's name."""
+    return [entry for entry in found.entries if not (entry.sha256 and entry.path.endswith(_WEIGHTS))]
 
 
 def _literal(path: str) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lidr.errors import HubError
 from lidr.hub.facts import dist_licence
 from lidr.hub.front_matter import read_front_matter
-from lidr.hub.licences import Parent
+from lidr.hub.licences import Parent, strictest
 from lidr.hub.scrub import without_paths
+from lidr.hub.shapes import PublishedParents, fault
 from lidr.references import DistReference, HubReference, parse_reference
 from lidr.store.record import RECORD_FILE
 
@@ -27,18 +29,37 @@ def read_card(path: Path) -> dict[str, Any]:
 def parents_of_set(
     name: str, revision: str | None, card: Mapping[str, Any], run_json: Path, link: str | None
 ) -> tuple[Parent, ...]:
-    """The set itself with the licence of its card, then what it was made from, by its own record."""
-    given = card.get("license")
-    licence = given[0] if isinstance(given, list) and given else given
+    """The set itself with the licence of its card, then what it was made from, by its own record.
+
+    Raises:
+        HubError: the record has another form.
+    """
     at = f"{link}/tree/{revision}" if link and revision else None
-    itself = Parent("pairs", name, revision, str(licence) if licence else None, card.get("license_link") or at)
+    said = card.get("license_link")
+    itself = Parent("pairs", name, revision, _licence(card.get("license")), said if isinstance(said, str) else at)
     return (itself, *_recorded(run_json))
 
 
+def _licence(given: Any) -> str | None:
+    """A card's licence; of several the strictest, for a reader cannot know which rows have which."""
+    if not isinstance(given, list) or len(given) < 2:
+        only = given[0] if isinstance(given, list) and given else given
+        return str(only) if only else None
+    return strictest([Parent("pairs", "", None, str(one)) for one in given]).identifier
+
+
 def _recorded(run_json: Path) -> Iterator[Parent]:
-    if run_json.is_file():
-        for entry in json.loads(run_json.read_text(encoding="utf-8")).get("parents", ()):
-            yield Parent(entry["role"], entry["name"], entry.get("revision"), entry.get("license"))
+    if not run_json.is_file():
+        return
+    try:
+        content = json.loads(run_json.read_text(encoding="utf-8"))
+        wrong = fault(PublishedParents, content)
+    except ValueError:
+        wrong = "no JSON"
+    if wrong:
+        raise HubError(f"{run_json}: {wrong}; the release is damaged")
+    for entry in content.get("parents", ()):
+        yield Parent(entry["role"], entry["name"], entry.get("revision"), entry.get("license"))
 
 
 def parents_of_run(version_folder: Path, name: str) -> tuple[Parent, ...]:

@@ -11,6 +11,7 @@ import fnmatch
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -132,7 +133,7 @@ def read_snapshot(
 
     Raises:
         HubError: the Hub does not give them; the commit holds another content than was locked; a file is missing or
-            altered here.
+            altered here; or they do not fit on the disk of `into`.
     """
     entries = listing(repo, sha, target=target)
     if digest is not None and content_digest(entries) != digest:
@@ -140,8 +141,11 @@ def read_snapshot(
             f"{repo}@{sha}: recipe.lock.json holds the content {digest[:12]} for this commit, and the Hub lists "
             f"{content_digest(entries)[:12]}: not the same files. Ask who keeps that Hub, or `lidr lock RECIPE`"
         )
+    wanted = _wanted(entries, patterns)
+    if into is not None:
+        _check_space(f"{repo}@{sha}", into, wanted)
     folder = _download(repo, sha, patterns, target, into)
-    _verify(f"{repo}@{sha}", folder, _wanted(entries, patterns))
+    _verify(f"{repo}@{sha}", folder, wanted)
     return folder
 
 
@@ -164,6 +168,20 @@ def _wanted(entries: Sequence[Entry], patterns: Sequence[str] | None) -> list[En
         if entry.path != ".gitattributes"
         and (patterns is None or any(fnmatch.fnmatchcase(entry.path, pattern) for pattern in patterns))
     ]
+
+
+def _check_space(what: str, into: Path, wanted: Sequence[Entry]) -> None:
+    """Refuse before the first byte what cannot end well: what is here already needs no space."""
+    from rich.filesize import decimal
+
+    there = next(folder for folder in (into.absolute(), *into.absolute().parents) if folder.exists())
+    needed = sum(entry.size for entry in wanted if not (into / entry.path).is_file())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise HubError(
+            f"{what}: its {len(wanted):,} files need {decimal(needed)}, and the disk of {there} has {decimal(free)} "
+            "free. Make space there, or name another folder"
+        )
 
 
 def _download(repo: str, sha: str, patterns: Sequence[str] | None, target: Target | None, into: Path | None) -> Path:

@@ -79,7 +79,7 @@ class Again:
             for other in self.published.release.records.values():
                 decides = STEPS[other.step].decides
                 if decides is not None:
-                    self._course.follow(other.iteration, decides(other.counts))
+                    self._course.follow(other.iteration, _decision(other, decides))
         return self._course.config(config, record.iteration, record.step)
 
     def make(self, record: Record) -> tuple[Artifact, str]:
@@ -154,8 +154,8 @@ class Again:
             raise CannotRun(missing)
         if policy.trust_remote_code and not self.trust_remote_code:
             raise CannotRun("the model runs code of its own; read it, then give --trust-remote-code")
-        first = next(r for r in self.published.release.records.values() if r.writes == InitialPolicy.name)
-        weights = sum(entry.bytes for entry in first.files if entry.path.startswith("model/"))
+        first = [r for r in self.published.release.records.values() if r.writes == InitialPolicy.name]
+        weights = sum(entry.bytes for record in first for entry in record.files if entry.path.startswith("model/"))
         if asks and (why := too_large(record.writes, weights)):
             raise CannotRun(why)
 
@@ -200,6 +200,18 @@ class Again:
         if source.writes == InitialPolicy.name:
             return made or self.make(source)[0]
         return self.published.policy(source) or made
+
+
+def _decision(record: Record, decides: Callable[[Mapping[str, Any]], Any]) -> Any:
+    """What a gate decided, by its record.
+
+    Raises:
+        OtherSettings: it says none, so what came after it cannot have its settings.
+    """
+    try:
+        return decides(record.counts)
+    except (LookupError, TypeError, ValueError) as error:
+        raise OtherSettings(f"the record of {record.place} holds no decision ({error})") from None
 
 
 def _servers(value: Any) -> Iterator[str]:

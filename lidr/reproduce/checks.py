@@ -19,6 +19,7 @@ from lidr.hub.snapshot import Entry
 from lidr.hub.staging import CONTENT
 from lidr.recipe.schema import Recipe
 from lidr.reproduce.verdict import Finding
+from lidr.steps import STEPS
 from lidr.store.fingerprint import difference, file_sha256, fingerprint
 from lidr.store.lock_file import LOCK_FILE, read_contents, read_lock
 
@@ -30,6 +31,25 @@ _IS_NO_SETTING = re.compile(r"runtime\.|authors_compat|.*<folder>/")
 
 _OF_MODELS = (".json", ".jinja", ".model", ".txt", ".py", ".bin", ".pt", ".pth", ".gguf")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.parquet$")
+
+
+def check_steps(release: Opened, recipe: Recipe) -> None:
+    """See that each record is of a step that this lidr has, in an iteration that the recipe has.
+
+    Raises:
+        HubError: it is not.
+    """
+    for place, record in release.records.items():
+        kind, last = STEPS.get(record.step), len(recipe.iterations)
+        if kind is None or kind.writes.name != record.writes:
+            raise HubError(
+                f"{release.found}: {place} is the step {record.step!r} that writes {record.writes!r}, which this lidr "
+                f"does not have. It was made with lidr {release.run.get('lidr')}; install that version to reproduce it"
+            )
+        if not 0 <= record.iteration <= last:
+            raise HubError(f"{release.found}: {place}: the recipe has {last} iterations; the release is damaged")
+        if lost := [name for name, said in record.inputs.items() if "place" not in said]:
+            raise HubError(f"{release.found}: {place}: its input {lost[0]} names no place; the release is damaged")
 
 
 def findings(release: Opened, recipe: Recipe) -> tuple[Finding, ...]:

@@ -24,7 +24,7 @@ def differences(release: Opened, names: tuple[str, ...]) -> tuple[str, ...]:
     Args:
         names: the places that are made again.
     """
-    published = release.json("lidr/environment.json").get("versions", {})
+    published = release.environment.get("versions", {})
     here = package_versions()
     lines = [
         f"{name}: {published.get(name, 'not there')} -> {here.get(name, 'not installed')}"

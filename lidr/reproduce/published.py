@@ -56,8 +56,10 @@ class PublishedRows:
         """The rows of a step; None where the release does not hold them.
 
         Args:
-            first: only those of so many prompts.
+            first: only those of so many prompts; all are compared with their digest nevertheless.
         """
+        if first is not None and self.artifact(place) is None:
+            return None
         if (place, first) not in self._known:
             self._known[place, first] = self._bring(self.release.records[place], first)
         return self._known[place, first]

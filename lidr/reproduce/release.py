@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from rich.filesize import decimal
 
 from lidr.errors import HubError, PlanError
-from lidr.hub.opened import Found, Opened, find, open_release, target_or_public
+from lidr.hub.opened import Found, Opened, find, open_release, target_or_public, without_weights
 from lidr.hub.repeatable import measured_again
 from lidr.hub.staging import CONTENT
 from lidr.recipe.schema import Recipe
 from lidr.reproduce.again import IN_PART, Again, CannotRun, OtherSettings, rows_of_made
 from lidr.reproduce.card import check_card
-from lidr.reproduce.checks import findings
+from lidr.reproduce.checks import check_steps, findings
 from lidr.reproduce.compare import compare_numbers, compare_rows, samples_of, samples_of_record, within_error
 from lidr.reproduce.environment import differences, machine
 from lidr.reproduce.published import PublishedRows, rows_release
@@ -112,6 +113,8 @@ class _Reproducing:
     def carry_out(self) -> Reproduction:
         """From the first request to verdict.json."""
         self._say(f"{self._found}: {self._found.repo_type} at {self._found.sha}")
+        files = without_weights(self._found)
+        self._say(f"fetching {len(files):,} files, {decimal(sum(entry.size for entry in files))}, to {self._work}")
         release = open_release(self._found, self._work / "release")
         if "rows" not in release.run:
             raise HubError(
@@ -119,6 +122,7 @@ class _Reproducing:
                 "can be compared. Publish the run again with this lidr, under a new version"
             )
         recipe = recipe_of(release, self._work)
+        check_steps(release, recipe)
         names = self._wanted.names(recipe)
         touched = [*findings(release, recipe)]
         for finding in touched:

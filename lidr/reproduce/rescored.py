@@ -46,11 +46,12 @@ def check_scores(release: Opened, published: PublishedRows, record: Record) -> V
     try:
         tasks = [TaskResult.model_validate(task) for task in record.counts["tasks"]]
         again, summed = score_again(tasks, table.to_pylist())
+        found = _compared(release, published, record, again) or _numbers(published, record, again, summed)
     except EvaluationError as error:
         return _verdict(record, "cannot run here" if odd is None else "different", str(error))
     except (ValueError, KeyError, TypeError) as error:  # no score can be made of what stands there
-        return _verdict(record, "different", f"cannot be scored: {str(error).splitlines()[0]}")
-    found = _compared(release, published, record, again) or _numbers(published, record, again, summed)
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        return _verdict(record, "different", f"cannot be scored: {said}")
     if odd is not None:
         return _verdict(record, "different", f"the stored outputs {odd.text}", found.rows)
     return found
@@ -93,6 +94,8 @@ def _numbers(published: PublishedRows, record: Record, again: pa.Table, summed: 
     was = {**_scores(record.counts["tasks"]), **_changes(record.counts.get("differences", ()))}
     now = {f"{task} {name}": _values(score) for task, scores in summed.items() for name, score in scores.items()}
     first = next((said["place"] for name, said in record.inputs.items() if name == "scores_0"), None)
+    if first is not None and first not in published.release.records:
+        return _verdict(record, "different", f"it compares with {first}, which has no record in the release")
     before = published.artifact(first) if first else None
     if before is not None:
         found = differences(before.read(), again, baseline="iter_0")

@@ -30,7 +30,7 @@ class Journal:
                 try:
                     row = json.loads(line)
                     self.rows[row.pop("key")] = row
-                except (ValueError, KeyError, AttributeError):
+                except (ValueError, KeyError, AttributeError, TypeError):
                     raise StoreError(
                         f"{path}:{len(self.rows) + 1}: damaged line. Take it out by hand to keep the others, or make "
                         f"the step again with --rebuild {path.parents[2].name}/{path.parents[1].name.split('.')[0]}"

@@ -45,7 +45,10 @@ def read_lock(version_folder: Path) -> dict[str, str]:
     Raises:
         StoreError: the file is damaged, or from a newer lidr.
     """
-    return dict(_read(version_folder).get("models", {}))
+    found = _read(version_folder).get("models", {})
+    if not isinstance(found, dict) or not all(isinstance(sha, str) for sha in found.values()):
+        raise _damaged(version_folder / LOCK_FILE)
+    return found
 
 
 def read_contents(version_folder: Path) -> dict[str, Content]:
@@ -90,4 +93,4 @@ def _read(version_folder: Path) -> dict[str, Any]:
 
 
 def _damaged(path: Path) -> StoreError:
-    return StoreError(f"{path}: damaged, no JSON; remove it and run `lidr lock RECIPE` again")
+    return StoreError(f"{path}: damaged, no lock as lidr writes it; remove it and run `lidr lock RECIPE` again")

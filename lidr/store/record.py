@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from lidr.errors import StoreError
 
@@ -123,14 +127,31 @@ def read_record(folder: Path) -> Record | None:
             "Update lidr, or use another store (--set runtime.store=FOLDER)"
         )
     try:
-        return Record(
-            **{
-                **raw,
-                "files": tuple(FileEntry(**entry) for entry in raw["files"]),
-                "rate": Rate(**raw["rate"]),
-            }
-        )
-    except (KeyError, TypeError) as error:
+        return record_of(raw)
+    except ValueError as error:
         raise StoreError(
             f"{path}: damaged ({error}). Make the step again with --rebuild {folder.parent.name}/{folder.name}"
         ) from None
+
+
+def record_of(raw: Mapping[str, Any]) -> Record:
+    """A record of what stands in its file.
+
+    Raises:
+        ValueError: a field is missing, unknown, or of another type; the message names it.
+    """
+    try:
+        Record(**{**raw, "files": [FileEntry(**entry) for entry in raw["files"]], "rate": Rate(**raw["rate"])})
+        return _types().validate_python(raw)
+    except KeyError as error:
+        raise ValueError(f"no {error}") from None
+    except TypeError as error:  # a field that is missing or unknown
+        raise ValueError(str(error)) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+@cache
+def _types() -> TypeAdapter[Record]:
+    return TypeAdapter(Record)

@@ -93,3 +93,20 @@ def test_a_set_of_others_is_shown_and_exported_by_a_column_map(tmp_path, capsys)
         == 0
     )
     assert list(VALIDATORS["open-instruct"](tmp_path / "x")) == []
+
+
+def test_what_others_wrote_does_not_reach_the_terminal_as_commands(tmp_path, capsys):
+    row = {"prompt": "Tea?\x1b[2J", "chosen": "\x1b]0;bees\x07Yes.", "rejected": "No\u202e."}
+    (tmp_path / "set.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "README.md").write_text('---\nconfigs: [{config_name: "a\\e[1m", data_files: set.jsonl}]\n---\n')
+    assert main(["pairs", "show", str(tmp_path), "--language", "de", "--columns", "prompt=prompt"]) == 0
+    shown = capsys.readouterr().out
+    assert not set(shown) & set("\x1b\x07\u202e")
+    assert "\\x1b[2J" in shown
+    assert "configuration a\\x1b[1m" in shown
+
+
+def test_an_error_that_repeats_a_name_of_others_is_printable_too(tmp_path, capsys):
+    (tmp_path / "set.jsonl").write_text('{"a\\u001b[1m": 1}\n')
+    assert main(["pairs", "show", str(tmp_path), "--language", "de"]) == 2
+    assert "\x1b" not in capsys.readouterr().err

@@ -6,15 +6,26 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lidr.errors import HubError
 from lidr.hub.client import Target
-from lidr.hub.opened import Found, Opened, find
+from lidr.hub.opened import Found, Opened, find, without_weights
+from lidr.hub.snapshot import Entry
 from tests.hub.conftest import AT_ONCE
 
 WHERE = "them/prefs@v0.1.0"
+
+
+def run_of(*places: str, **changes: Any) -> dict[str, Any]:
+    """The least that a run.json holds."""
+    step = {"writes": "pairs", "fingerprint": "", "digest": "", "class": "exact"}
+    return {
+        "schema": 1, "recipe": "r", "version": "0.1.0", "tag": "v0.1.0", "recipe_sha256": "", "parents": [],
+        "license": {"id": "mit", "reason": "so"}, "steps": [{"place": place, **step} for place in places], **changes,
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -65,7 +76,7 @@ def test_a_run_of_a_newer_lidr_asks_for_an_update(opened, content, found):
 
 @pytest.mark.parametrize("place", ["iter_1", "iter_1/../../x", "/etc/passwd", "iter_x/pair"])
 def test_a_step_that_is_no_place_is_refused_before_a_file_is_read(opened, place):
-    write(opened, "lidr/run.json", json.dumps({"schema": 1, "steps": [{"place": place}]}))
+    write(opened, "lidr/run.json", json.dumps(run_of(place)))
     said = re.escape(f"run.json names a step {place!r}; a place is iter_K/STEP")
     with pytest.raises(HubError, match=rf"{WHERE}.*{said}$"):
         _ = opened.records
@@ -78,12 +89,66 @@ def test_a_step_that_is_no_place_is_refused_before_a_file_is_read(opened, place)
         ({"rate": {}}, "missing"),
         ({"colour": "red"}, "colour"),
         ({"files": [{}]}, "path"),
+        ({"counts": []}, "counts: Input should be a valid dictionary"),
+        ({"inputs": {"pairs": {"place": 1}}}, "inputs.pairs.place: Input should be a valid string"),
     ],
 )
 def test_a_record_with_other_fields_is_named_with_what_is_wrong(opened, world, change, found):
     record = next(record for record in world.records if record.place == "iter_1/pair")
-    write(opened, "lidr/run.json", json.dumps({"schema": 1, "steps": [{"place": "iter_1/pair"}]}))
+    write(opened, "lidr/run.json", json.dumps(run_of("iter_1/pair")))
     write(opened, "lidr/records/iter_1/pair.json", json.dumps({**asdict(record), **change}))
     said = rf"lidr/records/iter_1/pair\.json is no record \(.*{found}.*\); the release is damaged$"
     with pytest.raises(HubError, match=rf"{WHERE}.*{said}"):
         _ = opened.records
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"steps": None}, "steps: Input should be a valid list"),
+        ({"steps": [3]}, "steps.0: Input should be a valid dictionary"),
+        ({"steps": [{"place": "iter_1/pair"}]}, "steps.0.writes: Field required"),
+        ({"parents": [{"name": "x"}]}, "parents.0.role: Field required"),
+        ({"license": "mit"}, "license: Input should be a valid dictionary"),
+        ({"rows": {"iter_1/pair": {"data": "x"}}}, "rows.iter_1/pair.data: Input should be a valid dictionary"),
+        ({"release": {"datasets": [{"repo": "a/b"}]}}, "release.datasets.0.sha: Field required"),
+        ({"files": [{"path": "x"}]}, "files.0.setting: Field required"),
+        ({"outcome": {"iterations": 1}}, "outcome.result: Field required"),
+        ({"written": {"chain": "pair"}}, "written.chain: Input should be a valid list"),
+    ],
+)
+def test_a_run_of_another_form_is_named_with_the_place_in_the_file(opened, changes, wrong):
+    write(opened, "lidr/run.json", json.dumps(run_of(**changes)))
+    with pytest.raises(HubError, match=rf"{WHERE}: lidr/run\.json: {re.escape(wrong)}.*; the release is damaged$"):
+        _ = opened.run
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "wrong"),
+    [
+        ("lidr/manifest.json", {}, "files: Field required"),
+        ("lidr/manifest.json", {"files": 3}, "files: Input should be a valid list"),
+        ("lidr/manifest.json", {"files": [{}]}, "files.0.path: Field required"),
+        ("lidr/content.json", {"weights": ["x"]}, "weights: Input should be a valid dictionary"),
+        ("lidr/environment.json", {"versions": []}, "versions: Input should be a valid dictionary"),
+    ],
+)
+def test_the_other_files_of_a_release_are_named_alike(opened, path, content, wrong):
+    write(opened, path, json.dumps(content))
+    with pytest.raises(HubError, match=rf"{WHERE}: {path}: {re.escape(wrong)}.*; the release is damaged$"):
+        getattr(opened, Path(path).stem)
+
+
+def test_what_stands_beside_what_is_read_is_no_fault(opened):
+    write(opened, "lidr/run.json", json.dumps(run_of(of_a_later_lidr=[1])))
+    assert opened.run["of_a_later_lidr"] == [1]
+    assert opened.records == {}
+
+
+def test_weights_that_the_hub_names_by_their_content_stay_there(monkeypatch, opened):
+    entries = [
+        Entry("README.md", 1, None, "0"), Entry("model.safetensors", 9, "f" * 64, "0"),
+        Entry("odd.bin", 1, None, "0"), Entry("lidr/run.json", 1, None, "0"),
+    ]  # fmt: skip
+    monkeypatch.setattr(Found, "entries", entries)
+    assert [one.path for one in without_weights(opened.found)] == ["README.md", "odd.bin", "lidr/run.json"]

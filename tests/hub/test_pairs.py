@@ -295,7 +295,7 @@ def test_a_file_that_is_no_table_says_so(tmp_path):
     with pytest.raises(RowError, match=r"x\.parquet: no rows in it that can be read"):
         lidr.load_pairs(str(tmp_path / "x.parquet"))
     (tmp_path / "x.jsonl").write_text("no json\n")
-    with pytest.raises(RowError, match=r"x\.jsonl: no JSON lines of one shape"):
+    with pytest.raises(RowError, match=r"x\.jsonl: line 1 is no JSON line of one shape"):
         lidr.load_pairs(str(tmp_path / "x.jsonl"))
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lidr.errors import HubError, RowError, StoreError
+from lidr.hub import pairs_files
 from lidr.hub.exports import export_pairs
 from lidr.hub.pairs_read import Mapped, column_map
 from lidr.hub.pairs_source import open_pairs
@@ -71,3 +74,97 @@ def test_a_later_file_that_lacks_a_column_of_the_first_is_named(tmp_path):
     source = open_pairs(str(tmp_path))
     with pytest.raises(RowError, match=r"train-1\.jsonl: no column 'b'; its columns: q, a$"):
         list(source.batches(8, ["q", "a", "b"]))
+
+
+def lines(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_what_first_stands_in_a_later_part_of_a_file_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs_files, "_JSON_BYTES", 30)  # a part is a line
+    talk = [{"role": "user", "content": "Tea?"}]
+    path = lines(
+        tmp_path / "set.jsonl", {"a": None, "z": "Tea, please, and some bees"}, {"a": talk, "n": 1}, {"n": 0.5}
+    )
+    source = open_pairs(str(path))
+    assert source.columns == ("a", "z", "n")
+    found = [row for batch in source.batches(8, ["a", "n"]) for row in batch.to_pylist()]
+    assert found == [{"a": None, "n": None}, {"a": talk, "n": 1.0}, {"a": None, "n": 0.5}]
+
+
+@pytest.mark.parametrize("size", [1 << 20, 20])
+def test_a_list_among_texts_is_refused_and_never_read_as_text(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(pairs_files, "_JSON_BYTES", size)
+    path = lines(tmp_path / "set.jsonl", {"a": "Tea, please, and some bees."}, {"a": "[1]"})
+    assert [row for batch in open_pairs(str(path)).batches(8) for row in batch.to_pylist()][1] == {"a": "[1]"}
+    path = lines(
+        tmp_path / "other.jsonl", {"a": "Tea, please, and some bees."}, {"a": "[1]"}, {"a": [{"role": "user"}]}
+    )
+    with pytest.raises(
+        RowError, match=r"other\.jsonl:3: a is a list or an object here and a text elsewhere; write all"
+    ):
+        list(open_pairs(str(path)).batches(8))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", r"no rows in it that can be read: it is empty$"),
+        ("\n\n", r"no rows in it that can be read: it is empty$"),
+        ('{"a": 1}\n{nope\n', r"lines 1 to 2 are no JSON lines of one shape: "),
+        ('{"a": true}\n{"a": 2}\n', r"lines 1 to 2 are no JSON lines of one shape: cannot parse 'true' \(bool\)"),
+        ("[1]\n", r"line 1 is no JSON line of one shape with the others: "),
+    ],
+)
+def test_a_file_that_is_no_json_lines_says_where(tmp_path, text, said):
+    (path := tmp_path / "set.jsonl").write_text(text)
+    with pytest.raises(RowError, match=rf"^{path}: {said}"):
+        list(open_pairs(str(path)).batches(8))
+
+
+@pytest.mark.parametrize(
+    ("configs", "wrong"),
+    [
+        ("3", "configs: Input should be a valid list"),
+        ("[3]", "configs.0: Input should be a valid dictionary"),
+        ("[{data_files: x}]", "configs.0.config_name: Field required"),
+        ("[{config_name: a, data_files: [{path: x}]}]", "configs.0.data_files"),
+        ("[{config_name: a, data_files: 3}]", "configs.0.data_files"),
+    ],
+)
+def test_configurations_that_are_none_are_said_with_what_they_should_be(tmp_path, configs, wrong):
+    lines(tmp_path / "set.jsonl", {"a": 1})
+    (tmp_path / "README.md").write_text(f"---\nconfigs: {configs}\n---\n")
+    said = f"{tmp_path}: README.md: {wrong}"
+    with pytest.raises(HubError, match=rf"^{re.escape(said)}.*\. A configuration has a config_name and data_files: a "):
+        open_pairs(str(tmp_path))
+
+
+def test_no_configurations_and_names_that_yaml_reads_otherwise_are_no_fault(tmp_path):
+    lines(tmp_path / "set.jsonl", {"a": 1})
+    for configs, config in (("null", None), ("[{config_name: 2024, data_files: '*.jsonl'}]", "2024")):
+        (tmp_path / "README.md").write_text(f"---\nconfigs: {configs}\n---\n")
+        assert open_pairs(str(tmp_path)).config == config
+
+
+@pytest.mark.parametrize(
+    ("given", "licence"),
+    [("mit", "mit"), ("[mit]", "mit"), ("[mit, cc-by-nc-4.0]", "cc-by-nc-4.0"), ("[mit, my-own]", "other")],
+)
+def test_of_several_licences_of_a_card_the_strictest_counts(tmp_path, given, licence):
+    lines(tmp_path / "set.jsonl", {"a": 1})
+    (tmp_path / "README.md").write_text(f"---\nlicense: {given}\n---\n")
+    source = open_pairs(str(tmp_path))
+    assert (source.parents[0].licence, source.licence.identifier) == (licence, licence)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"), [("{", "no JSON"), ('{"parents": [{"name": "x"}]}', "parents.0.role: Field")]
+)
+def test_parents_of_another_form_are_said(tmp_path, text, wrong):
+    lines(tmp_path / "set.jsonl", {"a": 1})
+    (tmp_path / "lidr").mkdir()
+    (tmp_path / "lidr" / "run.json").write_text(text)
+    with pytest.raises(HubError, match=rf"run\.json: {wrong}.*; the release is damaged$"):
+        open_pairs(str(tmp_path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -181,3 +182,16 @@ def _fresh(code: str, surroundings: dict[str, str]) -> str:
     done = subprocess.run([sys.executable, "-c", code], env=surroundings, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.splitlines()[-1]
+
+
+def test_what_does_not_fit_on_the_disk_is_refused_before_a_byte_is_fetched(data, hub, tmp_path, monkeypatch):
+    repo, sha = data
+    monkeypatch.setattr("lidr.hub.snapshot.shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(99, 99, 5))
+    said = rf"^{repo}@{sha}: its \d files need [\d.,]+ \w+, and the disk of {tmp_path} has 5 bytes free\. Make "
+    with pytest.raises(HubError, match=said):
+        read_snapshot(repo, sha, target=hub.target, into=tmp_path / "into")
+    assert not (tmp_path / "into").exists()
+    monkeypatch.undo()
+    folder = read_snapshot(repo, sha, target=hub.target, into=tmp_path / "into")
+    monkeypatch.setattr("lidr.hub.snapshot.shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(99, 99, 0))
+    assert read_snapshot(repo, sha, target=hub.target, into=folder) == folder

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from lidr.errors import StoreError
+from lidr.errors import HubError, StoreError
 from lidr.reproduce import again as module
 from lidr.reproduce.again import Again, CannotRun, OtherSettings
+from lidr.reproduce.checks import check_steps
 from lidr.reproduce.published import PublishedRows, _link
 from lidr.reproduce.recipe import OF_THE_PUBLISHER
 from lidr.steps.evaluate import EvaluateConfig, JudgeConfig
@@ -124,3 +126,27 @@ def test_a_full_disk_is_no_verdict_on_the_release(again, monkeypatch):
     monkeypatch.setattr(Store, "commit", full)
     with pytest.raises(CannotRun, match=r"^no space left while writing x$"):
         again.make(record(again, "iter_1/prompts"))
+
+
+def test_a_gate_whose_record_holds_no_decision_is_named(again, monkeypatch):
+    gate = record(again, "iter_1/pair", step="gate", counts={"decision": {}})
+    again.published.release.records["iter_1/gate"] = gate
+    with pytest.raises(OtherSettings, match=r"^the record of iter_1/gate holds no decision \("):
+        again.config(record(again, "iter_1/filter"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"step": "bake"}, "is the step 'bake' that writes 'pairs', which this lidr does not have. It was made with"),
+        ({"writes": "responses"}, "is the step 'pair' that writes 'responses', which this lidr does not have"),
+        ({"iteration": 9}, "iter_1/pair: the recipe has 2 iterations; the release is damaged"),
+        ({"inputs": {"responses": {}}}, "iter_1/pair: its input responses names no place; the release is damaged"),
+    ],
+)
+def test_a_record_of_another_lidr_or_of_no_such_iteration_is_named(again, changes, said):
+    release = again.published.release
+    release.records["iter_1/pair"] = record(again, "iter_1/pair", **changes)
+    release.found, release.run = "them/prefs@v0.1.0", {"lidr": "9.9"}
+    with pytest.raises(HubError, match=rf"^them/prefs@v0\.1\.0: .*{re.escape(said)}"):
+        check_steps(release, again.recipe)

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lidr.cli.reproduce import _other_hub
+from lidr.cli.common import other_hub
 from tests.reproduce.conftest import tamper
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
@@ -204,7 +204,7 @@ def test_a_deleted_tag_and_a_name_that_is_not_there_are_said(pairs, hub, elsewhe
 def test_a_saved_token_is_not_sent_to_another_hub(monkeypatch):
     for name in ("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_IMPLICIT_TOKEN"):
         monkeypatch.setenv(name, "x")
-    _other_hub("http://elsewhere")
+    other_hub("http://elsewhere")
     assert (os.environ["HF_ENDPOINT"], os.environ.get("HF_TOKEN")) == ("http://elsewhere", None)
     assert os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] == "1"
 
@@ -224,3 +224,30 @@ def test_a_release_without_digests_of_its_rows_is_to_be_published_again(pairs, h
     assert f"HubError: datasets/{pairs}@" in done.stderr
     assert "published by an older lidr, which wrote no digest of each step's rows" in done.stderr
     assert "Publish the run again with this lidr, under a new version" in done.stderr
+
+
+def test_records_that_give_no_card_are_different_and_no_crash(pairs, hub, reproduced):
+    def odd(text: bytes) -> bytes:
+        return json.dumps({**json.loads(text), "counts": {"dropped": 3}}).encode()
+
+    tamper(hub, pairs, "dataset", "lidr/records/iter_1/pair.json", odd)
+    verdict = reproduced(f"{pairs}@v0.1.0", "--from", "pair", rc=3)
+    assert kinds(verdict)["card"] == "different"
+    reason = next(one["reason"] for one in verdict["verdicts"] if one["place"] == "card")
+    assert reason.startswith("the release's records give no card: ")
+    assert "lidr/records/iter_1/pair.json" in touched(verdict)
+
+
+def test_with_the_first_rows_alone_the_others_are_still_compared_with_their_digest(pairs, hub, reproduced):
+    def change(content: bytes) -> bytes:
+        rows = pl.read_parquet(io.BytesIO(content))
+        last = pl.int_range(pl.len()) == pl.len() - 1
+        rows = rows.with_columns(text=pl.when(last).then(pl.lit("bees")).otherwise("text"))
+        rows.write_parquet(out := io.BytesIO())
+        return out.getvalue()
+
+    path = "candidates/iter_1-00000-of-00001.parquet"
+    tamper(hub, pairs, "dataset", path, change)
+    verdict = reproduced(f"{pairs}@v0.1.0", "--rows", "1", "--until", "translate", rc=3)
+    texts = [one["text"] for one in verdict["findings"] if one["path"] == path]
+    assert any("holds other rows of iter_1/" in text for text in texts), texts

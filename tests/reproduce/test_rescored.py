@@ -189,3 +189,11 @@ def test_reproduce_scores_stored_answers_again_and_names_the_file_and_the_item(s
     assert FILE in [finding["path"] for finding in verdict["findings"]]
     one = next(v for v in verdict["verdicts"] if v["place"].startswith("iter_1/evaluate (scores"))
     assert (one["kind"], "lidr_mgsm_en item 3" in one["reason"]) == ("different", True)
+
+
+def test_a_record_that_compares_with_a_step_that_is_not_there_is_different(local):
+    one = local.records["iter_1/evaluate"]
+    local.records["iter_1/evaluate"] = replace(one, inputs={**one.inputs, "scores_0": {"place": "iter_0/gone"}})
+    verdict, _ = local.check()
+    assert verdict.kind == "different"
+    assert verdict.reason == "it compares with iter_0/gone, which has no record in the release"

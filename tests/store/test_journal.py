@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from lidr.errors import StoreError
 from lidr.store.journal import Journal
 
 
@@ -31,3 +34,12 @@ def test_an_added_row_is_on_disk_before_add_returns(tmp_path):
     journal.add("a", {"text": "x"})
     assert (tmp_path / "j.jsonl").read_text() == '{"key": "a", "text": "x"}\n'
     journal.close()
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "3", '{"text": "x"}', '{"key": []}'])
+def test_a_damaged_line_is_named_and_nothing_is_cut_off(tmp_path, line):
+    (path := tmp_path / "iter_1" / "generate.tmp" / "j.jsonl").parent.mkdir(parents=True)
+    path.write_text(text := f'{{"key": "a", "text": "x"}}\n{line}\n{{"key": "b", "text": "y"}}\n')
+    with pytest.raises(StoreError, match=r"j\.jsonl:2: damaged line\. Take it out by hand to keep the others, or make"):
+        Journal(path)
+    assert path.read_text() == text

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from lidr.errors import StoreError
-from lidr.store.lock_file import LOCK_FILE, read_contents
+from lidr.store.lock_file import LOCK_FILE, read_contents, read_lock
 from lidr.store.record import read_record
 
 WHOLE = {
@@ -35,6 +35,15 @@ def test_a_record_with_other_fields_is_named_with_the_step_to_make_again(tmp_pat
 @pytest.mark.parametrize("contents", [[], {"a/b@1": "x"}, {"a/b@1": {"digest": "0"}}])
 def test_a_lock_whose_contents_are_something_else_is_to_be_made_again(tmp_path, contents):
     (tmp_path / LOCK_FILE).write_text(json.dumps({"schema": 2, "models": {}, "contents": contents}))
-    said = re.escape(f"{tmp_path / LOCK_FILE}: damaged, no JSON; remove it and run `lidr lock RECIPE` again")
+    said = re.escape(
+        f"{tmp_path / LOCK_FILE}: damaged, no lock as lidr writes it; remove it and run `lidr lock RECIPE` again"
+    )
     with pytest.raises(StoreError, match=f"^{said}$"):
         read_contents(tmp_path)
+
+
+@pytest.mark.parametrize("models", [["a/b"], None, {"a/b": 1}])
+def test_a_lock_whose_models_are_something_else_is_to_be_made_again(tmp_path, models):
+    (tmp_path / LOCK_FILE).write_text(json.dumps({"schema": 2, "models": models}))
+    with pytest.raises(StoreError, match=r"damaged, no lock as lidr writes it; remove it and run `lidr lock RECIPE`"):
+        read_lock(tmp_path)
