@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from lidr.hub.names import check_config, check_split
 from lidr.hub.repeatable import Links
 from lidr.hub.staging import RowFile, Staged, check_staged, files_below, owned_by, write_description, write_text
 from lidr.rows import Dropped, Pair, RowType
-from lidr.store.artifact import SHARD_ROWS, Artifact, TableWriter
+from lidr.store.artifact import SHARD_ROWS, TableWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,22 +113,20 @@ def _tables(run: Finished, iteration: int) -> Iterator[tuple[str, RowType, Itera
     pairs, languages = run.written("pairs", iteration), run.recipe.languages
     yield "all", Pair, (pa.Table.from_batches([b]) for b in pairs.batches(ROWS_PER_BATCH))
     for other in languages.others:
-        yield f"{languages.dominant}-{other}", Pair, _of_language(pairs, other)
+        tables = (pa.Table.from_batches([batch]) for batch in pairs.batches(ROWS_PER_BATCH))
+        yield f"{languages.dominant}-{other}", Pair, map(partial(of_language, other=other), tables)
     if run.recipe.prompts is not None:
         yield "candidates", Candidate, candidates(run, iteration)
     yield "dropped", Dropped, (artifact.read("dropped") for artifact in run.dropped(iteration))
 
 
-def _of_language(pairs: Artifact, other: str) -> Iterator[pa.Table]:
+def of_language(pairs: pa.Table, other: str) -> pa.Table:
     """Pairs of either kind whose non-dominant language is this one."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    for batch in pairs.batches(ROWS_PER_BATCH):
-        table = pa.Table.from_batches([batch])
-        is_dominant = pc.equal(table["kind"], "dominant")
-        language = pc.if_else(is_dominant, table["other_language"], table["language"])
-        yield table.filter(pc.equal(language, other))
+    is_dominant = pc.equal(pairs["kind"], "dominant")
+    language = pc.if_else(is_dominant, pairs["other_language"], pairs["language"])
+    return pairs.filter(pc.equal(language, other))
 
 
 def write_split(

@@ -128,7 +128,7 @@ class Opened:
                 f"{self.found}: no {path}: not a release of lidr, or one that lost it. A release has lidr/run.json and "
                 "lidr/records; name its tag"
             ) from None
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
             raise HubError(f"{self.found}: {path} is no JSON object; the release is damaged")

@@ -82,7 +82,7 @@ def read_yaml(path: Path) -> Document:
     """Read one YAML file.
 
     Raises:
-        RecipeError: no such file, not UTF-8, not YAML, a tag, an alias, or a key that stands twice.
+        RecipeError: no such file, not UTF-8, not YAML, nested too deep, a tag, an alias, or a key that stands twice.
     """
     file = str(path)
     try:
@@ -99,6 +99,8 @@ def read_yaml(path: Path) -> Document:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
         raise RecipeError([f"{where} not YAML: {getattr(error, 'problem', None) or error}"]) from None
+    except RecursionError:
+        raise RecipeError([f"{file}: lists or mappings nested too deep; no recipe is"]) from None
     if root is None:
         raise RecipeError([f"{file}: the file is empty; `lidr cp quickstart {file}` gives a start"])
     marks: dict[KeyPath, Mark] = {}

@@ -171,6 +171,10 @@ class Again:
 
     def _inputs(self, record: Record) -> tuple[dict[str, Artifact], str]:
         """Published inputs where the release holds them, else what was made again."""
+        kind = STEPS[record.step]
+        missing = [rows.name for rows in kind.reads if not kind.last_only and rows.name not in record.inputs]
+        if missing:
+            raise OtherSettings(f"its record names no {missing[0]}, which the step {record.step} reads")
         found: dict[str, Artifact] = {}
         again: list[str] = []
         for name, said in record.inputs.items():

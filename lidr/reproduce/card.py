@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,12 @@ class Released(Finished):
     def parents(self) -> tuple[Parent, ...]:
         """What it was made from; the prompts' folder by its name alone."""
         found: tuple[Parent, ...] = Finished.parents.func(self)  # type: ignore[attr-defined]
-        said = {p["role"]: p for p in self.release.run["parents"]}
+        said = self.release.run["parents"]
+        if [one["role"] for one in said] != [parent.role for parent in found]:
+            return found
         return tuple(
-            Parent(p.role, said[p.role]["name"], said[p.role]["revision"], said[p.role]["license"], p.link)
-            if p.role in said
-            else p
-            for p in found
+            replace(parent, name=one["name"], revision=one.get("revision"), licence=one.get("license"))
+            for parent, one in zip(found, said, strict=True)
         )
 
     @cached_property
@@ -100,7 +101,7 @@ def check_card(release: Opened, work: Path) -> Verdict:
         ours = _render(release, released(release, work), published)
     except LidrError as error:
         return Verdict(PLACE, "cannot run here", str(error).splitlines()[0])
-    except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, StopIteration, RecursionError) as error:
         # counts are what a step wants them to be, so only the card's own tables know their shape
         return Verdict(PLACE, "different", f"the release's records give no card: {type(error).__name__}: {error}")
     if ours == published:

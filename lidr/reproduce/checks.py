@@ -30,6 +30,9 @@ _IS_NO_SETTING = re.compile(r"runtime\.|authors_compat|.*<folder>/")
 """What a reproduction sets otherwise: where it runs, and folders of the machine that published."""
 
 _OF_MODELS = (".json", ".jinja", ".model", ".txt", ".py", ".bin", ".pt", ".pth", ".gguf")
+_TEMPLATES = "additional_chat_templates/"
+"""The one folder below a model that transformers looks into unasked; `default.jinja` there becomes its template."""
+
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.parquet$")
 
 
@@ -84,7 +87,8 @@ def _is_read(path: str, repo_type: str) -> bool:
     """Whether lidr, `datasets`, transformers or vLLM would read it: a chat template, say, changes every answer."""
     if path.startswith("lidr/") or path.endswith((".parquet", ".safetensors")):
         return True
-    return repo_type == "model" and "/" not in path and path.endswith(_OF_MODELS)
+    is_looked_for = "/" not in path or path.startswith(_TEMPLATES)
+    return repo_type == "model" and is_looked_for and path.endswith(_OF_MODELS)
 
 
 def _sha256(release: Opened, entry: Entry) -> str:
@@ -172,7 +176,8 @@ def _pins(release: Opened) -> Iterator[Finding]:
     try:
         locked, contents = read_lock(folder), read_contents(folder)
     except LidrError as error:
-        yield Finding(LOCK, str(error).removeprefix(str(folder)))
+        said = str(error).removeprefix(f"{folder / LOCK_FILE}: ").split("; remove")[0]
+        yield Finding(LOCK, f"is no lock that can be read: {said}")
         return
     used = set(_revisions([record.identity.get("outside", {}) for record in release.records.values()]))
     for repo, sha in locked.items():

@@ -22,6 +22,7 @@ NAMES = ("policy", "policy_in")
 """Columns that say who made a row; they hold a fingerprint, which another engine setting changes."""
 
 _LONGEST = 80
+_CLOSE = 1e-4  # relative: sums in another order
 _MOST_ROWS = 200_000  # beyond that the rows are compared by digest alone
 
 _TAIL = 0.9975  # where Student's and the normal quantile are compared: 95% over some twenty numbers
@@ -87,6 +88,24 @@ def _differences(
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def count_differences(was: Any, now: Any, path: str = "") -> Iterator[str]:
+    """Name each count that differs, with both values; numbers that were computed may differ in their last digits."""
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        for key in (*was, *(key for key in now if key not in was)):
+            yield from count_differences(was.get(key), now.get(key), f"{path}.{key}".removeprefix("."))
+    elif isinstance(was, list | tuple) and isinstance(now, list | tuple) and len(was) == len(now):
+        for number, (one, other) in enumerate(zip(was, now, strict=True)):
+            yield from count_differences(one, other, f"{path}[{number}]")
+    elif not _same(was, now):
+        yield f"{path}: {_short(was)} -> {_short(now)}"
+
+
+def _same(was: Any, now: Any) -> bool:
+    if isinstance(was, float) and isinstance(now, float | int) and not isinstance(now, bool):
+        return math.isclose(was, now, rel_tol=_CLOSE, abs_tol=_CLOSE)
+    return bool(was == now) and isinstance(was, bool) == isinstance(now, bool)
 
 
 def compare_numbers(published: Sequence[Sample], again: Sequence[Sample]) -> tuple[Number, ...]:

@@ -45,12 +45,16 @@ def _moved(release: Opened) -> list[str]:
 
 def _machine(records: list[Record]) -> list[str]:
     here = {"machine": platform.machine(), "cpus": os.cpu_count()}
-    was: dict[str, set[Any]] = {name: {r.execution.get(name) for r in records} - {None} for name in _MACHINE}
+    was: dict[str, set[Any]] = {name: {_text(r.execution.get(name)) for r in records} - {None} for name in _MACHINE}
     return [
         f"{name}: {', '.join(map(str, sorted(was[name], key=str)))} -> {here[name]}"
         for name in _MACHINE
         if was[name] and was[name] != {here[name]}
     ]
+
+
+def _text(value: Any) -> Any:
+    return value if isinstance(value, str | int | None) else str(value)
 
 
 def _engines(records: list[Record]) -> list[str]:

@@ -9,29 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from rich.filesize import decimal
 
-from lidr.errors import HubError, PlanError
+from lidr.errors import HubError, PlanError, StoreError
 from lidr.hub.opened import Found, Opened, find, open_release, target_or_public, without_weights
-from lidr.hub.repeatable import measured_again
 from lidr.hub.staging import CONTENT
 from lidr.recipe.schema import Recipe
-from lidr.reproduce.again import IN_PART, Again, CannotRun, OtherSettings, rows_of_made
+from lidr.reproduce.again import Again
 from lidr.reproduce.card import check_card
 from lidr.reproduce.checks import check_steps, findings
-from lidr.reproduce.compare import compare_numbers, compare_rows, samples_of, samples_of_record, within_error
 from lidr.reproduce.environment import differences, machine
 from lidr.reproduce.published import PublishedRows, rows_release
 from lidr.reproduce.recipe import recipe_of
+from lidr.reproduce.repeated import repeated
 from lidr.reproduce.rescored import check_scores
+from lidr.reproduce.step import Step
 from lidr.reproduce.verdict import SCHEMA, Finding, Reproduction, Verdict
-from lidr.rows import Dropped
 from lidr.steps import STEPS
-from lidr.store.artifact import Artifact
-from lidr.store.fingerprint import difference, file_sha256
+from lidr.store.fingerprint import file_sha256
 from lidr.store.lock_file import read_lock
-from lidr.store.record import Record, write_json
+from lidr.store.record import write_json
 from lidr.store.store import Store
 
 Say = Callable[[str], None]
@@ -67,6 +64,8 @@ class Wanted:
                 raise PlanError(f'{option} "{name}": no such step in this recipe; its steps: {", ".join(names)}')
         first = names.index(self.start) if self.start else 0
         last = names.index(self.until) if self.until else len(names) - 1
+        if last < first:
+            raise PlanError(f'--until "{self.until}" comes before --from "{self.start}"; the order: {", ".join(names)}')
         return set(names[first : last + 1])
 
 
@@ -124,7 +123,7 @@ class _Reproducing:
         recipe = recipe_of(release, self._work)
         check_steps(release, recipe)
         names = self._wanted.names(recipe)
-        touched = [*findings(release, recipe)]
+        touched = [*findings(release, recipe), *repeated(release, recipe)]
         for finding in touched:
             self._say(f"touched: {finding.path} {finding.text}")
         again = [place for place, record in release.records.items() if record.step in names]
@@ -153,7 +152,7 @@ class _Reproducing:
             published,
             recipe,
             Store(self._work / "store"),
-            read_lock(release.folder / "lidr"),
+            _locked(release),
             rows=self._wanted.rows,
             trust_remote_code=self._wanted.trust_remote_code,
             say=self._say,
@@ -161,7 +160,7 @@ class _Reproducing:
         )
         verdicts: list[Verdict] = []
         for record in release.records.values():
-            found = [_Step(release, published, again, record).verdict(record.step in names)]
+            found = [Step(release, published, again, record).verdict(record.step in names)]
             if record.writes == "scores":
                 found.append(check_scores(release, published, record))
             for verdict in found:
@@ -174,91 +173,12 @@ class _Reproducing:
         return [*verdicts, card]
 
 
-@dataclass
-class _Step:
-    """One step of a release, and what comes out when it is made again."""
-
-    release: Opened
-    published: PublishedRows
-    again: Again
-    record: Record
-
-    def verdict(self, is_wanted: bool) -> Verdict:
-        """Make it again if it is wanted, and compare."""
-        record, place = self.record, self.record.place
-        if not is_wanted:
-            there = self.published.artifact(place)
-            return Verdict(place, "not asked for", "taken as published" if there else "left out", self._class)
-        try:
-            artifact, inputs = self.again.make(record)
-        except CannotRun as missing:
-            self.published.artifact(place)  # its rows are compared with their digest all the same
-            return Verdict(place, "cannot run here", str(missing), self._class)
-        except OtherSettings as other:
-            return Verdict(place, "different", str(other), self._class)
-        verdict = self._models(artifact) if not artifact.tables else self._tables(artifact)
-        return Verdict(place, verdict.kind, verdict.reason, self._class, inputs, verdict.rows, verdict.numbers)
-
-    @property
-    def _class(self) -> str:
-        steps = self.release.run["steps"]
-        return str(next(step["class"] for step in steps if step["place"] == self.record.place))
-
-    def _models(self, artifact: Artifact) -> Verdict:
-        """Weights by their digest; where they are another's, training by its numbers."""
-        record, place = self.record, self.record.place
-        if artifact.record.digest == record.digest:
-            return Verdict(place, "identical", f"weights, digest {record.digest[:12]}")
-        was = {e.path: e.sha256[:12] for e in record.files if e.path.startswith("model/")}
-        now = {e.path: e.sha256[:12] for e in artifact.record.files if e.path.startswith("model/")}
-        why = f"other files: {'; '.join(difference(was, now)[:3])}"
-        if self._class == "exact":
-            return Verdict(place, "different", why)
-        numbers = compare_numbers(samples_of_record(record), samples_of_record(artifact.record))
-        return within_error(numbers, place, "other weights")
-
-    def _tables(self, artifact: Artifact) -> Verdict:
-        """Rows by their digest, then one by one, then in numbers; dropped rows with them."""
-        record, place = self.record, self.record.place
-        first = self.again.rows if record.step in IN_PART else None
-        there = self.published.artifact(place, first)
-        said = self.release.run["rows"].get(place, {})
-        found, rows = rows_of_made(artifact), STEPS[record.step].writes
-        recorded = said.get("data", {}).get("digest", "")
-        table = there.read() if there else None
-        digest = measured_again(there.folder)["data"]["digest"] if there else recorded
-        again = found["data"]["digest"]
-        kind, reason, differing = compare_rows(table, artifact.read(), rows, digests=(digest, again))
-        if first is None and again == recorded != digest:
-            reason = f"{reason}: the published rows were touched; made again they have the digest of their record"
-            return Verdict(place, kind, reason, rows=differing)  # type: ignore[arg-type]
-        if kind == "different" and self._class == "statistical":
-            return self._within_error(table, artifact, reason)
-        if kind != "different" and first is None:
-            other = self._dropped(artifact, said, found)
-            if other is not None:
-                return other
-        return Verdict(place, kind, reason, rows=differing)  # type: ignore[arg-type]
-
-    def _within_error(self, table: pa.Table | None, artifact: Artifact, why: str) -> Verdict:
-        summed = samples_of(self.record.writes)
-        if summed is not None and table is not None:
-            return within_error(compare_numbers(summed(table), summed(artifact.read())), self.record.place, why)
-        numbers = compare_numbers(samples_of_record(self.record), samples_of_record(artifact.record))
-        return within_error(numbers, self.record.place, why)
-
-    def _dropped(
-        self, artifact: Artifact, said: dict[str, dict[str, str]], found: dict[str, dict[str, str]]
-    ) -> Verdict | None:
-        """What is wrong with the dropped rows, where something is."""
-        digests = said.get("dropped", {}).get("digest", ""), found.get("dropped", {}).get("digest", "")
-        if digests[0] == digests[1]:
-            return None
-        frame = self.published.dropped(self.record)
-        published = None if frame is None else frame.to_arrow().cast(Dropped.schema)
-        again = artifact.read("dropped") if "dropped" in found else Dropped.schema.empty_table()
-        kind, reason, rows = compare_rows(published, again, Dropped, digests=digests)
-        return Verdict(self.record.place, kind, f"dropped: {reason}", rows=rows)  # type: ignore[arg-type]
+def _locked(release: Opened) -> dict[str, str]:
+    """The commits of its lock; of a damaged one, which is among the findings, none."""
+    try:
+        return read_lock(release.folder / "lidr")
+    except StoreError:
+        return {}
 
 
 def _described(release: Opened) -> dict[str, str | None]:

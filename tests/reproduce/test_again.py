@@ -91,6 +91,13 @@ def test_other_settings_than_the_records_are_named_with_both_values(again):
         again.make(replace(one, step="weigh"))
 
 
+def test_a_record_that_names_no_input_of_its_step_is_named(again):
+    one = record(again, "iter_1/pair")
+    lost = replace(one, inputs={name: said for name, said in one.inputs.items() if name != "policy"})
+    with pytest.raises(OtherSettings, match=r"^its record names no policy, which the step pair reads$"):
+        again._inputs(lost)
+
+
 def test_an_input_that_is_nowhere_is_named(again):
     with pytest.raises(CannotRun, match="its input iter_1/pair is not published and was not made again"):
         again.make(record(again, "iter_1/filter"))

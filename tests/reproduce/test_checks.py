@@ -30,6 +30,7 @@ def test_weights_that_no_record_holds_are_named_although_manifest_and_content_ag
         ("chat_template.jinja", "model", True),
         ("pytorch_model.bin", "model", True),
         ("modeling_bees.py", "model", True),
+        ("additional_chat_templates/default.jinja", "model", True),
         ("docs/notes.txt", "model", False),
         ("notes.txt", "dataset", False),
         ("README.md", "model", False),
