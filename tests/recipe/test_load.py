@@ -157,6 +157,7 @@ def test_all_problems_are_shown_at_once_in_file_order(tmp_path):
         ),
         ("./model", "dist:polars/METADATA", "is no reference; allowed forms"),
         ("./model", "org/m@v1, revision: unpinned", "org/m@v1 and revision both name a revision; keep one"),
+        ("name: bees", f"name: {'[' * 5000}", "r.yaml: lists or mappings nested too deep; no recipe is"),
         ("name: bees", "name: [bees", "r.yaml:3:8 not YAML: expected ',' or ']', but got ':'"),
     ],
 )
