@@ -95,6 +95,9 @@ def load_pairs(
         columns: of a set that is not lidr's, what each column is: `{"prompt": "question"}`; None where there is none.
         language: of every row of such a set, where no column says it.
 
+    Warns:
+        UserWarning: rows that cannot be read as pairs were left out; it says how many and why.
+
     Returns:
         Columns as in `lidr.rows.Pair`; `prompt`, `chosen` and `rejected` are message lists. Mapped into memory from a
         temporary file, which is gone when Python ends.

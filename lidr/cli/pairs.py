@@ -12,7 +12,7 @@ from lidr.cli.common import print_json, print_table, printable, say
 from lidr.errors import RowError
 
 if TYPE_CHECKING:
-    from lidr.hub.pairs_read import Mapped
+    from lidr.hub.pairs_mapped import Mapped
     from lidr.hub.pairs_source import PairSource
     from lidr.transforms.wanted import Wanted
 
@@ -68,7 +68,7 @@ def _numbers(text: str | None) -> tuple[int, ...]:
 
 
 def _mapped(options: argparse.Namespace) -> Mapped:
-    from lidr.hub.pairs_read import Mapped, column_map
+    from lidr.hub.pairs_mapped import Mapped, column_map
 
     if options.columns is None:
         return Mapped(language=options.language)
@@ -83,11 +83,14 @@ def _mapped(options: argparse.Namespace) -> Mapped:
 
 def _export(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.Namespace) -> int:
     from lidr.hub.exports import export_pairs
+    from lidr.hub.pairs_read import unread_said
 
     found = export_pairs(source, wanted, options.to, options.out, mapped=mapped, name=options.name)
+    if found.unread:
+        say(f"{source.name}: {unread_said(found.unread)}")
     if options.json:
         content = {"folder": str(found.folder), "file": found.file.name, "rows": found.rows, "license": found.licence}
-        print_json("lidr.pairs.export/1", content)
+        print_json("lidr.pairs.export/1", {**content, "unread": found.unread})
     else:
         print(f"{found.file}: {found.rows:,} pairs for {options.to}, licence {found.licence}")
         say(f"how to train on them, and whose they are: {found.folder / 'README.md'}")
@@ -95,15 +98,18 @@ def _export(source: PairSource, wanted: Wanted, mapped: Mapped, options: argpars
 
 
 def _show(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.Namespace) -> int:
-    from lidr.hub.pairs_read import census
+    from lidr.hub.pairs_read import census, unread_said
 
     source = source.of_iterations(wanted.iterations)
-    counts = census(source, wanted, mapped).wanted
+    counted = census(source, wanted, mapped)
     samples = list(islice(_samples(source, wanted, mapped, options.rows), max(options.rows, 0)))
     if options.json:
-        print_json("lidr.pairs.show/1", {**_facts(source), "counts": counts, "pairs": samples})
+        content = {**_facts(source), "counts": counted.wanted, "unread": counted.unread, "pairs": samples}
+        print_json("lidr.pairs.show/1", content)
         return 0
-    _print_facts(source, counts)
+    _print_facts(source, counted.wanted)
+    if counted.unread:
+        print(f"\n{unread_said(counted.unread)}")
     for pair in samples:
         _print_pair(pair)
     return 0

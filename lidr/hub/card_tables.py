@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,23 @@ def drops_table(run: Finished) -> str:
     return f"{table(columns, rows)}\n\n{never}"
 
 
+def slots_sentence(run: Finished) -> str:
+    """Where every slot is that is no pair: in `dropped`, or left out because the recipe does not ask for it."""
+    left: Counter[str] = Counter()
+    for record in run.records:
+        for row in record.counts.get("not_requested", ()):
+            left[row["reason"]] += row["count"]
+    said = ", ".join(f"{count:,} by `{reason}`" for reason, count in sorted(left.items()) if count)
+    slot = "slot (prompt, other language, kind)"
+    if not said:
+        return f"Every {slot} is a pair or stands in the configuration `dropped` with its reason."
+    what = "row of the sets" if run.recipe.prompts is None else slot
+    return (
+        f"Every {what} is a pair, stands in the configuration `dropped` with its reason, or was left out because the "
+        f"recipe does not ask for it: {said}."
+    )
+
+
 def settings_table(run: Finished) -> str:
     """Every setting of every step, with where its value comes from."""
     rows: list[tuple[str, ...]] = []
@@ -107,7 +125,9 @@ def parents_table(parents: Sequence[Parent]) -> str:
             parent.role,
             f"[{parent.name}]({parent.link})" if parent.link else f"`{parent.name}`",
             f"`{parent.revision}`" if parent.revision else "",
-            parent.licence or "unknown",
+            f"[{parent.licence or 'unknown'}]({parent.licence_link})"
+            if parent.licence_link
+            else parent.licence or "unknown",
         )
         for parent in parents
     ]

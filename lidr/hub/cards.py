@@ -17,12 +17,14 @@ from lidr.hub.card_tables import (
     pins_table,
     sample_block,
     settings_table,
+    slots_sentence,
     table,
     training_table,
 )
 from lidr.hub.facts import HUB, Finished, base_model
 from lidr.hub.front_matter import compose
 from lidr.hub.licences import Licence
+from lidr.hub.lineage import repository_of
 from lidr.languages import LANGUAGES
 from lidr.resources import shared
 
@@ -47,6 +49,7 @@ def dataset_card(run: Finished, repo: str, files: DatasetFiles, digest: str, exi
         prompts=f"{prompts:,}",
         counts=counts_table(run),
         drops=drops_table(run),
+        slots=slots_sentence(run),
         configs=", ".join(f"`{config}`" for config in files.configs),
         splits=", ".join(f"`{split}`" for split in files.splits("all")),
         last=files.splits("all")[-1],
@@ -173,8 +176,10 @@ def _model_metadata(
     }
     if base is not None:
         metadata |= {"base_model": base.repo, "base_model_relation": "adapter" if adapter_only else "finetune"}
-    if datasets:
-        metadata["datasets"] = [data for data, _ in datasets]
+    sets = (repository_of({"role": p.role, "name": p.name, "revision": p.revision}) for p in run.pair_sets)
+    learned = [*(data for data, _ in datasets), *(repo.removeprefix("datasets/") for repo in sets if repo)]
+    if learned:
+        metadata["datasets"] = list(dict.fromkeys(learned))
     records = f"{HUB}/{repo}/tree/{run.tag}/lidr/records"
     return {**metadata, **model_index(run, repo.split("/")[-1], records), "lidr": _block(run, digest)}
 

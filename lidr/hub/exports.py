@@ -9,7 +9,7 @@
 
     README.md                       what it is, how to train on it, whose it is; metadata that `datasets` loads by
     LICENSE.md                      where no single licence covers it
-    lidr/export.json                source, commit, what was asked for, licence, rows
+    lidr/export.json                source, commit, what was asked for, licence, rows, and how many could not be read
 
 The rows stream through in batches, so memory does not grow with them.
 """
@@ -29,7 +29,8 @@ from lidr.errors import HubError
 from lidr.hub.exports_readme import readme
 from lidr.hub.facts import dumps
 from lidr.hub.licences import licence_text
-from lidr.hub.pairs_read import ROWS_PER_BATCH, Mapped, census, pair_batches
+from lidr.hub.pairs_mapped import Mapped
+from lidr.hub.pairs_read import ROWS_PER_BATCH, Census, census, pair_batches, unread_said
 from lidr.hub.pairs_source import PairSource
 from lidr.rows import Pair
 from lidr.store.artifact import written_behind
@@ -68,6 +69,8 @@ class Exported:
     file: Path
     rows: int
     licence: str
+    unread: dict[str, int]
+    """How many rows of the source cannot be read as pairs, by reason."""
 
 
 def _as_is(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -148,7 +151,7 @@ FORMS: dict[str, Form] = {
     "open-instruct": Form("pairs.jsonl", _SIDES, _conversations),
     "jsonl": Form("pairs.jsonl", tuple(Pair.schema.names), _as_is),
 }
-"""Trainer -> its form. What each documents of it is checked by `lidr.hub.exports_check`."""
+"""Trainer -> its form. What each documents of it is checked by the validators in tests/hub/trainer_forms.py."""
 
 
 def export_pairs(
@@ -165,30 +168,33 @@ def export_pairs(
         name: what the trainer calls the set; None: from the source's name.
 
     Raises:
-        HubError: the folder holds something, or no pair is left.
+        HubError: the folder holds something, no pair is left, or the name is none.
         RowError: the pairs cannot be told by what is asked.
     """
+    if name is not None and (not name.strip() or not name.isprintable() or "," in name):
+        raise HubError(f"the name {name!r} cannot be a set's: write printable characters, no comma, on one line")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise HubError(f"{out} exists and is not empty; give another folder, or remove it first")
     source = source.of_iterations(wanted.iterations)
-    counts = census(source, wanted, mapped).wanted
+    counted = census(source, wanted, mapped)
     form = FORMS[to]
     with _unfinished(out) as folder:
         rows = write_rows(
             folder / form.file, form, (wanted.of(b) for b in pair_batches(source, ROWS_PER_BATCH, form.reads, mapped))
         )
         if not rows:
-            raise HubError(f"{source.name}: no pair is left of what was asked for; ask for less")
+            why = f" ({unread_said(counted.unread)})" if counted.unread else ""
+            raise HubError(f"{source.name}: no pair is left of what was asked for{why}; ask for less")
         called = name or "".join(c if c.isalnum() else "_" for c in source.name.split("/")[-1]).strip("_")
-        _describe(folder, source, wanted, to, form, called, rows, counts)
-    return Exported(out, out / form.file, rows, source.licence.identifier)
+        _describe(folder, source, wanted, to, form, called, rows, counted)
+    return Exported(out, out / form.file, rows, source.licence.identifier, counted.unread)
 
 
 def _describe(
-    folder: Path, source: PairSource, wanted: Wanted, to: str, form: Form, name: str, rows: int, counts: Any
+    folder: Path, source: PairSource, wanted: Wanted, to: str, form: Form, name: str, rows: int, counted: Census
 ) -> None:
     """Everything beside the rows."""
-    texts = {**form.beside(name), "README.md": readme(source, wanted, to, form.file, name, rows, counts)}
+    texts = {**form.beside(name), "README.md": readme(source, wanted, to, form.file, name, rows, counted)}
     if source.licence.identifier == "other":
         texts["LICENSE.md"] = licence_text(source.licence, source.parents)
     facts = {
@@ -199,6 +205,7 @@ def _describe(
         "wanted": asdict(wanted),
         "license": source.licence.identifier,
         "parents": [asdict(parent) for parent in source.parents],
+        "unread": counted.unread,
         "file": {"path": form.file, "rows": rows, "bytes": (folder / form.file).stat().st_size},
     }
     (folder / "lidr").mkdir()

@@ -56,7 +56,7 @@ def read_front_matter(text: str) -> tuple[dict[str, Any], str]:
         return {}, text
     try:
         value = yaml.safe_load(match[1]) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no such date; nested too deep
         raise HubError(f"the README.md that is there has broken metadata ({error}); mend or remove it") from None
     if not isinstance(value, dict):
         raise HubError("the README.md that is there has metadata that is no mapping; mend or remove it")

@@ -58,6 +58,8 @@ class Parent:
     Args:
         role: `prompts`, `policy`: what it was used for.
         licence: the Hub's identifier, or None when nobody said.
+        link: where it is itself.
+        licence_link: where its licence is, if it says so.
     """
 
     role: str
@@ -65,6 +67,7 @@ class Parent:
     revision: str | None
     licence: str | None
     link: str | None = None
+    licence_link: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def strictest(parents: Sequence[Parent]) -> Licence:
     unknown = [parent for parent in parents if _key(parent) not in _RANK]
     if unknown or not parents:
         said = ", ".join(f"{parent.role} {parent.name}" for parent in unknown) or "no parent"
-        link = next((parent.link for parent in unknown if parent.link), "LICENSE.md")
+        link = next((where for parent in unknown if (where := parent.licence_link or parent.link)), "LICENSE.md")
         return Licence("other", f"the licence of {said} is not known to lidr", "see-attribution", link)
     found = {_key(parent): _RANK[_key(parent)] for parent in parents}
     clash = _clash(found)
@@ -142,6 +145,7 @@ def licence_text(licence: Licence, parents: Sequence[Parent]) -> str:
     lines = [f"# Licence\n\nNo single licence covers this repository: {licence.reason}.\n\nIt is made from:\n"]
     for parent in parents:
         revision = f" at `{parent.revision}`" if parent.revision else ""
-        link = f" ({parent.link})" if parent.link else ""
+        where = parent.licence_link or parent.link
+        link = f" ({where})" if where else ""
         lines.append(f"- {parent.role}: {parent.name}{revision}, licence {parent.licence or 'unknown'}{link}")
     return "\n".join([*lines, "\nEach part stays under its own terms; find out before you use it.", ""])

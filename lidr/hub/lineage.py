@@ -145,6 +145,14 @@ def release_node(key: str, revision: str | None, run: Data) -> Node:
     return Node(key, kind, key.removeprefix("datasets/"), lines, key, revision or run.get("tag"))
 
 
+def foreign_graph(key: str, revision: str | None) -> Graph:
+    """A repository that lidr did not make: of it alone nothing is known but its name."""
+    kind: Kind = "dataset" if key.startswith("datasets/") else "model"
+    graph = Graph(key)
+    graph.add(Node(key, kind, key.removeprefix("datasets/"), ("not made by lidr",), key, revision))
+    return graph
+
+
 def graph_of(run: Data, records: Sequence[Data], key: str | None = None, revision: str | None = None) -> Graph:
     """A run as a graph.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lidr.errors import HubError
 from lidr.hub.client import Patience, Target, patiently
-from lidr.hub.lineage import Data, Graph, Node, graph_of, parent_node, release_node, repository_of
+from lidr.hub.lineage import Data, Graph, foreign_graph, graph_of, parent_node, release_node, repository_of
 from lidr.hub.lineage_rows import add_row
 from lidr.hub.opened import RUN, Found, Opened, find, open_release
 from lidr.hub.snapshot import DATASETS
@@ -66,9 +66,7 @@ def release_graph(release: Opened) -> Graph:
 
 def _foreign(found: Found, work: Path) -> Graph:
     """Something that lidr did not make: only what was made from it is known."""
-    kind: Any = "dataset" if found.repo_type == "dataset" else "model"
-    graph = Graph(found.key)
-    graph.add(Node(found.key, kind, found.name, ("not made by lidr",), found.key, found.requested or found.sha))
+    graph = foreign_graph(found.key, found.requested or found.sha)
     _downward(graph, {found.key}, found.target, work)
     return graph
 

@@ -1,4 +1,4 @@
-"""The files of a set of pairs: which belong to a configuration and a split, and their rows, batch by batch."""
+"""The files of a set of pairs: their columns, and their rows batch by batch."""
 
 from __future__ import annotations
 
@@ -7,77 +7,19 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lidr.errors import HubError, RowError
-from lidr.hub.shapes import CardConfigs, fault
+from lidr.errors import RowError
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
 ROW_FILES = (".parquet", ".jsonl")
-_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 _JSON_BYTES = 1 << 23
-
-
-def config_of(
-    where: str, card: dict[str, Any], names: Sequence[str], config: str | None
-) -> tuple[str | None, list[tuple[str, str]]]:
-    """The configuration, and its files by split: as the card says, else by their names.
-
-    Raises:
-        HubError: no such configuration, or no rows.
-    """
-    rows = [name for name in sorted(names) if name.endswith(ROW_FILES) and not name.startswith((".", "lidr/"))]
-    entries = _configs(where, card)
-    if config is not None and config not in entries:
-        raise HubError(f"{where}: no configuration {config!r}; it has {', '.join(entries) or 'none: leave it out'}")
-    if entries:
-        default = next((name for name, entry in entries.items() if entry.get("default")), None)
-        chosen = config or default or ("default" if "default" in entries else next(iter(entries)))
-        splits = list(_splits_of(entries[chosen]["data_files"], rows))
-    else:
-        chosen = None
-        splits = [(_split_name(name), name) for name in rows]
-    if not splits:
-        raise HubError(f"{where}: no Parquet or JSON-lines files of pairs in it")
-    return chosen, splits
-
-
-def _configs(where: str, card: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """A card's configurations that name their files, by their names."""
-    configs = card.get("configs") or []
-    if wrong := fault(CardConfigs, {"configs": configs}):
-        raise HubError(
-            f"{where}: README.md: {wrong}. A configuration has a config_name and data_files: a pattern, a list of "
-            "them, or a list of split and path"
-        )
-    return {str(entry["config_name"]): entry for entry in configs if entry.get("data_files") is not None}
-
-
-def _splits_of(data_files: Any, rows: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(split, file) of a card's data_files: a pattern, a list of them, or {split, path} of each."""
-    entries = data_files if isinstance(data_files, list) else [data_files]
-    for entry in entries:
-        split, patterns = (entry["split"], entry["path"]) if isinstance(entry, dict) else ("train", entry)
-        for pattern in [patterns] if isinstance(patterns, str) else patterns:
-            wanted = pattern.removeprefix("./")
-            yield from ((str(split), name) for name in rows if re.fullmatch(_as_regex(wanted), name))
-
-
-def _as_regex(pattern: str) -> str:
-    """A card's pattern: `*` and `?` stay within a folder, `**` goes into any."""
-    meant = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.findall(r"\*\*/|\*\*|\[[^\]]+\]|.", pattern)
-    return "".join(meant.get(part) or (part if len(part) > 1 else re.escape(part)) for part in parts)
-
-
-def _split_name(path: str) -> str:
-    """`train` of data/train-00000-of-00001.parquet; of any other file its own name."""
-    stem = PurePosixPath(path).stem
-    return _SHARD.sub("", stem) if _SHARD.search(stem) else "train"
+_WHOLE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def file_batches(path: Path, rows: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
@@ -106,19 +48,20 @@ def _need(path: Path, columns: Sequence[str] | None, there: Sequence[str]) -> No
         raise RowError(f"{path}: no column {missing[0]!r}; its columns: {', '.join(there)}")
 
 
-def schema_names(path: Path) -> list[str]:
-    """Names of a file's columns.
+def file_schema(path: Path) -> pa.Schema:
+    """Names and types of a file's columns.
 
     Raises:
         RowError: it cannot be read, or is empty.
     """
+    import polars as pl
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if path.suffix != ".parquet":
-        return list(_json_schema(path))
+        return _json_schema(path).to_frame().to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     try:
-        return list(pq.read_schema(path).names)
+        return pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise RowError(f"{path}: no rows in it that can be read: {error}") from error
 
@@ -163,6 +106,7 @@ def _json_schema_of(path: Path, size: int, changed: int) -> pl.Schema:
     for first, lines in _parts(path):
         if not any(lines):
             continue
+        _check_characters(path, first, lines)
         try:
             schema = pl.scan_ndjson(BytesIO(b"".join(lines)), infer_schema_length=None).collect_schema()
             if schema != found.schema:
@@ -187,9 +131,50 @@ def _check_texts(path: Path, first: int, lines: Sequence[bytes], frame: pl.DataF
 
     numbers = [number for number, line in enumerate(lines) if line]
     for column, kind in frame.schema.items():
-        if kind != pl.String:
-            continue
-        for row in frame.select(pl.arg_where(pl.col(column).str.contains(r"^[\[{]"))).to_series():
-            if not isinstance(json.loads(lines[numbers[row]])[column], str):
-                where = f"{path}:{first + numbers[row]}"
-                raise RowError(f"{where}: {column} is a list or an object here and a text elsewhere; write all alike")
+        for field, is_odd in _odd_texts(column, kind):
+            for row in frame.select(pl.arg_where(is_odd)).to_series():
+                found = json.loads(lines[numbers[row]]).get(column)
+                if any(not isinstance(value, str | None) for value in _values(found, field)):
+                    where = f"{path}:{first + numbers[row]}"
+                    name = f"{column}.{field}" if field else column
+                    raise RowError(f"{where}: {name} is a list or an object here and a text elsewhere; write all alike")
+
+
+def _odd_texts(column: str, kind: pl.DataType) -> Iterator[tuple[str | None, pl.Expr]]:
+    """The texts of a column, and of the messages in it, each with whether it looks like a list or an object."""
+    import polars as pl
+
+    def looks_odd(text: pl.Expr) -> pl.Expr:
+        return text.str.starts_with("[") | text.str.starts_with("{")
+
+    if kind == pl.String:
+        yield None, looks_odd(pl.col(column))
+    inner = kind.inner if isinstance(kind, pl.List) else kind
+    for field in inner.fields if isinstance(inner, pl.Struct) else ():
+        if field.dtype == pl.String and isinstance(kind, pl.List):
+            yield field.name, pl.col(column).list.eval(looks_odd(pl.element().struct.field(field.name))).list.any()
+        elif field.dtype == pl.String:
+            yield field.name, looks_odd(pl.col(column).struct.field(field.name))
+
+
+def _values(found: Any, field: str | None) -> list[Any]:
+    """What stands there: a column itself, or a field of each of its messages."""
+    if field is None:
+        return [found]
+    return [item.get(field) for item in (found if isinstance(found, list) else [found]) if isinstance(item, dict)]
+
+
+def _check_characters(path: Path, first: int, lines: Sequence[bytes]) -> None:
+    """Refuse half of a surrogate pair: polars would give a NUL in its place."""
+    for number, line in enumerate(lines):
+        if b"\\u" in line and _HALF.search(_WHOLE.sub(b"", line)):
+            try:
+                json.dumps(json.loads(line), ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                half = str(error.object)[error.start].encode("unicode_escape").decode()
+                raise RowError(
+                    f"{path}:{first + number}: {half} is half of a character: a surrogate without the other one. "
+                    "Write the character, or take it out"
+                ) from None
+            except (ValueError, RecursionError):
+                return  # no JSON, as will be said of it

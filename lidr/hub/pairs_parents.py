@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lidr.errors import HubError
-from lidr.hub.facts import dist_licence
+from lidr.hub.facts import HUB, dist_licence
 from lidr.hub.front_matter import read_front_matter
 from lidr.hub.licences import Parent, strictest
+from lidr.hub.lineage import repository_of
 from lidr.hub.scrub import without_paths
 from lidr.hub.shapes import PublishedParents, fault
 from lidr.references import DistReference, HubReference, parse_reference
@@ -21,9 +23,16 @@ def read_card(path: Path) -> dict[str, Any]:
     """The metadata of a card; empty where there is none.
 
     Raises:
-        HubError: they are no YAML.
+        HubError: they are no YAML, or the file is no UTF-8.
     """
-    return read_front_matter(path.read_text(encoding="utf-8"))[0] if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        return read_front_matter(path.read_text(encoding="utf-8"))[0]
+    except UnicodeDecodeError as error:
+        raise HubError(f"{path}: no UTF-8 text ({error.reason} at byte {error.start}); mend or remove it") from None
+    except HubError as error:
+        raise HubError(f"{path.parent}: {error}") from None
 
 
 def parents_of_set(
@@ -35,9 +44,18 @@ def parents_of_set(
         HubError: the record has another form.
     """
     at = f"{link}/tree/{revision}" if link and revision else None
-    said = card.get("license_link")
-    itself = Parent("pairs", name, revision, _licence(card.get("license")), said if isinstance(said, str) else at)
-    return (itself, *_recorded(run_json))
+    terms = _licence_link(card.get("license_link"), f"{link}/blob/{revision}" if at else None)
+    return (Parent("pairs", name, revision, _licence(card.get("license")), at, terms), *_recorded(run_json))
+
+
+def _licence_link(said: Any, files: str | None) -> str | None:
+    """An absolute address as the card says it; a file of the set's own repository, below `files`; else None."""
+    if not isinstance(said, str):
+        return None
+    if re.fullmatch(r"https?://[^\s()<>\[\]\"'`|\\]+", said):
+        return said
+    is_file = re.fullmatch(r"(\./)?[A-Za-z0-9][\w-]*(\.[\w-]+)*(/[A-Za-z0-9][\w-]*(\.[\w-]+)*)*", said)
+    return f"{files}/{said.removeprefix('./')}" if files and is_file else None
 
 
 def _licence(given: Any) -> str | None:
@@ -54,7 +72,7 @@ def _recorded(run_json: Path) -> Iterator[Parent]:
     try:
         content = json.loads(run_json.read_text(encoding="utf-8"))
         wrong = fault(PublishedParents, content)
-    except ValueError:
+    except (ValueError, RecursionError):
         wrong = "no JSON"
     if wrong:
         raise HubError(f"{run_json}: {wrong}; the release is damaged")
@@ -90,4 +108,13 @@ def _policy(recipe: Mapping[str, Any]) -> Parent:
 
 def parents_of_mixture(sets: Sequence[Mapping[str, Any]]) -> tuple[Parent, ...]:
     """The sets that a `pairs` step has read, as its record names them."""
-    return tuple(Parent("pairs", one["name"], one["revision"], one["license"], one.get("link")) for one in sets)
+    return tuple(
+        Parent("pairs", one["name"], one["revision"], one["license"], _link(one), one.get("license_link"))
+        for one in sets
+    )
+
+
+def _link(one: Mapping[str, Any]) -> str | None:
+    """A set on the Hub at its commit; None for a folder, a file, a run."""
+    repo = repository_of({"role": "pairs", **one})
+    return f"{HUB}/{repo}/tree/{one['revision']}" if repo else None

@@ -5,19 +5,23 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import RowError
+from lidr.hub.pairs_mapped import Mapped, column_map, mapped_batches
+from lidr.hub.pairs_own import own_batches
 from lidr.hub.pairs_source import PairSource, open_pairs
 from lidr.rows import Pair
-from lidr.transforms.foreign import ColumnMap, Foreign
 from lidr.transforms.wanted import NO_MARGIN, Wanted, language_of
 
 if TYPE_CHECKING:
     import datasets
+    import polars as pl
     import pyarrow as pa
 
 ROWS_PER_BATCH = 4_000
@@ -25,89 +29,58 @@ FACTS = ("language", "other_language", "kind", "iteration", "margin")
 """What is counted, and what the wanted pairs are told by."""
 
 
-@dataclass(frozen=True)
-class Mapped:
-    """How the rows of a set that is not lidr's become pairs; of lidr's own nothing here is used.
+def readings(
+    source: PairSource, rows: int, columns: Sequence[str], mapped: Mapped | None = None
+) -> Iterator[tuple[pa.RecordBatch, pl.DataFrame | None]]:
+    """Yield pairs in order, whatever form they have, with these columns of rows.Pair, each batch with what was dropped.
 
-    Args:
-        columns: which columns hold what; None: prompt, chosen and rejected.
-        language: of every row, where no column says it.
-        dominant: pairs in this language are of kind `dominant`.
+    A dropped row has `reason` and, as far as there are any, `pair_id`, `prompt_id`, `language`, `other_language` and
+    `kind`.
+
+    Raises:
+        RowError: a column is missing, or holds something else.
     """
-
-    columns: ColumnMap | None = None
-    language: str | None = None
-    dominant: str = "en"
+    mapped = mapped or Mapped()
+    if mapped.columns is None and source.is_ours:
+        yield from own_batches([path for _, path in source.files], rows, list(columns))
+        return
+    yield from ((batch.select(list(columns)), dropped) for batch, dropped in mapped_batches(source, rows, mapped))
 
 
 def pair_batches(
-    source: PairSource, rows: int, columns: Sequence[str], mapped: Mapped | None = None
+    source: PairSource,
+    rows: int,
+    columns: Sequence[str],
+    mapped: Mapped | None = None,
+    unread: Counter[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield pairs in order, whatever form they have, with these columns of rows.Pair.
 
-    Raises:
-        RowError: a column is missing.
-    """
-    if source.is_ours and (mapped is None or mapped.columns is None):
-        yield from source.batches(rows, list(columns))
-        return
-    mapped = mapped or Mapped()
-    yield from (batch.select(list(columns)) for batch, _ in mapped_batches(source, rows, mapped))
-
-
-def mapped_batches(source: PairSource, rows: int, mapped: Mapped) -> Iterator[tuple[pa.RecordBatch, Any]]:
-    """Pairs made from another's rows, each batch with a polars frame of what was dropped and why.
-
-    A pair is named by the set and its row; a prompt without an id by a hash of its text.
-    """
-    import polars as pl
-
-    foreign = foreign_of(source, mapped)
-    first = 0
-    for batch in source.batches(rows, list(dict.fromkeys(foreign.columns.named.values()))):
-        read = foreign(pl.DataFrame(batch), first=first)
-        first += batch.num_rows
-        named = _named(read.pairs, source.name)
-        yield as_pairs(named), _named(read.dropped, source.name)
-
-
-def foreign_of(source: PairSource, mapped: Mapped) -> Foreign:
-    """How this set is read; without a map the usual names, the prompt being optional.
+    Args:
+        source: from `open_pairs`.
+        rows: of a batch, at most.
+        columns: names of columns.
+        mapped: how another's rows become pairs.
+        unread: where the rows that cannot be read as pairs are counted, by reason.
 
     Raises:
-        RowError: the map names a column that is not there.
+        RowError: a column is missing, or holds something else.
     """
-    there = source.columns
-    columns = mapped.columns or ColumnMap(prompt="prompt" if "prompt" in there else None)
-    columns.check(there, source.name)
-    return Foreign(columns, mapped.dominant, mapped.language)
+    for batch, dropped in readings(source, rows, columns, mapped):
+        if unread is not None and dropped is not None:
+            unread.update(dict(dropped["reason"].value_counts().iter_rows()))
+        yield batch
 
 
-def _named(frame: Any, name: str) -> Any:
-    import hashlib
+def unread_said(unread: Mapping[str, int]) -> str:
+    """How many rows cannot be read as pairs, and why.
 
-    import polars as pl
-
-    texts = frame["prompt_text"].to_list()
-    hashes = [hashlib.blake2b((text or "").encode(), digest_size=8).hexdigest() for text in texts]
-    return frame.with_columns(
-        prompt_id=pl.coalesce(pl.col("id"), pl.Series(hashes, dtype=pl.String)),
-        pair_id=pl.format("{}/{}", pl.lit(name), "row"),
-    )
-
-
-def as_pairs(frame: Any) -> pa.RecordBatch:
-    """A polars frame with some columns of rows.Pair as one batch with all of them, the others null."""
-    import polars as pl
-    import pyarrow as pa
-
-    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    there = set(table.schema.names)
-    arrays = [
-        table[f.name].combine_chunks().cast(f.type) if f.name in there else pa.nulls(len(table), f.type)
-        for f in Pair.schema
-    ]
-    return pa.record_batch(arrays, schema=Pair.schema)
+    >>> unread_said({"identical": 1, "empty": 1200})
+    '1,201 rows cannot be read as pairs: 1,200 empty, 1 identical'
+    """
+    total = sum(unread.values())
+    parts = [f"{count:,} {reason}" for reason, count in sorted(unread.items(), key=lambda one: (-one[1], one[0]))]
+    return f"{total:,} {'row' if total == 1 else 'rows'} cannot be read as pairs: {', '.join(parts)}"
 
 
 @dataclass(frozen=True)
@@ -118,10 +91,12 @@ class Census:
         everything: all pairs of the source by `iteration`, non-dominant `language`, `kind` and language of their
             `texts`, each with `pairs` and how many of these are `scored`.
         wanted: the same of those that are asked for.
+        unread: how many rows of the source cannot be read as pairs, by reason.
     """
 
     everything: list[dict[str, Any]]
     wanted: list[dict[str, Any]]
+    unread: dict[str, int]
 
     @property
     def rows(self) -> int:
@@ -138,7 +113,8 @@ def census(source: PairSource, wanted: Wanted, mapped: Mapped | None = None) -> 
     """
     unscored = replace(wanted, min_margin=None)
     counts = [_Counts(), _Counts(), _Counts()]
-    for batch in pair_batches(source, 50_000, FACTS, mapped):
+    unread: Counter[str] = Counter()
+    for batch in pair_batches(source, 50_000, FACTS, mapped, unread):
         for count, asked in zip(counts, (Wanted(), unscored, None), strict=True):
             count.add((asked or wanted).of(batch) if asked or wanted.min_margin is None else _passing(batch, wanted))
     everything, without_margin, found = (count.rows() for count in counts)
@@ -146,7 +122,7 @@ def census(source: PairSource, wanted: Wanted, mapped: Mapped | None = None) -> 
     total, scored = (sum(row[name] for row in without_margin) for name in ("pairs", "scored"))
     if wanted.min_margin is not None and scored < total:
         raise RowError(f"{source.name}: {total - scored:,} of {total:,} pairs have no margin: {NO_MARGIN}")
-    return Census(everything, found)
+    return Census(everything, found, dict(sorted(unread.items())))
 
 
 def _passing(batch: pa.RecordBatch, wanted: Wanted) -> pa.RecordBatch:
@@ -213,24 +189,12 @@ def load_pairs(
         census(source, wanted, mapped)
     folder = Path(tempfile.mkdtemp(prefix="lidr-pairs-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _write_arrow(folder / "pairs.arrow", (wanted.of(b) for b in pair_batches(source, ROWS_PER_BATCH, _ALL, mapped)))
+    unread: Counter[str] = Counter()
+    batches = pair_batches(source, ROWS_PER_BATCH, _ALL, mapped, unread)
+    _write_arrow(folder / "pairs.arrow", (wanted.of(batch) for batch in batches))
+    if unread:
+        warnings.warn(f"{source.name}: {unread_said(unread)}", stacklevel=3)
     return Dataset.from_file(str(folder / "pairs.arrow"))
-
-
-def column_map(given: Mapping[str, str | None]) -> ColumnMap:
-    """A column map from a mapping.
-
-    Raises:
-        RowError: a word that no column is for.
-    """
-    roles = [field.name for field in fields(ColumnMap)]
-    wrong = [role for role in given if role not in roles]
-    if wrong:
-        raise RowError(f"column map: {wrong[0]!r} is no column that pairs have; allowed: {', '.join(roles)}")
-    if any(given.get(role, "") is None for role in ("chosen", "rejected")):
-        raise RowError("column map: chosen and rejected must each be a column")
-    found: ColumnMap = replace(ColumnMap(), **dict[str, Any](given))
-    return found
 
 
 _ALL = tuple(Pair.schema.names)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from lidr.errors import HubError, RowError, StoreError
 from lidr.hub.licences import Licence, Parent, strictest
-from lidr.hub.pairs_files import ROW_FILES, config_of, file_batches, schema_names
+from lidr.hub.pairs_configs import config_of
+from lidr.hub.pairs_files import ROW_FILES, file_batches, file_schema
 from lidr.hub.pairs_parents import parents_of_run, parents_of_set, read_card
 from lidr.hub.pins import resolve
 from lidr.hub.snapshot import DATASETS, listing, read_snapshot
@@ -65,11 +66,11 @@ class PairSource:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns, of the first file."""
-        return tuple(schema_names(self.files[0][1]))
+        return tuple(file_schema(self.files[0][1]).names)
 
     @property
     def is_ours(self) -> bool:
-        """Whether the rows are lidr's own, so that no column map is needed."""
+        """Whether the rows have lidr's own columns, so that no column map is needed."""
         return set(Pair.schema.names) <= set(self.columns)
 
     @property
@@ -154,13 +155,19 @@ def open_pairs(
     if isinstance(found, HubReference):
         source = _on_hub(found, config, commit, digest)
     elif isinstance(found, RunReference):
-        source = _of_run(found, Store(store or store_root("runs")))
+        source = _without_config(_of_run(found, Store(store or store_root("runs"))), "run", config)
     elif isinstance(found, FolderReference):
         source = _in_folder(_looked_for(found.path, base), config)
     else:
         raise RowError(f"{reference} names a model, not pairs; give org/name[@rev], run:NAME[@VERSION], or ./folder")
     source = source.of_split(split) if split else source.one_kind()
     return source if licence is None else _said(source, licence)
+
+
+def _without_config(source: PairSource, what: str, config: str | None) -> PairSource:
+    if config is not None:
+        raise HubError(f"{source.name}: no configuration {config!r}: a {what} has none; leave it out")
+    return source
 
 
 def _said(source: PairSource, licence: str) -> PairSource:
@@ -197,11 +204,12 @@ def _on_hub(reference: HubReference, config: str | None, commit: str | None, dig
 def _in_folder(path: Path, config: str | None) -> PairSource:
     if path.is_file() and path.suffix in ROW_FILES:
         parents: tuple[Parent, ...] = (Parent("pairs", path.name, None, None),)
-        return PairSource(path.name, None, None, (("train", path),), parents, strictest(parents))
+        source = PairSource(path.name, None, None, (("train", path),), parents, strictest(parents))
+        return _without_config(source, "file", config)
     if not path.is_dir():
         raise HubError(f"{path}: no such folder, and no .parquet or .jsonl file")
     if (path / "record.json").is_file():
-        return _of_artifact(path, path.name)
+        return _without_config(_of_artifact(path, path.name), "step", config)
     names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
     card = read_card(path / "README.md")
     chosen, splits = config_of(str(path), card, names, config)

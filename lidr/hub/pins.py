@@ -5,30 +5,63 @@ recipe.lock.json.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lidr.errors import HubError
+from lidr.errors import HubError, PlanError
 from lidr.hub.client import Target
-from lidr.hub.snapshot import DATASETS, Entry, content_digest, listing
+from lidr.hub.snapshot import DATASETS, content_digest, listing
 from lidr.recipe.schema import PolicyConfig, Recipe
 from lidr.references import UNPINNED, HubReference, parse_reference
 from lidr.store.lock_file import Content, read_contents, read_lock, write_lock
 
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+_MOST_TAGS = 12  # of a repository that are named
+
 
 def unpinned(recipe: Recipe) -> list[HubReference]:
-    """What the recipe names no commit of: Hub models (its policy, and those that a step names in `models`), and the
-    data sets of its prompts, as `datasets/org/name`.
+    """What the recipe names no commit of: Hub models (its policy, and those that a step names in `models`), and data
+    sets, as `datasets/org/name`: those of its prompts, and those that a step names in `datasets`.
+
+    Raises:
+        PlanError: a data set stands in it at two revisions.
     """
     from lidr.hub.published import datasets_of
 
     found = [reference for model, reference in _hub_models(recipe) if model.pinned is None]
-    return [*found, *datasets_of(recipe), *(one for one in _pair_sets(recipe) if not one.is_pinned)]
+    return [*found, *datasets_of(recipe), *_unpinned_sets(recipe)]
 
 
-def _pair_sets(recipe: Recipe) -> list[HubReference]:
-    """The data sets of pairs that a step names in `datasets`, as `datasets/org/name`."""
+def _unpinned_sets(recipe: Recipe) -> list[HubReference]:
+    sets = dict.fromkeys(one for one in _sets(recipe) if not one.is_pinned)
+    for repo, count in Counter(one.repo for one in sets).items():
+        if count > 1:
+            revisions = " and ".join(one.revision or "its main branch" for one in sets if one.repo == repo)
+            raise PlanError(
+                f"{repo} stands in the recipe at two revisions, {revisions}; a lock holds one: name the other by its "
+                "commit, 40 hex digits"
+            )
+    return list(sets)
+
+
+def locked_commit(recipe: Recipe, one: HubReference, locked: Mapping[str, str]) -> str | None:
+    """The commit at which a data set that a step names is read; None while it is not locked.
+
+    Raises:
+        PlanError: it stands in the recipe at two revisions.
+    """
+    if one.is_pinned:
+        return one.revision
+    _unpinned_sets(recipe)
+    return locked.get(one.repo)
+
+
+def _sets(recipe: Recipe) -> list[HubReference]:
+    """The data sets that a step names in `datasets`, as `datasets/org/name`."""
     return [one for step in recipe.chain for one in getattr(step.config, "datasets", ())]
 
 
@@ -40,7 +73,7 @@ def _hub_models(recipe: Recipe) -> list[tuple[PolicyConfig, HubReference]]:
 
 def pin(recipe: Recipe, version_folder: Path, *, refresh: bool = False) -> dict[str, str]:
     """Write the commit of what the recipe leaves unpinned to the lock, and the content of every commit that it reads;
-    what is locked already stays, unless refreshed.
+    what is locked already stays, unless refreshed: then the Hub is asked for every commit and content anew.
 
     Returns:
         Repository -> commit, as it now stands in the lock.
@@ -48,26 +81,47 @@ def pin(recipe: Recipe, version_folder: Path, *, refresh: bool = False) -> dict[
     Raises:
         HubError: the Hub gives no commit, or no list of its files.
     """
-    locked, contents = read_lock(version_folder), read_contents(version_folder)
-    before = dict(locked), dict(contents)
+    before = read_lock(version_folder), read_contents(version_folder)
+    locked, contents = locked_for(recipe, version_folder), dict(before[1])
     requested: dict[str, str | None] = {}
     for reference in unpinned(recipe):
+        requested[reference.repo] = _requested(reference)
         if refresh or reference.repo not in locked:
             locked[reference.repo] = resolve(reference.repo, reference.revision)
-            requested[reference.repo] = None if reference.revision == UNPINNED else reference.revision
-    contents = {
-        name: contents.get(name) or _content(name, requested.get(name.partition("@")[0]))
-        for name in _commits(recipe, locked)
-    }
+    names = _commits(recipe, locked)
+    asked = {name: requested.get(name.partition("@")[0]) for name in names}
+    kept = {} if refresh else contents
+    contents = {name: kept.get(name) or _content(name, asked[name], anew=refresh) for name in names}
     if (locked, contents) != before:
         write_lock(version_folder, locked, contents)
     return locked
 
 
+def locked_for(recipe: Recipe, version_folder: Path) -> dict[str, str]:
+    """The lock's commits, but for those of another tag or branch than the recipe names by now: v2 is not what v1 was.
+
+    Raises:
+        PlanError: a data set stands in the recipe at two revisions.
+        StoreError: the lock is damaged.
+    """
+    locked, contents = read_lock(version_folder), read_contents(version_folder)
+    asked = {reference.repo: _requested(reference) for reference in unpinned(recipe)} if locked else {}
+    others = {
+        repo
+        for repo, sha in locked.items()
+        if repo in asked and (content := contents.get(f"{repo}@{sha}")) and content.requested != asked[repo]
+    }
+    return {repo: sha for repo, sha in locked.items() if repo not in others}
+
+
+def _requested(reference: HubReference) -> str | None:
+    return None if reference.revision == UNPINNED else reference.revision
+
+
 def _commits(recipe: Recipe, locked: Mapping[str, str]) -> list[str]:
     """`org/name@commit` of everything that is read."""
     named = [f"{reference.repo}@{model.pinned}" for model, reference in _hub_models(recipe) if model.pinned]
-    named += [f"{one.repo}@{one.revision}" for one in _pair_sets(recipe) if one.is_pinned]
+    named += [f"{one.repo}@{one.revision}" for one in _sets(recipe) if one.is_pinned]
     return sorted({*named, *_of_evaluations(recipe), *(f"{repo}@{sha}" for repo, sha in locked.items())})
 
 
@@ -81,9 +135,9 @@ def _of_evaluations(recipe: Recipe) -> Iterator[str]:
                 yield prefix + text
 
 
-def _content(name: str, requested: str | None) -> Content:
+def _content(name: str, requested: str | None, *, anew: bool = False) -> Content:
     repo, _, sha = name.partition("@")
-    entries = listing(repo, sha)
+    entries = listing(repo, sha, anew=anew)
     return Content(requested, content_digest(entries), len(entries))
 
 
@@ -101,72 +155,6 @@ def keep_content(version_folder: Path, repo: str, sha: str) -> None:
         write_lock(version_folder, read_lock(version_folder), {**contents, name: _content(name, None)})
 
 
-@dataclass(frozen=True)
-class Change:
-    """What refreshing a pin changed.
-
-    Args:
-        old, new: commits; None where there was none.
-        files: the files that differ, each with + (new), - (gone) or ~ (other content) before it; None where the Hub
-            does not say any more what the old commit held.
-    """
-
-    repo: str
-    requested: str | None
-    old: str | None
-    new: str
-    files: tuple[str, ...] | None = ()
-
-
-def changes(before: Mapping[str, str], version_folder: Path) -> list[Change]:
-    """What stands in the lock now, against what stood there before."""
-    contents = read_contents(version_folder)
-    found = []
-    for repo, new in read_lock(version_folder).items():
-        old, content = before.get(repo), contents.get(f"{repo}@{new}")
-        files = () if old in (None, new) else _differing(repo, str(old), new)
-        found.append(Change(repo, content.requested if content else None, old, new, files))
-    return found
-
-
-def _differing(repo: str, old: str, new: str) -> tuple[str, ...] | None:
-    try:
-        was, now = _by_path(listing(repo, old)), _by_path(listing(repo, new))
-    except HubError:
-        return None
-    marks = [(path, "-" if path not in now else "+" if path not in was else "~") for path in sorted({*was, *now})]
-    return tuple(f"{mark}{path}" for path, mark in marks if was.get(path) != now.get(path))
-
-
-def _by_path(entries: tuple[Entry, ...]) -> dict[str, str]:
-    return {entry.path: entry.content_id for entry in entries}
-
-
-def moved(contents: Mapping[str, Content], *, target: Target | None = None) -> list[str]:
-    """What a Hub says now of the tags and branches that were locked: one line for each that moved or is gone.
-
-    Raises:
-        HubError: it cannot be asked.
-    """
-    from huggingface_hub.errors import RevisionNotFoundError
-
-    lines = []
-    for name, content in contents.items():
-        repo, _, sha = name.partition("@")
-        if content.requested is None:
-            continue
-        try:
-            now = resolve(repo, content.requested, target=target)
-        except HubError as error:
-            if not isinstance(error.__cause__, RevisionNotFoundError):
-                raise
-            lines.append(f"{repo}: {content.requested} is gone; it was {sha} when it was locked")
-            continue
-        if now != sha:
-            lines.append(f"{repo}: {content.requested} was {sha} when it was locked and is {now} now: it was moved")
-    return lines
-
-
 def resolve(repo: str, revision: str | None = None, *, target: Target | None = None) -> str:
     """The commit, 40 hex digits, that a branch or tag of a model, or of `datasets/org/name`, has now; without one, its
     main branch.
@@ -175,6 +163,7 @@ def resolve(repo: str, revision: str | None = None, *, target: Target | None = N
         HubError: the Hub cannot be asked, or gives none.
     """
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import RevisionNotFoundError
 
     api = target.api() if target else HfApi()
     try:
@@ -182,6 +171,8 @@ def resolve(repo: str, revision: str | None = None, *, target: Target | None = N
         if repo.startswith(DATASETS):
             ask, name = api.dataset_info, repo.removeprefix(DATASETS)  # type: ignore[assignment]
         sha = ask(name, revision=None if revision == UNPINNED else revision).sha
+    except RevisionNotFoundError as error:
+        raise _no_revision(api, repo, revision) from error
     except Exception as error:  # the client has changed its HTTP library: its errors share no name
         raise away(repo, error) from error
     if sha is None:
@@ -189,8 +180,29 @@ def resolve(repo: str, revision: str | None = None, *, target: Target | None = N
     return sha
 
 
+def _no_revision(api: HfApi, repo: str, revision: str | None) -> HubError:
+    """Say which revision is not there, and which are."""
+    kind = "dataset" if repo.startswith(DATASETS) else "model"
+    try:
+        refs = api.list_repo_refs(repo.removeprefix(DATASETS), repo_type=kind)
+    except Exception:  # the client has changed its HTTP library; what is wrong can be said without the list
+        return HubError(f"{repo}: no tag, branch or commit {revision}; write another one")
+    tags, branches = ([ref.name for ref in found] for found in (refs.tags, refs.branches))
+    more = f" and {len(tags) - _MOST_TAGS} more" if len(tags) > _MOST_TAGS else ""
+    shown = f"tags {', '.join(sorted(tags)[-_MOST_TAGS:])}{more}" if tags else "no tags"
+    return HubError(
+        f"{repo}: no tag, branch or commit {revision or 'main'}: never there, or deleted. It has {shown}; "
+        f"branches {', '.join(branches[:_MOST_TAGS]) or 'none'}"
+    )
+
+
 def away(repo: str, error: Exception) -> HubError:
-    """Say that the Hub did not give a repository, and what to look at."""
+    """Say that the Hub did not give a repository, or a revision of it (org/name@revision), and what to look at."""
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    name, _, revision = repo.partition("@")
+    if revision and isinstance(error, RevisionNotFoundError):
+        return HubError(f"{repo}: the Hub has {name}, and no revision {revision} in it: never there, or deleted")
     return HubError(
         f"{repo}: the Hub did not give it ({type(error).__name__}). Check the name, your network and HF_ENDPOINT; for "
         "a gated model accept its licence on the Hub and run `hf auth login`"

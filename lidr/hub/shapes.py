@@ -140,6 +140,7 @@ class _SplitFiles(_Shape):
 class _Config(_Shape):
     config_name: str | int | bool | float
     data_files: str | _SplitFiles | list[str | _SplitFiles] | None = None
+    data_dir: str | None = None
 
 
 class CardConfigs(_Shape):

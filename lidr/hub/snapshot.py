@@ -57,23 +57,24 @@ def content_digest(entries: Sequence[Entry]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def listing(repo: str, sha: str, *, target: Target | None = None) -> tuple[Entry, ...]:
+def listing(repo: str, sha: str, *, target: Target | None = None, anew: bool = False) -> tuple[Entry, ...]:
     """The files of a commit, as the Hub named them when it was first asked; kept, because a commit cannot change.
 
     Args:
         repo: org/name of a model, or datasets/org/name.
         sha: 40 hex digits.
         target: the Hub; None is that of the environment.
+        anew: ask the Hub whatever is kept, and keep its answer.
 
     Raises:
-        HubError: no commit, or it was never listed here and the Hub does not answer.
+        HubError: no commit, or it was never listed here (or is asked for anew) and the Hub does not answer.
     """
     if not re.fullmatch(r"[0-9a-f]{40}", sha):
         raise HubError(f"{repo}@{sha}: only a commit (40 hex digits) is read; resolve it first: `lidr lock RECIPE`")
     kept = _kept_at(repo, sha)
-    if (known := _read_kept(kept)) is not None:
+    if not anew and (known := _read_kept(kept)) is not None:
         return known
-    entries = tuple(_ask(repo, sha, target))
+    entries = tuple(listed(repo, sha, target=target))
     kept.parent.mkdir(parents=True, exist_ok=True)
     write_json(kept, {"schema": 1, "repo": repo, "commit": sha, "files": [asdict(entry) for entry in entries]})
     return entries
@@ -92,7 +93,12 @@ def _read_kept(path: Path) -> tuple[Entry, ...] | None:
         return None
 
 
-def _ask(repo: str, sha: str, target: Target | None) -> list[Entry]:
+def listed(repo: str, sha: str, *, target: Target | None = None) -> list[Entry]:
+    """The files of a commit, as the Hub names them now; nothing of it is kept.
+
+    Raises:
+        HubError: no such commit, or the Hub does not answer.
+    """
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lidr.errors import PlanError, StoreError
+from lidr.hub.pins import locked_for
 from lidr.pipeline.course import Course, Ending
 from lidr.pipeline.drift import drift_of, other_inputs
 from lidr.pipeline.inputs import inputs_of, of_earlier, within_reach
@@ -16,7 +17,6 @@ from lidr.recipe.schema import Recipe
 from lidr.steps import STEPS
 from lidr.steps.kind import Expected, Scale, StepKind, Surroundings, Unresolved
 from lidr.store.fingerprint import fingerprint
-from lidr.store.lock_file import read_lock
 from lidr.store.record import read_record
 from lidr.store.store import Store, partial_identity, store_root
 
@@ -161,7 +161,7 @@ def plan(recipe: Recipe, *, until: str | None = None, anew: Collection[str] = ()
         StoreError: the lock file is damaged, or from a newer lidr.
     """
     store = Store(store_root(recipe.runtime.store))
-    locked = read_lock(store.version_folder(recipe.name, recipe.version))
+    locked = locked_for(recipe, store.version_folder(recipe.name, recipe.version))
     around = Surroundings(recipe, recipe.folder, locked, store.root)
     check_order(recipe)
     planner = _Planner(around, store, frozenset(anew))

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from lidr.pipeline import Plan
     from lidr.recipe.schema import Recipe
     from lidr.store.record import Record
 
+OUTSIDE = "others"
+"""The language of a column of rows in languages that the recipe does not have."""
+
+_LOST = ("not_requested", "dropped")
+"""Where a record counts what is no pair."""
+
 
 @dataclass(frozen=True)
 class Column:
-    """One iteration and non-dominant language."""
+    """One iteration and non-dominant language; the dominant one for rows of others that have no other."""
 
     iteration: int
     language: str
@@ -85,29 +92,57 @@ def summary_of(recipe: Recipe, records: Iterable[Record]) -> Summary:
 
 
 def _account(recipe: Recipe, records: list[Record]) -> tuple[tuple[Column, ...], tuple[AccountRow, ...]]:
-    with_pairs = sorted({record.iteration for record in records if record.writes == "pairs"})
-    columns = tuple(Column(number, language) for number in with_pairs for language in recipe.languages.others)
+    columns = _columns(recipe, records)
     if not columns:
         return (), ()
-    requested = tuple(_requested(recipe, records, column) for column in columns)
-    lost: dict[str, dict[Column, int]] = {}
-    kept: dict[Column, int] = {}
+    kept: Counter[Column] = Counter()
+    lost: dict[str, Counter[Column]] = {}
     for record in records:
         if record.writes == "pairs":
-            kept |= {c: sum(_count(record, "kept", c)) for c in columns if c.iteration == record.iteration}
+            for column in [column for column in kept if column.iteration == record.iteration]:
+                del kept[column]
+            kept.update(_counted(recipe, record, "kept"))
         elif record.writes == "policy":
-            for c in columns:
-                kept[c] = kept.get(c, 0) - sum(_count(record, "dropped", c))
-        for what in ("not_requested", "dropped"):
+            kept.subtract(_counted(recipe, record, "dropped"))
+        for what in _LOST:
             for row in record.counts.get(what, ()):
                 label = f"{what.replace('_', ' ')} ({row['reason']})" if what != "dropped" else row["reason"]
-                at = lost.setdefault(f"{record.step}: {label}", {})
-                column = Column(record.iteration, row["language"])
-                at[column] = at.get(column, 0) + row["count"]
-    gone = [AccountRow(label, tuple(at.get(column, 0) for column in columns)) for label, at in lost.items()]
-    rest = AccountRow("kept", tuple(kept.get(column, 0) for column in columns))
+                lost.setdefault(f"{record.step}: {label}", Counter())[_column(recipe, record, row)] += row["count"]
+    requested = tuple(_requested(recipe, records, column) for column in columns)
+    gone = [AccountRow(label, tuple(at[column] for column in columns)) for label, at in lost.items()]
+    rest = AccountRow("kept", tuple(kept[column] for column in columns))
     label = "slots (2 x prompts)" if recipe.prompts is not None else "rows of the sets"
     return columns, (AccountRow(label, requested), *gone, rest)
+
+
+def _columns(recipe: Recipe, records: list[Record]) -> tuple[Column, ...]:
+    """The recipe's languages in its order, the dominant one where rows have no other; then what is outside it."""
+    seen: dict[int, set[str]] = {record.iteration: set() for record in records if record.writes == "pairs"}
+    for record in (record for record in records if record.iteration in seen):
+        for what in ("kept", *_LOST):
+            counted = _counted(recipe, record, what)
+            seen[record.iteration] |= {column.language for column, count in counted.items() if count}
+    return tuple(
+        Column(number, language)
+        for number, there in sorted(seen.items())
+        for language in (*recipe.languages.all, OUTSIDE)
+        if language in recipe.languages.others or language in there
+    )
+
+
+def _column(recipe: Recipe, record: Record, row: Mapping[str, Any]) -> Column:
+    """Where a row of a record's counts is counted; languages outside the recipe, of which a set may have any number,
+    share a column.
+    """
+    is_ours = row["language"] in recipe.languages.all
+    return Column(record.iteration, row["language"] if is_ours else OUTSIDE)
+
+
+def _counted(recipe: Recipe, record: Record, what: str) -> Counter[Column]:
+    found: Counter[Column] = Counter()
+    for row in record.counts.get(what, ()):
+        found[_column(recipe, record, row)] += row["count"]
+    return found
 
 
 def _requested(recipe: Recipe, records: list[Record], column: Column) -> int:
@@ -116,12 +151,7 @@ def _requested(recipe: Recipe, records: list[Record], column: Column) -> int:
         sliced = recipe.iterations[column.iteration - 1]
         return 2 * (sliced.stop - sliced.start)
     first = [record for record in records if (record.step, record.iteration) == ("pairs", column.iteration)]
-    return sum(sum(_count(r, what, column)) for r in first for what in ("kept", "dropped", "not_requested"))
-
-
-def _count(record: Record, what: str, column: Column) -> list[int]:
-    rows = record.counts.get(what, ()) if record.iteration == column.iteration else ()
-    return [row["count"] for row in rows if row["language"] == column.language]
+    return sum(_counted(recipe, record, what)[column] for record in first for what in ("kept", *_LOST))
 
 
 def _policy(record: Record) -> PolicyRow:

@@ -39,7 +39,8 @@ def _account_lines(summary: Summary) -> Iterator[str]:
     requested, *gone, kept = summary.account
     lost = sorted(((sum(row.counts), row.label) for row in gone if any(row.counts)), reverse=True)
     shown = ", ".join(f"{label} {count:,}" for count, label in lost[:_MOST_REASONS])
-    more = f", {len(lost) - _MOST_REASONS} other reasons" if len(lost) > _MOST_REASONS else ""
+    others = len(lost) - _MOST_REASONS
+    more = f", {others} other reason{'' if others == 1 else 's'}" if others > 0 else ""
     yield (
         f"Pairs: {sum(kept.counts):,} of {sum(requested.counts):,} {requested.label.partition(' (')[0]} are kept"
         + (f"; gone: {shown}{more}" if lost else "")

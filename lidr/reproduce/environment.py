@@ -10,7 +10,7 @@ from typing import Any
 
 from lidr.errors import HubError, StoreError
 from lidr.hub.opened import Opened
-from lidr.hub.pins import moved
+from lidr.hub.pin_changes import moved
 from lidr.pipeline.run import package_versions
 from lidr.store.lock_file import read_contents
 from lidr.store.record import Record

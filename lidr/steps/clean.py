@@ -48,7 +48,7 @@ class Decontaminate(Frozen):
     """Texts that hold questions of a benchmark."""
 
     against: tuple[str, ...] = Field(min_length=1)
-    """mgsm, x_alpacaeval, or any set: a folder or file of JSON lines or Parquet, or org/name@COMMIT on the Hub."""
+    """mgsm, x_alpacaeval, or any set: a folder or file of JSON lines or Parquet, or org/name[@REVISION] on the Hub."""
     ngram: int = Field(13, ge=3)
     """So many words in a row are the same."""
     characters: int = Field(26, ge=6)
@@ -62,13 +62,11 @@ class Decontaminate(Frozen):
             if name in BENCHMARKS:
                 continue
             try:
-                reference = parse_reference(name)
+                parse_reference(name)
             except ValueError:
                 raise ValueError(
-                    f'against "{name}": write {", ".join(BENCHMARKS)}, a folder or file as ./name, or org/name@COMMIT'
+                    f'against "{name}": write {", ".join(BENCHMARKS)}, a folder or file as ./name, or org/name@REVISION'
                 ) from None
-            if isinstance(reference, HubReference) and not reference.is_pinned:
-                raise ValueError(f'against "{name}": name the commit, as {reference.repo}@<40 hex digits>')
         return self
 
 
@@ -85,6 +83,14 @@ class CleanConfig(Frozen):
         if not (self.exact or self.near or self.decontaminate):
             raise ValueError("name what to take out: exact, near or decontaminate, or take `clean` out")
         return self
+
+    @property
+    def datasets(self) -> tuple[HubReference, ...]:
+        """The Hub data sets that are looked for in the pairs, for the lock."""
+        from lidr.steps.questions import hub_of
+
+        against = self.decontaminate.against if self.decontaminate else ()
+        return tuple(dict.fromkeys(hub for hub in map(hub_of, against) if hub is not None))
 
 
 def run_clean(run: StepRun) -> Outcome:
@@ -233,17 +239,19 @@ class _Seen:
 
 
 def _looker(run: StepRun) -> Contamination | None:
-    from lidr.steps.questions import questions_of
+    from lidr.steps.questions import keep_questions, questions_of
     from lidr.transforms.contamination import Contamination
 
     wanted = run.config.decontaminate
     if wanted is None:
         return None
-    return Contamination(questions_of(run.around, wanted.against), wanted.ngram, wanted.characters)
+    questions = questions_of(run.around, wanted.against)
+    keep_questions(run.around, run.config.datasets)
+    return Contamination(questions, wanted.ngram, wanted.characters)
 
 
 def outside_clean(around: Surroundings, config: CleanConfig) -> dict[str, Any]:
-    """The benchmarks are identity by the content of their questions."""
+    """The benchmarks and sets are identity by the content of their questions."""
     from lidr.steps.questions import identity_of_questions
 
     if config.decontaminate is None:

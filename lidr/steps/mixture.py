@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from lidr.hub.pairs_read import Mapped, census, mapped_batches
+from lidr.hub.pairs_mapped import Mapped
+from lidr.hub.pairs_read import census, readings
 from lidr.hub.pairs_source import PairSource
 from lidr.rows import Pair
 from lidr.steps.kind import StepRun
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lidr.steps.pairs import PairsConfig, PairSet
 
 ROWS_PER_BATCH = 4_000
+_TOLD_BY = ("language", "other_language", "kind")
 UNWANTED, OVER_CAP, OVER_WEIGHT = "pairs: not wanted", "pairs: cap", "pairs: weight"
 
 
@@ -80,7 +82,7 @@ def take(run: StepRun, one: Opened, ledger: Ledger, *, is_alone: bool) -> None:
         kept = _as_ours(kept, run.iteration, None if is_alone else one.name)
         run.out.data.write(kept.to_arrow(compat_level=pl.CompatLevel.oldest()))
         ledger.keep(kept)
-        ledger.drop(batch.dropped.with_columns(pl.col("kind").fill_null("")), step="pairs")
+        ledger.drop(batch.dropped.with_columns(pl.col(_TOLD_BY).fill_null("")), step="pairs")
         ledger.not_requested(batch.unwanted.with_columns(reason=pl.lit(UNWANTED)))
         run.progress.add(len(kept))
     if lots is None:
@@ -121,21 +123,12 @@ def _batches(run: StepRun, one: Opened) -> Iterator[_Batch]:
     if wanted.columns:
         census(one.source, wanted, mapped)
     codes = run.recipe.languages.all
-    ours = one.source.is_ours and config.columns is None
-    none = pl.DataFrame(Pair.schema.empty_table())
-    batches: Any = (
-        ((batch, none) for batch in one.source.batches(ROWS_PER_BATCH, Pair.schema.names))
-        if ours
-        else mapped_batches(one.source, ROWS_PER_BATCH, mapped)
-    )
-    for batch, dropped in batches:
+    for batch, dropped in readings(one.source, ROWS_PER_BATCH, Pair.schema.names, mapped):
         asked = pl.Series(wanted.mask(batch))
         frame = pl.DataFrame(batch)
-        known = frame["language"].is_in(codes) & frame["other_language"].is_in(codes)
-        other = frame.filter(asked & ~known).with_columns(
-            reason=pl.lit("other_language"), detail=pl.lit(None, pl.String)
-        )
-        lost = [_slots(other), *([] if ours else [_slots(dropped)])]
+        known = (frame["language"].is_in(codes) & frame["other_language"].is_in(codes)).fill_null(False)
+        other = frame.filter(asked & ~known).with_columns(reason=pl.lit("other_language"))
+        lost = [_slots(other), *([] if dropped is None else [_slots(dropped)])]
         yield _Batch(frame.filter(asked & known), pl.concat(lost), frame.filter(~asked))
 
 
@@ -162,6 +155,7 @@ def facts(one: Opened) -> dict[str, Any]:
         "splits": list(one.source.splits),
         "license": parent.licence if is_set else one.source.licence.identifier,
         "link": parent.link if is_set else None,
+        **({"license_link": parent.licence_link} if is_set and parent.licence_link else {}),
         "rows": one.rows,
         "usable": one.usable,
         "taken": one.taken,

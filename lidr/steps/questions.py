@@ -12,10 +12,13 @@ from typing import Any
 from lidr.errors import EvaluationError, PlanError
 from lidr.evals.data import RowBenchmark, load_rows
 from lidr.hub.pairs_files import ROW_FILES, file_batches
+from lidr.hub.pins import keep_content, locked_commit, locked_digest
+from lidr.hub.snapshot import DATASETS, read_snapshot
 from lidr.languages import LANGUAGES
 from lidr.references import HubReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.steps.kind import Surroundings, Unresolved
+from lidr.store.store import Store
 from lidr.transforms.contamination import Questions
 
 BENCHMARKS: dict[str, RowBenchmark] = {"mgsm": "mgsm", "x_alpacaeval": "x_alpacaeval"}
@@ -45,11 +48,19 @@ def _sha256(texts: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(list(texts), ensure_ascii=False).encode()).hexdigest()
 
 
+def hub_of(name: str) -> HubReference | None:
+    """A set on the Hub, named as the lock names it; None for a benchmark, a folder, a file."""
+    reference = None if name in BENCHMARKS else parse_reference(name)
+    if not isinstance(reference, HubReference):
+        return None
+    return HubReference(f"{DATASETS}{reference.repo}", reference.revision)
+
+
 def _questions(around: Surroundings, name: str) -> Iterator[Questions]:
     if name in BENCHMARKS:
         yield from _of_benchmark(around, name)
         return
-    found, short = False, name if "@" in name else Path(name).name
+    found, short = False, name if "@" in name or hub_of(name) else Path(name).name
     for path in _files(around, name):
         items = list(_texts(path))
         found = found or bool(items)
@@ -79,17 +90,35 @@ def _of_benchmark(around: Surroundings, name: str) -> Iterator[Questions]:
 
 
 def _files(around: Surroundings, name: str) -> list[Path]:
-    reference = parse_reference(name)
-    if isinstance(reference, HubReference):
-        from lidr.hub.snapshot import DATASETS, read_snapshot
-
-        path: Path | None = read_snapshot(f"{DATASETS}{reference.repo}", str(reference.revision))
-    else:
-        path = resolve_source(name, around.recipe_folder)
+    hub = hub_of(name)
+    path = resolve_source(name, around.recipe_folder) if hub is None else _snapshot(around, hub)
     if path is None or not path.exists():
         raise PlanError(f"clean.decontaminate.against: no folder or file {name}")
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in ROW_FILES)
     return [file for file in files if file.suffix in ROW_FILES]
+
+
+def _snapshot(around: Surroundings, hub: HubReference) -> Path:
+    """A set on the Hub, at the commit and with the content of the lock."""
+    commit = _commit(around, hub)
+    return read_snapshot(hub.repo, commit, digest=locked_digest(_version_folder(around), hub.repo, commit))
+
+
+def _commit(around: Surroundings, hub: HubReference) -> str:
+    commit = locked_commit(around.recipe, hub, around.locked)
+    if commit is None:
+        raise Unresolved(f"{hub} is no commit: `lidr lock RECIPE` writes the one it has now, or run --allow-unpinned")
+    return commit
+
+
+def _version_folder(around: Surroundings) -> Path:
+    return Store(around.store_root).version_folder(around.recipe.name, around.recipe.version)
+
+
+def keep_questions(around: Surroundings, sets: Sequence[HubReference]) -> None:
+    """Write to the lock what stands at the commits of sets that were read, where it does not say it yet."""
+    for hub in sets:
+        keep_content(_version_folder(around), hub.repo, _commit(around, hub))
 
 
 def _texts(path: Path) -> Iterator[str]:

@@ -9,18 +9,22 @@
 
 A column map says which columns these are. Messages are {role, content} or ShareGPT's {from, value}.
 
-    reason           a row is dropped when
-    empty            its prompt, chosen or rejected has no text
-    no_answer        the last message of a side is not the assistant's, or the prompt does not end with the user's
-    prompts_differ   the two sides do not answer the same conversation, or not the one in the prompt column
-    no_common_prompt two plain texts without a prompt column begin with nothing in common
-    identical        chosen is rejected again
-    other_language   its language is none that is asked for
+    reason             a row is dropped when
+    empty              its prompt, chosen or rejected has no text
+    not_text           a message has a part that is no text: an image, a call of a tool
+    no_answer          the last message of a side is not the assistant's, or the prompt does not end with the user's
+    prompts_differ     the two sides do not answer the same conversation, or not the one in the prompt column
+    no_common_prompt   two plain texts without a prompt column begin with nothing in common
+    text_before_turns  a dialogue in one text begins with something else than Human: or Assistant:
+    identical          chosen is rejected again
+    other_language     its language is none that is asked for
+
+Rows with lidr's own columns are read by `lidr.hub.pairs_own`; its reasons are here too: `incomplete`,
+`several_messages`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -28,14 +32,24 @@ from typing import NamedTuple
 import polars as pl
 
 from lidr.errors import RowError
+from lidr.transforms.messages import as_messages, has_other_parts, without_prefix
 
-REASONS = ("empty", "no_answer", "prompts_differ", "no_common_prompt", "identical", "other_language")
+REASONS = ("empty", "not_text", "no_answer", "prompts_differ", "no_common_prompt", "text_before_turns", "identical",
+           "other_language", "incomplete", "several_messages")  # fmt: skip
 
 KINDS = ("dominant", "non_dominant")
+SIDES = ("chosen", "rejected")
 
-_MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
-_ROLES = {"human": "user", "gpt": "assistant", "chatbot": "assistant", "model": "assistant", "bot": "assistant"}
-_TURN = re.compile(r"\n\n(Human|Assistant):[ \t]?")
+
+def check_kinds(found: Sequence[str | None], where: str) -> None:
+    """Refuse kinds that there are not; None is none.
+
+    Raises:
+        RowError: says which there are.
+    """
+    odd = [kind for kind in found if kind is not None and kind not in KINDS]
+    if odd:
+        raise RowError(f"{where}: {odd[0]!r} is no kind of pair; allowed: {', '.join(KINDS)}")
 
 
 @dataclass(frozen=True)
@@ -113,9 +127,7 @@ class Foreign:
     def __call__(self, rows: pl.DataFrame, *, first: int) -> Read:
         """Turn some rows of the set into pairs, the first of them being row number `first`."""
         frame = self._named(rows).with_row_index("row", offset=first)
-        odd = [kind for kind in frame["kind"].drop_nulls().unique().to_list() if kind not in KINDS]
-        if odd:
-            raise RowError(f"column {self.columns.kind}: {odd[0]!r} is no kind of pair; allowed: {', '.join(KINDS)}")
+        check_kinds(frame["kind"].unique().to_list(), f"column {self.columns.kind}")
         frame = frame.with_columns(pl.col("language").fill_null(self.language or ""))
         split = _split(frame, has_prompt=self.columns.prompt is not None)
         checked = split.with_columns(reason=_reason(self.languages))
@@ -155,18 +167,20 @@ class Foreign:
 
 def _split(frame: pl.DataFrame, *, has_prompt: bool) -> pl.DataFrame:
     """Prompt, chosen and rejected as messages, chosen and rejected being one message each; `early` says what failed."""
-    if not has_prompt and frame.schema["chosen"] == pl.String:
-        frame = _without_prefix(frame)
+    if not has_prompt and frame.schema["chosen"] == frame.schema["rejected"] == pl.String:
+        frame = without_prefix(frame)
+    talk = [has_other_parts(name, frame.schema[name]) for name in ("prompt", *SIDES) if name in frame.columns]
+    frame = frame.with_columns(other_parts=pl.any_horizontal(pl.lit(False), *talk))
     sides = frame.with_columns(
-        _messages("chosen", frame.schema["chosen"], "assistant"),
-        _messages("rejected", frame.schema["rejected"], "assistant"),
+        as_messages("chosen", frame.schema["chosen"], "assistant"),
+        as_messages("rejected", frame.schema["rejected"], "assistant"),
     )
     early = pl.col("early") if "early" in frame.columns else pl.lit(None, pl.String)
-    before = [pl.col(side).list.head(pl.col(side).list.len().cast(pl.Int64) - 1) for side in ("chosen", "rejected")]
+    before = [pl.col(side).list.head(pl.col(side).list.len().cast(pl.Int64) - 1) for side in SIDES]
     sides = sides.with_columns(early=early, before=before[0], before_rejected=before[1])
     if "prompt" not in frame.columns:
         return _last(sides.with_columns(prompt=pl.col("before"), differs=_differ("before", "before_rejected")))
-    explicit = sides.with_columns(_messages("prompt", frame.schema["prompt"], "user"))
+    explicit = sides.with_columns(as_messages("prompt", frame.schema["prompt"], "user"))
     is_alone = (pl.col("before").list.len() == 0) & (pl.col("before_rejected").list.len() == 0)
     is_text = frame.schema["prompt"] == pl.String
     asked = (
@@ -190,64 +204,6 @@ def _last(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col("chosen").list.tail(1), pl.col("rejected").list.tail(1))
 
 
-def _messages(name: str, type_: pl.DataType, role: str) -> pl.Expr:
-    """A column as a list of {role, content}: a text is one message of this role.
-
-    Raises:
-        RowError: a column of anything else.
-    """
-    if type_ == pl.String:
-        message = pl.struct(role=pl.lit(role), content=pl.col(name))
-        return pl.when(pl.col(name).is_null()).then(None).otherwise(pl.concat_list(message)).cast(_MESSAGES).alias(name)
-    inner = type_.inner if isinstance(type_, pl.List) else type_
-    if isinstance(inner, pl.Struct):
-        fields = {field.name for field in inner.fields}
-        for role_key, text_key in (("role", "content"), ("from", "value")):
-            if {role_key, text_key} <= fields:
-                turn = pl.element() if isinstance(type_, pl.List) else pl.col(name)
-                message = pl.struct(
-                    role=turn.struct.field(role_key).replace(_ROLES), content=turn.struct.field(text_key)
-                )
-                found = pl.col(name).list.eval(message) if isinstance(type_, pl.List) else pl.concat_list(message)
-                return found.cast(_MESSAGES).alias(name)
-    raise RowError(
-        f"column {name}: {type_} holds neither text nor messages ({{role, content}} or {{from, value}}); map another"
-    )
-
-
-def _without_prefix(frame: pl.DataFrame) -> pl.DataFrame:
-    """Two plain texts that begin alike: what both begin with is the prompt."""
-    rows = [_parted(one, other) for one, other in frame.select("chosen", "rejected").iter_rows()]
-    columns = {"chosen": _MESSAGES, "rejected": _MESSAGES, "early": pl.String()}
-    parted = pl.DataFrame(rows, schema=columns, orient="row", strict=False)
-    return frame.drop("chosen", "rejected").hstack(parted)
-
-
-def _parted(one: str | None, other: str | None) -> tuple[object, object, str | None]:
-    if not one or not other:
-        return None, None, None
-    if _TURN.match(one) and _TURN.match(other):
-        return _turns(one), _turns(other), None
-    prompt = _common(one, other)
-    prompt = prompt[: max(prompt.rfind(" "), prompt.rfind("\n")) + 1]  # whole words; the answers keep their beginnings
-    if not prompt.strip():
-        return None, None, "no_common_prompt"
-    before = {"role": "user", "content": prompt.strip()}
-    sides = ([before, {"role": "assistant", "content": text[len(prompt) :].strip()}] for text in (one, other))
-    return next(sides), next(sides), None
-
-
-def _common(one: str, other: str) -> str:
-    length = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    return one[:length]
-
-
-def _turns(text: str) -> list[dict[str, str]]:
-    parts = _TURN.split(text)[1:]
-    roles = {"Human": "user", "Assistant": "assistant"}
-    return [{"role": roles[a], "content": b.strip()} for a, b in zip(parts[::2], parts[1::2], strict=True)]
-
-
 def _text(name: str, *, without: str | None = None) -> pl.Expr:
     """The contents of a conversation, a blank line between messages."""
     turns = pl.element() if without is None else pl.element().filter(pl.element().struct.field("role") != without)
@@ -268,6 +224,8 @@ def _reason(languages: tuple[str, ...]) -> pl.Expr:
     return (
         pl.when(pl.col("early").is_not_null())
         .then("early")
+        .when(pl.col("other_parts"))
+        .then(pl.lit("not_text"))
         .when(other_role("chosen", "assistant") | other_role("rejected", "assistant"))
         .then(pl.lit("no_answer"))
         .when(is_empty("prompt") | is_empty("chosen") | is_empty("rejected"))

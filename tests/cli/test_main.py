@@ -206,7 +206,7 @@ def test_lock_writes_the_commit_that_the_hub_gives(tmp_path, capsys, monkeypatch
         lambda self, repo, revision=None: type("Info", (), {"sha": commit})(),
         raising=True,
     )
-    monkeypatch.setattr("lidr.hub.pins.listing", lambda repo, sha: (Entry("config.json", 2, None, "0" * 40),))
+    monkeypatch.setattr("lidr.hub.pins.listing", lambda repo, sha, anew: (Entry("config.json", 2, None, "0" * 40),))
     recipe = str(write_world(tmp_path))
     assert main(["lock", recipe, "--set", UNPINNED]) == 0
     assert f"org/name: unpinned -> {commit}" in capsys.readouterr().out
@@ -241,7 +241,7 @@ def test_a_damaged_lock_file_is_said(tmp_path, capsys):
     folder.mkdir(parents=True)
     (folder / "recipe.lock.json").write_text("{")
     assert main(["plan", str(recipe)]) == 2
-    assert "damaged, no JSON; remove it and run `lidr lock RECIPE` again" in capsys.readouterr().err
+    assert "damaged, no lock as lidr writes it; remove it and run `lidr lock RECIPE` again" in capsys.readouterr().err
 
 
 def test_a_store_that_cannot_be_written_is_the_users_error(tmp_path):

@@ -74,6 +74,9 @@ def test_export_writes_what_was_asked_for(tmp_path, capsys):
         (["--langs", "fr"], "no pairs of language fr; it has de, es"),
         (["--iteration", "one"], 'RowError: --iteration "one": write numbers, as 1,2'),
         (["--columns", "prompt"], '--columns "prompt": write role=COLUMN, as prompt=question'),
+        (["--config", "nope"], "no configuration 'nope': a run has none; leave it out"),
+        (["--language", "x y<z>"], 'language of the pairs: unknown language code "x y<z>"'),
+        (["--name", "a,b"], "the name 'a,b' cannot be a set's: write printable characters"),
         (["--split", "train"], "no split 'train'; its splits: iter_1, iter_2"),
     ],
 )
@@ -93,6 +96,20 @@ def test_a_set_of_others_is_shown_and_exported_by_a_column_map(tmp_path, capsys)
         == 0
     )
     assert list(VALIDATORS["open-instruct"](tmp_path / "x")) == []
+
+
+def test_rows_that_cannot_be_read_as_pairs_are_said_by_show_and_export(tmp_path, capsys):
+    rows = [{"prompt": "Tea?", "chosen": "Yes.", "rejected": other} for other in ("No.", "Yes.", "Yes.", " ")]
+    (path := tmp_path / "set.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = "3 rows cannot be read as pairs: 2 identical, 1 empty"
+    assert main(["pairs", "show", str(path), "--language", "en", "--rows", "0"]) == 0
+    assert said in capsys.readouterr().out.splitlines()
+    assert main(["pairs", "show", str(path), "--language", "en", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unread"] == {"empty": 1, "identical": 2}
+    assert main(["pairs", "export", str(path), "--language", "en", "--to", "trl", str(tmp_path / "x")]) == 0
+    assert f"set.jsonl: {said}" in capsys.readouterr().err
+    assert main(["pairs", "export", str(path), "--language", "en", "--to", "trl", str(tmp_path / "y"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unread"] == {"empty": 1, "identical": 2}
 
 
 def test_what_others_wrote_does_not_reach_the_terminal_as_commands(tmp_path, capsys):

@@ -56,7 +56,9 @@ def test_composing_again_changes_nothing(existing):
     assert yaml.safe_load(once.split("---\n")[1])["license"] == "cc0-1.0"
 
 
-@pytest.mark.parametrize("broken", ["---\na: [\n---\n", "---\n- 1\n---\n"])
+@pytest.mark.parametrize(
+    "broken", ["---\na: [\n---\n", "---\n- 1\n---\n", f"---\na: {'[' * 5000}\n---\n", "---\na: 2024-13-45\n---\n"]
+)
 def test_broken_metadata_that_is_there_is_an_error_not_lost(broken):
     with pytest.raises(HubError, match="mend or remove"):
         compose(OURS, "text", broken)

@@ -207,6 +207,47 @@ def test_the_pages_follow_the_lineage_by_click(names, hub):
     assert "iter_1/train" in back
 
 
+def pushed_run(hub, repo: str, parents: list[dict], repo_type: str = "dataset", **more: object) -> None:
+    """A repository with nothing but a run.json, as another machine's lidr may have pushed it."""
+    from huggingface_hub import CommitOperationAdd
+
+    from lidr.hub.client import plain_uploads
+
+    run = {"recipe": "r", "version": "1.0.0", "license": {"id": "mit"}, "parents": parents, "steps": [], **more}
+    hub.target.api().create_repo(repo, repo_type=repo_type)
+    with plain_uploads(hub.target):
+        operations = [CommitOperationAdd("lidr/run.json", json.dumps(run).encode())]
+        hub.target.api().create_commit(repo, operations, commit_message="x", repo_type=repo_type)
+
+
+def test_every_link_of_a_lineage_page_leads_to_a_page_also_of_what_lidr_did_not_make(hub, new_name):
+    """A plain model and a plain data set, pairs made from both, a model trained on these; and a release of nonsense."""
+    api = hub.target.api()
+    model, data, pairs, trained, nonsense = (new_name(name) for name in ("base", "set", "prefs", "trained", "odd"))
+    api.create_repo(model)
+    api.create_repo(data, repo_type="dataset")
+    named = {"policy": (model, api.model_info(model).sha), "pairs": (data, api.dataset_info(data).sha)}
+    parents = [{"role": r, "name": name, "revision": sha, "license": "mit"} for r, (name, sha) in named.items()]
+    pushed_run(hub, pairs, parents)
+    sha = api.dataset_info(pairs).sha
+    release = {"datasets": [{"repo": pairs, "sha": sha}]}
+    pushed_run(hub, trained, [], "model", release=release)
+    pushed_run(hub, nonsense, [{"role": "policy"}])
+    paths = [f"/{model}/lineage/main", f"/datasets/{data}/lineage/main"]
+    for path in paths:
+        shown = page(hub, path)
+        assert "not made by lidr" in shown
+        for made in (f"/datasets/{pairs}/lineage/main", f"/{trained}/lineage/main"):
+            assert f'href="{made}"' in shown
+        assert nonsense not in shown
+        links = set(re.findall(r'href="(/[^"]*)"', shown)) - {"/lidr/login"}
+        assert all(page(hub, link) for link in links)
+    assert set(paths) <= set(re.findall(r'href="(/[^"]*)"', page(hub, f"/datasets/{pairs}/lineage/main")))
+    alone = new_name("alone")
+    api.create_repo(alone)
+    assert page(hub, f"/{alone}/lineage/main").count("Nothing that is known here.") == 2
+
+
 def test_a_page_of_records_that_are_none_says_so(hub, new_name):
     from urllib.error import HTTPError
 
@@ -217,7 +258,7 @@ def test_a_page_of_records_that_are_none_says_so(hub, new_name):
     repo = new_name("broken")
     api = hub.target.api()
     api.create_repo(repo)
-    for content, code in ((b"[]", 404), (b'{"steps": [{"place": 1}]}', 422)):
+    for content, code in ((b"[]", 404), (b"[" * 9000, 404), (b'{"steps": [{"place": 1}]}', 422)):
         with plain_uploads(hub.target):
             api.create_commit(repo, [CommitOperationAdd("lidr/run.json", content)], commit_message="x")
         with pytest.raises(HTTPError) as error:

@@ -13,7 +13,6 @@ import pytest
 import lidr
 from lidr.errors import HubError, RowError, StoreError
 from lidr.hub.exports import FORMS, export_pairs
-from lidr.hub.pairs_files import config_of
 from lidr.hub.pairs_source import open_pairs
 from lidr.hub.release import Destinations, release
 from lidr.rows import Pair
@@ -213,23 +212,6 @@ def test_a_side_of_no_message_and_one_of_two_are_not_shifted_against_each_other(
         FORMS[to].shape(batch)
 
 
-@pytest.mark.parametrize(
-    ("pattern", "there"),
-    [
-        ("train.parquet", ["train.parquet"]),
-        ("*.parquet", ["train.parquet"]),
-        ("old/*.parquet", ["old/train.parquet"]),
-        ("**/train.parquet", ["old/more/train.parquet", "old/train.parquet", "train.parquet"]),
-        ("old/**", ["old/more/train.parquet", "old/train.parquet"]),
-        ("t[qr]a?n.parquet", ["train.parquet"]),
-    ],
-)
-def test_a_cards_pattern_takes_the_files_that_it_names_and_none_of_the_same_name_elsewhere(pattern, there):
-    names = ["old/more/train.parquet", "old/train.parquet", "train.parquet"]
-    card = {"configs": [{"config_name": "default", "data_files": pattern}]}
-    assert [name for _, name in config_of("x", card, names, None)[1]] == there
-
-
 def test_licence_and_attribution_travel_with_an_export(trained, tmp_path):
     folder = exported(trained, tmp_path, "axolotl", Wanted(languages=("de",), kinds=("non_dominant",)))
     text = (folder / "README.md").read_text()
@@ -267,7 +249,8 @@ def test_a_set_of_others_is_read_by_a_column_map(tmp_path):
     rows = [{"q": "Tee?", "a": "Ja, bitte.", "b": "Nein."}, {"q": "Tee?", "a": "x", "b": "x"}]
     (tmp_path / "set.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     columns = {"prompt": "q", "chosen": "a", "rejected": "b"}
-    (pair,) = lidr.load_pairs(str(tmp_path / "set.jsonl"), columns=columns, language="de")
+    with pytest.warns(UserWarning, match=r"^set\.jsonl: 1 row cannot be read as pairs: 1 identical$"):
+        (pair,) = lidr.load_pairs(str(tmp_path / "set.jsonl"), columns=columns, language="de")
     assert (pair["language"], pair["kind"], pair["prompt_text"]) == ("de", "non_dominant", "Tee?")
     assert pair["pair_id"] == "set.jsonl/0"
     with pytest.raises(RowError, match="no column 'prompt' for prompt; its columns: q, a, b"):

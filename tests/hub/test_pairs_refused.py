@@ -12,7 +12,7 @@ import pytest
 from lidr.errors import HubError, RowError, StoreError
 from lidr.hub import pairs_files
 from lidr.hub.exports import export_pairs
-from lidr.hub.pairs_read import Mapped, column_map
+from lidr.hub.pairs_mapped import Mapped, column_map
 from lidr.hub.pairs_source import open_pairs
 from lidr.transforms.wanted import Wanted
 
@@ -160,7 +160,8 @@ def test_of_several_licences_of_a_card_the_strictest_counts(tmp_path, given, lic
 
 
 @pytest.mark.parametrize(
-    ("text", "wrong"), [("{", "no JSON"), ('{"parents": [{"name": "x"}]}', "parents.0.role: Field")]
+    ("text", "wrong"),
+    [("{", "no JSON"), ("[" * 5000, "no JSON"), ('{"parents": [{"name": "x"}]}', "parents.0.role: Field")],
 )
 def test_parents_of_another_form_are_said(tmp_path, text, wrong):
     lines(tmp_path / "set.jsonl", {"a": 1})
@@ -168,3 +169,40 @@ def test_parents_of_another_form_are_said(tmp_path, text, wrong):
     (tmp_path / "lidr" / "run.json").write_text(text)
     with pytest.raises(HubError, match=rf"run\.json: {wrong}.*; the release is damaged$"):
         open_pairs(str(tmp_path))
+
+
+def test_a_card_that_is_no_text_is_named(tmp_path):
+    lines(tmp_path / "set.jsonl", {"a": 1})
+    (tmp_path / "README.md").write_bytes(b"---\nlicense: \xff\n---\n")
+    with pytest.raises(
+        HubError, match=r"README\.md: no UTF-8 text \(invalid start byte at byte 13\); mend or remove it$"
+    ):
+        open_pairs(str(tmp_path))
+
+
+def test_a_card_of_lists_in_lists_by_the_thousand_is_refused(tmp_path):
+    lines(tmp_path / "set.jsonl", {"a": 1})
+    (tmp_path / "README.md").write_text(f"---\na: {'[' * 3000}{']' * 3000}\n---\n")
+    with pytest.raises(HubError, match=rf"^{tmp_path}: the README\.md that is there has broken metadata \(.*recursion"):
+        open_pairs(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", [r"\ud800", r"a\uDC00\uD83D", r"\ud83d\ude00 \udc00"])
+def test_half_of_a_surrogate_pair_is_refused_and_never_read_as_nul(tmp_path, text):
+    (path := tmp_path / "set.jsonl").write_text(f'{{"a": "x"}}\n{{"a": "{text}"}}\n')
+    with pytest.raises(RowError, match=r"set\.jsonl:2: \\ud.* is half of a character: a surrogate without the other"):
+        list(open_pairs(str(path)).batches(8))
+
+
+def test_whole_surrogate_pairs_and_backslashes_before_u_are_read(tmp_path):
+    (path := tmp_path / "set.jsonl").write_text(r'{"a": "\ud83d\ude00 \\ud800"}' + "\n")
+    assert [row for batch in open_pairs(str(path)).batches(8) for row in batch.to_pylist()] == [{"a": "😀 \\ud800"}]
+
+
+def test_a_list_among_the_texts_of_messages_is_refused(tmp_path):
+    def talk(content: Any) -> dict[str, Any]:
+        return {"a": [{"role": "user", "content": content}], "b": {"role": "user", "content": "[no list]"}}
+
+    path = lines(tmp_path / "set.jsonl", talk("[1] Tea, please."), talk([{"type": "text", "text": "Tea?"}]))
+    with pytest.raises(RowError, match=r"set\.jsonl:2: a\.content is a list or an object here and a text elsewhere"):
+        list(open_pairs(str(path)).batches(8))

@@ -8,9 +8,10 @@ import pytest
 
 import lidr
 from lidr.cli.main import main
-from lidr.errors import HubError, StoreError
+from lidr.errors import HubError, PlanError, StoreError
 from lidr.hub.client import plain_uploads
-from lidr.hub.pins import changes, keep_content, locked_digest, pin
+from lidr.hub.pin_changes import changes
+from lidr.hub.pins import keep_content, locked_digest, locked_for, pin, resolve
 from lidr.hub.snapshot import content_digest, listing
 from lidr.store.lock_file import Content, read_contents, read_lock, write_lock
 from tests.scripted import RECIPE, write_world
@@ -24,6 +25,8 @@ def model(hub, new_name, tmp_path, monkeypatch) -> str:
     repo = new_name("base")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.target.endpoint)
+    template = f"{hub.target.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setenv("HF_ENDPOINT", hub.target.endpoint)
     monkeypatch.setenv("HF_TOKEN", hub.target.token)
     hub.target.api().create_repo(repo)
@@ -32,12 +35,13 @@ def model(hub, new_name, tmp_path, monkeypatch) -> str:
     return str(repo)
 
 
-def put(hub, repo: str, files: dict[str, bytes]) -> str:
+def put(hub, repo: str, files: dict[str, bytes], repo_type: str = "model") -> str:
     from huggingface_hub import CommitOperationAdd
 
     with plain_uploads(hub.target):
         operations = [CommitOperationAdd(path, content) for path, content in files.items()]
-        return str(hub.target.api().create_commit(repo, operations, commit_message="files").oid)
+        api = hub.target.api()
+        return str(api.create_commit(repo, operations, commit_message="files", repo_type=repo_type).oid)
 
 
 def recipe_of(tmp_path, model: str):
@@ -57,6 +61,29 @@ def test_a_reference_is_resolved_once_to_a_commit_and_a_content(model, hub, tmp_
     assert (content.requested, content.digest) == ("v1", content_digest(listing(model, first)))
     assert locked_digest(folder, model, first) == content.digest
     assert locked_digest(folder, model, "1" * 40) is None
+
+
+def test_another_tag_in_the_recipe_is_not_read_at_the_commit_of_the_old_one(model, hub, tmp_path):
+    folder = tmp_path / "v"
+    first = pin(recipe_of(tmp_path, f"{model}@v1"), folder)[model]
+    put(hub, model, {"config.json": b"{1}"})
+    hub.target.api().create_tag(model, tag="v2")
+    overrides = [f"policy.model={model}@v2", "runtime.engine=transformers"]
+    recipe = lidr.load_recipe(tmp_path / "w" / "recipe.yaml", overrides=overrides)
+    assert locked_for(recipe, folder) == {}
+    second = pin(recipe, folder)[model]
+    assert second == resolve(model, "v2") != first
+    assert {name: content.requested for name, content in read_contents(folder).items()} == {f"{model}@{second}": "v2"}
+    assert pin(recipe, folder) == {model: second}
+
+
+def test_a_lock_without_contents_is_taken_for_what_the_recipe_names(model, hub, tmp_path):
+    recipe, folder = recipe_of(tmp_path, f"{model}@v1"), tmp_path / "v"
+    sha = resolve(model, "v1")
+    write_lock(folder, {model: sha}, {})
+    hub.target.api().delete_tag(model, tag="v1")
+    assert pin(recipe, folder) == {model: sha}
+    assert read_contents(folder)[f"{model}@{sha}"].requested == "v1"
 
 
 def test_a_commit_that_the_recipe_names_is_locked_with_its_content_alone(model, hub, tmp_path):
@@ -106,6 +133,142 @@ def test_a_refresh_shows_old_and_new_commit_and_the_files_that_differ(model, hub
     assert list(answer["contents"]) == [f"{model}@{new}"]
 
 
+@pytest.mark.parametrize("revision", ["v1", "commit"])
+def test_a_wrong_content_in_the_lock_is_named_by_check_and_mended_by_lock(revision, model, hub, tmp_path, capsys):
+    """Whether the recipe names a tag or the commit; a listing that was kept wrongly is asked for anew too."""
+    sha = str(hub.target.api().model_info(model).sha)
+    named = sha if revision == "commit" else revision
+    words = ["lock", str(write_world(tmp_path / "w")), "--set", f"policy.model={model}@{named}"]
+    words += ["--set", "runtime.engine=transformers"]
+    folder = tmp_path / "w/runs/scripted/0.1.0"
+    assert main(words) == 0
+    locked, (name,) = read_lock(folder), read_contents(folder)
+    true = read_contents(folder)[name]
+    write_lock(folder, locked, {name: Content(true.requested, "0" * 64, true.files)})
+    (kept,) = (tmp_path / "cache/.lidr-listings").rglob(f"{sha}.json")
+    kept.write_text(kept.read_text().replace("config.json", "other.json"))
+    capsys.readouterr()
+    assert main([*words, "--check"]) == 2
+    said = capsys.readouterr().err
+    assert f"{name}: its content was locked as 000000000000, and the Hub lists {true.digest[:12]}" in said
+    assert "so these are not read; `lidr lock RECIPE` writes what it has now, on purpose" in said
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert f"its content was locked as 000000000000, and the Hub has {true.digest[:12]})" in said
+    assert "(as before)" not in said
+    assert read_contents(folder)[name] == true
+    assert content_digest(listing(model, sha)) == true.digest
+    assert main([*words, "--check"]) == 0
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.partition("Hub has it\n")[2])["mended"] == {}
+
+
+def test_a_locked_commit_that_the_hub_does_not_have_is_named_by_check(model, tmp_path, capsys):
+    words = ["lock", str(write_world(tmp_path / "w")), "--check"]
+    write_lock(tmp_path / "w/runs/scripted/0.1.0", {}, {f"{model}@{'1' * 40}": Content(None, "0" * 64, 1)})
+    assert main(words) == 2
+    assert f"{model}@{'1' * 40}: the Hub has no such commit any more" in capsys.readouterr().err
+
+
+def test_a_tag_that_is_not_there_is_named_with_those_that_are(model, hub, tmp_path):
+    with pytest.raises(HubError) as error:
+        resolve(model, "v2")
+    assert str(error.value) == (
+        f"{model}: no tag, branch or commit v2: never there, or deleted. It has tags v1; branches main"
+    )
+    hub.target.api().delete_tag(model, tag="v1")
+    with pytest.raises(HubError, match=r"no tag, branch or commit v1: never there, or deleted\. It has no tags"):
+        pin(recipe_of(tmp_path, f"{model}@v1"), tmp_path / "v")
+    for number in range(14):
+        hub.target.api().create_tag(model, tag=f"w{number:02}")
+    with pytest.raises(HubError, match=r"It has tags w02, w03, .*, w13 and 2 more; branches main"):
+        resolve(model, "v1")
+    with pytest.raises(HubError, match=f"{model}@{'1' * 40}: the Hub has {model}, and no revision {'1' * 40} in it"):
+        listing(model, "1" * 40)
+
+
+def test_a_tag_that_is_not_there_is_named_also_where_the_hub_does_not_list_its_tags(model, monkeypatch):
+    def nothing(*args: object, **more: object) -> None:
+        raise OSError("away")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_refs", nothing)
+    with pytest.raises(HubError, match=f"^{model}: no tag, branch or commit v2; write another one$"):
+        resolve(model, "v2")
+
+
+QUESTION = "A dress takes two balls of blue wool and half as many of white, so how many balls of wool is that in all?"
+
+
+def decontaminated(tmp_path, *against: str, pairs: str = ""):
+    """A recipe that takes out what holds the questions of sets; one of its three pairs does."""
+    texts = ["One?", f"Say: {QUESTION}", "Two?"]
+    rows = [{"prompt": text, "chosen": "yes", "rejected": "no"} for text in texts]
+    (tmp_path / "set.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "r.yaml").write_text(
+        f"""\
+schema: 1
+name: clean
+version: 0.1.0
+languages: {{dominant: en, others: [de]}}
+policy: {{model: "openai:canned@http://127.0.0.1:9"}}
+chain:
+  - pairs: {pairs or f"{{dataset: {tmp_path}/set.jsonl}}"}
+  - clean: {{decontaminate: {{against: [{", ".join(f"'{name}'" for name in against)}]}}}}
+runtime: {{engine: scripted, answers: {tmp_path}/set.jsonl, store: {tmp_path}/runs}}
+"""
+    )
+    return lidr.load_recipe(tmp_path / "r.yaml")
+
+
+@pytest.fixture
+def questions(model, hub) -> str:
+    """A set of questions with a tag, which its main branch has left."""
+    api = hub.target.api()
+    api.create_repo(model, repo_type="dataset")
+    put(hub, model, {"en.jsonl": json.dumps({"question": QUESTION}).encode() + b"\n"}, "dataset")
+    api.create_tag(model, tag="v1", repo_type="dataset")
+    put(hub, model, {"en.jsonl": b'{"question": "Another one?"}\n'}, "dataset")
+    return model
+
+
+def test_a_set_to_decontaminate_against_is_locked_and_read_by_its_lock(questions, tmp_path):
+    folder = tmp_path / "runs/clean/0.1.0"
+    recipe = decontaminated(tmp_path, f"{questions}@v1")
+    with pytest.raises(PlanError, match=f"datasets/{questions}@v1 is no commit: `lidr lock RECIPE` writes the one"):
+        lidr.run(recipe)
+    sha = pin(recipe, folder)[f"datasets/{questions}"]
+    name = f"datasets/{questions}@{sha}"
+    assert read_contents(folder)[name].requested == "v1"
+    planned = lidr.run(recipe)
+    record = json.loads((planned.version_folder / "iter_1/clean/record.json").read_text())
+    assert {row["reason"]: row["count"] for row in record["counts"]["dropped"] if row["count"]} == {"contaminated": 1}
+    write_lock(folder, read_lock(folder), {name: Content("v1", "0" * 64, 1)})
+    with pytest.raises(HubError, match=r"recipe\.lock\.json holds the content 000000000000 for this commit"):
+        lidr.plan(recipe)
+
+
+def test_a_set_named_by_its_commit_is_the_same_step_locked_or_not_and_is_kept_when_read(questions, hub, tmp_path):
+    sha = str(hub.target.api().dataset_info(questions, revision="v1").sha)
+    recipe, folder = decontaminated(tmp_path, f"{questions}@{sha}"), tmp_path / "runs/clean/0.1.0"
+    planned = lidr.run(recipe)
+    assert locked_digest(folder, f"datasets/{questions}", sha)
+    pin(recipe, folder, refresh=True)
+    assert list(read_contents(folder)) == [f"datasets/{questions}@{sha}"]
+    assert {step.state for step in planned.steps} == {step.state for step in lidr.plan(recipe).steps} == {"cached"}
+    outside = json.loads((folder / "iter_1/clean/record.json").read_text())["identity"]["outside"]
+    assert list(outside["against"]) == [f"{questions}@{sha}/en"]
+
+
+def test_a_data_set_at_two_revisions_of_one_recipe_is_refused(tmp_path):
+    recipe = decontaminated(tmp_path, "org/x@v1", "org/x")
+    with pytest.raises(PlanError, match="datasets/org/x stands in the recipe at two revisions, v1 and its main branch"):
+        pin(recipe, tmp_path / "v")
+    mixed = decontaminated(tmp_path, "org/x@v1", pairs="{dataset: org/x, revision: v2}")
+    write_lock(tmp_path / "runs/clean/0.1.0", {"datasets/org/x": "1" * 40})
+    with pytest.raises(PlanError, match="two revisions, v2 and v1; a lock holds one: name the other by its commit"):
+        lidr.plan(mixed)
+
+
 def test_an_old_commit_that_the_hub_has_forgotten_is_no_obstacle(model, tmp_path):
     write_lock(tmp_path / "v", {model: "1" * 40})
     recipe = recipe_of(tmp_path, model)
@@ -132,5 +295,7 @@ def test_a_lock_of_the_first_schema_is_read_and_one_of_a_later_lidr_is_refused(t
     with pytest.raises(StoreError, match="schema 3, this lidr reads 1 to 2: update lidr"):
         read_lock(tmp_path)
     lock.write_text(json.dumps({"schema": 2, "contents": {"a/b": {"wax": 1}}}))
-    with pytest.raises(StoreError, match="damaged, no JSON; remove it and run `lidr lock RECIPE` again"):
+    with pytest.raises(
+        StoreError, match="damaged, no lock as lidr writes it; remove it and run `lidr lock RECIPE` again"
+    ):
         read_contents(tmp_path)

@@ -184,7 +184,7 @@ def gsm8k(tmp_path: Path, site: Site, monkeypatch, golds: list[str]) -> Path:
     there.write_bytes(table.read_bytes())
     entry = Entry("main/train.parquet", there.stat().st_size, sha(there.read_bytes()), "0" * 40)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("lidr.hub.snapshot._ask", lambda repo, commit, target: [entry])
+    monkeypatch.setattr("lidr.hub.snapshot.listed", lambda repo, commit, target: [entry])
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: str(tmp_path / "snapshot"))
     info = type("Info", (), {"sha": COMMIT})()
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda self, repo, revision=None: info)

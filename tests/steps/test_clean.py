@@ -132,7 +132,6 @@ def test_another_test_set_is_another_identity(world):
     [
         ("{}", "name what to take out: exact, near or decontaminate"),
         ("{decontaminate: {against: [mgms]}}", 'against "mgms": write mgsm, x_alpacaeval, a folder or file as ./name'),
-        ("{decontaminate: {against: [org/x]}}", "name the commit, as org/x@<40 hex digits>"),
         ("{near: {threshold: 0.1}}", "greater than 0.3"),
     ],
 )

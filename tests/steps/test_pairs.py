@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import lidr
 from lidr.errors import PlanError, RecipeError, RowError
+from lidr.rows import Pair
 from lidr.store.artifact import open_artifact
 from tests.scripted import write_world
 
@@ -76,6 +79,26 @@ def test_every_row_of_another_set_is_a_pair_or_dropped_with_its_reason(world):
     assert pairs.select("language", "other_language", "kind").unique().rows() == [("en", "en", "dominant")]
     (facts,) = counts["sets"]
     assert (facts["license"], facts["rows"], facts["taken"]) == ("mit", 40, 31)
+
+
+@pytest.mark.parametrize(
+    ("changed", "version", "reason"),
+    [
+        ({"language": None}, "1.1.1", "incomplete"),
+        ({"other_language": None}, "1.1.2", "incomplete"),
+        ({"chosen": []}, "1.1.3", "empty"),
+        ({"language": "fr"}, "1.1.4", "other_language"),
+    ],
+)
+def test_every_row_with_lidrs_own_columns_is_kept_or_dropped_with_its_reason(world, changed, version, reason):
+    rows = open_artifact(world / "runs/scripted/0.1.0/iter_1/filter").read().to_pylist()
+    last = rows[-1] | changed
+    pq.write_table(pa.Table.from_pylist([*rows[:-1], last], Pair.schema), world / "own.parquet")
+    pairs, dropped, counts = made(world, f"{{dataset: {world}/own.parquet}}", version)
+    assert pairs.height == len(rows) - 1
+    assert dropped.select("reason", "detail").rows() == [(reason, last["pair_id"])]
+    (facts,) = counts["sets"]
+    assert (facts["rows"], facts["usable"]) == (len(rows), len(rows) - 1)
 
 
 def test_a_mixture_has_the_proportions_of_its_weights_and_the_same_rows_again(world):

@@ -128,7 +128,7 @@ def test_a_branch_is_no_pin_until_it_is_locked(tmp_path, monkeypatch):
     model = plain_folder(tmp_path / "m")
     entries = [Entry(p.name, p.stat().st_size, file_sha256(p), "0" * 40) for p in model.iterdir()]
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("lidr.hub.snapshot._ask", lambda repo, commit, target: entries)
+    monkeypatch.setattr("lidr.hub.snapshot.listed", lambda repo, commit, target: entries)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: str(model))
     lidr.run(loaded, until="policy", allow_unpinned=True)
     assert asked == [("org/m", "main")]

@@ -33,6 +33,21 @@ FORMS = {
         {"chosen": "\n\nHuman: Tea?\n\nAssistant: Yes, please.", "rejected": "\n\nHuman: Tea?\n\nAssistant: No."},
         {"prompt": None},
     ),
+    "implicit dialogue without blank lines before it": (
+        {"chosen": "Human: Tea?\n\nAssistant: Yes, please.", "rejected": "\nHuman: Tea?\n\nAssistant: No."},
+        {"prompt": None},
+    ),
+    "content in parts": (
+        {
+            "prompt": [{"role": "user", "content": [{"type": "text", "text": "Tea?"}]}],
+            "chosen": {
+                "role": "assistant",
+                "content": [{"type": "text", "text": "Yes, "}, {"type": "text", "text": "please."}],
+            },
+            "rejected": [{"role": "assistant", "content": [{"type": "text", "text": "No."}]}],
+        },
+        {},
+    ),
     "sharegpt": (
         {
             "conversations": [{"from": "human", "value": "Tea?"}],
@@ -84,6 +99,22 @@ def test_a_row_that_cannot_be_used_is_dropped_with_its_reason(row, reason):
     found = read([row])
     assert found.dropped["reason"].to_list() == [reason]
     assert found.pairs.height == 0
+
+
+@pytest.mark.parametrize("side", ["prompt", "chosen", "rejected"])
+@pytest.mark.parametrize("part", [{"type": "image", "text": None}, {"type": None, "text": "x"}])
+def test_a_row_with_a_part_that_is_no_text_is_dropped(side, part):
+    text = {"type": "text", "text": "Tea"}
+    row = {"prompt": [{"role": "user", "content": [text]}], "chosen": {"role": "assistant", "content": [text]},
+           "rejected": {"role": "assistant", "content": [{**text, "text": "No"}]}}  # fmt: skip
+    held = row[side][0] if side == "prompt" else row[side]
+    held["content"] = [text, part]
+    assert read([row]).dropped["reason"].to_list() == ["not_text"]
+
+
+def test_a_dialogue_with_text_before_its_first_turn_has_no_prompt():
+    sides = {side: f"Be kind.\n\nHuman: Tea?\n\nAssistant: {side}." for side in ("chosen", "rejected")}
+    assert read([sides], prompt=None).dropped["reason"].to_list() == ["text_before_turns"]
 
 
 def test_texts_that_begin_with_nothing_in_common_have_no_prompt():

@@ -50,7 +50,7 @@ def metadata(content: str) -> dict[str, Any]:
     text, _ = split(content)
     try:
         value = yaml.safe_load(text) if text else None
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -66,6 +66,8 @@ def validate(content: str, type_: RepoType) -> Verdict:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:
         return Verdict([f"YAML parse error: {' '.join(str(error).split())}"], [])
+    except RecursionError:
+        return Verdict(["YAML parse error: it is nested too deep"], [])
     if not isinstance(value, dict):
         return Verdict(["The metadata must be a mapping of keys to values"], [])
     errors = [*_common(value), *(_dataset(value) if type_ == "dataset" else _model(value))]

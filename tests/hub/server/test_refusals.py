@@ -123,6 +123,7 @@ def test_a_commit_without_a_header_is_refused(session, repo):
     ("card", "said"),
     [
         ("---\nlicense: [a\n---\n", "YAML"),
+        (f"---\nlicense: {'[' * 5000}\n---\n", "YAML parse error: it is nested too deep"),
         ("---\n- a\n---\n", "mapping"),
         ("---\nlicense: nolicense\n---\n", "license"),
         ("---\nlanguage: [en, no way]\n---\n", "language"),

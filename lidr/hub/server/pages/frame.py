@@ -83,7 +83,7 @@ def repository_page(
     tabs = [("Card", "card"), ("Files", "tree"), ("Commits", "commits")]
     if any(path.endswith(".parquet") for path in commit.files):
         tabs.insert(1, ("Rows", "rows"))
-    if "lidr/run.json" in commit.files:
+    if "lidr/run.json" in commit.files or tab == "lineage":
         tabs.append(("Lineage", "lineage"))
     navigation = [
         h("a", text, href=link(repository, target, revision), aria_current="page" if target == tab else None)

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from lidr.hub.lineage import Graph, Node, graph_of, release_node, repository_of
+from lidr.hub.lineage import Graph, Node, foreign_graph, graph_of, release_node, repository_of
 from lidr.hub.lineage_svg import Link, svg
 from lidr.hub.server.history import Commit, Repository
 from lidr.hub.server.pages.element import Html, h
@@ -48,26 +48,44 @@ def lineage(call: Call) -> Response:
 
 def _graph(call: Call, repository: Repository, commit: Commit, revision: str) -> Graph:
     run = _json(call, commit, RUN)
+    if run is None and RUN in commit.files:
+        raise Refusal(404, f"The {RUN} of this commit is no JSON object: it is no release of lidr")
     if run is None:
-        raise Refusal(404, f"No {RUN} at this commit: it is no release of lidr")
-    records = [_json(call, commit, f"lidr/records/{step['place']}.json") for step in run["steps"]]
-    graph = graph_of(run, [r for r in records if r is not None], repository.prefix, revision)
-    for other in _visible(call):
-        if other.prefix not in graph.nodes:
-            _add_later(call, graph, other)
+        graph = foreign_graph(repository.prefix, revision)
+    else:
+        records = [_json(call, commit, f"lidr/records/{step['place']}.json") for step in run["steps"]]
+        graph = graph_of(run, [r for r in records if r is not None], repository.prefix, revision)
+    _add_later(graph, dict(_releases(call)))
     return graph
 
 
-def _add_later(call: Call, graph: Graph, other: Repository) -> None:
-    """A release elsewhere on this Hub that was made from something in the graph."""
-    run = _json(call, other.resolve("main"), RUN)
-    if run is None:
-        return
-    sources = {repository_of(parent) for parent in run.get("parents", [])}
-    sources |= {f"datasets/{data['repo']}" for data in run.get("release", {}).get("datasets", [])}
-    found = sorted(str(source) for source in sources if source in graph.nodes)
-    if found:
-        graph.add(release_node(other.prefix, None, run), made_from=found)
+def _releases(call: Call) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every repository here with a run of lidr."""
+    for repository in _visible(call):
+        run = _json(call, repository.resolve("main"), RUN)
+        if run is not None:
+            yield repository.prefix, run
+
+
+def _add_later(graph: Graph, others: dict[str, dict[str, Any]]) -> None:
+    """Releases elsewhere on this Hub that were made from something in the graph, and what was made from these."""
+    left = [found for key, run in others.items() if key not in graph.nodes and (found := _later(key, run))]
+    before = 0
+    while before < len(graph.nodes):
+        before = len(graph.nodes)
+        for node, sources in left:
+            if here := sources & (graph.nodes.keys() - {node.id}):
+                graph.add(node, made_from=sorted(here))
+
+
+def _later(key: str, run: dict[str, Any]) -> tuple[Node, set[str]] | None:
+    """A release, and the repositories that it was made from; None where it is none: its own page says so."""
+    try:
+        sources = {repository_of(parent) for parent in run.get("parents", [])}
+        sources |= {f"datasets/{data['repo']}" for data in run.get("release", {}).get("datasets", [])}
+        return release_node(key, None, run), {source for source in sources if source}
+    except (KeyError, TypeError, AttributeError):
+        return None
 
 
 def _visible(call: Call) -> Iterator[Repository]:
@@ -83,7 +101,7 @@ def _json(call: Call, commit: Commit, path: str) -> dict[str, Any] | None:
         return None
     try:
         content = json.loads(call.storage.objects.read(file["sha256"]))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
