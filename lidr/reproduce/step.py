@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lidr import __version__
 from lidr.hub.opened import Opened
 from lidr.hub.repeatable import measured_again
 from lidr.hub.scrub import clean
@@ -62,8 +63,12 @@ class Step:
         return str(next(step["class"] for step in steps if step["place"] == self.record.place))
 
     def _counted(self, artifact: Artifact, verdict: Verdict) -> Verdict:
-        """The same rows or weights have the same counts: cards and reports print those of the record."""
-        if self.again.rows is not None and self.record.step in IN_PART:
+        """The same rows or weights have the same counts: cards and reports print those of the record.
+
+        Another lidr may count other things, so only its own records are compared.
+        """
+        is_part = self.again.rows is not None and self.record.step in IN_PART
+        if is_part or self.record.versions.get("lidr") != __version__:
             return verdict
         lines = [*count_differences(clean(self.record.counts), clean(artifact.record.counts))]
         if not lines:

@@ -160,3 +160,16 @@ def test_an_empty_range_of_steps_is_refused(pairs, elsewhere):
     done = elsewhere.lidr("reproduce", f"{pairs}@v0.1.0", "--from", "pair", "--until", "generate")
     assert done.returncode == 2
     assert '--until "generate" comes before --from "pair"; the order: policy, prompts, generate' in done.stderr
+
+
+def test_counts_of_another_lidr_are_not_compared(pairs, hub, reproduced):
+    def older(text: bytes) -> bytes:
+        record = json.loads(text)
+        record["versions"]["lidr"] = "0.0.9"
+        del record["counts"]["kept"][0]
+        return json.dumps(record).encode()
+
+    tamper(hub, pairs, "dataset", "lidr/records/iter_1/pair.json", older)
+    verdict = reproduced(f"{pairs}@v0.1.0", "--from", "pair", "--until", "pair", rc=3)  # the record was touched
+    step = next(one for one in verdict["verdicts"] if one["place"] == "iter_1/pair")
+    assert step["kind"] == "identical"
