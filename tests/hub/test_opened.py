@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,17 +14,9 @@ from lidr.hub.client import Target
 from lidr.hub.opened import Found, Opened, find, without_weights
 from lidr.hub.snapshot import Entry
 from tests.hub.conftest import AT_ONCE
+from tests.released import run_of
 
 WHERE = "them/prefs@v0.1.0"
-
-
-def run_of(*places: str, **changes: Any) -> dict[str, Any]:
-    """The least that a run.json holds."""
-    step = {"writes": "pairs", "fingerprint": "", "digest": "", "class": "exact"}
-    return {
-        "schema": 1, "recipe": "r", "version": "0.1.0", "tag": "v0.1.0", "recipe_sha256": "", "parents": [],
-        "license": {"id": "mit", "reason": "so"}, "steps": [{"place": place, **step} for place in places], **changes,
-    }  # fmt: skip
 
 
 @pytest.fixture

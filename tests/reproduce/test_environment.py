@@ -14,7 +14,8 @@ class Release:
         self.found = Found(Target("http://127.0.0.1:9"), "dataset", "a/b", "v1", "0" * 40)
         self.folder, self.records, self._versions = folder, {"iter_1/train": record}, versions
 
-    def json(self, path):
+    @property
+    def environment(self):
         return {"versions": self._versions}
 
 

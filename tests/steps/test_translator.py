@@ -158,7 +158,7 @@ def test_an_unpinned_translator_is_planned_and_locked_beside_the_policy(tmp_path
         "the one that the Hub has now",
     )
     monkeypatch.setattr(pins, "resolve", lambda repo, revision=None: ("a" if "policy" in repo else "b") * 40)
-    monkeypatch.setattr(pins, "listing", lambda repo, revision: ())
+    monkeypatch.setattr(pins, "listing", lambda repo, revision, **options: ())
     locked = pins.pin(recipe, tmp_path / "runs" / "scripted" / "0.1.0")
     assert locked == {"org/policy": "a" * 40, "org/translator": "b" * 40}
 
