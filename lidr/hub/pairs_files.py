@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from io import BytesIO
@@ -87,6 +88,8 @@ def _parts(path: Path) -> Iterator[tuple[int, list[bytes]]]:
     """Yield a few megabytes of lines, each time with the number of the first; those that are blank are empty."""
     first = 1
     with path.open("rb") as file:
+        if file.read(len(BOM_UTF8)) != BOM_UTF8:
+            file.seek(0)
         while lines := file.readlines(_JSON_BYTES):
             yield first, [line if line.strip() else b"" for line in lines]
             first += len(lines)

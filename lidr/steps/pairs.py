@@ -15,6 +15,7 @@ set. Which rows are taken is drawn by a hash of seed, set and row number: the sa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
@@ -140,12 +141,15 @@ class PairsConfig(PairSet):
 
 def run_pairs(run: StepRun) -> Outcome:
     """Read the sets one after the other, take what the recipe wants, account for every row."""
+    from lidr.hub.pins import keep_content
     from lidr.steps.ledger import Ledger
     from lidr.steps.mixture import Opened, facts, named, share_out, take
     from lidr.transforms.foreign import REASONS
 
     config: PairsConfig = run.config
     sets = named([Opened(one, open_set(run.around, one), "") for one in config.all_sets])
+    for hub in config.datasets:
+        keep_content(_version_folder(run.around), hub.repo, _commit(run.around, hub))
     if any(one.weight or one.cap for one in config.all_sets):
         share_out(run, sets)
     run.progress.start(0, "pairs")
@@ -174,8 +178,7 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
     commit, digest = None, None
     if (hub := one.hub) is not None:
         commit = _commit(around, hub)
-        version = Store(around.store_root).version_folder(around.recipe.name, around.recipe.version)
-        digest = locked_digest(version, hub.repo, commit)
+        digest = locked_digest(_version_folder(around), hub.repo, commit)
     return open_pairs(
         one.dataset or "",
         config=one.config,
@@ -186,6 +189,10 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
         digest=digest,
         licence=one.license,
     )
+
+
+def _version_folder(around: Surroundings) -> Path:
+    return Store(around.store_root).version_folder(around.recipe.name, around.recipe.version)
 
 
 def _commit(around: Surroundings, hub: HubReference) -> str:

@@ -146,6 +146,10 @@ staged = stage_dataset(run, Path("{tmp_path}/staged"), "lidr/reuse-prefs")
 card = staged.card(None)
 print("{pushed.sha}" in card, "Nothing was generated for this release" in card, "candidates" in card)
 print([row.counts for row in summarise(planned).account if row.label in ("rows of the sets", "kept")])
+text = Path("{tmp_path}/reuse.yaml").read_text().replace("revision: {pushed.tag}", "revision: {pushed.sha}")
+Path("{tmp_path}/pinned.yaml").write_text(text.replace("/runs", "/other"))
+planned = lidr.run(lidr.load_recipe("{tmp_path}/pinned.yaml"))  # named by its commit; nobody has locked it
+print(len(locked_digest(planned.version_folder, "datasets/{pushed.repo}", "{pushed.sha}")))
 """
     done = running.run(f"import os; os.chdir({str(tmp_path)!r})\n{code}", check=False)
     assert done.returncode == 0, done.stderr
@@ -155,6 +159,7 @@ print([row.counts for row in summarise(planned).account if row.label in ("rows o
         f"cc-by-4.0 ('{pushed.repo}', '{pushed.sha}')",
         "True True False",
         "[(8, 13), (0, 13)]",
+        "64",
     ]
 
 

@@ -206,3 +206,8 @@ def test_a_list_among_the_texts_of_messages_is_refused(tmp_path):
     path = lines(tmp_path / "set.jsonl", talk("[1] Tea, please."), talk([{"type": "text", "text": "Tea?"}]))
     with pytest.raises(RowError, match=r"set\.jsonl:2: a\.content is a list or an object here and a text elsewhere"):
         list(open_pairs(str(path)).batches(8))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    (path := tmp_path / "set.jsonl").write_bytes(b'\xef\xbb\xbf{"a": "x"}\n{"a": "y"}\n')
+    assert [row["a"] for batch in open_pairs(str(path)).batches(8) for row in batch.to_pylist()] == ["x", "y"]
