@@ -12,6 +12,7 @@ A commit is found again by its title and its files when its answer was lost, eve
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -174,13 +175,15 @@ class _Sender:
                 return landed, "published" if failed else "completed"
             operations = list(self._operations(head, there))
             try:
-                info = self._api.create_commit(
-                    **self._where,
-                    operations=operations,
-                    commit_message=self._title,
-                    commit_description=f"lidr release {self._staged.digest}",
-                    parent_commit=head or None,
-                )
+                with warnings.catch_warnings():  # the rows beside a model are meant to be there
+                    warnings.filterwarnings("ignore", message="It seems that you are about to commit a data file")
+                    info = self._api.create_commit(
+                        **self._where,
+                        operations=operations,
+                        commit_message=self._title,
+                        commit_description=f"lidr release {self._staged.digest}",
+                        parent_commit=head or None,
+                    )
                 return str(info.oid), "published"
             except Exception as error:
                 failed = self._failed(error, failed)

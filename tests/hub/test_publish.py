@@ -343,3 +343,10 @@ def test_waits_as_long_as_it_is_told(hub, new_name, tmp_path):
     hub.faults({"match": "/commit/", "status": 429, "headers": {"RateLimit": '"api";r=0;t=17'}})
     send(small(tmp_path), new_name("told"), hub, Patience(sleep=waited.append))
     assert waited == [17.0]
+
+
+def test_rows_beside_a_model_are_sent_without_a_warning(hub, new_name, tmp_path, recwarn):
+    staged = replace(small(tmp_path), repo_type="model")
+    send(staged, repo := new_name("policy"), hub)
+    assert "rows.parquet" in hub.target.api().list_repo_files(repo, revision="v0.1.0")
+    assert not [one for one in recwarn if "data file" in str(one.message)]
