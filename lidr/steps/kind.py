@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lidr.errors import PlanError
 from lidr.recipe.schema import Frozen, Recipe
-from lidr.references import ServerReference, parse_reference
+from lidr.references import HubReference, ServerReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.rows import RowType
 from lidr.steps.progress import Progress
 from lidr.store.record import Rate
+from lidr.store.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,6 +108,26 @@ class Surroundings:
     recipe_folder: Path
     locked: Mapping[str, str]  # Hub repository -> commit, from recipe.lock.json
     store_root: Path
+
+    @property
+    def version_folder(self) -> Path:
+        """Where the recipe's version keeps its artifacts and its lock."""
+        return Store(self.store_root).version_folder(self.recipe.name, self.recipe.version)
+
+    def commit_of(self, hub: HubReference) -> str:
+        """The commit at which a data set that a step names is read.
+
+        Raises:
+            Unresolved: it is not locked.
+        """
+        from lidr.hub.pins import locked_commit
+
+        commit = locked_commit(self.recipe, hub, self.locked)
+        if commit is None:
+            raise Unresolved(
+                f"{hub} is no commit: `lidr lock RECIPE` writes the one it has now, or run --allow-unpinned"
+            )
+        return commit
 
 
 @dataclass

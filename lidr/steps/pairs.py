@@ -15,7 +15,6 @@ set. Which rows are taken is drawn by a hash of seed, set and row number: the sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
@@ -24,8 +23,7 @@ from lidr.errors import RowError
 from lidr.recipe.schema import Frozen, LanguageCode, ReferenceText
 from lidr.references import FolderReference, HubReference, RunReference, parse_reference
 from lidr.rows import Kind
-from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings, Unresolved
-from lidr.store.store import Store
+from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings
 
 if TYPE_CHECKING:
     from lidr.hub.pairs_source import PairSource
@@ -149,7 +147,7 @@ def run_pairs(run: StepRun) -> Outcome:
     config: PairsConfig = run.config
     sets = named([Opened(one, open_set(run.around, one), "") for one in config.all_sets])
     for hub in config.datasets:
-        keep_content(_version_folder(run.around), hub.repo, _commit(run.around, hub))
+        keep_content(run.around.version_folder, hub.repo, run.around.commit_of(hub))
     if any(one.weight or one.cap for one in config.all_sets):
         share_out(run, sets)
     run.progress.start(0, "pairs")
@@ -177,8 +175,8 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
 
     commit, digest = None, None
     if (hub := one.hub) is not None:
-        commit = _commit(around, hub)
-        digest = locked_digest(_version_folder(around), hub.repo, commit)
+        commit = around.commit_of(hub)
+        digest = locked_digest(around.version_folder, hub.repo, commit)
     return open_pairs(
         one.dataset or "",
         config=one.config,
@@ -189,18 +187,6 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
         digest=digest,
         licence=one.license,
     )
-
-
-def _version_folder(around: Surroundings) -> Path:
-    return Store(around.store_root).version_folder(around.recipe.name, around.recipe.version)
-
-
-def _commit(around: Surroundings, hub: HubReference) -> str:
-    if hub.is_pinned:
-        return str(hub.revision)
-    if hub.repo not in around.locked:
-        raise Unresolved(f"{hub} is no commit: `lidr lock RECIPE` writes the one it has now, or run --allow-unpinned")
-    return around.locked[hub.repo]
 
 
 def identity_pairs(config: PairsConfig) -> dict[str, Any]:
@@ -216,7 +202,7 @@ def outside_pairs(around: Surroundings, config: PairsConfig) -> dict[str, Any]:
 
 def _identity(around: Surroundings, one: PairSet) -> dict[str, Any]:
     if (hub := one.hub) is not None:
-        return {"dataset": hub.repo, "commit": _commit(around, hub)}
+        return {"dataset": hub.repo, "commit": around.commit_of(hub)}
     source = open_set(around, one)
     return {"dataset": source.name, "digest": source.revision or source.digest}
 

@@ -95,7 +95,7 @@ def model_folder(around: Surroundings, config: PolicyConfig, reference: Any, whe
     """Where a model lies that is a folder, an artifact, or a snapshot of the Hub."""
     if isinstance(reference, HubReference):
         sha = _revision(around, config, reference, where)
-        version_folder = around.store_root / around.recipe.name / around.recipe.version
+        version_folder = around.version_folder
         digest = locked_digest(version_folder, reference.repo, sha)
         folder = snapshot(reference.repo, sha, is_trusted=config.trust_remote_code, digest=digest)
         keep_content(version_folder, reference.repo, sha)

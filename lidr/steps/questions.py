@@ -12,13 +12,12 @@ from typing import Any
 from lidr.errors import EvaluationError, PlanError
 from lidr.evals.data import RowBenchmark, load_rows
 from lidr.hub.pairs_files import ROW_FILES, file_batches
-from lidr.hub.pins import keep_content, locked_commit, locked_digest
+from lidr.hub.pins import keep_content, locked_digest
 from lidr.hub.snapshot import DATASETS, read_snapshot
 from lidr.languages import LANGUAGES
 from lidr.references import HubReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.steps.kind import Surroundings, Unresolved
-from lidr.store.store import Store
 from lidr.transforms.contamination import Questions
 
 BENCHMARKS: dict[str, RowBenchmark] = {"mgsm": "mgsm", "x_alpacaeval": "x_alpacaeval"}
@@ -100,25 +99,14 @@ def _files(around: Surroundings, name: str) -> list[Path]:
 
 def _snapshot(around: Surroundings, hub: HubReference) -> Path:
     """A set on the Hub, at the commit and with the content of the lock."""
-    commit = _commit(around, hub)
-    return read_snapshot(hub.repo, commit, digest=locked_digest(_version_folder(around), hub.repo, commit))
-
-
-def _commit(around: Surroundings, hub: HubReference) -> str:
-    commit = locked_commit(around.recipe, hub, around.locked)
-    if commit is None:
-        raise Unresolved(f"{hub} is no commit: `lidr lock RECIPE` writes the one it has now, or run --allow-unpinned")
-    return commit
-
-
-def _version_folder(around: Surroundings) -> Path:
-    return Store(around.store_root).version_folder(around.recipe.name, around.recipe.version)
+    commit = around.commit_of(hub)
+    return read_snapshot(hub.repo, commit, digest=locked_digest(around.version_folder, hub.repo, commit))
 
 
 def keep_questions(around: Surroundings, sets: Sequence[HubReference]) -> None:
     """Write to the lock what stands at the commits of sets that were read, where it does not say it yet."""
     for hub in sets:
-        keep_content(_version_folder(around), hub.repo, _commit(around, hub))
+        keep_content(around.version_folder, hub.repo, around.commit_of(hub))
 
 
 def _texts(path: Path) -> Iterator[str]:
