@@ -18,7 +18,9 @@ from lidr.hub.server import disk
 from lidr.hub.server.serve import STATE
 
 _START_S = 30.0
-_LEFT_TO_OTHERS: list[subprocess.Popen[bytes]] = []  # kept, or Python would warn that they still run
+_STOP_S = 15.0
+_STARTED: dict[Path, subprocess.Popen[bytes]] = {}
+"""What this process has started and not yet waited for, by folder: whoever in it lets go last waits."""
 
 
 def default_root() -> Path:
@@ -35,7 +37,6 @@ class Hub:
     token: str = field(repr=False)
     pid: int
     _held: ExitStack = field(default_factory=ExitStack, repr=False)
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -43,25 +44,38 @@ class Hub:
         return environment(self.root, self.url, self.token)
 
     def close(self) -> None:
-        """Let go. Returns when the Hub has stopped, if nobody else uses it."""
+        """Let go. Returns when the Hub has stopped, if this process started it and nobody else uses it."""
         self._held.close()
-        if self._process is None:
+        _wait_for_ended()
+        process = _STARTED.get(self.root)
+        if process is None:
             return
         with disk.locked(self.root / "users.lock", wait=False) as is_alone:
             if is_alone:
-                self._process.terminate()
-                self._process.wait(timeout=15)
-        try:  # not alone: others use it, or it has just noticed itself that nobody does
-            self._process.wait(timeout=0.3)
-        except subprocess.TimeoutExpired:
-            _LEFT_TO_OTHERS.append(self._process)
-        self._process = None
+                process.terminate()
+                process.wait(timeout=_STOP_S)
+        if not is_alone and not _is_shared(self.root):  # it has noticed itself that nobody uses it, and is ending
+            process.wait(timeout=_STOP_S)
+        _wait_for_ended()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _wait_for_ended() -> None:
+    """Take the exit status of those that ended on their own, killed or after a last user elsewhere."""
+    for root, process in [*_STARTED.items()]:
+        if process.poll() is not None:
+            _STARTED.pop(root, None)
+
+
+def _is_shared(root: Path) -> bool:
+    """Whether others use the Hub: a Hub that is ending holds its lock of users alone."""
+    with disk.locked(root / "users.lock", shared=True, wait=False) as is_shared:
+        return is_shared
 
 
 def environment(root: Path, url: str, token: str) -> dict[str, str]:
@@ -147,7 +161,9 @@ def _start(root: Path, *, port: int, token: str | None, redirect: bool) -> Hub:
     while time.monotonic() < end:
         hub = find_running(root)
         if hub is not None and hub.pid == process.pid:
-            hub._process = process
+            if root in _STARTED:
+                _STARTED.pop(root).wait(_STOP_S)  # it has let go of the folder: it has ended, or is about to
+            _STARTED[root] = process
             return hub
         if process.poll() is not None:
             said = log.read_text(encoding="utf-8", errors="replace").strip()

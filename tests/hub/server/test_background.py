@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from lidr.errors import HubError
-from lidr.hub.server import find_running, gitids, serve_in_background
+from lidr.hub.server import disk, find_running, gitids, serve_in_background
 from lidr.hub.server.collect import collect
 from lidr.hub.server.serve import serve
 from lidr.hub.server.storage import Storage
@@ -37,7 +37,7 @@ def test_two_users_share_one_server_and_the_last_one_stops_it(tmp_path):
     with client(second) as session:
         assert session.get("/lidr/health").json()["pid"] == second.pid
     second.close()
-    _wait_for_end(second.pid)
+    assert not psutil.pid_exists(second.pid), "it has ended, and its exit status was taken"
     assert find_running(tmp_path) is None
     assert not (tmp_path / "hub.json").exists()
 
@@ -63,6 +63,29 @@ def test_it_ends_when_its_user_is_killed(tmp_path):
     _wait_for_end(pid)
 
 
+def test_closing_waits_for_a_server_that_noticed_first_that_nobody_uses_it(tmp_path):
+    hub = serve_in_background(tmp_path)
+    hub._held.close()
+    while True:
+        with disk.locked(tmp_path / "users.lock", shared=True, wait=False) as is_free:
+            if not is_free:
+                break
+        time.sleep(0.05)
+    hub.close()
+    assert not psutil.pid_exists(hub.pid)
+
+
+def test_a_server_left_to_others_is_waited_for_at_the_next_close(tmp_path):
+    hub = serve_in_background(tmp_path / "shared")
+    with disk.locked(tmp_path / "shared" / "users.lock", shared=True):  # as another process would
+        hub.close()
+        assert psutil.Process(hub.pid).status() != psutil.STATUS_ZOMBIE
+    _wait_for_end(hub.pid)
+    with serve_in_background(tmp_path / "other"):
+        pass
+    assert not psutil.pid_exists(hub.pid)
+
+
 def test_a_killed_server_leaves_no_claim(tmp_path):
     hub = serve_in_background(tmp_path)
     os.kill(hub.pid, signal.SIGKILL)
@@ -71,6 +94,7 @@ def test_a_killed_server_leaves_no_claim(tmp_path):
     with serve_in_background(tmp_path) as again:
         assert again.pid != hub.pid
     hub.close()
+    assert not any(map(psutil.pid_exists, (hub.pid, again.pid))), "the last to let go waits for both"
 
 
 def test_one_folder_has_one_server(hub):
