@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lidr.engines.gguf import convert
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _whoever_starts_a_process_waits_for_it() -> Iterator[None]:
+    """Fail where children of this process (of each xdist worker) are left; set up first, so it looks last."""
+    before = {child.pid for child in psutil.Process().children()}
+    yield
+    left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
+    assert not left, "processes that nobody waited for:\n" + "\n".join(map(_described, left))
+
+
+def _described(process: psutil.Process) -> str:
+    """Process id, state and command line; of one that has ended the name alone is left."""
+    with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is one too
+        return f"{process.pid} ({process.status()}) {' '.join(process.cmdline())}"
+    return f"{process.pid} (ended)"
 
 
 @pytest.fixture(autouse=True)
