@@ -29,7 +29,8 @@ from lidr.store.record import Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CLOSE = 1e-9
+_CLOSE = 1e-5
+"""Another processor adds up in another order, which moves the fit of lc_win_rate by some 1e-6 points."""
 
 
 def check_scores(release: Opened, published: PublishedRows, record: Record) -> Verdict:
