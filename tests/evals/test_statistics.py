@@ -63,7 +63,8 @@ def test_the_size_of_the_blocks_changes_nothing(monkeypatch):
     values = with_holes(np.random.default_rng(0).random((50, 4)))
     whole = resampled_means(values, resamples=1000, seed=1)
     monkeypatch.setattr(statistics, "_CELLS", 333)
-    assert np.array_equal(resampled_means(values, resamples=1000, seed=1), whole)
+    parts = resampled_means(values, resamples=1000, seed=1)
+    assert np.abs(parts - whole).max() < 1e-12  # BLAS may add up a block of another height in another order
 
 
 def test_memory_does_not_grow_with_the_number_of_resamples():

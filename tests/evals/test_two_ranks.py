@@ -17,6 +17,10 @@ from tests.parity.judge_server import judge_server
 TASKS = ["lidr_x_alpacaeval_de", "lidr_x_alpacaeval_fr", "lidr_mgsm_de"]
 LIMIT = 7  # odd: lm-eval pads the shorter rank by asking its last prompt twice
 
+# Two ranks bring the rows in another order. The fit of lc_win_rate stops where its gradient is below 1e-10, so that
+# order moves its last digits, however near to zero it is: in 3,000 random fits of 3 to 11 rows by up to 2e-6 points.
+POINTS = 1e-5
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> tuple[dict[str, Any], dict[str, Any], int, int]:
@@ -58,7 +62,9 @@ def start(folder: Path, name: str, rank: int, world: int, judge: str) -> subproc
 def test_every_number_is_that_of_one_rank(runs, task):
     one, two, *_ = runs
     numbers = {name: value for name, value in one["results"][task].items() if isinstance(value, int | float)}
-    assert {name: two["results"][task][name] for name in numbers} == pytest.approx(numbers, rel=1e-9, nan_ok=True)
+    assert {name: two["results"][task][name] for name in numbers} == pytest.approx(
+        numbers, rel=1e-9, abs=POINTS, nan_ok=True
+    )
     assert one["results"][task]["sample_len"] == two["results"][task]["sample_len"] == LIMIT
 
 

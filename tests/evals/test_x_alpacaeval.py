@@ -176,9 +176,9 @@ def test_lm_evals_numbers_are_ours(no_judge):
         assert len(values) == len(rows)
         theirs = found["results"][task]
         for name, score in bench.summarise(values).items():
-            assert theirs[f"{name},judge"] == score.value, name
+            assert theirs[f"{name},judge"] == pytest.approx(score.value, abs=1e-9), name
             if f"{name}_se,judge" in theirs:
-                assert theirs[f"{name}_se,judge"] == score.stderr
+                assert theirs[f"{name}_se,judge"] == pytest.approx(score.stderr, abs=1e-9)
         assert theirs["judgement,judge"] == len(rows)
         assert 0 < theirs["judge_errors,judge"] < len(rows)  # this judge sometimes says neither m nor M
     json.dumps(found["samples"], default=str, allow_nan=False)

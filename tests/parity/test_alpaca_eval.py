@@ -97,7 +97,9 @@ def test_the_same_answers_are_read_as_the_same_preferences(parity):
     theirs = parity.theirs["preferences"]
     assert [verdict.preference is None for verdict in parity.ours] == [value is None for value in theirs]
     judged = [(a.preference, b) for a, b in zip(parity.ours, theirs, strict=True) if b is not None]
-    assert max(abs(a - b) for a, b in judged) < 1e-15  # the last bit of exp and log
+    assert (
+        max(abs(a - b) for a, b in judged) < 1e-12
+    )  # the last bits of exp and log: two environments, each with its own numpy
     assert [a == 1.5 for a, _ in judged] == [b == 1.5 for _, b in judged]
     assert 60 < len(judged) < len(theirs)
     assert sum(b == 1.5 for _, b in judged) > 3
@@ -113,9 +115,9 @@ def test_an_empty_output_is_judged_in_both(parity):
 def test_win_rate_its_error_and_the_discrete_one_are_equal(parity, language, name):
     preferences, theirs = of(parity, f"{language} {name}")[0], parity.theirs["scores"][f"{language} {name}"]
     score = win_rate(preferences)
-    assert score.value == pytest.approx(theirs["win_rate"], abs=1e-12)
-    assert score.stderr == pytest.approx(theirs["standard_error"], abs=1e-12)
-    assert discrete_win_rate(preferences).value == pytest.approx(theirs["discrete_win_rate"], abs=1e-12)
+    assert score.value == pytest.approx(theirs["win_rate"], abs=1e-9)
+    assert score.stderr == pytest.approx(theirs["standard_error"], abs=1e-9)
+    assert discrete_win_rate(preferences).value == pytest.approx(theirs["discrete_win_rate"], abs=1e-9)
     assert score.n == theirs["n_total"]
     assert sum(p == 1.5 for p in preferences) == theirs["n_draws"] > 0
 

@@ -51,7 +51,7 @@ def test_the_saved_policy_is_the_one_that_was_trained(spec: MakeSpec) -> None:
     trainer.train()
     expected = logits(trainer.model.eval())
     save_policy(trainer.model, run)
-    torch.testing.assert_close(logits(AutoModelForCausalLM.from_pretrained(run.model_out)), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(logits(AutoModelForCausalLM.from_pretrained(run.model_out)), expected, rtol=0, atol=1e-5)
 
 
 def test_only_safetensors_leave_training(trained: TrainSpec) -> None:

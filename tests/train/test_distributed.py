@@ -33,7 +33,8 @@ def test_per_batch_is_the_mean_over_all_processes(spec: Callable[..., TrainSpec]
     )
     together = torch.load(files[1])
     for name in ("loss", "dpo", "nll", "rewards/margins", "rewards/accuracies"):
-        assert together["steps"][0][name] == pytest.approx(alone.steps[0][name], rel=1e-5)
+        # a margin is the small difference of large float32 sums: it has no relative precision
+        assert together["steps"][0][name] == pytest.approx(alone.steps[0][name], rel=1e-5, abs=1e-5)
     largest = max(float(gradient.abs().max()) for gradient in alone.gradient.values())
     for name, gradient in alone.gradient.items():
         other = together["gradient"][name]
