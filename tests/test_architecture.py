@@ -13,7 +13,7 @@ from lidr.steps import STEPS
 PACKAGE = Path(lidr.__file__).parent
 
 FLOORS = (
-    ("errors", "intervals", "languages", "rows", "references", "resources", "worker"),
+    ("errors", "intervals", "languages", "rows", "references", "resources", "retry", "worker"),
     ("recipe",),
     ("store",),
     ("transforms", "engines", "train"),

@@ -18,8 +18,8 @@ import httpx
 
 from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.chat import cut_at_stop
-from lidr.engines.retry import TRANSIENT, Retry
 from lidr.errors import EngineError
+from lidr.retry import TRANSIENT, Retry
 from lidr.rows import FinishReason
 
 # The words of vLLM, SGLang and llama.cpp, and OpenAI's code.

@@ -6,7 +6,6 @@ The client reads HF_ENDPOINT when it is imported, so endpoint and token are give
 from __future__ import annotations
 
 import os
-import random
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lidr.errors import HubError
 from lidr.hub.errors_of_client import Trouble, final_error, is_client_error, read_trouble
+from lidr.retry import backoff_s
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -140,8 +140,7 @@ class Patience:
                 f"{what} on {target.endpoint}: failed {failed} times, at last with {trouble.text}. Nothing is lost and "
                 "nothing is half-published: run the same command again"
             )
-        grown = min(self.base_s * 2 ** (failed - 1), 30.0)
-        seconds = asked if asked is not None else grown * random.uniform(0.5, 1.0)
+        seconds = asked if asked is not None else backoff_s(failed, self.base_s, 30.0)
         self.say(f"{what}: {trouble.text}; trying again in {seconds:.1f} s")
         self.sleep(seconds)
 

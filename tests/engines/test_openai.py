@@ -10,8 +10,8 @@ import pytest
 
 from lidr.engines.base import ChatRequest, Completion, EngineSpec, Failure
 from lidr.engines.openai import OpenAIEngine
-from lidr.engines.retry import Retry
 from lidr.errors import EngineError
+from lidr.retry import Retry
 from tests.engines.helpers import ask, by_key
 from tests.engines.server import Reply, Server, completion
 

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
 
-from lidr.engines.retry import Retry
 from lidr.errors import EvaluationError
 from lidr.evals.judge.base import JudgeMode, JudgeSettings
 from lidr.evals.judge.cache import Cache
 from lidr.evals.judge.client import TOO_LONG, Hopeless, JudgeClient, Reply
 from lidr.evals.judge.request import Question
 from lidr.evals.judge.verdict import read_logprobs
+from lidr.retry import Retry
 
 _LOOK_AGAIN_S = 0.1  # for an answer that another process is asking for
 _LEAST_IN_A_ROW = 16

@@ -15,8 +15,8 @@ import httpx
 
 from lidr.engines.openai import ADVICE
 from lidr.engines.openai import TOO_LONG as SAYS_TOO_LONG
-from lidr.engines.retry import TRANSIENT, Retry
 from lidr.evals.judge.base import JudgeSettings
+from lidr.retry import TRANSIENT, Retry
 
 NO_ANSWER = "no answer"
 TOO_LONG = "too long"

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from lidr.engines.retry import Retry
 from lidr.errors import EvaluationError
 from lidr.evals.judge.base import JudgeSettings
 from lidr.evals.judge.cache import answers_in
@@ -19,6 +18,7 @@ from lidr.evals.judge.request import Question, as_question
 from lidr.evals.judge.run import NOT_ASKED, OnFatal, collect
 from lidr.evals.judge.template import Template, grading_template
 from lidr.evals.judge.verdict import read_mark, tokens_of
+from lidr.retry import Retry
 
 if TYPE_CHECKING:
     from lidr.engines.base import Message

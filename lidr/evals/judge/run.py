@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from lidr.engines.retry import Retry
 from lidr.errors import EvaluationError
 from lidr.evals.judge.asking import ask_all
 from lidr.evals.judge.base import Comparison, JudgeMode, JudgeSettings, Order, Verdict
@@ -21,6 +20,7 @@ from lidr.evals.judge.order import unswitch, verdict_of
 from lidr.evals.judge.request import Question, questions
 from lidr.evals.judge.template import comparing_template
 from lidr.evals.judge.verdict import read, tokens_of
+from lidr.retry import Retry
 
 NOT_ASKED = "not asked"
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lidr.engines.retry import Retry
 from lidr.evals.judge import Comparison, JudgeSettings
+from lidr.retry import Retry
 from tests.engines.server import Reply, Server
 
 QUICK = Retry(attempts=3, base_s=0.01, cap_s=0.3, timeout_s=1.0)

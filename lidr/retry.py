@@ -35,9 +35,12 @@ class Retry:
         together.
         """
         asked = _retry_after_s(headers.get("retry-after"))
-        if asked is not None:
-            return min(asked, self.cap_s)
-        return random.uniform(0.5, 1.0) * min(self.cap_s, self.base_s * 2.0 ** (attempt - 1))
+        return backoff_s(attempt, self.base_s, self.cap_s) if asked is None else min(asked, self.cap_s)
+
+
+def backoff_s(failed: int, base_s: float, cap_s: float) -> float:
+    """Return a random wait, seconds: up to `base_s` after the first failed try, twice that after each further one."""
+    return random.uniform(0.5, 1.0) * min(cap_s, base_s * 2.0 ** (failed - 1))
 
 
 def _retry_after_s(value: str | None) -> float | None:
