@@ -7,10 +7,9 @@ whose chat template trims messages (Llama 3, Gemma) also trims a prefill's last 
 
 from __future__ import annotations
 
-import os
-import re
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -18,12 +17,10 @@ import httpx
 
 from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.chat import cut_at_stop
+from lidr.engines.chat_client import ChatClient, Hopeless, NoAnswer
 from lidr.errors import EngineError
-from lidr.retry import TRANSIENT, Retry
+from lidr.retry import Retry
 from lidr.rows import FinishReason
-
-# The words of vLLM, SGLang and llama.cpp, and OpenAI's code.
-TOO_LONG = re.compile(r"context[ _](length|size|window)|maximum model length|max_model_len", re.IGNORECASE)
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -31,20 +28,6 @@ _FINISH: dict[str, FinishReason] = {
     "stop_sequence": "stop",
     "length": "length",
 }
-
-ADVICE = {
-    401: "the key is missing or wrong: set the environment variable {key}",
-    403: "the key in {key} may not use this model",
-    404: "no such model or path: check the server's URL (it usually ends in /v1) and the model's served name {model!r}",
-}
-
-
-class _TryAgain(Exception):
-    """A fault that may pass; carries the response's headers for Retry-After."""
-
-    def __init__(self, reason: str, headers: httpx.Headers | None = None) -> None:
-        super().__init__(reason)
-        self.headers = headers or httpx.Headers()
 
 
 class OpenAIEngine(Engine):
@@ -56,15 +39,14 @@ class OpenAIEngine(Engine):
         Raises:
             EngineError: there is no URL, or it holds a password.
         """
-        self._spec, self._retry = spec, retry or Retry()
-        self._key = os.environ.get(spec.api_key_env, "")
-        self._is_closed = False
+        self._spec, self._is_closed = spec, False
         self._unreachable = 0  # requests in a row that met no server
-        self._client = httpx.Client(
-            base_url=_base_url(spec.url),
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=httpx.Timeout(self._retry.timeout_s, connect=min(20.0, self._retry.timeout_s)),
-            limits=httpx.Limits(max_connections=spec.batch),
+        self._client = ChatClient(
+            _base_url(spec.url),
+            model=spec.model,
+            api_key_env=spec.api_key_env,
+            at_once=spec.batch,
+            retry=retry or Retry(),
         )
 
     def generate(self, requests: Iterable[ChatRequest]) -> Iterator[Completion | Failure]:
@@ -104,53 +86,23 @@ class OpenAIEngine(Engine):
         self._client.close()
 
     def _answer(self, request: ChatRequest, left: threading.Event) -> Completion | Failure:
-        for attempt in range(1, self._retry.attempts + 1):
-            try:
-                return self._ask(request)
-            except _TryAgain as fault:
-                last = fault
-                if attempt < self._retry.attempts and left.wait(self._retry.wait_s(attempt, fault.headers)):
-                    break
-        self._count_unreachable(last)
-        return Failure(request.key, f"no answer after {attempt} tries: {last}")
-
-    def _count_unreachable(self, fault: _TryAgain) -> None:
-        """Give up on a server that is gone: with all its tries, each further row would only cost minutes."""
-        self._unreachable = self._unreachable + 1 if isinstance(fault.__cause__, httpx.ConnectError) else 0
-        if self._unreachable > self._spec.batch:
-            raise EngineError(
-                f"{self._client.base_url}: no server answers there ({fault}). Finished rows are kept: run the same "
-                "command again when it is back"
-            )
-
-    def _ask(self, request: ChatRequest) -> Completion | Failure:
         try:
-            response = self._client.post("chat/completions", json=_body(request, self._spec.model))
-        except httpx.RequestError as error:  # timeouts, refused connections, bodies cut short
-            raise _TryAgain(f"{type(error).__name__}: {error}") from error
-        self._unreachable = 0
-        if response.status_code >= 400:
-            return self._refused(request, response)
-        try:
-            return _completion(request, response.json())
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise _TryAgain(f"the answer is no chat completion: {self._quote(response)}") from error
-
-    def _refused(self, request: ChatRequest, response: httpx.Response) -> Completion | Failure:
-        status, said = response.status_code, self._quote(response)
-        if status >= 500 or status in TRANSIENT:
-            raise _TryAgain(f"HTTP {status}: {said}", response.headers)
-        if advice := ADVICE.get(status):
-            advice = advice.format(key=self._spec.api_key_env, model=self._spec.model)
-            raise EngineError(f"{self._client.base_url}: HTTP {status}: {advice}. The server says: {said}")
-        if status in (400, 413) and TOO_LONG.search(response.text):
+            found = self._client.ask(_body(request, self._spec.model), partial(_completion, request), left)
+        except Hopeless as error:
+            raise EngineError(str(error)) from None
+        self._unreachable = self._unreachable + 1 if isinstance(found, NoAnswer) and found.is_unreachable else 0
+        if not isinstance(found, NoAnswer):
+            return found
+        if found.why == "too_long":
             return Completion(request.key, "", "prompt_too_long", 0, 0)
-        return Failure(request.key, f"HTTP {status}: {said}")
-
-    def _quote(self, response: httpx.Response) -> str:
-        """What the server said, short, and without the key, which some servers repeat."""
-        text = " ".join(response.text.split())
-        return (text.replace(self._key, "***") if self._key else text)[:300] or "(nothing)"
+        if found.why == "refused":
+            return Failure(request.key, found.said)
+        if self._unreachable > self._spec.batch:  # with all its tries, each further row would only cost minutes
+            raise EngineError(
+                f"{self._client.base_url}: no server answers there ({found.said}). Finished rows are kept: run the "
+                "same command again when it is back"
+            )
+        return Failure(request.key, f"no answer after {found.tries} tries: {found.said}")
 
 
 def _until_all_ended(

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
 
+from lidr.engines.chat_client import Hopeless
 from lidr.errors import EvaluationError
 from lidr.evals.judge.base import JudgeMode, JudgeSettings
 from lidr.evals.judge.cache import Cache
-from lidr.evals.judge.client import TOO_LONG, Hopeless, JudgeClient, Reply
+from lidr.evals.judge.client import TOO_LONG, JudgeClient, Reply
 from lidr.evals.judge.request import Question
 from lidr.evals.judge.verdict import read_logprobs
 from lidr.retry import Retry
