@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lidr.engines.registry import engines
 from lidr.errors import EvaluationError
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ def judge_arguments(parser: argparse.ArgumentParser) -> None:
         "--judge-token-limit", choices=("max_tokens", "max_completion_tokens"), help="the server's word for it"
     )
     group.add_argument(
-        "--judge-engine", choices=("transformers", "vllm"), default="transformers", help="what serves a local judge"
+        "--judge-engine",
+        choices=engines(lambda row: row.judge),
+        default="transformers",
+        help="what serves a local judge",
     )
 
 

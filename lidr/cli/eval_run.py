@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lidr.cli.common import print_json, say
 from lidr.cli.eval_options import judge_arguments, judge_from, judge_settings, words
 from lidr.cli.eval_progress import listening
+from lidr.engines.registry import ENGINES
 from lidr.errors import EvaluationError, NegativeVerdict
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--data", metavar="DIR", help="rows: a folder shaped like LIDR_DATA, or org/name@COMMIT")
     what.add_argument("--questions", metavar="DIR", help="of mt_bench: LANG.jsonl files, or org/name@COMMIT")
     how = parser.add_argument_group("how")
-    how.add_argument("--engine", choices=("hf", "vllm"), default="hf", help="lm-eval's back end; default hf")
+    backends = [row.backend for row in ENGINES.values() if row.model == "folder" and not row.only_translates]
+    how.add_argument("--engine", choices=backends, default="hf", help="lm-eval's back end; default hf")
     how.add_argument(
         "--paper", action="store_true", help="the paper's decoding: repetition penalty 1.1, its system prompt"
     )

@@ -102,7 +102,7 @@ class EngineSpec:
     """Which engine to start, and on what. Everything here is plain data: it crosses a process boundary.
 
     Args:
-        kind: one of the recipe's `runtime.engine` values, or `seq2seq`: a translation model.
+        kind: name of a row of lidr/engines/registry.py.
         model: a folder of safetensors for `transformers`, `vllm` and `seq2seq`, the served name for `openai`, a file of
             canned answers for `scripted`.
         url: base URL of the server, for `openai`.
@@ -119,7 +119,7 @@ class EngineSpec:
         codes: for `seq2seq`, our language codes and the model's own, where they are not found by its family's rule.
     """
 
-    kind: Literal["transformers", "vllm", "openai", "scripted", "seq2seq"]
+    kind: str
     model: str
     url: str | None = None
     dtype: str = "float32"

@@ -7,6 +7,7 @@ from typing import Any
 
 from lidr.engines import wire
 from lidr.engines.base import Engine, EngineSpec
+from lidr.engines.registry import load
 from lidr.errors import EngineError, LidrError
 from lidr.worker import serve
 
@@ -20,7 +21,7 @@ class Child:
     def handle(self, message: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Answer one message of the parent: see lidr.engines.wire."""
         if "open" in message:
-            self._engine = _open(EngineSpec(**message["open"]))
+            self._engine = _open(EngineSpec(**message["open"]), message["by"])
             return
         if self._engine is None:
             raise EngineError("the first message to an engine's worker must open it")
@@ -28,19 +29,10 @@ class Child:
             yield wire.encode_result(result)
 
 
-def _open(spec: EngineSpec) -> Engine:
+def _open(spec: EngineSpec, by: str) -> Engine:
     try:
-        if spec.kind == "vllm":
-            from lidr.engines.vllm import VllmEngine
-
-            return VllmEngine(spec)
-        if spec.kind == "seq2seq":
-            from lidr.engines.seq2seq import Seq2SeqEngine
-
-            return Seq2SeqEngine(spec)
-        from lidr.engines.transformers import TransformersEngine
-
-        return TransformersEngine(spec)
+        engine: Engine = load(by)(spec)
+        return engine
     except LidrError:
         raise
     except Exception as error:

@@ -7,14 +7,14 @@ transformers can read a GGUF file but refuses to save what it read, so its weigh
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lidr.errors import EngineError, LidrError, MissingExtraError
+from lidr.errors import EngineError, LidrError
+from lidr.extras import require
 from lidr.worker import Worker, serve
 
 
@@ -31,9 +31,7 @@ def convert(gguf: Path, out: Path, *, dtype: str, log: Path) -> None:
         EngineError: the file is missing or cannot be read, or the folder exists.
         MissingExtraError: torch, transformers or gguf is not installed.
     """
-    for package in ("torch", "transformers", "gguf"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError("train", needed_for="reading a GGUF file", missing=package)
+    require("train", ("torch", "transformers", "gguf"), needed_for="reading a GGUF file")
     with Worker("lidr.engines.gguf", log=log) as worker:
         worker.send({"gguf": str(gguf.absolute()), "out": str(out.absolute()), "dtype": dtype})
         for _ in worker.replies():

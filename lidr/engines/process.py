@@ -7,7 +7,6 @@ with open_engine(EngineSpec("transformers", model="runs/quickstart/0.1.0/iter_1/
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
@@ -16,20 +15,13 @@ from pathlib import Path
 from lidr.engines import wire
 from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.folder import ModelFolder
-from lidr.errors import EngineError, MissingExtraError
+from lidr.engines.registry import engine_row, load
+from lidr.errors import EngineError
+from lidr.extras import require
 from lidr.worker import Worker
 
 # Requests handed over at once: many, for batches of equal length; not all, for a bounded message.
 _WINDOW = 2048
-
-# vLLM takes several seconds to end its own processes and free their shared memory.
-_GRACE_S = {"transformers": 10.0, "seq2seq": 10.0, "vllm": 30.0}
-
-_EXTRAS = {
-    "transformers": ("train", ("torch", "transformers")),
-    "seq2seq": ("train", ("torch", "transformers")),
-    "vllm": ("vllm", ("torch", "vllm")),
-}
 
 
 def open_engine(spec: EngineSpec, *, log: Path) -> Engine:
@@ -46,15 +38,11 @@ def open_engine(spec: EngineSpec, *, log: Path) -> Engine:
         EngineError: the model or the server cannot be used; the message says why.
         MissingExtraError: the engine's packages are not installed.
     """
-    if spec.kind == "scripted":
-        from lidr.engines.scripted import ScriptedEngine
-
-        return ScriptedEngine.from_file(Path(spec.model))
-    if spec.kind == "openai":
-        from lidr.engines.openai import OpenAIEngine
-
-        return OpenAIEngine(spec)
-    _require_packages(spec.kind)
+    row = engine_row(spec.kind)
+    require(row.extra, row.packages, needed_for=f"the engine {spec.kind!r}")
+    if row.model != "folder":
+        engine: Engine = load(row.opens)(spec)
+        return engine
     ModelFolder(Path(spec.model)).check()
     return ProcessEngine(spec, log=log)
 
@@ -64,7 +52,7 @@ class ProcessEngine(Engine):
 
     def __init__(self, spec: EngineSpec, *, log: Path) -> None:
         """Start the worker and load the model."""
-        self._spec, self._log = spec, log
+        self._spec, self._log, self._row = spec, log, engine_row(spec.kind)
         self._worker: Worker | None = self._start()
         self._is_closed = False
         self._is_asking = False
@@ -105,23 +93,16 @@ class ProcessEngine(Engine):
     def _end(self) -> None:
         """End the worker; one that is busy has nothing to finish and gets no grace."""
         if self._worker is not None:
-            self._worker.close(grace_s=0 if self._is_asking else _GRACE_S[self._spec.kind])
+            self._worker.close(grace_s=0 if self._is_asking else self._row.grace_s)
         self._worker, self._is_asking = None, False
 
     def _start(self) -> Worker:
         worker = Worker("lidr.engines.child", log=self._log)
         try:
-            worker.send({"open": asdict(self._spec)})
+            worker.send({"open": asdict(self._spec), "by": self._row.opens})
             for _ in worker.replies():
                 pass
         except BaseException:
             worker.close(grace_s=0)
             raise
         return worker
-
-
-def _require_packages(kind: str) -> None:
-    extra, packages = _EXTRAS[kind]
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(extra, needed_for=f"the engine {kind!r}", missing=package)

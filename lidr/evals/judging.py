@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lidr.evals.checkpoint import Checkpoint, find_checkpoint
 from lidr.evals.evaluation import Judge
@@ -18,18 +18,14 @@ from lidr.evals.judge.base import JudgeSettings
 _SERVED = "judge"
 """What a local judge's server calls it: a name that no folder can change, since it is part of each question."""
 
-ServerKind = Literal["transformers", "vllm"]
 
-
-def judge_of(
-    reference: str, settings: Mapping[str, Any], *, kind: ServerKind, log: Path, dtype: str = "float32"
-) -> Judge:
+def judge_of(reference: str, settings: Mapping[str, Any], *, kind: str, log: Path, dtype: str = "float32") -> Judge:
     """Resolve a judge now, so that a mistake is found before anything is generated; open it later.
 
     Args:
         reference: the judge's model.
         settings: of JudgeSettings, but for model and base_url.
-        kind: what serves a local judge.
+        kind: the engine that serves a local judge.
         log: of a local judge's server.
         dtype: of a local judge's weights.
 
@@ -50,9 +46,7 @@ def served(settings: JudgeSettings) -> Judge:
 
 
 @contextmanager
-def _local(
-    found: Checkpoint, settings: Mapping[str, Any], kind: ServerKind, log: Path, dtype: str
-) -> Iterator[JudgeSettings]:
+def _local(found: Checkpoint, settings: Mapping[str, Any], kind: str, log: Path, dtype: str) -> Iterator[JudgeSettings]:
     from lidr.evals.judge.server import local_judge
 
     assert found.folder is not None

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lidr.engines.base import EngineSpec
 from lidr.engines.process import open_engine
 from lidr.errors import EvaluationError, StoreError
 from lidr.evals.data import Loaded
@@ -35,8 +34,6 @@ from lidr.evals.results import (
 from lidr.evals.spec import EvalSpec
 from lidr.store.fingerprint import fingerprint
 from lidr.store.journal import Journal
-
-_KINDS = {"hf": "transformers", "vllm": "vllm", "openai": "openai", "scripted": "scripted"}
 
 
 def read_questions(source: str | None, languages: Sequence[str]) -> dict[str, Questions]:
@@ -98,7 +95,7 @@ def run_mt_bench(
                 name=name,
                 identity=identity,
                 model=model,
-                engine={"kind": _KINDS[spec.backend], "dtype": spec.dtype, "batch": spec.batch},
+                engine={"kind": spec.row.name, "dtype": spec.dtype, "batch": spec.batch},
                 versions=versions(),
                 seeds={"seed": spec.seed},
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -139,7 +136,7 @@ def _answer(
 ) -> Results:
     """Ask both turns and write what was said, without marks; the engine is closed when this returns."""
     path = out / "work" / f"mt_bench-{shell.identity[:16]}.jsonl"
-    with _journal(path) as kept, open_engine(_engine(spec), log=log) as engine:
+    with _journal(path) as kept, open_engine(spec.engine_spec(), log=log) as engine:
         how: dict[str, Any] = {"decoding": spec.decoding, "seed": spec.seed, "limit": spec.limit}
         talks = ask(engine, questions, kept, **how, progress=listen.asked)
     written = _write(out, shell, talks, None)
@@ -167,23 +164,6 @@ def _write(out: Path, shell: Results, talks: Sequence[Conversation], judge: Judg
     results = shell.model_copy(update={"tasks": found.tasks})
     write_results(out, results, samples_table(found.samples), scores_table(found.scores))
     return results
-
-
-def _engine(spec: EvalSpec) -> EngineSpec:
-    kind: Any = _KINDS[spec.backend]
-    return EngineSpec(
-        kind=kind,
-        model=spec.model,
-        url=spec.url,
-        dtype="float32" if spec.dtype == "auto" else spec.dtype,
-        batch=spec.batch,
-        max_model_len=spec.max_model_len,
-        trust_remote_code=spec.trust_remote_code,
-        api_key_env=spec.api_key_env,
-        tensor_parallel=spec.tensor_parallel,
-        gpu_memory=spec.gpu_memory,
-        threads=spec.threads,
-    )
 
 
 def asked(questions: Mapping[str, Questions], limit: int | None) -> int:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lidr.errors import EngineError, EvaluationError, MissingExtraError
+from lidr.errors import EngineError, EvaluationError
 from lidr.evals.spec import EvalSpec
+from lidr.extras import require
 from lidr.worker import Worker
-
-_PACKAGES = {"hf": ("lm_eval", "torch", "transformers"), "vllm": ("lm_eval", "vllm")}
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,8 @@ def answer(spec: EvalSpec, *, log: Path, on_answers: Callable[[int], None]) -> A
         EvaluationError: the model cannot be asked so, or the worker died; the message holds the end of its log.
         MissingExtraError: the extra `eval` is not installed.
     """
-    for package in _PACKAGES.get(spec.backend, ("lm_eval",)):
-        if importlib.util.find_spec(package) is None:
-            extra = "vllm" if package == "vllm" else "eval"
-            raise MissingExtraError(extra, needed_for="evaluation", missing=package)
+    require("eval", ("lm_eval",), needed_for="evaluation")
+    require(spec.row.extra, spec.row.packages, needed_for="evaluation")
     env = {"OMP_NUM_THREADS": str(spec.threads)} if spec.threads else {}
     if any(task.benchmark == "tax" for task in spec.tasks) or (spec.data and not Path(spec.data).is_dir()):
         env |= {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0"}  # these rows come from the Hub, in the worker

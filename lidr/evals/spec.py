@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Backend = Literal["hf", "vllm", "openai", "scripted"]
+from lidr.engines.base import EngineSpec
+from lidr.engines.registry import EngineRow, engine_row
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class EvalSpec:
     """Which tasks, asked of which model, how.
 
     Args:
-        backend: hf and vllm are lm-eval's own; openai and scripted are lidr's engines behind lm-eval's interface.
+        backend: hf and vllm are lm-eval's own; others are lidr's engines behind lm-eval's interface.
         model: a folder, a served name, or a file of canned answers.
         adapter: folder of a LoRA adapter over it.
         data: where rows come from; None is $LIDR_DATA, else the Hub.
@@ -47,7 +48,7 @@ class EvalSpec:
         gold: MGSM's gold answers are compared as numbers, or as they are written, thousands comma included.
     """
 
-    backend: Backend
+    backend: str
     model: str
     work: str
     tasks: tuple[TaskSpec, ...]
@@ -66,6 +67,27 @@ class EvalSpec:
     gpu_memory: float = 0.9
     threads: int = 0
     gold: Literal["number", "text"] = "number"
+
+    @property
+    def row(self) -> EngineRow:
+        """Of the engine that answers, or that lm-eval's back end stands for."""
+        return engine_row(self.backend)
+
+    def engine_spec(self) -> EngineSpec:
+        """Describe that engine."""
+        return EngineSpec(
+            kind=self.row.name,
+            model=self.model,
+            url=self.url,
+            dtype="float32" if self.dtype == "auto" else self.dtype,
+            batch=self.batch,
+            max_model_len=self.max_model_len,
+            trust_remote_code=self.trust_remote_code,
+            api_key_env=self.api_key_env,
+            tensor_parallel=self.tensor_parallel,
+            gpu_memory=self.gpu_memory,
+            threads=self.threads,
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> EvalSpec:

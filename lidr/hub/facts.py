@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from lidr.engines.registry import engines
 from lidr.errors import HubError
 from lidr.hub.licences import Licence, Parent, strictest
 from lidr.hub.outcome import Outcome, outcome_of
@@ -238,7 +239,8 @@ def run_json(run: Finished) -> dict[str, Any]:
 def _class(record: Record) -> str:
     """How a reproduction is to be compared: byte by byte, or within its confidence interval."""
     sampled = record.writes in ("responses", "translations", "policy", "scores", "measures")
-    return "statistical" if sampled and record.execution.get("engine") != "scripted" else "exact"
+    is_canned = record.execution.get("engine") in engines(lambda row: row.model == "script")
+    return "statistical" if sampled and not is_canned else "exact"
 
 
 def record_json(record: Record) -> dict[str, Any]:

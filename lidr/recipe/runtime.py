@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from lidr.engines.registry import engines
 from lidr.recipe.frozen import Frozen
 
-EngineKind = Literal["transformers", "vllm", "openai", "scripted"]
+if TYPE_CHECKING:
+    EngineKind = str
+else:
+    EngineKind = Literal[engines(lambda row: not row.only_translates)]
 
 
 class Runtime(Frozen):

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from lidr.engines.registry import engine_row, engines
 from lidr.languages import LANGUAGES, unknown_language
 from lidr.recipe.frozen import Frozen as Frozen
 from lidr.recipe.runtime import Runtime
@@ -266,12 +267,16 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _engine_fits(self) -> Recipe:
         is_server = isinstance(parse_reference(self.policy.model), ServerReference)
-        if is_server and self.runtime.engine not in ("openai", "scripted"):
+        asks = engine_row(self.runtime.engine).model
+        if is_server and asks == "folder":
             raise ValueError(f"policy.model is a server: write runtime: {{engine: openai}}, not {self.runtime.engine}")
-        if not is_server and self.runtime.engine == "openai":
-            raise ValueError(f"runtime.engine openai needs policy.model: openai:MODEL@URL, not {self.policy.model}")
-        if self.policy.double_bos and self.runtime.engine == "openai":
+        if not is_server and asks == "server":
             raise ValueError(
-                "policy.double_bos needs an engine that sends token ids: transformers or vllm; a server puts BOS itself"
+                f"runtime.engine {self.runtime.engine} needs policy.model: openai:MODEL@URL, not {self.policy.model}"
+            )
+        if self.policy.double_bos and asks == "server":
+            able = " or ".join(engines(lambda row: row.model == "folder" and not row.only_translates))
+            raise ValueError(
+                f"policy.double_bos needs an engine that sends token ids: {able}; a server puts BOS itself"
             )
         return self

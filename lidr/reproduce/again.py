@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lidr.engines.registry import engine_row
 from lidr.errors import LidrError
 from lidr.hub.repeatable import measured_again
 from lidr.pipeline.course import Course
@@ -145,7 +146,8 @@ class Again:
         policy, runtime = self.recipe.policy, self.recipe.runtime
         asks = record.writes != "measures" or any(getattr(config, n, None) for n in ("round_trip", "margin"))
         servers = [*_servers(config.model_dump(mode="json"))]  # a recipe of others must not send keys of ours anywhere
-        if asks and runtime.engine != "scripted" and isinstance(parse_reference(policy.model), ServerReference):
+        is_canned = engine_row(runtime.engine).model == "script"
+        if asks and not is_canned and isinstance(parse_reference(policy.model), ServerReference):
             servers.append(policy.model)
         if servers:
             raise CannotRun(f"{servers[0]}: {missing_engine('openai')}")

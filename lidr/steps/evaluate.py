@@ -13,11 +13,12 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
+from lidr.engines.registry import engine_row
 from lidr.errors import PlanError
 from lidr.evals.benchmarks import JUDGED, benchmark, task_specs
 from lidr.evals.data import load_rows
 from lidr.evals.results import SCORES
-from lidr.evals.spec import Backend, Decoding, EvalSpec, TaskSpec
+from lidr.evals.spec import Decoding, EvalSpec, TaskSpec
 from lidr.recipe.schema import Frozen, LanguageCode, Recipe, ReferenceText
 from lidr.references import DistReference, FolderReference, HubReference, RunReference, parse_reference
 from lidr.resources import resolve_source
@@ -28,7 +29,6 @@ from lidr.store.digests import kept_sha256
 Scores = RowType("scores", SCORES.with_metadata({"lidr.schema": "1"}), key=("task", "item", "metric"))
 """What answers were worth."""
 
-_BACKENDS: Mapping[str, Backend] = {"transformers": "hf", "vllm": "vllm", "openai": "openai", "scripted": "scripted"}
 _ROWS = {"mgsm": 250, "x_alpacaeval": 805}  # without a limit, for plans
 
 
@@ -107,7 +107,7 @@ def evaluate_spec(run: StepRun) -> EvalSpec:
     config: EvaluateConfig = run.config
     runtime, engine = run.recipe.runtime, run.engine_spec()
     return EvalSpec(
-        backend=_BACKENDS[runtime.engine],
+        backend=engine_row(runtime.engine).backend,
         model=engine.model,
         url=engine.url,
         work=str((run.work / "evaluate").resolve()),
@@ -162,7 +162,8 @@ def judge_for(run: StepRun, config: JudgeConfig) -> Any:
 
     settings = config.model_dump(exclude={"model"}, exclude_none=True)
     settings["cache"] = str((run.around.store_root / ".judge.sqlite").resolve())
-    kind: Any = "vllm" if run.recipe.runtime.engine == "vllm" else "transformers"
+    engine = engine_row(run.recipe.runtime.engine)
+    kind = engine.name if engine.judge else "transformers"
     return judge_of(config.model, settings, kind=kind, log=run.log, dtype=run.recipe.policy.dtype)
 
 

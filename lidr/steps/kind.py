@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from lidr.engines.registry import engine_row
 from lidr.errors import PlanError
 from lidr.recipe.schema import Frozen, Recipe
 from lidr.references import HubReference, ServerReference, parse_reference
@@ -163,7 +164,7 @@ class StepRun:
         runtime = self.recipe.runtime
         reference = parse_reference(self.recipe.policy.model)
         url, model = None, str(self.inputs[Policy.name].model)
-        if runtime.engine == "scripted":
+        if engine_row(runtime.engine).model == "script":
             model = str(scripted_answers(self.around))
         elif isinstance(reference, ServerReference):
             model, url = reference.model, reference.url

@@ -165,7 +165,7 @@ def outside_translate(around: Surroundings, config: TranslateConfig) -> dict[str
 def expect_translate(config: TranslateConfig, scale: Scale) -> Expected:
     """2 N L requests, and retries for those that fail."""
     requests = scale.slots
-    if config.by is not None and config.by.engine == "seq2seq":
+    if config.by is not None and config.by.engine is not None and not config.by.is_chat:
         return Expected(requests, "translations", note="each line a request")
     note = "+ retries" if config.retry.times else ""
     return Expected(requests, "requests", requests * (config.max_tokens or 0), note)

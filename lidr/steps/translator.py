@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from lidr.engines.registry import engine_row, engines
 from lidr.recipe.schema import Dtype, Frozen, PolicyConfig, ReferenceText
 from lidr.references import DistReference, HubReference, ServerReference, parse_reference
 from lidr.steps.kind import StepRun, Surroundings
@@ -28,8 +29,14 @@ if TYPE_CHECKING:
 
 WHERE = "translate.by.model"
 
-_ONLY_FOR = {"beams": ("seq2seq",), "codes": ("seq2seq",), "prefill": ("transformers", "vllm", "openai")}
-_ONLY_FOR["system_prompt"] = _ONLY_FOR["prefill"]
+_ENGINES = engines(lambda row: row.model != "script")
+if TYPE_CHECKING:
+    TranslatorEngine = str
+else:
+    TranslatorEngine = Literal[_ENGINES]
+
+_ONLY_TRANSLATES = ("beams", "codes")
+_ONLY_CHATS = ("prefill", "system_prompt")
 
 
 class Translator(Frozen):
@@ -39,7 +46,7 @@ class Translator(Frozen):
     """org/name on the Hub, ./folder, dist:PACKAGE/FILE.gguf, run:NAME/iter_K/train, or openai:MODEL@URL."""
     revision: str | None = None
     """For a Hub model: a 40-hex commit, or `unpinned` until `lidr lock` fills it."""
-    engine: Literal["seq2seq", "transformers", "vllm", "openai"] | None = None
+    engine: TranslatorEngine | None = None
     """seq2seq: a model that only translates, asked line by line; the others: a chat model, asked with the paper's
     prompt."""
     dtype: Dtype = "float32"
@@ -73,11 +80,12 @@ class Translator(Frozen):
             return self
         is_server = isinstance(parse_reference(self.model), ServerReference)
         if self.engine is None:
-            raise ValueError("model needs its engine: seq2seq, transformers, vllm or openai")
-        if is_server != (self.engine == "openai"):
+            raise ValueError(f"model needs its engine: {', '.join(_ENGINES[:-1])} or {_ENGINES[-1]}")
+        row = engine_row(self.engine)
+        if is_server != (row.model == "server"):
             raise ValueError(f"engine openai and a model openai:NAME@URL go together, not {self.engine} with it")
-        for name, engines in _ONLY_FOR.items():
-            if name in self.model_fields_set and self.engine not in engines:
+        for name in _ONLY_CHATS if row.only_translates else _ONLY_TRANSLATES:
+            if name in self.model_fields_set:
                 raise ValueError(f"{name} says nothing to the engine {self.engine}; take it out")
         self.source()
         return self
@@ -90,7 +98,7 @@ class Translator(Frozen):
     @property
     def is_chat(self) -> bool:
         """Whether it is asked with the paper's prompt and answers between tags."""
-        return self.model is not None and self.engine != "seq2seq"
+        return self.engine is not None and not engine_row(self.engine).only_translates
 
     def identity(self) -> dict[str, Any]:
         """What it is asked and how; which model or file it is, `outside_translator` says."""
@@ -141,7 +149,7 @@ def translator_spec(run: StepRun, by: Translator) -> EngineSpec:
         url=reference.url if isinstance(reference, ServerReference) else None,
         dtype=by.dtype,
         batch=runtime.engine_batch,
-        max_model_len=None if is_server or by.engine == "seq2seq" else runtime.max_model_len,
+        max_model_len=None if is_server or not by.is_chat else runtime.max_model_len,
         api_key_env=runtime.api_key_env,
         tensor_parallel=runtime.tensor_parallel,
         gpu_memory=runtime.gpu_memory,

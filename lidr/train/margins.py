@@ -5,12 +5,11 @@ for pair_id, margin in margins(folder, pair_files, ...): ...     # nats a token,
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lidr.errors import MissingExtraError
+from lidr.extras import require
 from lidr.worker import Worker, serve
 
 
@@ -48,9 +47,7 @@ def margins(
         TrainError: no chat template, or no pair left.
         MissingExtraError: the extra `train` is not installed.
     """
-    for name in ("torch", "transformers"):
-        if importlib.util.find_spec(name) is None:
-            raise MissingExtraError("train", needed_for="log-probabilities", missing=name)
+    require("train", ("torch", "transformers"), needed_for="log-probabilities")
     worker = Worker("lidr.train.margins", log=log)
     try:
         worker.send(

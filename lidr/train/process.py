@@ -6,11 +6,11 @@ result = train(spec, log=Path("train.log"), on_step=lambda step, total: print(st
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-from lidr.errors import EngineError, MissingExtraError, TrainError
+from lidr.errors import EngineError, TrainError
+from lidr.extras import require
 from lidr.train.spec import StepMetrics, TrainResult, TrainSpec
 from lidr.worker import Worker
 
@@ -34,7 +34,7 @@ def train(spec: TrainSpec, *, log: Path, on_step: Callable[[StepMetrics, int], N
         RowError: the pairs table is not one.
         MissingExtraError: the extra `train` is not installed.
     """
-    _check_installed()
+    require("train", PACKAGES, needed_for="training")
     worker = Worker("lidr.train.child", log=log, env={"OMP_NUM_THREADS": str(spec.threads)} if spec.threads else None)
     result: TrainResult | None = None
     try:
@@ -51,9 +51,3 @@ def train(spec: TrainSpec, *, log: Path, on_step: Callable[[StepMetrics, int], N
     if result is None:
         raise TrainError(f"the training process ended without a result; its log is {log}")
     return result
-
-
-def _check_installed() -> None:
-    for name in PACKAGES:
-        if importlib.util.find_spec(name) is None:
-            raise MissingExtraError("train", needed_for="training", missing=name)

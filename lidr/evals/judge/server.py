@@ -10,27 +10,19 @@ is killed, nothing of it lives on.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lidr.engines.folder import ModelFolder
-from lidr.errors import MissingExtraError
+from lidr.engines.registry import engine_row
 from lidr.evals.judge.base import JudgeSettings
+from lidr.extras import require
 from lidr.hub.weights import model_files
 from lidr.store.fingerprint import file_sha256
 from lidr.worker import Worker
-
-LocalKind = Literal["transformers", "vllm"]
-
-_NEEDS = {
-    "transformers": (("train", "torch"), ("train", "transformers"), ("eval", "starlette"), ("eval", "uvicorn")),
-    "vllm": (("train", "torch"), ("vllm", "vllm")),
-}
-_GRACE_S = {"transformers": 5.0, "vllm": 30.0}
 
 
 @dataclass(frozen=True)
@@ -61,7 +53,7 @@ def local_judge(
     model: Path,
     *,
     log: Path,
-    kind: LocalKind = "transformers",
+    kind: str = "transformers",
     dtype: str = "float32",
     batch: int = 8,
     threads: int = 0,
@@ -74,7 +66,7 @@ def local_judge(
     Args:
         model: folder of safetensors with tokenizer and chat template.
         log: file that receives, appended, what the server prints.
-        kind: transformers: our own small server; vllm: vLLM's.
+        kind: the engine that serves it: transformers behind our own small server, or vLLM's (`vllm`).
         dtype: number format of the weights.
         batch: questions in one forward pass (transformers).
         threads: CPU threads; 0 lets the libraries choose.
@@ -86,9 +78,9 @@ def local_judge(
         EngineError: no model folder, no chat template, or the server does not come up; says where its log is.
         MissingExtraError: packages are not installed.
     """
-    for extra, package in _NEEDS[kind]:
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(extra, needed_for=f"a local judge ({kind})", missing=package)
+    row, needed_for = engine_row(kind), f"a local judge ({kind})"
+    require(row.extra, row.packages, needed_for=needed_for)
+    require("eval", ("starlette", "uvicorn"), needed_for=needed_for)
     ModelFolder(model).check()
     name = name or model.resolve().name
     spec = {"kind": kind, "model": str(model.resolve()), "dtype": dtype, "batch": batch, "threads": threads}
@@ -99,7 +91,7 @@ def local_judge(
         digest = f"{kind}/{dtype}/{weights_sha256 or folder_sha256(model)}"
         yield LocalJudge(f"http://127.0.0.1:{reply['port']}/v1", name, digest)
     finally:
-        worker.close(grace_s=_GRACE_S[kind])
+        worker.close(grace_s=row.grace_s)
 
 
 def folder_sha256(model: Path) -> str:

@@ -23,6 +23,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lidr.engines.base import ChatRequest, EngineSpec, Message, Sampling
+from lidr.engines.registry import engine_row, load
 from lidr.errors import EngineError
 from lidr.evals.judge.scoring import Answered, Asked, ScoringEngine
 from lidr.worker import serve
@@ -176,7 +177,8 @@ def _entry(token: str, logprob: float) -> dict[str, Any]:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
 
 
-def _serve_transformers(spec: EngineSpec, name: str) -> int:
+def serve_transformers(spec: EngineSpec, name: str, log: str) -> int:
+    """Serve by the engine of transformers, in this process; returns the port."""
     import uvicorn
 
     app = _app(_Desk(ScoringEngine(spec), spec.batch), name)
@@ -193,8 +195,8 @@ def _serve_transformers(spec: EngineSpec, name: str) -> int:
     return int(listening.getsockname()[1])
 
 
-def _serve_vllm(spec: EngineSpec, name: str, log: str) -> int:
-    """Start vLLM's own server in this worker's process group, which ends it whatever happens."""
+def serve_vllm(spec: EngineSpec, name: str, log: str) -> int:
+    """Start vLLM's own server in this worker's process group, which ends it whatever happens; returns the port."""
     from lidr.engines.chat import ChatTokenizer
     from lidr.engines.vllm import set_environment
 
@@ -249,10 +251,9 @@ def handle(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Start the server that the parent wants; the reply is its port."""
     spec = EngineSpec(**message["serve"])
     try:
-        if spec.kind == "vllm":
-            yield {"port": _serve_vllm(spec, message["name"], message["log"])}
-        else:
-            yield {"port": _serve_transformers(spec, message["name"])}
+        if (server := engine_row(spec.kind).judge) is None:
+            raise EngineError(f"the engine {spec.kind} serves no judge")
+        yield {"port": load(server)(spec, message["name"], message["log"])}
     except EngineError:
         raise
     except Exception as error:
