@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pkgutil import resolve_name
 from typing import Any
 
 from lidr.engines import wire
 from lidr.engines.base import Engine, EngineSpec
-from lidr.engines.registry import load
 from lidr.errors import EngineError, LidrError
 from lidr.worker import serve
 
@@ -31,7 +31,7 @@ class Child:
 
 def _open(spec: EngineSpec, by: str) -> Engine:
     try:
-        engine: Engine = load(by)(spec)
+        engine: Engine = resolve_name(by)(spec)
         return engine
     except LidrError:
         raise

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from pkgutil import resolve_name
 
 from lidr.engines import wire
 from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.folder import ModelFolder
-from lidr.engines.registry import engine_row, load
+from lidr.engines.registry import engine_row
 from lidr.errors import EngineError
 from lidr.extras import require
 from lidr.worker import Worker
@@ -41,7 +42,7 @@ def open_engine(spec: EngineSpec, *, log: Path) -> Engine:
     row = engine_row(spec.kind)
     require(row.extra, row.packages, needed_for=f"the engine {spec.kind!r}")
     if row.model != "folder":
-        engine: Engine = load(row.opens)(spec)
+        engine: Engine = resolve_name(row.opens)(spec)
         return engine
     ModelFolder(Path(spec.model)).check()
     return ProcessEngine(spec, log=log)

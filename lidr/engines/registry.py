@@ -1,14 +1,13 @@
 """The engines: one row each. A new one is its module, its row, and its test; whatever names engines reads this table.
 
-A row names code as text, so that reading the table imports none of it.
+A row names code as text, for pkgutil.resolve_name: reading the table imports none of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pkgutil import resolve_name
-from typing import Any, Literal
+from typing import Literal
 
 from lidr.errors import EngineError
 
@@ -114,8 +113,3 @@ def engines(fits: Callable[[EngineRow], object]) -> tuple[str, ...]:
 def distributions() -> tuple[str, ...]:
     """Whose versions say what engines were."""
     return tuple(dict.fromkeys(name for row in ENGINES.values() for name in row.distributions))
-
-
-def load(code: str) -> Any:
-    """Import what a row names as text."""
-    return resolve_name(code)

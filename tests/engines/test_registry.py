@@ -6,13 +6,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
 
 from lidr.engines.base import EngineSpec
 from lidr.engines.process import ProcessEngine, open_engine
-from lidr.engines.registry import ENGINES, EngineRow, distributions, engine_row, load
+from lidr.engines.registry import ENGINES, EngineRow, distributions, engine_row
 from lidr.errors import EngineError, MissingExtraError
 from lidr.evals.backends import open_lm
 from lidr.recipe.runtime import Runtime
@@ -121,7 +122,7 @@ def test_every_row_names_code_that_is_there_and_names_are_told_apart() -> None:
     assert len(names) == len(set(names))
     for row in ENGINES.values():
         for code in (row.opens, row.judge):
-            assert code is None or callable(load(code))
+            assert code is None or callable(resolve_name(code))
         assert engine_row(row.name) is engine_row(row.backend) is row
         assert row.model == "folder" or not (row.only_translates or row.lm_eval or row.judge)
 

@@ -18,12 +18,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lidr.engines.base import ChatRequest, EngineSpec, Message, Sampling
-from lidr.engines.registry import engine_row, load
+from lidr.engines.registry import engine_row
 from lidr.errors import EngineError
 from lidr.evals.judge.scoring import Answered, Asked, ScoringEngine
 from lidr.worker import serve
@@ -253,7 +254,7 @@ def handle(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     try:
         if (server := engine_row(spec.kind).judge) is None:
             raise EngineError(f"the engine {spec.kind} serves no judge")
-        yield {"port": load(server)(spec, message["name"], message["log"])}
+        yield {"port": resolve_name(server)(spec, message["name"], message["log"])}
     except EngineError:
         raise
     except Exception as error:
