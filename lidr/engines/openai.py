@@ -53,7 +53,7 @@ class OpenAIEngine(Engine):
         """Answer the requests; a stream that is left early asks nothing more.
 
         Raises:
-            EngineError: the server refuses every request alike (401, 403, 404), or is gone.
+            EngineError: the server refuses every request alike (401, 403, 404, no quota), or is gone.
         """
         if self._is_closed:
             raise EngineError("this engine is closed")

@@ -165,6 +165,13 @@ def test_a_refusal_of_all_requests_is_an_error_that_says_what_to_do(serve: Serve
     assert len(server.bodies) < 10
 
 
+def test_an_account_without_quota_ends_it_at_once(serve: Serve) -> None:
+    server = serve(by=lambda *_: Reply(429, '{"error": {"code": "insufficient_quota"}}'))
+    with connect(server) as engine, pytest.raises(EngineError, match="HTTP 429: the account has no quota left"):
+        list(engine.generate([ask(f"{n}") for n in range(9)]))
+    assert len(server.bodies) == 1
+
+
 @pytest.mark.parametrize(
     "body",
     [
