@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lidr.recipe.schema import Frozen
-from lidr.steps.kind import Decision, InitialPolicy, Policy, StepKind
+from lidr.steps.base import Decision, InitialPolicy, Policy, StepKind
 
 if TYPE_CHECKING:
     from lidr.pipeline.plan import PlannedStep

@@ -9,7 +9,7 @@ from lidr.errors import PlanError
 from lidr.pipeline.course import Course, Made
 from lidr.recipe.schema import Recipe
 from lidr.steps import STEPS
-from lidr.steps.kind import StepKind
+from lidr.steps.base import StepKind
 
 if TYPE_CHECKING:
     from lidr.pipeline.plan import PlannedStep

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lidr.errors import PlanError
 from lidr.recipe.schema import Recipe
 from lidr.steps import STEPS
-from lidr.steps.kind import Policy
+from lidr.steps.base import Policy
 
 
 def order(recipe: Recipe) -> Iterator[tuple[int, str]]:

@@ -15,7 +15,7 @@ from lidr.pipeline.inputs import inputs_of, of_earlier, within_reach
 from lidr.pipeline.order import check_order, order, placed
 from lidr.recipe.schema import Recipe
 from lidr.steps import STEPS
-from lidr.steps.kind import Expected, Scale, StepKind, Surroundings, Unresolved
+from lidr.steps.base import Expected, Scale, StepKind, Surroundings, Unresolved
 from lidr.store.fingerprint import fingerprint
 from lidr.store.record import read_record
 from lidr.store.store import Store, partial_identity, store_root

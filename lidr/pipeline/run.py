@@ -15,7 +15,7 @@ from lidr.errors import NegativeVerdict, PlanError, StoreError
 from lidr.pipeline.drift import describe
 from lidr.pipeline.plan import DONE, Plan, PlannedStep, plan
 from lidr.recipe.schema import Recipe
-from lidr.steps.kind import StepRun
+from lidr.steps.base import StepRun
 from lidr.steps.progress import Progress
 from lidr.store.artifact import open_artifact
 from lidr.store.record import Rate, Record, write_json

@@ -20,7 +20,7 @@ from lidr.reproduce.environment import missing_engine, too_large
 from lidr.reproduce.published import PublishedRows
 from lidr.reproduce.recipe import OF_THE_PUBLISHER
 from lidr.steps import STEPS
-from lidr.steps.kind import InitialPolicy, StepRun, Surroundings, Unresolved
+from lidr.steps.base import InitialPolicy, StepRun, Surroundings, Unresolved
 from lidr.steps.progress import Progress
 from lidr.store.artifact import Artifact, open_artifact
 from lidr.store.fingerprint import difference

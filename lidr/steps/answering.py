@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from lidr.engines.registry import engine_row
 from lidr.errors import EngineError
-from lidr.steps.kind import StepRun, Surroundings, scripted_answers
+from lidr.steps.base import StepRun, Surroundings, scripted_answers
 from lidr.store.fingerprint import file_sha256
 from lidr.store.journal import Journal
 
 if TYPE_CHECKING:
     from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec
+
+
+ANSWER_FIELDS = ("system_prompt", "seed", "policy.dtype", "runtime.engine", "runtime.max_model_len")
+"""Recipe fields that can change an answer of the policy."""
 
 
 class Answering:

@@ -23,7 +23,8 @@ from lidr.recipe.schema import Frozen, LanguageCode, Recipe, ReferenceText
 from lidr.references import DistReference, FolderReference, HubReference, RunReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.rows import RowType
-from lidr.steps.kind import Expected, Outcome, Policy, Scale, StepRun, Surroundings, Unresolved, identity_of
+from lidr.steps.answering import ANSWER_FIELDS
+from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings, Unresolved, identity_of
 from lidr.store.digests import kept_sha256
 
 Scores = RowType("scores", SCORES.with_metadata({"lidr.schema": "1"}), key=("task", "item", "metric"))
@@ -226,3 +227,17 @@ def expect_evaluate(config: EvaluateConfig, scale: Scale) -> Expected:
     calls = judged * (2 if config.judge and config.judge.mode == "logprob_swap" else 1) if config.judge else 0
     note = f"and at most {calls:,} calls of the judge" if calls else ""
     return Expected(count, "requests", count * config.max_tokens, note)
+
+
+STEP = StepKind(
+    name="evaluate",
+    config=EvaluateConfig,
+    reads=(Policy,),
+    writes=Scores,
+    run=run_evaluate,
+    expects=expect_evaluate,
+    uses=("languages", *ANSWER_FIELDS),
+    outside=outside_evaluate,
+    identity=identity_evaluate,
+    at_first=True,
+)

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from lidr.errors import PlanError
 from lidr.recipe.schema import Frozen, LanguageCode
 from lidr.rows import Kind, Pair
-from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings, identity_of
+from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings, identity_of
 
 ROWS_PER_BATCH = 4_000
 
@@ -148,3 +148,16 @@ def outside_filter(around: Surroundings, config: FilterConfig) -> dict[str, Any]
 def expect_filter(config: FilterConfig, scale: Scale) -> Expected:
     """At most every pair."""
     return Expected(scale.slots, "pairs")
+
+
+STEP = StepKind(
+    name="filter",
+    config=FilterConfig,
+    reads=(Pair,),
+    writes=Pair,
+    run=run_filter,
+    expects=expect_filter,
+    uses=("languages",),
+    outside=outside_filter,
+    identity=identity_filter,
+)

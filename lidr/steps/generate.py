@@ -12,8 +12,8 @@ from pydantic import Field
 
 from lidr.recipe.schema import Frozen
 from lidr.rows import Prompt, Response
-from lidr.steps.answering import Answering, request_seed
-from lidr.steps.kind import Expected, Outcome, Policy, Scale, StepRun
+from lidr.steps.answering import ANSWER_FIELDS, Answering, outside_answers, request_seed
+from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,3 +103,15 @@ def expect_generate(config: GenerateConfig, scale: Scale) -> Expected:
     """N (L + 1) requests."""
     requests = scale.prompts * scale.languages
     return Expected(requests, "requests", requests * config.max_tokens)
+
+
+STEP = StepKind(
+    name="generate",
+    config=GenerateConfig,
+    reads=(Prompt, Policy),
+    writes=Response,
+    run=run_generate,
+    expects=expect_generate,
+    uses=ANSWER_FIELDS,
+    outside=outside_answers,
+)

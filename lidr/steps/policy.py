@@ -23,7 +23,7 @@ from lidr.references import (
     parse_reference,
 )
 from lidr.resources import resolve_source
-from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings, Unresolved
+from lidr.steps.base import Expected, InitialPolicy, Outcome, Scale, StepKind, StepRun, Surroundings, Unresolved
 from lidr.store.digests import kept_sha256
 from lidr.store.record import Rate, write_json
 
@@ -121,3 +121,17 @@ def _put(path: Path, target: Path, *, is_ours: bool) -> None:
 def expect_policy(config: PolicyConfig, scale: Scale) -> Expected:
     """One model."""
     return Expected(1, "model")
+
+
+STEP = StepKind(
+    name="policy",
+    config=PolicyConfig,
+    reads=(),
+    writes=InitialPolicy,
+    run=run_policy,
+    expects=expect_policy,
+    outside=outside_policy,
+    identity=identity_policy,
+    place="run",
+    section="policy",
+)

@@ -10,7 +10,7 @@ from lidr.hub.published import Published, fetch, identity, local_copy, read_publ
 from lidr.recipe.schema import PromptsConfig
 from lidr.resources import resolve_source
 from lidr.rows import Prompt
-from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings, Unresolved
+from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings, Unresolved
 from lidr.store.fingerprint import file_sha256
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
@@ -96,3 +96,18 @@ def files_of(source: Path, language: str) -> list[Path]:
 def expect_prompts(config: PromptsConfig, scale: Scale) -> Expected:
     """N prompts in each language."""
     return Expected(scale.prompts, "prompts")
+
+
+STEP = StepKind(
+    name="prompts",
+    config=PromptsConfig,
+    reads=(),
+    writes=Prompt,
+    run=run_prompts,
+    expects=expect_prompts,
+    uses=("languages", "iteration.prompts"),
+    outside=outside_prompts,
+    identity=identity_prompts,
+    place="iteration",
+    section="prompts",
+)

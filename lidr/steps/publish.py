@@ -17,8 +17,8 @@ from pydantic import AfterValidator, Field, model_validator
 from lidr.errors import PlanError
 from lidr.hub.names import problem_of_repo
 from lidr.recipe.schema import Frozen, Recipe
-from lidr.rows import RowType
-from lidr.steps.kind import Expected, Outcome, Policy, Scale, StepRun
+from lidr.rows import Pair, RowType
+from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun
 from lidr.store.record import Rate, write_json
 from lidr.store.store import Store
 
@@ -147,3 +147,16 @@ def expect_publish(config: PublishConfig, scale: Scale) -> Expected:
 def identity_publish(config: PublishConfig) -> dict[str, Any]:
     """All settings."""
     return config.model_dump(mode="json")
+
+
+STEP = StepKind(
+    name="publish",
+    config=PublishConfig,
+    reads=(Pair,),
+    also_reads=also_read_publish,
+    writes=Release,
+    run=run_publish,
+    expects=expect_publish,
+    skipped=skipped_publish,
+    last_only=True,
+)

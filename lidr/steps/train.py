@@ -16,7 +16,17 @@ from lidr.errors import PlanError
 from lidr.recipe.schema import Frozen
 from lidr.references import RunReference, ServerReference, parse_reference
 from lidr.rows import Pair, RowType
-from lidr.steps.kind import Expected, InitialPolicy, Outcome, Policy, Scale, StepRun, Surroundings, identity_of
+from lidr.steps.base import (
+    Expected,
+    InitialPolicy,
+    Outcome,
+    Policy,
+    Scale,
+    StepKind,
+    StepRun,
+    Surroundings,
+    identity_of,
+)
 from lidr.store.record import Rate
 from lidr.train.spec import DROP_REASONS, LoraSpec, Method, NllPer, OverLong, ReferenceChoice, Sides, TrainSpec
 
@@ -224,3 +234,17 @@ def outside_train(around: Surroundings, config: TrainConfig) -> dict[str, Any]:
 def expect_train(config: TrainConfig, scale: Scale) -> Expected:
     """At most every pair, in each epoch."""
     return Expected(scale.slots, "pairs")
+
+
+STEP = StepKind(
+    name="train",
+    config=TrainConfig,
+    reads=(Pair, Policy),
+    also_reads=also_read_train,
+    writes=Policy,
+    run=run_train,
+    expects=expect_train,
+    uses=("seed", "policy.dtype"),
+    outside=outside_train,
+    identity=identity_train,
+)

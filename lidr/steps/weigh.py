@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from lidr.errors import PlanError
 from lidr.recipe.schema import Frozen
 from lidr.rows import Pair
-from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings
-from lidr.steps.measure import Measures, can_referee
-from lidr.steps.summary import signal
+from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
+from lidr.steps.measure import Measures, can_referee, deciding_accuracy
 from lidr.transforms.imbalance import by_lot, kept_share
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def shares_of(run: StepRun) -> dict[tuple[str, str], dict[str, Any]]:
     """(non-dominant language, kind) -> the share of its pairs that is kept, and why."""
     config: WeighConfig = run.config
     found = {}
-    for one in signal(run.inputs[Measures.name].record.counts["reward_accuracy"]):
+    for one in deciding_accuracy(run.inputs[Measures.name].record.counts["reward_accuracy"]):
         accuracy = one["accuracy"]
         weight = 1.0 if one["is_certain"] else 0.0 if config.uncertain == "skip" else kept_share(accuracy["value"])
         found[one["language"], one["kind"]] = {"share": weight, "referee": one["referee"], "ties": one["ties"],
@@ -127,3 +126,15 @@ def outside_weigh(around: Surroundings, config: WeighConfig) -> dict[str, Any]:
 def expect_weigh(config: WeighConfig, scale: Scale) -> Expected:
     """At most every pair."""
     return Expected(scale.slots, "pairs")
+
+
+STEP = StepKind(
+    name="weigh",
+    config=WeighConfig,
+    reads=(Pair, Measures),
+    writes=Pair,
+    run=run_weigh,
+    expects=expect_weigh,
+    uses=("languages", "seed"),
+    outside=outside_weigh,
+)

@@ -65,7 +65,7 @@ def step(folder: Path) -> float:
 
     from lidr.recipe.schema import Languages
     from lidr.rows import Pair
-    from lidr.steps.kind import Surroundings
+    from lidr.steps.base import Surroundings
     from lidr.steps.pair import PairConfig, run_pair
     from lidr.store.artifact import Artifact, ArtifactWriter
 

@@ -14,8 +14,8 @@ from lidr.hub.facts import Finished
 from lidr.hub.licences import licence_text, strictest
 from lidr.hub.model import stage_model
 from lidr.hub.pairs_parents import parents_of_mixture, parents_of_set
-from lidr.steps.mixture import Opened, facts
 from lidr.steps.pairs import PairSet
+from lidr.steps.pairs.mixture import Opened, facts
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 SET = "https://huggingface.co/datasets/v/prefs"

@@ -11,7 +11,7 @@ import pytest
 
 import lidr
 from lidr.errors import PlanError, RecipeError
-from lidr.steps.clean import _READ, CleanConfig, Near, _Seen
+from lidr.steps.clean.clean_step import _READ, CleanConfig, Near, _Seen
 from lidr.store.artifact import open_artifact
 
 LONG = " ".join(f"word{i}" for i in range(60))

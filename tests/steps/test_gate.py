@@ -10,10 +10,10 @@ import pytest
 
 import lidr
 from lidr.errors import NegativeVerdict, PlanError, RecipeError
-from lidr.steps.evidence import Change, Finding, changes, widened
-from lidr.steps.gate import Collapse, GateConfig, NoGain
-from lidr.steps.signatures import reward_signal
-from lidr.steps.verdict import mean_score
+from lidr.steps.gate import GateConfig
+from lidr.steps.gate.evidence import Change, Finding, changes, widened
+from lidr.steps.gate.gate_decision import mean_score
+from lidr.steps.gate.signatures import Collapse, NoGain, reward_signal
 from lidr.store.artifact import open_artifact
 from lidr.transforms.imbalance import Number, family, mean, rise, share
 from tests.courses import lay_down, recipe, scores_of, write_course

@@ -5,7 +5,7 @@ import pytest
 
 from lidr.errors import PlanError, RowError
 from lidr.rows import Pair
-from lidr.steps import pair as pair_step
+from lidr.steps.pair import pair_step
 from tests.scripted import write_answers, write_world
 from tests.steps.helpers import record_of, rows_of
 

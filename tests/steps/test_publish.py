@@ -6,7 +6,7 @@ from pydantic import ValidationError
 import lidr
 from lidr.errors import HubError, PlanError
 from lidr.rows import Pair
-from lidr.steps.kind import Policy, Scale, StepRun, Surroundings
+from lidr.steps.base import Policy, Scale, StepRun, Surroundings
 from lidr.steps.progress import Progress
 from lidr.steps.publish import (
     LicenceChoice,

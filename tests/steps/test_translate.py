@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lidr.steps.tries import Item, requests_of
+from lidr.steps.translate.attempts import PendingTranslation, requests_of
 from tests.scripted import write_answers, write_world
 from tests.steps.helpers import record_of, rows_of
 
@@ -96,7 +96,7 @@ def test_the_prompt_ends_with_the_papers_prefill(tmp_path):
 
     around = lidr.load_recipe(recipe)
     run = type("Run", (), {"recipe": around, "config": around.chain[1].config})()
-    (request,) = requests_of(run, Item("p0", "en", "es", "Bees make honey.", None), 0)
+    (request,) = requests_of(run, PendingTranslation("p0", "en", "es", "Bees make honey.", None), 0)
     assert request.prefill == "<translated>\n"
     assert request.messages[-1]["content"].startswith("Please translate the following sentences into Spanish.")
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from lidr.intervals import wilson
 from lidr.resources import shared
-from lidr.steps.bound import read_rules
+from lidr.steps.pair.language_bound_prompts import read_rules
 from lidr.transforms.language_bound import count_hits, detect
 
 HERE = Path(__file__).parent

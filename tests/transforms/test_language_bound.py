@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from lidr.errors import RowError
-from lidr.steps.bound import read_rules
+from lidr.steps.pair.language_bound_prompts import read_rules
 from lidr.transforms.language_bound import BOUND_CLASSES, Rule, count_hits, detect, policy_of
 from tests.transforms.language_bound import LANGUAGES, LISTS, RESULT, measure, verdicts
 

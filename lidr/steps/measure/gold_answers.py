@@ -15,7 +15,7 @@ from lidr.errors import PlanError, RowError
 from lidr.evals.numbers import gold_number
 from lidr.recipe.schema import Recipe
 from lidr.resources import resolve_source
-from lidr.steps.kind import Surroundings, Unresolved
+from lidr.steps.base import Surroundings, Unresolved
 
 _NAMES = ("final_answer", "answer", "response")
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lidr.transforms.pairs import PairResult, PairRules
 
 
-class Selection:
+class SelectionBias:
     """Gathers what was dropped and kept, batch by batch; a few bytes a slot."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from lidr.hub.snapshot import DATASETS, read_snapshot
 from lidr.languages import LANGUAGES
 from lidr.references import HubReference, parse_reference
 from lidr.resources import resolve_source
-from lidr.steps.kind import Surroundings, Unresolved
+from lidr.steps.base import Surroundings, Unresolved
 from lidr.transforms.contamination import Questions
 
 BENCHMARKS: dict[str, RowBenchmark] = {"mgsm": "mgsm", "x_alpacaeval": "x_alpacaeval"}

@@ -16,7 +16,7 @@ from lidr.errors import PlanError, RowError
 from lidr.recipe.schema import Frozen, LanguageCode
 from lidr.resources import resolve_source
 from lidr.rows import BoundClass, TranslationTypePolicy
-from lidr.steps.kind import StepRun, Unresolved
+from lidr.steps.base import StepRun, Unresolved
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,7 +96,7 @@ def read_rules(path: Path) -> list[Rule]:
     return [Rule(rule.name, rule.class_, rule.score, rule.pattern) for rule in found.rules]
 
 
-class Detecting:
+class Detection:
     """The recipe's detector at work, batch by batch; without one it finds nothing."""
 
     def __init__(self, run: StepRun) -> None:

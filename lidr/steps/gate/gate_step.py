@@ -6,7 +6,7 @@
         reward_signal: {act: stop, below: 0.5}
         collapse: {act: stop}
 
-Its rows are all numbers that it looked at, each beside its limit (`lidr/steps/signatures.py`). What it may do:
+Its rows are all numbers that it looked at, each beside its limit (`lidr/steps/gate/signatures.py`). What it may do:
 
     warn        the record, the card and the report say it
     reweight    all later iterations train with other settings: `reweight`
@@ -30,66 +30,24 @@ from lidr.errors import PlanError
 from lidr.evals.benchmarks import JUDGED
 from lidr.recipe.schema import Frozen, Recipe
 from lidr.rows import DominantPairs, Pair, Response, RowType, Translation
+from lidr.steps.base import Changes, Decision, Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
 from lidr.steps.evaluate import EvaluateConfig, Scores
-from lidr.steps.evidence import Evidence, Finding
-from lidr.steps.kind import Changes, Decision, Expected, Outcome, Policy, Scale, StepRun, Surroundings
+from lidr.steps.gate.evidence import Evidence, Finding, Findings
+from lidr.steps.gate.gate_decision import counts_of, parent_of
+from lidr.steps.gate.signatures import (
+    Artefacts,
+    Collapse,
+    DominantWorse,
+    NoGain,
+    RewardSignal,
+    Signature,
+    artefacts,
+    collapse,
+    dominant_worse,
+    no_gain,
+    reward_signal,
+)
 from lidr.steps.measure import Measures, can_referee
-from lidr.steps.signatures import artefacts, collapse, dominant_worse, no_gain, reward_signal
-from lidr.steps.verdict import Act, Verdicts, counts_of, parent_of
-
-
-class Signature(Frozen):
-    """What is done where it shows."""
-
-    act: Act = "warn"
-    """warn, reweight, roll_back or stop."""
-
-
-class DominantWorse(Signature):
-    """The dominant language got worse."""
-
-    tolerance: float = Field(0.0, ge=0, le=1)
-    """Loss that is allowed, as a share of the score's span: 0.03 is 3 points of an accuracy or of a win rate."""
-
-
-class NoGain(Signature):
-    """A non-dominant language did not improve."""
-
-    least: float = Field(0.02, ge=-1, le=1)
-    """Fires where the gain is confidently smaller, as a share of the score's span; at 0 only where it is a loss."""
-
-
-class RewardSignal(Signature):
-    """The built pairs do not point the right way; needs `measure` with a judge or gold answers."""
-
-    below: float = Field(0.5, ge=0, le=1)
-    """Fires where the reward accuracy is confidently smaller."""
-
-
-class Artefacts(Signature):
-    """Translation leaves traces: the largest shares that are allowed, 0-1."""
-
-    failed: float = Field(0.25, ge=0, le=1)
-    """Truncated, refused or empty translations, by direction."""
-    wrong_language: float = Field(0.15, ge=0, le=1)
-    copied_source: float = Field(0.15, ge=0, le=1)
-    length_ratio: float = Field(0.15, ge=0, le=1)
-    """Translations with less than a fifth or more than five times the characters of their source."""
-    markup: float = Field(0.02, ge=0, le=1)
-    """Chosen answers with a tag of the translation prompt left in them."""
-
-
-class Collapse(Signature):
-    """The policy breaks: rises over the first policy that are allowed, on the evaluation's answers."""
-
-    repetition: float = Field(0.1, ge=0, le=1)
-    """Of the share of answers that repeat a line five times, or 8-grams over half of the text."""
-    length: float = Field(0.7, ge=0)
-    """Of the mean logarithm of their characters: 0.7 is twice as long."""
-    off_target: float = Field(0.1, ge=0, le=1)
-    """Of the share of answers in another language than asked."""
-    chosen_nll: float = Field(0.1, ge=0)
-    """Of the chosen answers' NLL from the first to the last third of the training steps, nats a token."""
 
 
 class Reweight(Frozen):
@@ -168,7 +126,7 @@ def run_gate(run: StepRun) -> Outcome:
         run.progress.add()
     acts = {name: signature.act for name, signature in config.signatures.items()}
     rows = [finding.row(acts[finding.signature]) for finding in findings]
-    run.out.data.write(pa.Table.from_pylist(rows, Verdicts.schema))
+    run.out.data.write(pa.Table.from_pylist(rows, Findings.schema))
     fired = [finding for finding in findings if finding.fires]
     return Outcome(counts_of(run, evidence, findings, {f.signature: acts[f.signature] for f in fired}),
                    run.progress.rate())  # fmt: skip
@@ -245,3 +203,19 @@ def _check_reweight(reweight: Reweight, steps: Mapping[str, Any]) -> None:
 def expect_gate(config: GateConfig, scale: Scale) -> Expected:
     """The signatures."""
     return Expected(len(config.signatures), "signatures")
+
+
+STEP = StepKind(
+    name="gate",
+    config=GateConfig,
+    reads=(),
+    also_reads=also_read_gate,
+    takes=(Scores,),
+    writes=Findings,
+    run=run_gate,
+    expects=expect_gate,
+    uses=("languages", "repeat", "iteration.number"),
+    outside=outside_gate,
+    looks_back=True,
+    decides=decide_gate,
+)

@@ -47,7 +47,9 @@ def summary(table: pa.Table, languages: Languages, *, judge: JudgeConfig | None)
         "numbers": numbers,
         "reward_accuracy": accuracy,
         "uncertain": [
-            {"language": one["language"], "kind": one["kind"]} for one in signal(accuracy) if not one["is_certain"]
+            {"language": one["language"], "kind": one["kind"]}
+            for one in deciding_accuracy(accuracy)
+            if not one["is_certain"]
         ],
         "judge": _judge_facts(judge),
         "paper": _paper(languages.all),
@@ -79,7 +81,7 @@ def reward_accuracy(frame: pl.DataFrame, dominant: str) -> Iterator[dict[str, An
         }
 
 
-def signal(accuracy: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def deciding_accuracy(accuracy: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The reward accuracy that counts for each language and kind: by gold where there is any, else by the judge."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for referee in reversed(REFEREES):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lidr.engines.base import ChatRequest, Completion, Message, Sampling
 from lidr.languages import LANGUAGES
 from lidr.rows import TRANSLATION_STATUSES, Response, TranslationStatus
 from lidr.steps.answering import request_seed
-from lidr.steps.kind import StepRun
+from lidr.steps.base import StepRun
+from lidr.steps.translate.translate_config import TranslateConfig
 from lidr.transforms.translations import (
     PREFILL,
     Attempt,
@@ -23,12 +24,9 @@ from lidr.transforms.translations import (
 )
 from lidr.transforms.untagged import has_words, read_untagged, split_lines
 
-if TYPE_CHECKING:
-    from lidr.steps.translate import TranslateConfig
-
 
 @dataclass
-class Item:
+class PendingTranslation:
     """One response on its way into one language, and the best that its tries gave so far."""
 
     prompt_id: str
@@ -46,7 +44,7 @@ class Item:
         return f"{self.prompt_id}/{self.source}->{self.target}"
 
 
-def items_of(run: StepRun) -> Iterator[Item]:
+def pending_of(run: StepRun) -> Iterator[PendingTranslation]:
     """Every response of a prompt on its way: d into each other language, each other language into d."""
     languages = run.recipe.languages
     for batch in run.inputs[Response.name].batches(4096):
@@ -55,17 +53,17 @@ def items_of(run: StepRun) -> Iterator[Item]:
             targets = languages.others if source == languages.dominant else (languages.dominant,)
             for target in targets:
                 text = "" if row["finish_reason"] == "prompt_too_long" else row["text"]
-                yield Item(row["prompt_id"], source, target, text, Parsed("", "failed_upstream"))
+                yield PendingTranslation(row["prompt_id"], source, target, text, Parsed("", "failed_upstream"))
 
 
-def is_due(item: Item, config: TranslateConfig, number: int) -> bool:
+def is_due(item: PendingTranslation, config: TranslateConfig, number: int) -> bool:
     """Whether an item takes part in this try: all that can in the first, then those that failed."""
     if number == 0:
         return bool(item.response.strip())
     return item.attempts > 0 and item.parsed.status in config.retry.statuses
 
 
-def requests_of(run: StepRun, item: Item, number: int) -> list[ChatRequest]:
+def requests_of(run: StepRun, item: PendingTranslation, number: int) -> list[ChatRequest]:
     """The requests of one try: one, or one for each paragraph, or, of a model that only translates, for each line."""
     config: TranslateConfig = run.config
     attempt = _attempt(config, item, number)
@@ -94,7 +92,7 @@ def is_untagged(config: TranslateConfig) -> bool:
     return config.by is not None and not config.by.is_chat
 
 
-def _asked(run: StepRun, item: Item, text: str) -> dict[str, Any]:
+def _asked(run: StepRun, item: PendingTranslation, text: str) -> dict[str, Any]:
     """What one piece is asked with: the paper's prompt, or the text and its direction alone."""
     by = run.config.by
     if is_untagged(run.config):
@@ -105,7 +103,7 @@ def _asked(run: StepRun, item: Item, text: str) -> dict[str, Any]:
     return {"messages": messages, "prefill": PREFILL if by is None or by.prefill else None}
 
 
-def _attempt(config: TranslateConfig, item: Item, number: int) -> Attempt:
+def _attempt(config: TranslateConfig, item: PendingTranslation, number: int) -> Attempt:
     assert config.max_tokens is not None  # only a file has none
     plan = retry_plan(
         config.retry.times,
@@ -123,7 +121,7 @@ def _system(prompt: str | None) -> tuple[Message, ...]:
     return () if prompt is None else ({"role": "system", "content": prompt},)
 
 
-def take(run: StepRun, item: Item, answers: Sequence[Completion]) -> None:
+def read_answers(run: StepRun, item: PendingTranslation, answers: Sequence[Completion]) -> None:
     """Read one try's answers: one, or one for each paragraph or line."""
     config: TranslateConfig = run.config
     said = [(answer.text, answer.finish_reason) for answer in answers]
@@ -140,7 +138,7 @@ def take(run: StepRun, item: Item, answers: Sequence[Completion]) -> None:
     item.attempts += 1
 
 
-def counts_of(items: Sequence[Item]) -> dict[str, Any]:
+def counts_of(items: Sequence[PendingTranslation]) -> dict[str, Any]:
     """Statuses by direction, and how many needed how many tries."""
     statuses: dict[str, Counter[str]] = {}
     for item in items:

@@ -6,13 +6,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pyarrow as pa
+
+from lidr.rows import METADATA, RowType
 from lidr.steps.evaluate import Scores
 from lidr.transforms.imbalance import Number
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lidr.store.artifact import Artifact
+
+
+Findings = RowType(
+    "verdicts",
+    pa.schema(
+        {
+            "signature": pa.string(),
+            "sign": pa.string(),
+            "language": pa.string(),
+            "against": pa.string(),
+            "value": pa.float64(),
+            "low": pa.float64(),
+            "high": pa.float64(),
+            "n": pa.int64(),
+            "limit": pa.float64(),
+            "is_over": pa.bool_(),  # fires above the limit, else below
+            "fires": pa.bool_(),
+            "act": pa.string(),
+        },
+        metadata=METADATA,
+    ),
+    key=("signature", "sign", "language", "against"),
+)
+"""The rows of a gate: every number that it looked at; in the store they are called verdicts."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +123,6 @@ def changes(before: pa.Table, after: pa.Table, languages: Sequence[str], **optio
         languages: at least one.
         options: of `differences`: resamples, seed.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     from lidr.evals.differences import differences

@@ -9,7 +9,7 @@ import pytest
 
 import lidr
 from lidr.errors import PlanError, RecipeError, RowError
-from lidr.steps.bound import read_rules
+from lidr.steps.pair.language_bound_prompts import read_rules
 from tests.scripted import write_world
 from tests.steps.helpers import record_of, rows_of
 
@@ -139,7 +139,7 @@ def test_the_step_reports_what_was_dropped_against_what_was_kept(tmp_path):
 
 
 def test_small_batches_report_the_same(tmp_path, monkeypatch):
-    from lidr.steps import pair as pair_step
+    from lidr.steps.pair import pair_step
 
     recipe, setting = world(tmp_path), detector(tmp_path)
     rows_of(recipe, "iter_1/pair", setting)
@@ -155,7 +155,7 @@ def test_small_batches_report_the_same(tmp_path, monkeypatch):
 
 def test_real_prompts_go_through_the_step_as_they_were_measured(data_folder, tmp_path):
     """17 of the authors' 88 ids are among the 2,000; the detector alone finds them all."""
-    from lidr.steps.bound import Detector, rules_file
+    from lidr.steps.pair.language_bound_prompts import Detector, rules_file
     from lidr.transforms.language_bound import detect
     from lidr.transforms.prompts import read_prompts
 

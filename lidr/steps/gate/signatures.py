@@ -14,20 +14,24 @@ there fires at about one gate in forty; over ten iterations that is one run of f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field
+
+from lidr.recipe.schema import Frozen
 from lidr.rows import Pair, Response, Translation
+from lidr.steps.base import Policy
 from lidr.steps.evaluate import Scores
-from lidr.steps.evidence import Change, Evidence, Finding, widened
-from lidr.steps.kind import Policy
+from lidr.steps.gate.evidence import Change, Evidence, Finding, widened
 from lidr.steps.measure import Measures
 from lidr.transforms.imbalance import family, mean, rise, share
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from lidr.steps.gate import Artefacts, Collapse, DominantWorse, NoGain, RewardSignal
     from lidr.store.artifact import Artifact
+
+Act = Literal["warn", "reweight", "roll_back", "stop"]
 
 RATIOS = (0.2, 5.0)
 """Characters of a translation over those of its source that are not odd."""
@@ -43,6 +47,20 @@ _ARTEFACTS = {
 _FAILED = ("truncated", "refused", "empty")
 
 
+class Signature(Frozen):
+    """What is done where it shows."""
+
+    act: Act = "warn"
+    """warn, reweight, roll_back or stop."""
+
+
+class DominantWorse(Signature):
+    """The dominant language got worse."""
+
+    tolerance: float = Field(0.0, ge=0, le=1)
+    """Loss that is allowed, as a share of the score's span: 0.03 is 3 points of an accuracy or of a win rate."""
+
+
 def dominant_worse(evidence: Evidence, config: DominantWorse) -> list[Finding]:
     """The dominant language lost more than the tolerance, since the start or since the policy before."""
     found = [(k, change) for k in evidence.evaluated for change in evidence.changes(k, [evidence.dominant])]
@@ -51,6 +69,13 @@ def dominant_worse(evidence: Evidence, config: DominantWorse) -> list[Finding]:
         _score("dominant_worse", change, evidence.dominant, k, level, -config.tolerance, is_over=False)
         for k, change in found
     ]
+
+
+class NoGain(Signature):
+    """A non-dominant language did not improve."""
+
+    least: float = Field(0.02, ge=-1, le=1)
+    """Fires where the gain is confidently smaller, as a share of the score's span; at 0 only where it is a loss."""
 
 
 def no_gain(evidence: Evidence, config: NoGain) -> list[Finding]:
@@ -66,6 +91,13 @@ def _score(
 ) -> Finding:
     sign = f"{change.metric} of {change.benchmark}"
     return Finding(signature, sign, code, f"iter_{baseline}", widened(change.number, level), limit, is_over)
+
+
+class RewardSignal(Signature):
+    """The built pairs do not point the right way; needs `measure` with a judge or gold answers."""
+
+    below: float = Field(0.5, ge=0, le=1)
+    """Fires where the reward accuracy is confidently smaller."""
 
 
 def reward_signal(evidence: Evidence, config: RewardSignal) -> list[Finding]:
@@ -84,6 +116,19 @@ def reward_signal(evidence: Evidence, config: RewardSignal) -> list[Finding]:
         )
         for one in found
     ]
+
+
+class Artefacts(Signature):
+    """Translation leaves traces: the largest shares that are allowed, 0-1."""
+
+    failed: float = Field(0.25, ge=0, le=1)
+    """Truncated, refused or empty translations, by direction."""
+    wrong_language: float = Field(0.15, ge=0, le=1)
+    copied_source: float = Field(0.15, ge=0, le=1)
+    length_ratio: float = Field(0.15, ge=0, le=1)
+    """Translations with less than a fifth or more than five times the characters of their source."""
+    markup: float = Field(0.02, ge=0, le=1)
+    """Chosen answers with a tag of the translation prompt left in them."""
 
 
 def artefacts(evidence: Evidence, config: Artefacts) -> list[Finding]:
@@ -131,6 +176,19 @@ def _markup(pairs: Artifact) -> Iterator[tuple[str, int, int]]:
     frame = pl.DataFrame(pairs.read().select(["language", "chosen_text", "prompt_text"]))
     has = pl.col("chosen_text").str.contains(_MARKUP) & ~pl.col("prompt_text").str.contains(_MARKUP)
     yield from frame.group_by("language", maintain_order=True).agg(has.sum(), pl.len()).iter_rows()
+
+
+class Collapse(Signature):
+    """The policy breaks: rises over the first policy that are allowed, on the evaluation's answers."""
+
+    repetition: float = Field(0.1, ge=0, le=1)
+    """Of the share of answers that repeat a line five times, or 8-grams over half of the text."""
+    length: float = Field(0.7, ge=0)
+    """Of the mean logarithm of their characters: 0.7 is twice as long."""
+    off_target: float = Field(0.1, ge=0, le=1)
+    """Of the share of answers in another language than asked."""
+    chosen_nll: float = Field(0.1, ge=0)
+    """Of the chosen answers' NLL from the first to the last third of the training steps, nats a token."""
 
 
 def collapse(evidence: Evidence, config: Collapse) -> list[Finding]:

@@ -27,9 +27,9 @@ from lidr.rows import (
     TranslationTypePolicy,
     Truncated,
 )
-from lidr.steps.bound import Detecting, Detector, rules_file
-from lidr.steps.kind import Expected, Outcome, Policy, Scale, StepRun, Surroundings, Unresolved, identity_of
-from lidr.steps.selection import Selection
+from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings, Unresolved, identity_of
+from lidr.steps.pair.language_bound_prompts import Detection, Detector, rules_file
+from lidr.steps.pair.selection_bias import SelectionBias
 from lidr.store.artifact import written_behind
 from lidr.store.fingerprint import file_sha256
 
@@ -105,14 +105,14 @@ def run_pair(run: StepRun) -> Outcome:
         seed=run.recipe.seed,
         one=config.one,
     )
-    detecting = Detecting(run)
+    detection = Detection(run)
     inputs = [run.inputs[rows.name] for rows in (Prompt, Response, Translation)]
     policy = run.inputs[Policy.name].name
     run.progress.start(inputs[0].rows // len(languages.all), "prompts")
-    ledger, selection = Ledger(run, reasons_of(rules)), Selection()
+    ledger, selection = Ledger(run, reasons_of(rules)), SelectionBias()
     with written_behind(run.out.data) as write:
         for prompts, responses, translations in aligned(inputs, len(languages.all) * PROMPTS_PER_BATCH):
-            rules = replace(rules, detected=detecting(prompts))
+            rules = replace(rules, detected=detection(prompts))
             result = build_pairs(prompts, responses, translations, rules=rules)
             selection.add(result, prompts, responses, rules)
             write(pair_rows(result.pairs, run.iteration, policy, run.recipe.system_prompt))
@@ -120,7 +120,7 @@ def run_pair(run: StepRun) -> Outcome:
             ledger.keep(result.pairs)
             ledger.not_requested(result.not_requested)
             run.progress.add(prompts.select(pl.col("prompt_id").n_unique()).item())
-    return Outcome(ledger.counts() | selection.counts() | detecting.counts(), run.progress.rate())
+    return Outcome(ledger.counts() | selection.counts() | detection.counts(), run.progress.rate())
 
 
 def pair_rows(pairs: pl.DataFrame, iteration: int, policy: str, system_prompt: str | None) -> Any:
@@ -285,3 +285,16 @@ def expect_pair(config: PairConfig, scale: Scale) -> Expected:
     """At most 2 N L pairs; fewer by the setting of dominant_pairs."""
     dominant = {"all": scale.slots // 2, "one": scale.prompts, "none": 0}[config.dominant_pairs]
     return Expected(scale.slots // 2 + dominant, "pairs")
+
+
+STEP = StepKind(
+    name="pair",
+    config=PairConfig,
+    reads=(Prompt, Response, Translation, Policy),
+    writes=Pair,
+    run=run_pair,
+    expects=expect_pair,
+    uses=("languages", "system_prompt", "seed", "iteration.number"),
+    outside=outside_pair,
+    identity=identity_pair,
+)

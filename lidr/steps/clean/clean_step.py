@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 from lidr.recipe.schema import Frozen
 from lidr.references import HubReference, parse_reference
 from lidr.rows import Pair
-from lidr.steps.kind import Expected, Outcome, Scale, StepRun, Surroundings
+from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ class Decontaminate(Frozen):
 
     @model_validator(mode="after")
     def _known(self) -> Decontaminate:
-        from lidr.steps.questions import BENCHMARKS
+        from lidr.steps.clean.benchmark_questions import BENCHMARKS
 
         for name in self.against:
             if name in BENCHMARKS:
@@ -87,7 +87,7 @@ class CleanConfig(Frozen):
     @property
     def datasets(self) -> tuple[HubReference, ...]:
         """The Hub data sets that are looked for in the pairs, for the lock."""
-        from lidr.steps.questions import hub_of
+        from lidr.steps.clean.benchmark_questions import hub_of
 
         against = self.decontaminate.against if self.decontaminate else ()
         return tuple(dict.fromkeys(hub for hub in map(hub_of, against) if hub is not None))
@@ -239,7 +239,7 @@ class _Seen:
 
 
 def _looker(run: StepRun) -> Contamination | None:
-    from lidr.steps.questions import keep_questions, questions_of
+    from lidr.steps.clean.benchmark_questions import keep_questions, questions_of
     from lidr.transforms.contamination import Contamination
 
     wanted = run.config.decontaminate
@@ -252,7 +252,7 @@ def _looker(run: StepRun) -> Contamination | None:
 
 def outside_clean(around: Surroundings, config: CleanConfig) -> dict[str, Any]:
     """The benchmarks and sets are identity by the content of their questions."""
-    from lidr.steps.questions import identity_of_questions
+    from lidr.steps.clean.benchmark_questions import identity_of_questions
 
     if config.decontaminate is None:
         return {}
@@ -262,3 +262,15 @@ def outside_clean(around: Surroundings, config: CleanConfig) -> dict[str, Any]:
 def expect_clean(config: CleanConfig, scale: Scale) -> Expected:
     """At most every pair."""
     return Expected(scale.slots, "pairs")
+
+
+STEP = StepKind(
+    name="clean",
+    config=CleanConfig,
+    reads=(Pair,),
+    writes=Pair,
+    run=run_clean,
+    expects=expect_clean,
+    uses=("languages",),
+    outside=outside_clean,
+)

@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pyarrow as pa
-
-from lidr.rows import METADATA, RowType
+from lidr.steps.base import StepRun
 from lidr.steps.evaluate import Scores
-from lidr.steps.evidence import Evidence, Finding
-from lidr.steps.kind import StepRun
+from lidr.steps.gate.evidence import Evidence, Finding, Findings
+from lidr.steps.gate.signatures import Act
 
-Verdicts = RowType(
-    "verdicts",
-    pa.schema(
-        {
-            "signature": pa.string(),
-            "sign": pa.string(),
-            "language": pa.string(),
-            "against": pa.string(),
-            "value": pa.float64(),
-            "low": pa.float64(),
-            "high": pa.float64(),
-            "n": pa.int64(),
-            "limit": pa.float64(),
-            "is_over": pa.bool_(),  # fires above the limit, else below
-            "fires": pa.bool_(),
-            "act": pa.string(),
-        },
-        metadata=METADATA,
-    ),
-    key=("signature", "sign", "language", "against"),
-)
-"""What a gate looked at."""
-
-Act = Literal["warn", "reweight", "roll_back", "stop"]
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def parent_of(run: StepRun) -> int:
     """The iteration whose policy entered this one."""
-    before = run.inputs.get(f"{Verdicts.name}_{run.iteration - 1}")
+    before = run.inputs.get(f"{Findings.name}_{run.iteration - 1}")
     return run.iteration - 1 if before is None else int(before.record.counts["decision"]["policy"])
 
 
@@ -77,7 +53,7 @@ def counts_of(run: StepRun, evidence: Evidence, findings: list[Finding], fired: 
 
 
 def _candidates(run: StepRun, is_given_up: bool) -> _Candidates:
-    earlier = {k: run.inputs[f"{Verdicts.name}_{k}"].record.counts for k in range(1, run.iteration)}
+    earlier = {k: run.inputs[f"{Findings.name}_{k}"].record.counts for k in range(1, run.iteration)}
     allowed = [0, *(k for k, counts in earlier.items() if not counts["is_given_up"])]
     scores = {k: float(v) for counts in earlier.values() for key, v in counts["scores"].items() for k in [int(key)]}
     if f"{Scores.name}_0" in run.inputs:

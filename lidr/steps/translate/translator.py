@@ -18,9 +18,9 @@ from pydantic import Field, model_validator
 from lidr.engines.registry import engine_row, engines
 from lidr.recipe.schema import Dtype, Frozen, PolicyConfig, ReferenceText
 from lidr.references import DistReference, HubReference, ServerReference, parse_reference
-from lidr.steps.kind import StepRun, Surroundings
+from lidr.steps.base import StepRun, Surroundings
 from lidr.steps.policy import model_folder, outside_policy
-from lidr.steps.translation_file import translation_files
+from lidr.steps.translate.translation_file import translation_files
 from lidr.store.digests import kept_sha256
 from lidr.store.fingerprint import folder_sha256
 

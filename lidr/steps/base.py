@@ -225,9 +225,10 @@ Outside = Callable[[Surroundings, Any], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class StepKind:
-    """One line of the table of steps.
+    """What one step is, as it exports it under the name STEP.
 
     Args:
+        name: the recipe's word for it.
         config: type of the step's settings.
         reads: row types it needs; `also_reads(config)` adds those that a setting asks for.
         writes: the row type of its output.
@@ -246,6 +247,7 @@ class StepKind:
         version: raised when the same inputs give another output than before.
     """
 
+    name: str
     config: type[Frozen]
     reads: tuple[RowType, ...]
     writes: RowType

@@ -14,14 +14,14 @@ from lidr.hub.pairs_mapped import Mapped
 from lidr.hub.pairs_read import census, readings
 from lidr.hub.pairs_source import PairSource
 from lidr.rows import Pair
-from lidr.steps.kind import StepRun
+from lidr.steps.base import StepRun
 from lidr.transforms.foreign import ColumnMap
 from lidr.transforms.shingles import mix
 from lidr.transforms.wanted import Wanted
 
 if TYPE_CHECKING:
     from lidr.steps.ledger import Ledger
-    from lidr.steps.pairs import PairsConfig, PairSet
+    from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
 
 ROWS_PER_BATCH = 4_000
 _TOLD_BY = ("language", "other_language", "kind")
