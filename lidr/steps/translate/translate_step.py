@@ -9,21 +9,25 @@ translations   bees-1  es -> en  Bees make honey.   ok   1 attempt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lidr.errors import RowError
 from lidr.rows import Response, Translation
 from lidr.steps.answering import ANSWER_FIELDS, Answering, outside_answers
 from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings, identity_of
-from lidr.steps.translate.attempts import PendingTranslation, counts_of, is_due, pending_of, read_answers, requests_of
 from lidr.steps.translate.translate_config import TranslateConfig
 from lidr.steps.translate.translation_file import read_translations, translation_files
 from lidr.steps.translate.translator import Translator, name_of, outside_translator, translator_spec
+
+if TYPE_CHECKING:
+    from lidr.steps.translate.attempts import PendingTranslation
 
 
 def run_translate(run: StepRun) -> Outcome:
     """Translate every response, failed ones again by the recipe's retries; one engine start for all of it."""
     import pyarrow as pa
+
+    from lidr.steps.translate.attempts import counts_of, pending_of
 
     by: Translator | None = run.config.by
     items = list(pending_of(run))
@@ -41,6 +45,8 @@ def run_translate(run: StepRun) -> Outcome:
 
 def _ask(run: StepRun, items: Sequence[PendingTranslation]) -> dict[str, Any]:
     """Ask the policy, or the model in its place, and failed ones again."""
+    from lidr.steps.translate.attempts import is_due, read_answers, requests_of
+
     config: TranslateConfig = run.config
     by = config.by
     with Answering(run, None if by is None else lambda: translator_spec(run, by)) as answering:
