@@ -15,7 +15,7 @@ from lidr.hub.client import Target
 from lidr.hub.snapshot import DATASETS, content_digest, listing
 from lidr.recipe.schema import PolicyConfig, Recipe
 from lidr.references import UNPINNED, HubReference, parse_reference
-from lidr.store.lock_file import Content, read_contents, read_lock, write_lock
+from lidr.store.lock_file import Content, Lock, read_whole_lock, write_lock
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -81,8 +81,8 @@ def pin(recipe: Recipe, version_folder: Path, *, refresh: bool = False) -> dict[
     Raises:
         HubError: the Hub gives no commit, or no list of its files.
     """
-    before = read_lock(version_folder), read_contents(version_folder)
-    locked, contents = locked_for(recipe, version_folder), dict(before[1])
+    before = read_whole_lock(version_folder)
+    locked, contents = _still_named(recipe, before), before.contents
     requested: dict[str, str | None] = {}
     for reference in unpinned(recipe):
         requested[reference.repo] = _requested(reference)
@@ -92,26 +92,30 @@ def pin(recipe: Recipe, version_folder: Path, *, refresh: bool = False) -> dict[
     asked = {name: requested.get(name.partition("@")[0]) for name in names}
     kept = {} if refresh else contents
     contents = {name: kept.get(name) or _content(name, asked[name], anew=refresh) for name in names}
-    if (locked, contents) != before:
+    if Lock(locked, contents) != before:
         write_lock(version_folder, locked, contents)
     return locked
 
 
-def locked_for(recipe: Recipe, version_folder: Path) -> dict[str, str]:
-    """The lock's commits, but for those of another tag or branch than the recipe names by now: v2 is not what v1 was.
+def locked_for(recipe: Recipe, version_folder: Path) -> Lock:
+    """The lock, but for commits of another tag or branch than the recipe names by now: v2 is not what v1 was.
 
     Raises:
         PlanError: a data set stands in the recipe at two revisions.
         StoreError: the lock is damaged.
     """
-    locked, contents = read_lock(version_folder), read_contents(version_folder)
-    asked = {reference.repo: _requested(reference) for reference in unpinned(recipe)} if locked else {}
+    lock = read_whole_lock(version_folder)
+    return Lock(_still_named(recipe, lock), lock.contents)
+
+
+def _still_named(recipe: Recipe, lock: Lock) -> dict[str, str]:
+    asked = {reference.repo: _requested(reference) for reference in unpinned(recipe)} if lock.commits else {}
     others = {
         repo
-        for repo, sha in locked.items()
-        if repo in asked and (content := contents.get(f"{repo}@{sha}")) and content.requested != asked[repo]
+        for repo, sha in lock.commits.items()
+        if repo in asked and (content := lock.contents.get(f"{repo}@{sha}")) and content.requested != asked[repo]
     }
-    return {repo: sha for repo, sha in locked.items() if repo not in others}
+    return {repo: sha for repo, sha in lock.commits.items() if repo not in others}
 
 
 def _requested(reference: HubReference) -> str | None:
@@ -141,18 +145,13 @@ def _content(name: str, requested: str | None, *, anew: bool = False) -> Content
     return Content(requested, content_digest(entries), len(entries))
 
 
-def locked_digest(version_folder: Path, repo: str, sha: str) -> str | None:
-    """What the lock says of the content of a commit; None where it says nothing."""
-    found = read_contents(version_folder).get(f"{repo}@{sha}")
-    return found.digest if found else None
-
-
-def keep_content(version_folder: Path, repo: str, sha: str) -> None:
-    """Write to the lock what stands at a commit that was read, where the lock does not say it yet."""
-    if locked_digest(version_folder, repo, sha) is None:
-        contents = read_contents(version_folder)
-        name = f"{repo}@{sha}"
-        write_lock(version_folder, read_lock(version_folder), {**contents, name: _content(name, None)})
+def keep_content(version_folder: Path, repo: str, sha: str) -> Content:
+    """Write to the lock what stands at a commit that was read, where the lock does not say it yet; it is returned."""
+    lock, name = read_whole_lock(version_folder), f"{repo}@{sha}"
+    if name not in lock.contents:
+        lock.contents[name] = _content(name, None)
+        write_lock(version_folder, lock.commits, lock.contents)
+    return lock.contents[name]
 
 
 def resolve(repo: str, revision: str | None = None, *, target: Target | None = None) -> str:

@@ -161,8 +161,8 @@ def plan(recipe: Recipe, *, until: str | None = None, anew: Collection[str] = ()
         StoreError: the lock file is damaged, or from a newer lidr.
     """
     store = Store(store_root(recipe.runtime.store))
-    locked = locked_for(recipe, store.version_folder(recipe.name, recipe.version))
-    around = Surroundings(recipe, recipe.folder, locked, store.root)
+    lock = locked_for(recipe, store.version_folder(recipe.name, recipe.version))
+    around = Surroundings(recipe, recipe.folder, lock, store.root)
     check_order(recipe)
     planner = _Planner(around, store, frozenset(anew))
     steps: list[PlannedStep] = []

@@ -24,6 +24,7 @@ from lidr.steps.base import InitialPolicy, StepRun, Surroundings, Unresolved
 from lidr.steps.progress import Progress
 from lidr.store.artifact import Artifact, open_artifact
 from lidr.store.fingerprint import difference
+from lidr.store.lock_file import Lock, read_contents
 from lidr.store.record import Record
 from lidr.store.store import Store
 
@@ -66,7 +67,8 @@ class Again:
     @property
     def around(self) -> Surroundings:
         """What the recipe's words are resolved against: the release's own folder, and nothing that was here before."""
-        return Surroundings(self.recipe, self.recipe.folder, self.locked, self.store.root)
+        contents = read_contents(self.store.version_folder(self.recipe.name, self.recipe.version))
+        return Surroundings(self.recipe, self.recipe.folder, Lock(self.locked, contents), self.store.root)
 
     def config(self, record: Record) -> Any:
         """A step's settings in its iteration, with what gates before it changed."""

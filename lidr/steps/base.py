@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lidr.engines.registry import engine_row
 from lidr.errors import PlanError
+from lidr.hub.pins import keep_content, locked_commit
 from lidr.recipe.schema import Frozen, Recipe
 from lidr.references import HubReference, ServerReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.rows import RowType
 from lidr.steps.progress import Progress
+from lidr.store.lock_file import Lock
 from lidr.store.record import Rate
 from lidr.store.store import Store
 
@@ -107,7 +109,7 @@ class Surroundings:
 
     recipe: Recipe
     recipe_folder: Path
-    locked: Mapping[str, str]  # Hub repository -> commit, from recipe.lock.json
+    lock: Lock  # read once; what is read during the run is added to its contents
     store_root: Path
 
     @property
@@ -121,14 +123,21 @@ class Surroundings:
         Raises:
             Unresolved: it is not locked.
         """
-        from lidr.hub.pins import locked_commit
-
-        commit = locked_commit(self.recipe, hub, self.locked)
+        commit = locked_commit(self.recipe, hub, self.lock.commits)
         if commit is None:
             raise Unresolved(
                 f"{hub} is no commit: `lidr lock RECIPE` writes the one it has now, or run --allow-unpinned"
             )
         return commit
+
+    def digest_of(self, repo: str, commit: str) -> str | None:
+        """What the lock says of the content of a commit; None where it says nothing."""
+        return self.lock.digest_of(repo, commit)
+
+    def keep_content(self, repo: str, commit: str) -> None:
+        """Write to the lock what stands at a commit that was read, where the lock does not say it yet."""
+        if self.digest_of(repo, commit) is None:
+            self.lock.contents[f"{repo}@{commit}"] = keep_content(self.version_folder, repo, commit)
 
 
 @dataclass

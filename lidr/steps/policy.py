@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lidr.hub.pins import keep_content, locked_digest
 from lidr.hub.weights import check_model_folder, dist_file, model_files, snapshot
 from lidr.recipe.schema import PolicyConfig
 from lidr.references import (
@@ -82,7 +81,7 @@ def outside_policy(around: Surroundings, config: PolicyConfig, where: str = _WHE
 
 def _revision(around: Surroundings, config: PolicyConfig, reference: HubReference, where: str) -> str:
     """The commit of a Hub model: the recipe's word, else the lock's."""
-    revision = config.pinned or around.locked.get(reference.repo)
+    revision = config.pinned or around.lock.commits.get(reference.repo)
     if revision is None:
         raise Unresolved(
             f"{where}: {reference.repo} is unpinned: `lidr lock RECIPE` fills its commit, --allow-unpinned takes "
@@ -95,10 +94,9 @@ def model_folder(around: Surroundings, config: PolicyConfig, reference: Any, whe
     """Where a model lies that is a folder, an artifact, or a snapshot of the Hub."""
     if isinstance(reference, HubReference):
         sha = _revision(around, config, reference, where)
-        version_folder = around.version_folder
-        digest = locked_digest(version_folder, reference.repo, sha)
+        digest = around.digest_of(reference.repo, sha)
         folder = snapshot(reference.repo, sha, is_trusted=config.trust_remote_code, digest=digest)
-        keep_content(version_folder, reference.repo, sha)
+        around.keep_content(reference.repo, sha)
         return folder
     if isinstance(reference, RunReference):
         from lidr.store.locate import locate

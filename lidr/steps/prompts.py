@@ -57,7 +57,7 @@ def outside_prompts(around: Surroundings, config: PromptsConfig) -> dict[str, An
     source = _source(around, config)
     if isinstance(source, Path):
         return {"files": {path.name: file_sha256(path) for code in codes for path in files_of(source, code)}}
-    fixed = identity(source, codes, around.locked)
+    fixed = identity(source, codes, around.lock.commits)
     if fixed is None:
         names = ", ".join(sorted({part.dataset for _, part in source.parts(codes) if part.dataset}))
         raise Unresolved(
@@ -72,7 +72,7 @@ def prompt_folder(around: Surroundings, config: PromptsConfig) -> Path:
     source = _source(around, config)
     if isinstance(source, Path):
         return source
-    return fetch(source, around.recipe.languages.all, around.locked, around.store_root / ".downloads")
+    return fetch(source, around.recipe.languages.all, around.lock.commits, around.store_root / ".downloads")
 
 
 def _source(around: Surroundings, config: PromptsConfig) -> Path | Published:

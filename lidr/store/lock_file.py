@@ -39,16 +39,43 @@ class Content:
     files: int
 
 
+@dataclass(frozen=True)
+class Lock:
+    """What a lock says.
+
+    Args:
+        commits: repository -> commit, 40 hex digits, of what the recipe leaves unpinned.
+        contents: `org/name@commit` -> what stands there.
+    """
+
+    commits: dict[str, str]
+    contents: dict[str, Content]
+
+    def digest_of(self, repo: str, commit: str) -> str | None:
+        """What it says of the content of a commit; None where it says nothing."""
+        found = self.contents.get(f"{repo}@{commit}")
+        return found.digest if found else None
+
+
+def read_whole_lock(version_folder: Path) -> Lock:
+    """Commits and contents, read once; both empty when nothing is locked.
+
+    Raises:
+        StoreError: the file is damaged, or from a newer lidr.
+    """
+    path = version_folder / LOCK_FILE
+    content = _read(path)
+    return Lock(_commits(content, path), _contents(content, path))
+
+
 def read_lock(version_folder: Path) -> dict[str, str]:
     """Repository -> commit, 40 hex digits; empty when nothing is locked.
 
     Raises:
         StoreError: the file is damaged, or from a newer lidr.
     """
-    found = _read(version_folder).get("models", {})
-    if not isinstance(found, dict) or not all(isinstance(sha, str) for sha in found.values()):
-        raise _damaged(version_folder / LOCK_FILE)
-    return found
+    path = version_folder / LOCK_FILE
+    return _commits(_read(path), path)
 
 
 def read_contents(version_folder: Path) -> dict[str, Content]:
@@ -57,11 +84,8 @@ def read_contents(version_folder: Path) -> dict[str, Content]:
     Raises:
         StoreError: the file is damaged, or from a newer lidr.
     """
-    found = _read(version_folder).get("contents", {})
-    try:
-        return {name: Content(**entry) for name, entry in found.items()}
-    except (TypeError, AttributeError):
-        raise _damaged(version_folder / LOCK_FILE) from None
+    path = version_folder / LOCK_FILE
+    return _contents(_read(path), path)
 
 
 def write_lock(version_folder: Path, models: dict[str, str], contents: Mapping[str, Content] | None = None) -> Path:
@@ -77,8 +101,22 @@ def write_lock(version_folder: Path, models: dict[str, str], contents: Mapping[s
     return version_folder / LOCK_FILE
 
 
-def _read(version_folder: Path) -> dict[str, Any]:
-    path = version_folder / LOCK_FILE
+def _commits(content: Mapping[str, Any], path: Path) -> dict[str, str]:
+    found = content.get("models", {})
+    if not isinstance(found, dict) or not all(isinstance(sha, str) for sha in found.values()):
+        raise _damaged(path)
+    return found
+
+
+def _contents(content: Mapping[str, Any], path: Path) -> dict[str, Content]:
+    found = content.get("contents", {})
+    try:
+        return {name: Content(**entry) for name, entry in found.items()}
+    except (TypeError, AttributeError):
+        raise _damaged(path) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

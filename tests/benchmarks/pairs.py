@@ -68,6 +68,7 @@ def step(folder: Path) -> float:
     from lidr.steps.base import Surroundings
     from lidr.steps.pair import PairConfig, run_pair
     from lidr.store.artifact import Artifact, ArtifactWriter
+    from lidr.store.lock_file import Lock
 
     record = SimpleNamespace(place="bench", fingerprint="0" * 64, files=())
     inputs = {n: Artifact(folder / n, record) for n in ("prompts", "responses", "translations")}
@@ -76,7 +77,7 @@ def step(folder: Path) -> float:
     out = ArtifactWriter(folder / "pairs", Pair)
     run = SimpleNamespace(
         recipe=recipe,
-        around=Surroundings(recipe, folder, {}),
+        around=Surroundings(recipe, folder, Lock({}, {}), folder),
         config=PairConfig(),
         iteration=1,
         inputs={**inputs, "policy": SimpleNamespace(name="iter_0/policy@0")},

@@ -129,8 +129,8 @@ runtime: {{store: {tmp_path}/runs}}
 import json, lidr
 from lidr.hub.dataset import stage_dataset
 from lidr.hub.facts import finished_run
-from lidr.hub.pins import locked_digest
 from lidr.report.summary import summarise
+from lidr.store.lock_file import read_whole_lock
 from lidr.store.store import Store
 from pathlib import Path
 recipe = lidr.load_recipe("{tmp_path}/reuse.yaml")
@@ -139,7 +139,7 @@ try:
 except lidr.PlanError as error:
     print(str(error).split("`")[1])
 planned = lidr.run(recipe, allow_unpinned=True)
-print(len(locked_digest(planned.version_folder, "datasets/{pushed.repo}", "{pushed.sha}")))
+print(len(read_whole_lock(planned.version_folder).digest_of("datasets/{pushed.repo}", "{pushed.sha}")))
 run = finished_run(recipe, Store(Path("{tmp_path}/runs")), policy_licence="apache-2.0")
 print(run.licence.identifier, [(p.name, p.revision) for p in run.parents][0])
 staged = stage_dataset(run, Path("{tmp_path}/staged"), "lidr/reuse-prefs")
@@ -149,7 +149,7 @@ print([row.counts for row in summarise(planned).account if row.label in ("rows o
 text = Path("{tmp_path}/reuse.yaml").read_text().replace("revision: {pushed.tag}", "revision: {pushed.sha}")
 Path("{tmp_path}/pinned.yaml").write_text(text.replace("/runs", "/other"))
 planned = lidr.run(lidr.load_recipe("{tmp_path}/pinned.yaml"))  # named by its commit; nobody has locked it
-print(len(locked_digest(planned.version_folder, "datasets/{pushed.repo}", "{pushed.sha}")))
+print(len(read_whole_lock(planned.version_folder).digest_of("datasets/{pushed.repo}", "{pushed.sha}")))
 """
     done = running.run(f"import os; os.chdir({str(tmp_path)!r})\n{code}", check=False)
     assert done.returncode == 0, done.stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,9 @@ from lidr.cli.main import main
 from lidr.errors import HubError, PlanError, StoreError
 from lidr.hub.client import plain_uploads
 from lidr.hub.pin_changes import changes
-from lidr.hub.pins import keep_content, locked_digest, locked_for, pin, resolve
+from lidr.hub.pins import keep_content, locked_for, pin, resolve
 from lidr.hub.snapshot import content_digest, listing
-from lidr.store.lock_file import Content, read_contents, read_lock, write_lock
+from lidr.store.lock_file import Content, read_contents, read_lock, read_whole_lock, write_lock
 from tests.scripted import RECIPE, write_world
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
@@ -59,8 +61,8 @@ def test_a_reference_is_resolved_once_to_a_commit_and_a_content(model, hub, tmp_
     assert name == f"{model}@{first}"
     content = read_contents(folder)[name]
     assert (content.requested, content.digest) == ("v1", content_digest(listing(model, first)))
-    assert locked_digest(folder, model, first) == content.digest
-    assert locked_digest(folder, model, "1" * 40) is None
+    assert read_whole_lock(folder).digest_of(model, first) == content.digest
+    assert read_whole_lock(folder).digest_of(model, "1" * 40) is None
 
 
 def test_another_tag_in_the_recipe_is_not_read_at_the_commit_of_the_old_one(model, hub, tmp_path):
@@ -70,7 +72,7 @@ def test_another_tag_in_the_recipe_is_not_read_at_the_commit_of_the_old_one(mode
     hub.target.api().create_tag(model, tag="v2")
     overrides = [f"policy.model={model}@v2", "runtime.engine=transformers"]
     recipe = lidr.load_recipe(tmp_path / "w" / "recipe.yaml", overrides=overrides)
-    assert locked_for(recipe, folder) == {}
+    assert locked_for(recipe, folder).commits == {}
     second = pin(recipe, folder)[model]
     assert second == resolve(model, "v2") != first
     assert {name: content.requested for name, content in read_contents(folder).items()} == {f"{model}@{second}": "v2"}
@@ -109,7 +111,7 @@ def test_a_commit_that_was_read_is_kept_with_its_content(model, hub, tmp_path):
     keep_content(tmp_path / "v", model, sha)
     keep_content(tmp_path / "v", model, sha)
     assert read_lock(tmp_path / "v") == {"a/b": "1" * 40}
-    assert locked_digest(tmp_path / "v", model, sha) == content_digest(listing(model, sha))
+    assert read_whole_lock(tmp_path / "v").digest_of(model, sha) == content_digest(listing(model, sha))
 
 
 def test_a_refresh_shows_old_and_new_commit_and_the_files_that_differ(model, hub, tmp_path, capsys):
@@ -247,11 +249,35 @@ def test_a_set_to_decontaminate_against_is_locked_and_read_by_its_lock(questions
         lidr.plan(recipe)
 
 
+def test_a_plan_reads_the_lock_once(questions, hub, tmp_path, monkeypatch):
+    pairs = new_set(hub, f"{questions}-pairs")
+    recipe = decontaminated(tmp_path, f"{questions}@v1", pairs=f"{{dataset: {pairs}, revision: main}}")
+    pin(recipe, tmp_path / "runs/clean/0.1.0")
+    reads, read_text = [], Path.read_text
+
+    def counted(path: Path, *args: Any, **options: Any) -> str:
+        if path.name == "recipe.lock.json":
+            reads.append(path)
+        return read_text(path, *args, **options)
+
+    monkeypatch.setattr(Path, "read_text", counted)
+    assert main(["plan", str(tmp_path / "r.yaml")]) == 0
+    assert len(reads) == 1
+
+
+def new_set(hub, repo: str) -> str:
+    """A set of pairs on the Hub."""
+    hub.target.api().create_repo(repo, repo_type="dataset")
+    row = json.dumps({"prompt": "One?", "chosen": "yes", "rejected": "no"})
+    put(hub, repo, {"train.jsonl": row.encode() + b"\n"}, "dataset")
+    return repo
+
+
 def test_a_set_named_by_its_commit_is_the_same_step_locked_or_not_and_is_kept_when_read(questions, hub, tmp_path):
     sha = str(hub.target.api().dataset_info(questions, revision="v1").sha)
     recipe, folder = decontaminated(tmp_path, f"{questions}@{sha}"), tmp_path / "runs/clean/0.1.0"
     planned = lidr.run(recipe)
-    assert locked_digest(folder, f"datasets/{questions}", sha)
+    assert read_whole_lock(folder).digest_of(f"datasets/{questions}", sha)
     pin(recipe, folder, refresh=True)
     assert list(read_contents(folder)) == [f"datasets/{questions}@{sha}"]
     assert {step.state for step in planned.steps} == {step.state for step in lidr.plan(recipe).steps} == {"cached"}

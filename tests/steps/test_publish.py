@@ -19,6 +19,7 @@ from lidr.steps.publish import (
     skipped_publish,
 )
 from lidr.store.artifact import ArtifactWriter, open_artifact
+from lidr.store.lock_file import Lock
 from lidr.store.store import Store
 from tests.scripted import write_world
 
@@ -33,7 +34,7 @@ def planned(tmp_path_factory):
 
 def step(planned, folder, config, iteration=2, recipe=None) -> StepRun:
     recipe = recipe or planned.recipe
-    around = Surroundings(recipe, recipe.folder, {}, planned.store.root)
+    around = Surroundings(recipe, recipe.folder, Lock({}, {}), planned.store.root)
     inputs = {Pair.name: open_artifact(planned.version_folder / f"iter_{iteration}/filter")}
     folder.mkdir(parents=True)
     progress = Progress(folder / "progress.json", "publish", quiet=True)

@@ -12,7 +12,6 @@ from typing import Any
 from lidr.errors import EvaluationError, PlanError
 from lidr.evals.data import RowBenchmark, load_rows
 from lidr.hub.pairs_files import ROW_FILES, file_batches
-from lidr.hub.pins import keep_content, locked_digest
 from lidr.hub.snapshot import DATASETS, read_snapshot
 from lidr.languages import LANGUAGES
 from lidr.references import HubReference, parse_reference
@@ -100,13 +99,13 @@ def _files(around: Surroundings, name: str) -> list[Path]:
 def _snapshot(around: Surroundings, hub: HubReference) -> Path:
     """A set on the Hub, at the commit and with the content of the lock."""
     commit = around.commit_of(hub)
-    return read_snapshot(hub.repo, commit, digest=locked_digest(around.version_folder, hub.repo, commit))
+    return read_snapshot(hub.repo, commit, digest=around.digest_of(hub.repo, commit))
 
 
 def keep_questions(around: Surroundings, sets: Sequence[HubReference]) -> None:
     """Write to the lock what stands at the commits of sets that were read, where it does not say it yet."""
     for hub in sets:
-        keep_content(around.version_folder, hub.repo, around.commit_of(hub))
+        around.keep_content(hub.repo, around.commit_of(hub))
 
 
 def _texts(path: Path) -> Iterator[str]:

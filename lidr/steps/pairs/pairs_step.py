@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 def run_pairs(run: StepRun) -> Outcome:
     """Read the sets one after the other, take what the recipe wants, account for every row."""
-    from lidr.hub.pins import keep_content
     from lidr.steps.ledger import Ledger
     from lidr.steps.pairs.mixture import Opened, facts, named, share_out, take
     from lidr.transforms.foreign import REASONS
@@ -36,7 +35,7 @@ def run_pairs(run: StepRun) -> Outcome:
     config: PairsConfig = run.config
     sets = named([Opened(one, open_set(run.around, one), "") for one in config.all_sets])
     for hub in config.datasets:
-        keep_content(run.around.version_folder, hub.repo, run.around.commit_of(hub))
+        run.around.keep_content(hub.repo, run.around.commit_of(hub))
     if any(one.weight or one.cap for one in config.all_sets):
         share_out(run, sets)
     run.progress.start(0, "pairs")
@@ -60,12 +59,11 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
         HubError: it is not there, or holds another content than was locked.
     """
     from lidr.hub.pairs_source import open_pairs
-    from lidr.hub.pins import locked_digest
 
     commit, digest = None, None
     if (hub := one.hub) is not None:
         commit = around.commit_of(hub)
-        digest = locked_digest(around.version_folder, hub.repo, commit)
+        digest = around.digest_of(hub.repo, commit)
     return open_pairs(
         one.dataset or "",
         config=one.config,
