@@ -7,17 +7,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.registry import engine_row
 from lidr.errors import EngineError
 from lidr.steps.base import StepRun, Surroundings, scripted_answers
 from lidr.store.fingerprint import file_sha256
 from lidr.store.journal import Journal
-
-if TYPE_CHECKING:
-    from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec
-
 
 ANSWER_FIELDS = ("system_prompt", "seed", "policy.dtype", "runtime.engine", "runtime.max_model_len")
 """Recipe fields that can change an answer of the policy."""
@@ -47,8 +44,6 @@ class Answering:
         Raises:
             EngineError: some got no answer. Those that did are stored; the same command asks only the rest.
         """
-        from lidr.engines.base import Completion, Failure
-
         missing = [request for request in requests if request.key not in self._journal.rows]
         failures: list[Failure] = []
         if missing:

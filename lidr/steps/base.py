@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import pyarrow as pa
+
+from lidr.engines.base import Engine, EngineSpec
+from lidr.engines.process import open_engine
 from lidr.engines.registry import engine_row
 from lidr.errors import PlanError
 from lidr.hub.pins import keep_content, locked_commit
@@ -16,20 +20,13 @@ from lidr.references import HubReference, ServerReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.rows import RowType
 from lidr.steps.progress import Progress
+from lidr.store.artifact import Artifact, ArtifactWriter
 from lidr.store.lock_file import Lock
 from lidr.store.record import Rate
 from lidr.store.store import Store
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from lidr.engines.base import Engine, EngineSpec
-    from lidr.store.artifact import Artifact, ArtifactWriter
-
 
 def _no_rows() -> pa.Schema:
-    import pyarrow as pa
-
     return pa.schema([])
 
 
@@ -168,8 +165,6 @@ class StepRun:
 
     def engine_spec(self) -> EngineSpec:
         """Describe the engine that answers as the current policy."""
-        from lidr.engines.base import EngineSpec
-
         runtime = self.recipe.runtime
         reference = parse_reference(self.recipe.policy.model)
         url, model = None, str(self.inputs[Policy.name].model)
@@ -195,8 +190,6 @@ class StepRun:
     @contextmanager
     def engine(self, spec: EngineSpec | None = None) -> Iterator[Engine]:
         """Start an engine once, by default the policy's; it is gone, with all its memory, when the block ends."""
-        from lidr.engines.process import open_engine
-
         engine = open_engine(spec or self.engine_spec(), log=self.log)
         try:
             yield engine

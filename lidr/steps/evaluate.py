@@ -16,9 +16,13 @@ from pydantic import Field
 from lidr.engines.registry import engine_row
 from lidr.errors import PlanError
 from lidr.evals.benchmarks import JUDGED, benchmark, task_specs
+from lidr.evals.checkpoint import digest_of
 from lidr.evals.data import load_rows
-from lidr.evals.results import SCORES
+from lidr.evals.differences import differences
+from lidr.evals.evaluation import Listener, evaluate, load_all, totals
+from lidr.evals.results import SCORES, ModelFacts, read_scores
 from lidr.evals.spec import Decoding, EvalSpec, TaskSpec
+from lidr.hub.weights import check_model_folder, dist_file
 from lidr.recipe.schema import Frozen, LanguageCode, Recipe, ReferenceText
 from lidr.references import DistReference, FolderReference, HubReference, RunReference, parse_reference
 from lidr.resources import resolve_source
@@ -77,9 +81,6 @@ class EvaluateConfig(Frozen):
 
 def run_evaluate(run: StepRun) -> Outcome:
     """Answer, judge and score; what an interruption leaves is not asked again."""
-    from lidr.evals.evaluation import Listener, evaluate, load_all, totals
-    from lidr.evals.results import read_scores
-
     spec = evaluate_spec(run)
     asked, judged = totals(spec, load_all(spec))
     config: EvaluateConfig = run.config
@@ -150,8 +151,6 @@ def _data(config: EvaluateConfig, around: Surroundings) -> str:
 
 
 def _facts(run: StepRun) -> Any:
-    from lidr.evals.results import ModelFacts
-
     policy = run.inputs[Policy.name].record
     place = RunReference(policy.recipe, policy.version, policy.iteration, policy.step)
     return ModelFacts(reference=str(place), digest=policy.digest)
@@ -170,8 +169,6 @@ def judge_for(run: StepRun, config: JudgeConfig) -> Any:
 
 def _differences(run: StepRun, after: pa.Table) -> list[dict[str, Any]]:
     """What changed since the first policy, in pairs of equal items."""
-    from lidr.evals.differences import differences
-
     first = run.inputs.get(f"{Scores.name}_0")
     if first is None:
         return []
@@ -203,9 +200,6 @@ def outside_evaluate(around: Surroundings, config: EvaluateConfig) -> dict[str, 
 
 def judge_identity(around: Surroundings, config: JudgeConfig, where: str = "evaluate.judge.model") -> dict[str, str]:
     """Who judges, by what cannot move; `where` is the setting, for messages."""
-    from lidr.evals.checkpoint import digest_of
-    from lidr.hub.weights import check_model_folder, dist_file
-
     reference = parse_reference(config.model)
     template = {"template": kept_sha256(Path(config.template), around.store_root)} if config.template else {}
     if isinstance(reference, HubReference):

@@ -10,6 +10,7 @@ from lidr.errors import PlanError
 from lidr.recipe.schema import Frozen, LanguageCode
 from lidr.rows import Kind, Pair
 from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings, identity_of
+from lidr.steps.ledger import Ledger
 
 ROWS_PER_BATCH = 4_000
 
@@ -97,7 +98,6 @@ def run_filter(run: StepRun) -> Outcome:
     """Stream the pairs through the filters."""
     import polars as pl
 
-    from lidr.steps.ledger import Ledger
     from lidr.transforms.filters import NgramLimit, PairFilter
 
     config: FilterConfig = run.config

@@ -6,19 +6,14 @@ responses    bees-1  es  Las abejas hacen miel.   stop  31  7
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pyarrow as pa
 from pydantic import Field
 
+from lidr.engines.base import ChatRequest, Message, Sampling
 from lidr.recipe.schema import Frozen
 from lidr.rows import Prompt, Response
 from lidr.steps.answering import ANSWER_FIELDS, Answering, outside_answers, request_seed
 from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from lidr.engines.base import ChatRequest, Message
 
 
 class GenerateConfig(Frozen):
@@ -36,8 +31,6 @@ class GenerateConfig(Frozen):
 
 def run_generate(run: StepRun) -> Outcome:
     """Ask every prompt in every language, with one engine start."""
-    import pyarrow as pa
-
     prompts = run.inputs[Prompt.name].read().to_pylist()
     requests = [_request(run, row["prompt_id"], row["language"], row["text"]) for row in prompts]
     with Answering(run) as answering:
@@ -68,8 +61,6 @@ def conversation(system_prompt: str | None, text: str) -> tuple[Message, ...]:
 
 
 def _request(run: StepRun, prompt_id: str, language: str, text: str) -> ChatRequest:
-    from lidr.engines.base import ChatRequest, Sampling
-
     config: GenerateConfig = run.config
     key = f"{prompt_id}/{language}"
     return ChatRequest(

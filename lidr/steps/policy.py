@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lidr.engines.gguf import convert
 from lidr.hub.weights import check_model_folder, dist_file, model_files, snapshot
 from lidr.recipe.schema import PolicyConfig
 from lidr.references import (
@@ -24,6 +25,7 @@ from lidr.references import (
 from lidr.resources import resolve_source
 from lidr.steps.base import Expected, InitialPolicy, Outcome, Scale, StepKind, StepRun, Surroundings, Unresolved
 from lidr.store.digests import kept_sha256
+from lidr.store.locate import locate
 from lidr.store.record import Rate, write_json
 
 _WHERE = "policy.model"
@@ -39,8 +41,6 @@ def run_policy(run: StepRun) -> Outcome:
         target.mkdir()
         write_json(target / "server.json", {"model": reference.model, "url": reference.url})
     elif isinstance(reference, DistReference) and reference.file.endswith(".gguf"):
-        from lidr.engines.gguf import convert
-
         made = run.work / "model"  # a conversion that is killed leaves its remains where they are swept
         shutil.rmtree(made, ignore_errors=True)
         convert(dist_file(reference, _WHERE), made, dtype=run.config.dtype, log=run.log)
@@ -99,8 +99,6 @@ def model_folder(around: Surroundings, config: PolicyConfig, reference: Any, whe
         around.keep_content(reference.repo, sha)
         return folder
     if isinstance(reference, RunReference):
-        from lidr.store.locate import locate
-
         return check_model_folder(locate(reference, around.recipe).model, where)
     assert isinstance(reference, FolderReference)
     return check_model_folder(resolve_source(reference.path, around.recipe_folder) or Path(reference.path), where)

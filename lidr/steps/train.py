@@ -27,14 +27,25 @@ from lidr.steps.base import (
     Surroundings,
     identity_of,
 )
+from lidr.steps.ledger import Ledger
+from lidr.store.artifact import Artifact
 from lidr.store.record import Rate
-from lidr.train.spec import DROP_REASONS, LoraSpec, Method, NllPer, OverLong, ReferenceChoice, Sides, TrainSpec
+from lidr.train.process import train
+from lidr.train.spec import (
+    DROP_REASONS,
+    LoraSpec,
+    Method,
+    NllPer,
+    OverLong,
+    ReferenceChoice,
+    Sides,
+    StepMetrics,
+    TrainResult,
+    TrainSpec,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from lidr.store.artifact import Artifact
-    from lidr.train.spec import StepMetrics, TrainResult
 
 
 class Nll(Frozen):
@@ -94,8 +105,6 @@ class TrainConfig(Frozen):
 
 def run_train(run: StepRun) -> Outcome:
     """Train in a worker process, write what could not be trained on to the dropped rows."""
-    from lidr.train.process import train
-
     spec = train_spec(run)
     resumed = run.work.exists()  # then the time of this process is not the time of all pairs
     expected = math.ceil(math.ceil(run.inputs[Pair.name].rows / spec.batch) * spec.epochs)
@@ -175,8 +184,6 @@ def _name_of(run: StepRun, policy: Artifact) -> str:
 
 def _write_dropped(run: StepRun, result: TrainResult) -> list[dict[str, Any]]:
     import polars as pl
-
-    from lidr.steps.ledger import Ledger
 
     ledger = Ledger(run, DROP_REASONS)
     if result.dropped:

@@ -18,6 +18,7 @@ from lidr.errors import PlanError
 from lidr.recipe.schema import Frozen
 from lidr.rows import Pair
 from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
+from lidr.steps.ledger import Ledger
 from lidr.steps.measure import Measures, can_referee, deciding_accuracy
 from lidr.transforms.imbalance import by_lot, kept_share
 
@@ -39,8 +40,6 @@ class WeighConfig(Frozen):
 def run_weigh(run: StepRun) -> Outcome:
     """Pass on the pairs that count, and account for the others."""
     import polars as pl
-
-    from lidr.steps.ledger import Ledger
 
     pairs = run.inputs[Pair.name]
     run.progress.start(pairs.rows, "pairs")

@@ -103,9 +103,9 @@ def test_the_prompt_ends_with_the_papers_prefill(tmp_path):
 
 def watch_engine(monkeypatch):
     """Record every request that reaches the engine, and every start of one."""
-    from lidr.engines import process
+    from lidr.steps import base
 
-    asked, starts, real = [], [], process.open_engine
+    asked, starts, real = [], [], base.open_engine
 
     def opened(spec, *, log):
         starts.append(1)
@@ -120,5 +120,5 @@ def watch_engine(monkeypatch):
         engine.generate = generate
         return engine
 
-    monkeypatch.setattr(process, "open_engine", opened)
+    monkeypatch.setattr(base, "open_engine", opened)
     return asked, starts

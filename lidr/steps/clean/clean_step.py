@@ -22,6 +22,7 @@ from lidr.recipe.schema import Frozen
 from lidr.references import HubReference, parse_reference
 from lidr.rows import Pair
 from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
+from lidr.steps.ledger import Ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +98,6 @@ def run_clean(run: StepRun) -> Outcome:
     """Look at every pair, decide, then pass on those that stay."""
     import polars as pl
 
-    from lidr.steps.ledger import Ledger
     from lidr.transforms.contamination import report
 
     pairs = run.inputs[Pair.name]

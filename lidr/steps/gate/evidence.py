@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from lidr.evals.differences import differences
+from lidr.evals.measures import MEASURES
+from lidr.evals.statistics import ALL
+from lidr.intervals import LEVEL, student
 from lidr.rows import METADATA, RowType
 from lidr.steps.evaluate import Scores
+from lidr.store.artifact import Artifact
 from lidr.transforms.imbalance import Number
-
-if TYPE_CHECKING:
-    from lidr.store.artifact import Artifact
-
 
 Findings = RowType(
     "verdicts",
@@ -123,12 +125,6 @@ def changes(before: pa.Table, after: pa.Table, languages: Sequence[str], **optio
         languages: at least one.
         options: of `differences`: resamples, seed.
     """
-    import pyarrow.compute as pc
-
-    from lidr.evals.differences import differences
-    from lidr.evals.measures import MEASURES
-    from lidr.evals.statistics import ALL
-
     chosen = pa.array(list(languages))
     items = pa.array(sorted({measures[0].item for measures in MEASURES.values()}))
     tables = [
@@ -149,8 +145,6 @@ def changes(before: pa.Table, after: pa.Table, languages: Sequence[str], **optio
 
 def widened(number: Number, level: float) -> Number:
     """A 95% interval at another level, each side so much longer as one by Student's t would be."""
-    from lidr.intervals import LEVEL, student
-
     value, low, high, n = number
     if value is None or low is None or high is None or n < 2:
         return number

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import pyarrow as pa
+
+from lidr.evals.measures import MEASURES
 from lidr.steps.base import StepRun
 from lidr.steps.evaluate import Scores
 from lidr.steps.gate.evidence import Evidence, Finding, Findings
 from lidr.steps.gate.signatures import Act
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def parent_of(run: StepRun) -> int:
@@ -66,8 +66,6 @@ def _candidates(run: StepRun, is_given_up: bool) -> _Candidates:
 def mean_score(scores: pa.Table) -> float:
     """Unweighted mean over benchmarks and languages of each benchmark's first score, as a share of its span, 0-1."""
     import polars as pl
-
-    from lidr.evals.measures import MEASURES
 
     first = {name: measures[0] for name, measures in MEASURES.items()}
     is_first = [(pl.col("benchmark") == name) & (pl.col("metric") == one.item) for name, one in first.items()]

@@ -18,18 +18,19 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from lidr.evals.results import read_samples
 from lidr.recipe.schema import Frozen
 from lidr.rows import Pair, Response, Translation
 from lidr.steps.base import Policy
 from lidr.steps.evaluate import Scores
 from lidr.steps.gate.evidence import Change, Evidence, Finding, widened
 from lidr.steps.measure import Measures
+from lidr.store.artifact import Artifact
 from lidr.transforms.imbalance import family, mean, rise, share
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from lidr.store.artifact import Artifact
 
 Act = Literal["warn", "reweight", "roll_back", "stop"]
 
@@ -230,7 +231,6 @@ def answers_of(scores: Artifact) -> pl.DataFrame:
     """What an evaluation's answers look like: rows {sign, language, task, item, value}."""
     import polars as pl
 
-    from lidr.evals.results import read_samples
     from lidr.transforms.filters import ngram_share, repeated_line
 
     columns = ["language", "task", "item", "response"]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
+from lidr.evals.paper import read_paper
+from lidr.recipe.schema import Languages
+from lidr.steps.evaluate import JudgeConfig
 from lidr.transforms.imbalance import Number, agreement, mean, share
 
 if TYPE_CHECKING:
     import polars as pl
-    import pyarrow as pa
 
-    from lidr.recipe.schema import Languages
-    from lidr.steps.evaluate import JudgeConfig
 
 SPANS: dict[str, tuple[float, float]] = {
     "own_mark": (0.0, 10.0),
@@ -95,8 +97,6 @@ def _judge_facts(judge: JudgeConfig | None) -> dict[str, Any] | None:
 
 def _paper(languages: Sequence[str]) -> dict[str, Any]:
     """What was published of the same tests, in the recipe's languages."""
-    from lidr.evals.paper import read_paper
-
     table = read_paper().tables["premise"]
     published = table.rows["M0"]
     at = [code for code in table.columns if code in languages]

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from lidr.engines.base import ChatRequest, Sampling
 from lidr.errors import RowError
+from lidr.evals.numbers import read_number
 from lidr.languages import LANGUAGES
 from lidr.rows import Pair
 from lidr.steps.answering import Answering, request_seed
 from lidr.steps.base import Policy
 from lidr.steps.evaluate import judge_for
+from lidr.steps.generate import conversation
 from lidr.steps.measure.gold_answers import gold_file, read_gold
 from lidr.steps.measure.measurements import Row, measurement
 from lidr.steps.measure.prompt_sample import PromptSample
+from lidr.train.margins import margins
 from lidr.transforms.imbalance import chrf
 
 if TYPE_CHECKING:
@@ -36,8 +40,6 @@ def _by_gold(sample: PromptSample) -> Iterator[Row]:
     Raises:
         RowError: the gold answers are those of other prompts.
     """
-    from lidr.evals.numbers import read_number
-
     if sample.run.config.gold is None:
         return
     file = gold_file(sample.run.config.gold, sample.run.around)
@@ -121,8 +123,6 @@ def _rankings(sample: PromptSample) -> Iterator[tuple[tuple[str, str, str], Comp
 
 def round_trips(sample: PromptSample) -> Iterator[Row]:
     """How much of a dominant answer is left after the policy has translated it there and back."""
-    from lidr.engines.base import ChatRequest, Sampling
-    from lidr.steps.generate import conversation
     from lidr.transforms.translations import PREFILL, parse_translation, translation_messages
 
     config, recipe = sample.run.config.round_trip, sample.run.recipe
@@ -156,8 +156,6 @@ def round_trips(sample: PromptSample) -> Iterator[Row]:
 
 def logp_margins(sample: PromptSample) -> Iterator[Row]:
     """What the policy itself prefers, before training."""
-    from lidr.train.margins import margins
-
     config, runtime, policy = sample.run.config.margin, sample.run.recipe.runtime, sample.run.recipe.policy
     if config is None or not sample.pairs.height:
         return

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from lidr.errors import PlanError, RowError
@@ -28,15 +29,15 @@ from lidr.rows import (
     Truncated,
 )
 from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings, Unresolved, identity_of
+from lidr.steps.ledger import Ledger
 from lidr.steps.pair.language_bound_prompts import Detection, Detector, rules_file
 from lidr.steps.pair.selection_bias import SelectionBias
-from lidr.store.artifact import written_behind
+from lidr.store.artifact import Artifact, written_behind
 from lidr.store.fingerprint import file_sha256
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from lidr.store.artifact import Artifact
 
 PROMPTS_PER_BATCH = 500
 """Prompts joined at a time; with 4 languages and 2 kB texts about 30 MB."""
@@ -88,7 +89,6 @@ def run_pair(run: StepRun) -> Outcome:
     """Build every slot of the iteration, batch by batch, and account for each."""
     import polars as pl
 
-    from lidr.steps.ledger import Ledger
     from lidr.transforms.pairs import PairRules, build_pairs, reasons_of
 
     config: PairConfig = run.config
@@ -130,7 +130,6 @@ def pair_rows(pairs: pl.DataFrame, iteration: int, policy: str, system_prompt: s
     """
     import numpy as np
     import polars as pl
-    import pyarrow as pa
 
     named = pairs.with_columns(
         pair_id=pl.concat_str(
@@ -168,7 +167,6 @@ def pair_rows(pairs: pl.DataFrame, iteration: int, policy: str, system_prompt: s
 
 def _interleave(texts: Sequence[Any], rows: int) -> Any:
     import numpy as np
-    import pyarrow as pa
 
     order = np.arange(rows * len(texts)).reshape(len(texts), rows).T.ravel()
     return pa.concat_arrays(list(texts)).take(pa.array(order))

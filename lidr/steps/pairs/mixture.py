@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,13 +15,11 @@ from lidr.hub.pairs_read import census, readings
 from lidr.hub.pairs_source import PairSource
 from lidr.rows import Pair
 from lidr.steps.base import StepRun
+from lidr.steps.ledger import Ledger
+from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
 from lidr.transforms.foreign import ColumnMap
 from lidr.transforms.shingles import mix
 from lidr.transforms.wanted import Wanted
-
-if TYPE_CHECKING:
-    from lidr.steps.ledger import Ledger
-    from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
 
 ROWS_PER_BATCH = 4_000
 _TOLD_BY = ("language", "other_language", "kind")

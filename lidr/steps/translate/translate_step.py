@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from lidr.errors import RowError
 from lidr.rows import Response, Translation
 from lidr.steps.answering import ANSWER_FIELDS, Answering, outside_answers
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
 def run_translate(run: StepRun) -> Outcome:
     """Translate every response, failed ones again by the recipe's retries; one engine start for all of it."""
-    import pyarrow as pa
-
     from lidr.steps.translate.attempts import counts_of, pending_of
 
     by: Translator | None = run.config.by

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from lidr.engines.base import EngineSpec
+from lidr.engines.gguf import convert
 from lidr.engines.registry import engine_row, engines
+from lidr.hub.weights import dist_file
 from lidr.recipe.schema import Dtype, Frozen, PolicyConfig, ReferenceText
 from lidr.references import DistReference, HubReference, ServerReference, parse_reference
 from lidr.steps.base import StepRun, Surroundings
@@ -23,9 +26,6 @@ from lidr.steps.policy import model_folder, outside_policy
 from lidr.steps.translate.translation_file import translation_files
 from lidr.store.digests import kept_sha256
 from lidr.store.fingerprint import folder_sha256
-
-if TYPE_CHECKING:
-    from lidr.engines.base import EngineSpec
 
 WHERE = "translate.by.model"
 
@@ -137,8 +137,6 @@ def name_of(around: Surroundings, by: Translator) -> str:
 
 def translator_spec(run: StepRun, by: Translator) -> EngineSpec:
     """Describe the engine of a translator that is a model; brings the model here."""
-    from lidr.engines.base import EngineSpec
-
     assert by.model is not None
     assert by.engine is not None
     reference, runtime = parse_reference(by.model), run.recipe.runtime
@@ -161,14 +159,10 @@ def translator_spec(run: StepRun, by: Translator) -> EngineSpec:
 
 def _folder(run: StepRun, by: Translator) -> Path:
     """The model as a folder of safetensors; a GGUF file is converted once, into the step's work folder."""
-    from lidr.hub.weights import dist_file
-
     reference = parse_reference(by.model or "")
     if not isinstance(reference, DistReference):
         return model_folder(run.around, by.source(), reference, where=WHERE)
     made = run.work / "translator"
     if not made.exists():
-        from lidr.engines.gguf import convert
-
         convert(dist_file(reference, WHERE), made, dtype=by.dtype, log=run.log)
     return made
