@@ -55,11 +55,11 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _show(check: PaperCheck, name: str) -> None:
-    from lidr.evals.measures import measure
+    from lidr.evals.measures import metric_named
     from lidr.hub.score_names import TITLES
 
     form = "" if check.variant == "plain" else f" ({check.variant})"
-    title = f"{TITLES[check.table]}{form}, {measure(check.table, check.metric).label}"
+    title = f"{TITLES[check.table]}{form}, {metric_named(check.table, check.metric).label}"
     print(f"{title}: {name} beside the paper's {check.row}" + (f", {check.label}" if check.label != check.row else ""))
     print()
     columns = ("language", "n", "ours", "paper", "difference", "combined error", "at 95%")

@@ -12,7 +12,7 @@ from typing import Any
 from lidr.errors import EvaluationError
 from lidr.evals.comparability import differing, remarks
 from lidr.evals.evaluations import Evaluation, Values, item_values, languages_of
-from lidr.evals.measures import MEASURES, Measure, measure
+from lidr.evals.measures import METRICS, Metric, metric_named
 from lidr.evals.panels import panel_of
 from lidr.evals.statistics import RESAMPLES, SEED, Paired, paired
 from lidr.hub.score_names import title_of
@@ -33,7 +33,7 @@ class Section:
     benchmark: str
     variant: str
     title: str
-    measure: Measure
+    metric: Metric
     models: tuple[str, ...]
     baseline: str
     languages: tuple[str, ...]
@@ -45,7 +45,7 @@ class Section:
     def as_json(self) -> dict[str, Any]:
         """As plain data."""
         named = ("benchmark", "variant", "title", "models", "baseline", "languages", "dominant", "items", "judge")
-        unit = {"metric": self.measure.name, "label": self.measure.label}
+        unit = {"metric": self.metric.name, "label": self.metric.label}
         return {**{name: getattr(self, name) for name in named}, **unit, **self.paired.as_json()}
 
 
@@ -83,7 +83,7 @@ def compare(
 
     Args:
         benchmark: only this one; None is every one that all have.
-        metric: only this one, by the name of a score; None is MEASURES.
+        metric: only this one, by the name of a score; None is METRICS.
         baseline: name or place of the evaluation that the others are compared with; None is the first.
         dominant: language of the gaps; None is English where it is there.
         common: leave out languages and items that not all have, instead of refusing.
@@ -106,7 +106,7 @@ def compare(
     notes += remarks(evaluations)
     sections = []
     for form in forms:
-        for one in _measures(evaluations, *form, metric, notes):
+        for one in _metrics(evaluations, *form, metric, notes):
             codes = languages[form]
             values, items = _values(evaluations, *form, one, codes, common=common, notes=notes)
             panel = panel_of(tuple(e.name for e in evaluations), codes, values, one)
@@ -169,12 +169,12 @@ def _languages(
     return shared
 
 
-def _measures(
+def _metrics(
     evaluations: Sequence[Evaluation], benchmark: str, variant: str, metric: str | None, notes: list[str]
-) -> Iterator[Measure]:
+) -> Iterator[Metric]:
     """The metrics to compare; one without a single value in some evaluation is left out with a note."""
-    names = [metric] if metric else [m.name for m in MEASURES.get(benchmark, ())]
-    for one in (measure(benchmark, name) for name in names):
+    names = [metric] if metric else [m.name for m in METRICS.get(benchmark, ())]
+    for one in (metric_named(benchmark, name) for name in names):
         empty = [e.name for e in evaluations if not _has_values(e, benchmark, variant, one)]
         if not empty:
             yield one
@@ -183,7 +183,7 @@ def _measures(
         notes.append(f"{benchmark} {variant}: no value of {one.name} in {', '.join(empty)}{advice}")
 
 
-def _has_values(evaluation: Evaluation, benchmark: str, variant: str, one: Measure) -> bool:
+def _has_values(evaluation: Evaluation, benchmark: str, variant: str, one: Metric) -> bool:
     values = item_values(evaluation.scores, one.item)
     tasks = evaluation.tasks(benchmark, variant).values()
     return any(value is not None for task in tasks for value in values.get(task.task, {}).values())
@@ -193,7 +193,7 @@ def _values(
     evaluations: Sequence[Evaluation],
     benchmark: str,
     variant: str,
-    one: Measure,
+    one: Metric,
     languages: Sequence[str],
     *,
     common: bool,

@@ -25,7 +25,7 @@ def tables(comparison: Comparison) -> Iterator[TextTable]:
     """For each section the scores with their differences, and the gaps where there is a dominant language."""
     for section in comparison.sections:
         yield _scores(section)
-        if section.paired.gaps and not section.measure.is_error:
+        if section.paired.gaps and not section.metric.is_error:
             yield _gaps(section)
 
 
@@ -42,11 +42,11 @@ def heading(section: Section) -> str:
     """Benchmark, form of the prompt, metric and judge."""
     form = "" if section.variant == "plain" else f" ({section.variant})"
     judge = f", judged by {section.judge}" if section.judge else ""
-    return f"{section.title}{form}: {section.measure.label}{judge}"
+    return f"{section.title}{form}: {section.metric.label}{judge}"
 
 
 def _scores(section: Section) -> TextTable:
-    digits, numbers = section.measure.digits, section.paired
+    digits, numbers = section.metric.digits, section.paired
     others = [name for name in section.models if name != section.baseline]
     columns = ["language", "items", section.baseline]
     for name in others:
@@ -74,7 +74,7 @@ def _unscored(section: Section) -> Iterator[str]:
 
 
 def _gaps(section: Section) -> TextTable:
-    digits, numbers = section.measure.digits, section.paired
+    digits, numbers = section.metric.digits, section.paired
     columns = [f"{section.dominant} minus", section.baseline]
     others = [name for name in section.models if name != section.baseline]
     for name in others:
@@ -93,9 +93,7 @@ def _gaps(section: Section) -> TextTable:
         if not numbers.gaps[section.baseline][language].excludes_zero:
             remarks.append(_named(language, "mean of the others"))
     said = f"{', '.join(remarks)}: no share, {section.baseline}'s gap cannot be told from 0" if remarks else ""
-    return TextTable(
-        f"Language gap in {section.measure.label}", tuple(columns), tuple(rows), 1, (said,) if said else ()
-    )
+    return TextTable(f"Language gap in {section.metric.label}", tuple(columns), tuple(rows), 1, (said,) if said else ())
 
 
 def _named(language: str, everything: str) -> str:

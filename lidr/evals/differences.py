@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from lidr.evals.evaluations import Values, item_values
-from lidr.evals.measures import MEASURES
+from lidr.evals.measures import METRICS
 from lidr.evals.panels import panel_of
 from lidr.evals.statistics import ALL, RESAMPLES, SEED, paired
 
@@ -52,7 +52,7 @@ def differences(
     """
     found = []
     for (benchmark, group), tasks in _groups(before, after).items():
-        for one in MEASURES.get(benchmark, ()):
+        for one in METRICS.get(benchmark, ()):
             sides = [item_values(table, one.item) for table in (before, after)]
             values = [{code: side.get(task, {}) for code, task in tasks.items()} for side in sides]
             if not all(map(_is_scored, values)):

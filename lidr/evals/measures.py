@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Measure:
+class Metric:
     """One metric of a benchmark.
 
     Args:
@@ -35,23 +35,23 @@ class Measure:
         return None if self.span is None else (self.span[0] * self.scale, self.span[1] * self.scale)
 
 
-MEASURES: dict[str, tuple[Measure, ...]] = {
+METRICS: dict[str, tuple[Metric, ...]] = {
     "mgsm": (
-        Measure("acc", "acc", "accuracy"),
-        Measure("off_target", "off_target", "off-target rate", is_error=True),
+        Metric("acc", "acc", "accuracy"),
+        Metric("off_target", "off_target", "off-target rate", is_error=True),
     ),
     "x_alpacaeval": (
-        Measure("win_rate", "win", "win rate, %", 100.0, 2, is_judged=True),
-        Measure("discrete_win_rate", "discrete_win", "discrete win rate, %", 100.0, 2, is_judged=True),
-        Measure("off_target", "off_target", "off-target rate, %", 100.0, 2, is_error=True),
+        Metric("win_rate", "win", "win rate, %", 100.0, 2, is_judged=True),
+        Metric("discrete_win_rate", "discrete_win", "discrete win rate, %", 100.0, 2, is_judged=True),
+        Metric("off_target", "off_target", "off-target rate, %", 100.0, 2, is_error=True),
     ),
     "mt_bench": (
-        Measure("score", "score", "mark, 0-10", 1.0, 2, (0.0, 10.0), is_judged=True),
-        Measure("off_target", "off_target", "off-target rate, %", 100.0, 2, is_error=True),
+        Metric("score", "score", "mark, 0-10", 1.0, 2, (0.0, 10.0), is_judged=True),
+        Metric("off_target", "off_target", "off-target rate, %", 100.0, 2, is_error=True),
     ),
-    "tax": (Measure("acc", "acc", "accuracy"), Measure("acc_norm", "acc_norm", "accuracy, by length")),
+    "tax": (Metric("acc", "acc", "accuracy"), Metric("acc_norm", "acc_norm", "accuracy, by length")),
     "head_to_head": tuple(
-        Measure(name, name, f"{name}, %", 100.0, 2, is_judged=True, is_error=name != "win")
+        Metric(name, name, f"{name}, %", 100.0, 2, is_judged=True, is_error=name != "win")
         for name in ("win", "tie", "lose")
     ),
 }
@@ -60,10 +60,10 @@ MEASURES: dict[str, tuple[Measure, ...]] = {
 _SHARES = ("parsed", "hit_prefix", "acc_flexible", "undecided")
 
 
-def measure(benchmark: str, name: str) -> Measure:
+def metric_named(benchmark: str, name: str) -> Metric:
     """A metric by the name of its score, or of its items' value; any that is not in the table is taken as it is."""
-    known = MEASURES.get(benchmark, ())
+    known = METRICS.get(benchmark, ())
     found = next((m for m in known if name in (m.name, m.item)), None)
     if found is not None:
         return found
-    return Measure(name, name, name.replace("_", " "), span=(0.0, 1.0) if name in _SHARES else None)
+    return Metric(name, name, name.replace("_", " "), span=(0.0, 1.0) if name in _SHARES else None)

@@ -8,11 +8,11 @@ import numpy as np
 
 from lidr.errors import EvaluationError
 from lidr.evals.evaluations import Values, in_order
-from lidr.evals.measures import Measure
+from lidr.evals.measures import Metric
 from lidr.evals.statistics import Array, Panel
 
 
-def panel_of(models: tuple[str, ...], languages: Sequence[str], values: list[dict[str, Values]], one: Measure) -> Panel:
+def panel_of(models: tuple[str, ...], languages: Sequence[str], values: list[dict[str, Values]], one: Metric) -> Panel:
     """Lay values side by side, in the unit of the score.
 
     Args:

@@ -137,11 +137,11 @@ def _draw_section(scene: Scene, section: Section, y: float, resamples: int) -> f
     top = y + 34
     half = (_WIDTH - 2 * _MARGIN - _LABELS - _BETWEEN) * 0.56
     left, middle = _MARGIN + _LABELS, _MARGIN + _LABELS + half
-    unit = 100.0 if section.measure.scale > 1 else 1.0
+    unit = 100.0 if section.metric.scale > 1 else 1.0
     bottom = _draw_rows(scene, rows, top, len(section.models))
-    span = section.measure.scaled_span
+    span = section.metric.scaled_span
     scores = _Axis.over(_ends(numbers.scores, rows), left, middle, least=0.05 * unit, span=span)
-    _draw_axis(scene, scores, top, bottom, section.measure.label)
+    _draw_axis(scene, scores, top, bottom, section.metric.label)
     _draw_points(scene, scores, numbers.scores, rows, section.models, colours, top)
     differences = _Axis.over(
         [0.0, *_ends(numbers.differences, rows)], middle + _BETWEEN, _WIDTH - _MARGIN, least=0.05 * unit

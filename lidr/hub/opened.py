@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 RUN, MANIFEST = "lidr/run.json", "lidr/manifest.json"
 FORMS = "org/name@v1.0.0, datasets/org/name@v1.0.0, models/org/name@v1.0.0; a tag, a branch or a commit after the @"
-MODELS = "models/"
 _WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 _FORM = re.compile(r"(?:(datasets|models)/)?([\w.-]+/[\w.-]+)(?:@([^\s@/][^\s@]*))?")

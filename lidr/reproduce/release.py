@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.filesize import decimal
 
@@ -32,7 +31,6 @@ from lidr.store.record import write_json
 from lidr.store.store import Store
 
 Say = Callable[[str], None]
-Measured = dict[str, dict[str, Any]]
 VERDICT = "verdict.json"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pyarrow as pa
 from pydantic import AfterValidator, Field, model_validator
@@ -133,11 +133,6 @@ def skipped_publish(recipe: Recipe) -> str | None:
 def expect_publish(config: PublishConfig, scale: Scale) -> Expected:
     """One release."""
     return Expected(1, "releases")
-
-
-def identity_publish(config: PublishConfig) -> dict[str, Any]:
-    """All settings."""
-    return config.model_dump(mode="json")
 
 
 STEP = StepKind(

@@ -68,15 +68,6 @@ def units_of_slots(
     return _units(placed, kinds, responses)
 
 
-def units_of_translations(
-    translations: pl.DataFrame, kinds: pl.DataFrame, responses: pl.DataFrame, *, dominant: str
-) -> pl.DataFrame:
-    """Translations as units; lost are those whose status is not `ok`."""
-    other = pl.when(pl.col("source") == dominant).then("target").otherwise("source")
-    placed = translations.select("prompt_id", "source", language=other, lost=pl.col("status") != "ok")
-    return _units(placed, kinds, responses)
-
-
 def _units(placed: pl.DataFrame, kinds: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
     lengths = responses.select("prompt_id", source="language", length=pl.col("text").str.len_chars())
     joined = placed.join(kinds, on="prompt_id", how="left", maintain_order="left")

@@ -40,7 +40,7 @@ def two(tmp_path):
 
 def test_scores_differences_and_gaps_stand_side_by_side(two):
     section = compare(two).sections[0]
-    assert (section.benchmark, section.measure.name, section.dominant) == ("mgsm", "acc", "en")
+    assert (section.benchmark, section.metric.name, section.dominant) == ("mgsm", "acc", "en")
     assert section.items == {"en": 50, "es": 50, "de": 50}
     scores = {code: two[1].tasks("mgsm", "plain")[code].scores["acc"] for code in ACCURACY}
     for code, score in scores.items():
@@ -68,7 +68,7 @@ def test_items_are_numbers_by_size_and_then_words():
 
 def test_win_rates_are_in_per_cent_and_name_their_judge(tmp_path):
     found = compare(opened(write_folder(tmp_path / "a", "a", won()), write_folder(tmp_path / "b", "b", won(seed=2))))
-    assert [section.measure.name for section in found.sections] == ["win_rate", "discrete_win_rate"]
+    assert [section.metric.name for section in found.sections] == ["win_rate", "discrete_win_rate"]
     assert found.sections[0].paired.scores["a"]["en"].value == pytest.approx(40.0)
     assert "judged by judge-1, logprob_swap, template lidr-1" in heading(found.sections[0])
     assert any("no value of off_target in a, b" in note for note in found.notes)
@@ -150,7 +150,7 @@ def test_outputs_that_nobody_judged_are_left_out_with_advice(tmp_path):
         compare(opened(a, b))
     c = write_folder(tmp_path / "c", "c", {"x_alpacaeval": joined(won()["x_alpacaeval"], off)})
     found = compare(opened(b, c))
-    assert [section.measure.name for section in found.sections] == ["off_target"]
+    assert [section.metric.name for section in found.sections] == ["off_target"]
 
 
 def test_missing_languages_are_refused_and_left_out_when_asked(tmp_path):
@@ -211,7 +211,7 @@ def test_any_metric_of_the_items_can_be_asked_for_and_one_that_is_not_there_is_r
     right = outcomes(ACCURACY, 50, seed=0)
     both = {"mgsm": joined(values_of(right), values_of(right, "parsed"))}
     folders = [write_folder(tmp_path / name, name, both) for name in ("p", "q")]
-    assert compare(opened(*folders), metric="parsed").sections[0].measure.label == "parsed"
+    assert compare(opened(*folders), metric="parsed").sections[0].metric.label == "parsed"
     with pytest.raises(EvaluationError, match="nothing to compare: no benchmark has a metric parsed"):
         compare(two, metric="parsed")
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lidr.transforms.bias import UNITS, prompt_kind, selection_bias, units_of_slots, units_of_translations
+from lidr.transforms.bias import UNITS, prompt_kind, selection_bias, units_of_slots
+from tests.transforms.released import units_of_translations
 
 
 def frame(*rows: tuple[str, str, str, int, bool]) -> pl.DataFrame:

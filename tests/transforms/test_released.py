@@ -8,8 +8,8 @@ import pytest
 
 from lidr.errors import RowError
 from lidr.rows import Prompt, Response, Translation
-from lidr.transforms.bias import prompt_kind, selection_bias, units_of_translations
-from lidr.transforms.released import read_released
+from lidr.transforms.bias import prompt_kind, selection_bias
+from tests.transforms.released import read_released, units_of_translations
 
 
 def write(path, *rows):

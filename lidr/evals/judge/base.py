@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from lidr.evals.results import JudgeFacts
 
 JudgeMode = Literal["logprob", "logprob_swap", "text", "score"]
-MODES: tuple[JudgeMode, ...] = ("logprob", "logprob_swap", "text", "score")
 
 TIE = 1.5
 

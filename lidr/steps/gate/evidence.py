@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lidr.evals.differences import differences
-from lidr.evals.measures import MEASURES
+from lidr.evals.measures import METRICS
 from lidr.evals.statistics import ALL
 from lidr.intervals import LEVEL, student
 from lidr.rows import METADATA, RowType
@@ -126,7 +126,7 @@ def changes(before: pa.Table, after: pa.Table, languages: Sequence[str], **optio
         options: of `differences`: resamples, seed.
     """
     chosen = pa.array(list(languages))
-    items = pa.array(sorted({measures[0].item for measures in MEASURES.values()}))
+    items = pa.array(sorted({metrics[0].item for metrics in METRICS.values()}))
     tables = [
         table.filter(pc.and_(pc.is_in(table["language"], value_set=chosen), pc.is_in(table["metric"], value_set=items)))
         for table in (before, after)
@@ -134,7 +134,7 @@ def changes(before: pa.Table, after: pa.Table, languages: Sequence[str], **optio
     known = set(tables[1]["language"].to_pylist())
     found = []
     for one in differences(*tables, baseline="", **options):
-        first = MEASURES[one.benchmark][0]
+        first = METRICS[one.benchmark][0]
         wanted = ALL if len(known) > 1 else next(iter(known))
         if one.metric == first.name and one.language == wanted and first.scaled_span is not None:
             width = first.scaled_span[1] - first.scaled_span[0]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from lidr.evals.measures import MEASURES
+from lidr.evals.measures import METRICS
 from lidr.steps.base import StepRun
 from lidr.steps.evaluate import Scores
 from lidr.steps.gate.evidence import Evidence, Finding, Findings
@@ -67,7 +67,7 @@ def mean_score(scores: pa.Table) -> float:
     """Unweighted mean over benchmarks and languages of each benchmark's first score, as a share of its span, 0-1."""
     import polars as pl
 
-    first = {name: measures[0] for name, measures in MEASURES.items()}
+    first = {name: metrics[0] for name, metrics in METRICS.items()}
     is_first = [(pl.col("benchmark") == name) & (pl.col("metric") == one.item) for name, one in first.items()]
     rows = pl.DataFrame(scores).filter(pl.any_horizontal(is_first))
     means = rows.group_by("benchmark", "language").agg(pl.col("value").mean()).drop_nulls()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from lidr.errors import EvaluationError
 from lidr.evals.judge import Comparison, JudgeSettings
-from lidr.evals.judge.base import MODES
+from lidr.evals.judge.base import JudgeMode
 from lidr.evals.judge.request import question
 from lidr.evals.judge.template import COMPARE, comparing_template, grading_template, parse_template
 
@@ -47,7 +48,7 @@ SHA256 = {
 
 
 def test_every_mode_has_a_template_that_names_both_outputs_and_asks_for_the_instructions_language():
-    for mode in MODES:
+    for mode in get_args(JudgeMode):
         template = comparing_template(own(mode=mode))
         assert [role for role, _ in template.messages] == ["system", "user"]
         text = template.messages[1][1]

@@ -18,6 +18,7 @@ import polars as pl
 
 from lidr.errors import RowError
 from lidr.rows import Prompt, Response, Translation
+from lidr.transforms.bias import _units
 
 FAILED = "Translation Error"
 
@@ -85,3 +86,12 @@ def _as(schema: Any, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with all columns of an Arrow schema, in its order; those it lacks are null."""
     empty = pl.DataFrame(schema.empty_table())
     return pl.concat([empty, frame], how="diagonal_relaxed").select(empty.columns).cast(empty.schema)
+
+
+def units_of_translations(
+    translations: pl.DataFrame, kinds: pl.DataFrame, responses: pl.DataFrame, *, dominant: str
+) -> pl.DataFrame:
+    """Translations as units; lost are those whose status is not `ok`."""
+    other = pl.when(pl.col("source") == dominant).then("target").otherwise("source")
+    placed = translations.select("prompt_id", "source", language=other, lost=pl.col("status") != "ok")
+    return _units(placed, kinds, responses)
