@@ -12,8 +12,6 @@ from lidr.cli.common import other_hub, print_json, print_table, printable, say
 if TYPE_CHECKING:
     from lidr.reproduce import Reproduction
 
-_RELEASE = "the release itself"
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""

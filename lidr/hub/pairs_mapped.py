@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ from lidr.hub.pairs_files import file_batches, file_schema
 from lidr.hub.pairs_own import fits
 from lidr.hub.pairs_source import PairSource
 from lidr.languages import LANGUAGES, unknown_language
+from lidr.recipe.column_map import Columns
 from lidr.rows import Pair
-from lidr.transforms.foreign import KINDS, ColumnMap, Foreign
+from lidr.transforms.foreign import KINDS, Foreign
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +37,7 @@ class Mapped:
         RowError: a language that is none.
     """
 
-    columns: ColumnMap | None = None
+    columns: Columns | None = None
     language: str | None = None
     dominant: str = "en"
 
@@ -45,20 +46,19 @@ class Mapped:
             raise RowError(f"language of the pairs: {unknown_language(self.language)}")
 
 
-def column_map(given: Mapping[str, str | None]) -> ColumnMap:
+def column_map(given: Mapping[str, str | None]) -> Columns:
     """A column map from a mapping.
 
     Raises:
         RowError: a word that no column is for.
     """
-    roles = [field.name for field in fields(ColumnMap)]
+    roles = list(Columns.model_fields)
     wrong = [role for role in given if role not in roles]
     if wrong:
         raise RowError(f"column map: {wrong[0]!r} is no column that pairs have; allowed: {', '.join(roles)}")
     if any(given.get(role, "") is None for role in ("chosen", "rejected")):
         raise RowError("column map: chosen and rejected must each be a column")
-    found: ColumnMap = replace(ColumnMap(), **dict[str, Any](given))
-    return found
+    return Columns.model_construct(None, **dict[str, Any](given))  # what is no text is refused as not there
 
 
 def mapped_batches(source: PairSource, rows: int, mapped: Mapped) -> Iterator[tuple[pa.RecordBatch, Any]]:
@@ -73,7 +73,7 @@ def mapped_batches(source: PairSource, rows: int, mapped: Mapped) -> Iterator[tu
 
     foreign = foreign_of(source, mapped)
     first = 0
-    for batch in source.batches(rows, list(dict.fromkeys(foreign.columns.named.values()))):
+    for batch in source.batches(rows, list(dict.fromkeys(foreign.columns.values()))):
         read = foreign(pl.DataFrame(batch), first=first)
         first += batch.num_rows
         yield as_pairs(_named(read.pairs, source.name)), _named(read.dropped, source.name)
@@ -87,16 +87,16 @@ def foreign_of(source: PairSource, mapped: Mapped) -> Foreign:
     """
     columns = mapped.columns or usual_columns([path for _, path in source.files])
     columns.check(source.columns, source.name)
-    return Foreign(columns, mapped.dominant, mapped.language)
+    return Foreign(columns.named, mapped.dominant, mapped.language)
 
 
-def usual_columns(files: Sequence[Path]) -> ColumnMap:
+def usual_columns(files: Sequence[Path]) -> Columns:
     """A column map of the usual names: what every file has, and nothing but values that a pair can have."""
     return _usual(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
 
 
 @lru_cache(maxsize=16)
-def _usual(files: tuple[tuple[Path, int, int], ...]) -> ColumnMap:
+def _usual(files: tuple[tuple[Path, int, int], ...]) -> Columns:
     schemas = [file_schema(path) for path, _, _ in files]
     there = [
         name
@@ -108,7 +108,7 @@ def _usual(files: tuple[tuple[Path, int, int], ...]) -> ColumnMap:
         for batch in file_batches(path, 50_000, there):
             odd.update(name for name in there if name not in odd and not _is_valid(name, batch[name]))
     prompt = "prompt" if "prompt" in schemas[0].names else None
-    return replace(ColumnMap(prompt=prompt), **dict[str, Any]((name, name) for name in there if name not in odd))
+    return Columns(prompt=prompt, **{name: name for name in there if name not in odd})
 
 
 def _is_valid(name: str, column: pa.Array) -> bool:

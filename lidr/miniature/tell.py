@@ -36,18 +36,3 @@ def gains(before: pa.Table, after: pa.Table) -> dict[str, tuple[float, float | N
     """Language -> gain in accuracy, paired by problem, and its 95% interval; `all` is the mean over languages."""
     found = differences(before, after, baseline="iter_0")
     return {one.language: (one.value, one.low, one.high) for one in found if one.metric == "acc"}
-
-
-def reward_accuracy(plan: Plan, iteration: int = 1) -> dict[str, tuple[float, int]]:
-    """Language of the prompt -> share of pairs in which chosen is the right one, of those that tell right from wrong.
-
-    By the gold answers of `measure`; `all` are all pairs.
-    """
-    import polars as pl
-
-    step = next(step for step in plan.steps if step.name == "measure" and step.iteration == iteration)
-    rows = pl.DataFrame(open_artifact(plan.folder(step)).read())
-    rows = rows.filter((pl.col("test") == "reward_gold") & (pl.col("value") != 0.5))
-    rows = pl.concat([rows, rows.with_columns(language=pl.lit("all"))])
-    means = rows.group_by("language").agg(pl.col("value").mean(), n=pl.len())
-    return {code: (value, n) for code, value, n in means.sort("language").iter_rows()}

@@ -25,7 +25,7 @@ Rows with lidr's own columns are read by `lidr.hub.pairs_own`; its reasons are h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,49 +52,6 @@ def check_kinds(found: Sequence[str | None], where: str) -> None:
         raise RowError(f"{where}: {odd[0]!r} is no kind of pair; allowed: {', '.join(KINDS)}")
 
 
-@dataclass(frozen=True)
-class ColumnMap:
-    """Which columns of a set hold what; None: there is none.
-
-    Args:
-        prompt: text or messages; None: both sides begin with it.
-        chosen, rejected: text, one message, or messages.
-        id: names the prompt; without it, a prompt is named by a hash of its text.
-        language, other_language, kind, iteration: where a set holds several.
-        score_chosen, score_rejected, margin: numbers; the margin is their difference where there is no column of it.
-    """
-
-    prompt: str | None = "prompt"
-    chosen: str = "chosen"
-    rejected: str = "rejected"
-    id: str | None = None
-    language: str | None = None
-    other_language: str | None = None
-    kind: str | None = None
-    iteration: str | None = None
-    score_chosen: str | None = None
-    score_rejected: str | None = None
-    margin: str | None = None
-
-    @property
-    def named(self) -> dict[str, str]:
-        """What each column is for -> its name in the set."""
-        return {role: name for role, name in vars(self).items() if name is not None}
-
-    def check(self, there: Sequence[str], where: str) -> None:
-        """Refuse a map that names columns which are not there.
-
-        Raises:
-            RowError: says which there are, and how to name them.
-        """
-        missing = {role: name for role, name in self.named.items() if name not in there}
-        if missing:
-            role, name = next(iter(missing.items()))
-            said = f"{where}: no column {name!r} for {role}; its columns: {', '.join(there)}."
-            raise RowError(f"{said} Name it in the column map, as {role}=COLUMN, or prompt=- where both sides begin "
-                           "with the prompt")  # fmt: skip
-
-
 class Read(NamedTuple):
     """Pairs, with the columns of rows.Pair but ids and policy, and dropped rows; `row` is the place in the set."""
 
@@ -107,7 +64,8 @@ class Foreign:
     """How a set's rows become pairs.
 
     Args:
-        columns: the column map.
+        columns: what each column is for -> its name in the set, as `Columns.named` has it; without a prompt both sides
+            begin with it.
         dominant: the dominant language: pairs in it are of kind `dominant`, all others `non_dominant`, where no column
             says the kind.
         language: of every row, where no column says it.
@@ -115,11 +73,12 @@ class Foreign:
 
     Example:
         >>> rows = pl.DataFrame({"q": ["Tea?"], "chosen": ["Yes, please."], "rejected": ["No"]})
-        >>> Foreign(ColumnMap(prompt="q"), "en", language="en")(rows, first=0).pairs["prompt"].to_list()
+        >>> named = {"prompt": "q", "chosen": "chosen", "rejected": "rejected"}
+        >>> Foreign(named, "en", language="en")(rows, first=0).pairs["prompt"].to_list()
         [[{'role': 'user', 'content': 'Tea?'}]]
     """
 
-    columns: ColumnMap
+    columns: Mapping[str, str]
     dominant: str
     language: str | None = None
     languages: tuple[str, ...] = ()
@@ -127,9 +86,9 @@ class Foreign:
     def __call__(self, rows: pl.DataFrame, *, first: int) -> Read:
         """Turn some rows of the set into pairs, the first of them being row number `first`."""
         frame = self._named(rows).with_row_index("row", offset=first)
-        check_kinds(frame["kind"].unique().to_list(), f"column {self.columns.kind}")
+        check_kinds(frame["kind"].unique().to_list(), f"column {self.columns.get('kind')}")
         frame = frame.with_columns(pl.col("language").fill_null(self.language or ""))
-        split = _split(frame, has_prompt=self.columns.prompt is not None)
+        split = _split(frame, has_prompt="prompt" in self.columns)
         checked = split.with_columns(reason=_reason(self.languages))
         failed = pl.col("reason").is_not_null()
         finished = self._finished(checked)
@@ -137,7 +96,7 @@ class Foreign:
 
     def _named(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The set's columns under our names; those that it does not have are null."""
-        named = rows.select(pl.col(name).alias(role) for role, name in self.columns.named.items())
+        named = rows.select(pl.col(name).alias(role) for role, name in self.columns.items())
         named = named.cast({name: pl.String for name, type_ in named.schema.items() if type_ == pl.Null})
         optional = {"id": pl.String, "language": pl.String, "other_language": pl.String, "kind": pl.String,
                     "iteration": pl.Int32, "score_chosen": pl.Float64, "score_rejected": pl.Float64,

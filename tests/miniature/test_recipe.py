@@ -9,11 +9,12 @@ import pytest
 from lidr.evals.numbers import read_number
 from lidr.languages import LANGUAGES as NAMES
 from lidr.miniature.show import main, run_both
-from lidr.miniature.tell import accuracies, gains, reward_accuracy, scores
+from lidr.miniature.tell import accuracies, gains, scores
 from lidr.miniature.words import LANGUAGES
 from lidr.miniature.world import problems
 from lidr.resources import shared
 from lidr.transforms.translations import PREFILL, parse_translation, translation_messages
+from tests.miniature.reward import reward_accuracy
 
 pytest.importorskip("torch")
 RECIPE = shared("recipes") / "miniature.yaml"

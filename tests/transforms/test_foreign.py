@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from lidr.errors import RowError
-from lidr.transforms.foreign import ColumnMap, Foreign
+from lidr.recipe.column_map import Columns
+from lidr.transforms.foreign import Foreign
 
 
 def turn(role: str, content: str) -> dict[str, str]:
@@ -17,7 +18,7 @@ ASK, YES, NO = turn("user", "Tea?"), turn("assistant", "Yes, please."), turn("as
 
 
 def read(rows: list[dict[str, object]], **columns: str | None):
-    return Foreign(ColumnMap(**columns), "en", language="en")(pl.DataFrame(rows), first=0)
+    return Foreign(Columns(**columns).named, "en", language="en")(pl.DataFrame(rows), first=0)
 
 
 FORMS = {
@@ -127,7 +128,7 @@ def test_language_kind_and_scores_come_from_columns_where_there_are_any():
     found = read([row, {**row, "lang": "xx"}], language="lang", score_chosen="s1", score_rejected="s2", id="n")
     pair = found.pairs.to_dicts()[0]
     assert (pair["language"], pair["kind"], pair["margin"], pair["id"]) == ("de", "non_dominant", 5.0, "7")
-    only_de = Foreign(ColumnMap(language="lang"), "en", languages=("de", "en"))
+    only_de = Foreign(Columns(language="lang").named, "en", languages=("de", "en"))
     assert only_de(pl.DataFrame([row, {**row, "lang": "xx"}]), first=5).dropped["reason"].to_list() == [
         "other_language"
     ]
@@ -137,7 +138,7 @@ def test_a_map_that_names_a_column_that_is_not_there_says_which_there_are():
     with pytest.raises(
         RowError, match=r"x: no column 'prompt' for prompt; its columns: q, a\. Name it in the column map"
     ):
-        ColumnMap().check(["q", "a"], "x")
+        Columns().check(["q", "a"], "x")
 
 
 @pytest.mark.parametrize(

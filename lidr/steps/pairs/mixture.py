@@ -17,7 +17,6 @@ from lidr.rows import Pair
 from lidr.steps.base import StepRun
 from lidr.steps.ledger import Ledger
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
-from lidr.transforms.foreign import ColumnMap
 from lidr.transforms.shingles import mix
 from lidr.transforms.wanted import Wanted
 
@@ -137,9 +136,8 @@ def _slots(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _mapped(run: StepRun, config: PairSet) -> Mapped:
-    columns = ColumnMap(**config.columns.model_dump()) if config.columns else None
     dominant = run.recipe.languages.dominant
-    return Mapped(columns, config.language or dominant, dominant)
+    return Mapped(config.columns, config.language or dominant, dominant)
 
 
 def facts(one: Opened) -> dict[str, Any]:

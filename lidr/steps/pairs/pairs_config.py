@@ -4,28 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
+from lidr.recipe.column_map import Columns
 from lidr.recipe.schema import Frozen, LanguageCode, ReferenceText
 from lidr.references import FolderReference, HubReference, RunReference, parse_reference
 from lidr.rows import Kind
-
-
-class Columns(Frozen):
-    """Which columns of a set hold what."""
-
-    prompt: str | None = "prompt"
-    """Text or messages; null: both sides begin with the prompt."""
-    chosen: str = "chosen"
-    """Text, one message, or a whole conversation."""
-    rejected: str = "rejected"
-    id: str | None = None
-    """Names the prompt; null: a hash of its text."""
-    language: str | None = None
-    other_language: str | None = None
-    kind: str | None = None
-    iteration: str | None = None
-    score_chosen: str | None = None
-    score_rejected: str | None = None
-    margin: str | None = None
 
 
 class PairSet(Frozen):
