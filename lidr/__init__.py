@@ -26,14 +26,13 @@ from lidr.errors import (
     StoreError,
     TrainError,
 )
+from lidr.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from lidr.pipeline import Plan, Say
     from lidr.recipe.schema import Recipe
-
-__version__ = "0.1.0"
 
 __all__ = [
     "EngineError",

@@ -12,7 +12,7 @@ from lidr.steps import STEPS
 PACKAGE = Path(lidr.__file__).parent
 
 FLOORS = (
-    ("errors", "extras", "intervals", "languages", "rows", "references", "resources", "retry", "worker"),
+    ("errors", "extras", "intervals", "languages", "rows", "references", "resources", "retry", "version", "worker"),
     ("recipe",),
     ("store",),
     ("transforms", "engines", "train"),

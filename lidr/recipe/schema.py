@@ -1,6 +1,6 @@
 """What a recipe may say: frozen models, unknown keys forbidden.
 
-The step configurations themselves live with their steps (`lidr/steps/pair.py` holds `PairConfig`): a recipe line leads
+The step configurations themselves live with their steps (`lidr/steps/pair/` holds `PairConfig`): a recipe line leads
 to its function in one hop.
 """
 

@@ -6,9 +6,9 @@ import os
 
 from starlette.responses import Response
 
-from lidr import __version__
 from lidr.hub.server.collect import GRACE_S, collect
 from lidr.hub.server.wire import Call, answer, number, parse
+from lidr.version import __version__
 
 
 def health(call: Call) -> Response:
