@@ -10,6 +10,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import pytest
+from lidr.steps.translator import Translator
 
 from lidr.engines.base import EngineSpec
 from lidr.engines.process import ProcessEngine, open_engine
@@ -18,7 +19,6 @@ from lidr.errors import EngineError, MissingExtraError
 from lidr.evals.backends import open_lm
 from lidr.recipe.runtime import Runtime
 from lidr.reproduce.environment import missing_engine
-from lidr.steps.translator import Translator
 from tests.engines.helpers import ask, by_key
 from tests.evals.asked import scripted_spec
 
