@@ -15,7 +15,7 @@ from lidr.hub.licences import licence_text, strictest
 from lidr.hub.model import stage_model
 from lidr.hub.pairs_parents import parents_of_mixture, parents_of_set
 from lidr.steps.pairs import PairSet
-from lidr.steps.pairs.mixture import Opened, facts
+from lidr.steps.pairs.mixture import OpenedSet, set_facts
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 SET = "https://huggingface.co/datasets/v/prefs"
@@ -62,11 +62,11 @@ def test_a_record_of_a_set_keeps_the_link_of_its_licence_and_one_without_is_as_b
         name, revision, digest, config, splits = "v/prefs", SHA, "d", None, ("train",)
         parents = parents_of_set("v/prefs", SHA, {"license": "other", "license_link": "L.md"}, tmp_path / "x", SET)
 
-    found = facts(Opened(PairSet(dataset="v/prefs"), Source, "v/prefs"))  # type: ignore[arg-type]
+    found = set_facts(OpenedSet(PairSet(dataset="v/prefs"), Source, "v/prefs"))  # type: ignore[arg-type]
     assert (found["link"], found["license_link"]) == (f"{SET}/tree/{SHA}", f"{SET}/blob/{SHA}/L.md")
     assert parents_of_mixture([found]) == Source.parents
     Source.parents = parents_of_set("v/prefs", SHA, {"license": "mit"}, tmp_path / "x", SET)
-    assert "license_link" not in facts(Opened(PairSet(dataset="v/prefs"), Source, "v/prefs"))  # type: ignore[arg-type]
+    assert "license_link" not in set_facts(OpenedSet(PairSet(dataset="v/prefs"), Source, "v/prefs"))  # type: ignore[arg-type]
 
 
 def test_a_record_that_holds_the_wrong_link_gives_the_right_one():

@@ -11,7 +11,7 @@ import pytest
 import lidr
 from lidr.errors import NegativeVerdict, PlanError, RecipeError
 from lidr.steps.gate import GateConfig
-from lidr.steps.gate.evidence import Change, Finding, changes, widened
+from lidr.steps.gate.evidence import Finding, ScoreChange, score_changes, widened
 from lidr.steps.gate.gate_decision import mean_score
 from lidr.steps.gate.signatures import Collapse, NoGain, reward_signal
 from lidr.store.artifact import open_artifact
@@ -240,7 +240,9 @@ def test_noise_in_scores_trips_the_dominant_and_the_gain_signatures_seldom_and_a
         def of(seed):
             before = scores_of({"en": 0.8, "es": 0.4, "de": 0.4}, seed=2 * seed, items=80)
             table = scores_of(after, seed=2 * seed + 1, items=80)
-            found = [(code, c) for code in ("en", "es", "de") for c in changes(before, table, [code], resamples=200)]
+            found = [
+                (code, c) for code in ("en", "es", "de") for c in score_changes(before, table, [code], resamples=200)
+            ]
             level = family(len(found))
             return [Finding("x", "", code, "", widened(c.number, level), 0.0, False) for code, c in found]
 
@@ -276,8 +278,8 @@ def test_an_undefined_number_never_fires():
 def test_changes_are_shares_of_the_scores_span_and_of_the_mean_over_the_languages_that_are_asked_for():
     before = scores_of({"en": 0.9, "es": 0.0, "de": 0.0}, seed=0)
     after = scores_of({"en": 0.0, "es": 1.0, "de": 0.0}, seed=0)
-    (one,) = changes(before, after, ["es", "de"], resamples=200)
-    assert isinstance(one, Change)
+    (one,) = score_changes(before, after, ["es", "de"], resamples=200)
+    assert isinstance(one, ScoreChange)
     assert (one.benchmark, one.number.value, one.number.n) == ("mgsm", 0.5, 300)
 
 

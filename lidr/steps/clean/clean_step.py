@@ -119,14 +119,14 @@ def run_clean(run: StepRun) -> Outcome:
             held = seen.held.get(number)
             reason.append("contaminated" if held else None if first is None else REASONS[1 + bool(near[number])])
             detail.append(held or (None if first is None else f"as {names[first]}{seen.alike(first, number)}"))
-        verdict = frame.with_columns(
+        decided = frame.with_columns(
             reason=pl.Series(reason, dtype=pl.String), detail=pl.Series(detail, dtype=pl.String)
         )
         stays = pl.col("reason").is_null()
-        kept = verdict.filter(stays).drop("reason", "detail")
+        kept = decided.filter(stays).drop("reason", "detail")
         run.out.data.write(kept.to_arrow(compat_level=pl.CompatLevel.oldest()))
         ledger.keep(kept)
-        ledger.drop(verdict.filter(~stays), step="clean")
+        ledger.drop(decided.filter(~stays), step="clean")
         row += frame.height
         run.progress.add(frame.height)
     against = {} if looker is None else {"against": report(seen.hits, looker.questions)}

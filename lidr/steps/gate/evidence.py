@@ -87,7 +87,7 @@ class Finding:
         return f"{self.sign}{where}{against}: {shown} lies {'above' if self.is_over else 'below'} {self.limit:g}"
 
 
-class Change(NamedTuple):
+class ScoreChange(NamedTuple):
     """A paired difference of a benchmark's first score, in shares of its span (0-1), at 95%."""
 
     benchmark: str
@@ -111,13 +111,13 @@ class Evidence:
         """Earlier iterations that this one's scores can be compared with: the one before, and the first policy."""
         return tuple(k for k in dict.fromkeys((self.parent, 0)) if f"{Scores.name}_{k}" in self.inputs)
 
-    def changes(self, iteration: int, languages: Sequence[str]) -> list[Change]:
+    def score_changes(self, iteration: int, languages: Sequence[str]) -> list[ScoreChange]:
         """How the mean over languages changed since an earlier iteration, for each benchmark."""
         before, after = self.of(Scores.name, iteration).read(), self.of(Scores.name).read()
-        return changes(before, after, languages)
+        return score_changes(before, after, languages)
 
 
-def changes(before: pa.Table, after: pa.Table, languages: Sequence[str], **options: Any) -> list[Change]:
+def score_changes(before: pa.Table, after: pa.Table, languages: Sequence[str], **options: Any) -> list[ScoreChange]:
     """Paired differences of each benchmark's first score, of the mean over some languages.
 
     Args:
@@ -139,7 +139,7 @@ def changes(before: pa.Table, after: pa.Table, languages: Sequence[str], **optio
         if one.metric == first.name and one.language == wanted and first.scaled_span is not None:
             width = first.scaled_span[1] - first.scaled_span[0]
             low, high = (None if end is None else end / width for end in (one.low, one.high))
-            found.append(Change(one.benchmark, first.label, Number(one.value / width, low, high, one.n)))
+            found.append(ScoreChange(one.benchmark, first.label, Number(one.value / width, low, high, one.n)))
     return found
 
 

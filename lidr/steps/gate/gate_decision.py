@@ -29,7 +29,7 @@ class _Candidates(NamedTuple):
         return max(known, key=lambda k: (self.scores[k], -k)) if known else otherwise
 
 
-def counts_of(run: StepRun, evidence: Evidence, findings: list[Finding], fired: Mapping[str, Act]) -> dict[str, Any]:
+def gate_counts(run: StepRun, evidence: Evidence, findings: list[Finding], fired: Mapping[str, Act]) -> dict[str, Any]:
     """What the record says: what fired and why, every policy's score, which is best, and how the run goes on."""
     is_given_up = bool({"stop", "roll_back"} & set(fired.values()))
     candidates = _candidates(run, is_given_up)
@@ -81,7 +81,7 @@ def _gains(evidence: Evidence) -> list[dict[str, Any]]:
         return []
     return [
         {"benchmark": one.benchmark, "metric": one.metric, "baseline": evidence.parent, **one.number.as_json()}
-        for one in evidence.changes(evidence.parent, evidence.others)
+        for one in evidence.score_changes(evidence.parent, evidence.others)
     ]
 
 

@@ -33,7 +33,7 @@ from lidr.rows import DominantPairs, Pair, Response, RowType, Translation
 from lidr.steps.base import Changes, Decision, Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
 from lidr.steps.evaluate import EvaluateConfig, Scores
 from lidr.steps.gate.evidence import Evidence, Finding, Findings
-from lidr.steps.gate.gate_decision import counts_of, parent_of
+from lidr.steps.gate.gate_decision import gate_counts, parent_of
 from lidr.steps.gate.signatures import (
     Artefacts,
     Collapse,
@@ -128,7 +128,7 @@ def run_gate(run: StepRun) -> Outcome:
     rows = [finding.row(acts[finding.signature]) for finding in findings]
     run.out.data.write(pa.Table.from_pylist(rows, Findings.schema))
     fired = [finding for finding in findings if finding.fires]
-    return Outcome(counts_of(run, evidence, findings, {f.signature: acts[f.signature] for f in fired}),
+    return Outcome(gate_counts(run, evidence, findings, {f.signature: acts[f.signature] for f in fired}),
                    run.progress.rate())  # fmt: skip
 
 

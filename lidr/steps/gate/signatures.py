@@ -23,7 +23,7 @@ from lidr.recipe.schema import Frozen
 from lidr.rows import Pair, Response, Translation
 from lidr.steps.base import Policy
 from lidr.steps.evaluate import Scores
-from lidr.steps.gate.evidence import Change, Evidence, Finding, widened
+from lidr.steps.gate.evidence import Evidence, Finding, ScoreChange, widened
 from lidr.steps.measure import Measures
 from lidr.store.artifact import Artifact
 from lidr.transforms.imbalance import family, mean, rise, share
@@ -64,7 +64,7 @@ class DominantWorse(Signature):
 
 def dominant_worse(evidence: Evidence, config: DominantWorse) -> list[Finding]:
     """The dominant language lost more than the tolerance, since the start or since the policy before."""
-    found = [(k, change) for k in evidence.evaluated for change in evidence.changes(k, [evidence.dominant])]
+    found = [(k, change) for k in evidence.evaluated for change in evidence.score_changes(k, [evidence.dominant])]
     level = family(len(found))
     return [
         _score("dominant_worse", change, evidence.dominant, k, level, -config.tolerance, is_over=False)
@@ -82,13 +82,13 @@ class NoGain(Signature):
 def no_gain(evidence: Evidence, config: NoGain) -> list[Finding]:
     """A non-dominant language gained less than the least gain."""
     before = [evidence.parent] if evidence.parent in evidence.evaluated else []
-    found = [(k, code, c) for k in before for code in evidence.others for c in evidence.changes(k, [code])]
+    found = [(k, code, c) for k in before for code in evidence.others for c in evidence.score_changes(k, [code])]
     level = family(len(found))
     return [_score("no_gain", change, code, k, level, config.least, is_over=False) for k, code, change in found]
 
 
 def _score(
-    signature: str, change: Change, code: str, baseline: int, level: float, limit: float, *, is_over: bool
+    signature: str, change: ScoreChange, code: str, baseline: int, level: float, limit: float, *, is_over: bool
 ) -> Finding:
     sign = f"{change.metric} of {change.benchmark}"
     return Finding(signature, sign, code, f"iter_{baseline}", widened(change.number, level), limit, is_over)

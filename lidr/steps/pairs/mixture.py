@@ -26,7 +26,7 @@ UNWANTED, OVER_CAP, OVER_WEIGHT = "pairs: not wanted", "pairs: cap", "pairs: wei
 
 
 @dataclass
-class Opened:
+class OpenedSet:
     """A set with its files, its name within the mixture, and how many of its usable rows are taken (None: all)."""
 
     config: PairSet
@@ -38,7 +38,7 @@ class Opened:
     why: str = ""
 
 
-def named(sets: Sequence[Opened]) -> Sequence[Opened]:
+def with_names(sets: Sequence[OpenedSet]) -> Sequence[OpenedSet]:
     """Give each a name that no other has."""
     names = [one.source.name for one in sets]
     for one in sets:
@@ -50,7 +50,7 @@ def named(sets: Sequence[Opened]) -> Sequence[Opened]:
     return sets
 
 
-def share_out(run: StepRun, sets: Sequence[Opened]) -> None:
+def share_out(run: StepRun, sets: Sequence[OpenedSet]) -> None:
     """Count what is usable of each set, then how much of it is taken."""
     for one in sets:
         one.usable = sum(len(batch.kept) for batch in _batches(run, one))
@@ -64,7 +64,7 @@ def share_out(run: StepRun, sets: Sequence[Opened]) -> None:
                 one.taken, one.why = wanted, OVER_WEIGHT
 
 
-def take(run: StepRun, one: Opened, ledger: Ledger, *, is_alone: bool) -> None:
+def take_rows(run: StepRun, one: OpenedSet, ledger: Ledger, *, is_alone: bool) -> None:
     """Write what is taken of one set, and account for its other rows."""
     lots = None if one.taken is None else _lots(run, one)
     one.rows = one.usable = 0
@@ -86,7 +86,7 @@ def take(run: StepRun, one: Opened, ledger: Ledger, *, is_alone: bool) -> None:
         one.taken = one.usable
 
 
-def _lots(run: StepRun, one: Opened) -> np.ndarray[Any, Any]:
+def _lots(run: StepRun, one: OpenedSet) -> np.ndarray[Any, Any]:
     """For each usable row, whether it is taken: those with the smallest hashes."""
     config: PairsConfig = run.config
     seed = run.recipe.seed if config.seed is None else config.seed
@@ -112,7 +112,7 @@ class _Batch:
     unwanted: pl.DataFrame
 
 
-def _batches(run: StepRun, one: Opened) -> Iterator[_Batch]:
+def _batches(run: StepRun, one: OpenedSet) -> Iterator[_Batch]:
     """A set's rows in order, sorted into usable pairs, dropped rows, and pairs that the recipe does not ask for."""
     config = one.config
     wanted = Wanted(config.languages, config.kinds, config.iterations, config.min_margin)
@@ -140,7 +140,7 @@ def _mapped(run: StepRun, config: PairSet) -> Mapped:
     return Mapped(config.columns, config.language or dominant, dominant)
 
 
-def facts(one: Opened) -> dict[str, Any]:
+def set_facts(one: OpenedSet) -> dict[str, Any]:
     """What the record says of a set."""
     parent = one.source.parents[0]
     is_set = parent.role == "pairs"

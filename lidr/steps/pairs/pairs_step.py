@@ -27,11 +27,11 @@ from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
 
 def run_pairs(run: StepRun) -> Outcome:
     """Read the sets one after the other, take what the recipe wants, account for every row."""
-    from lidr.steps.pairs.mixture import Opened, facts, named, share_out, take
+    from lidr.steps.pairs.mixture import OpenedSet, set_facts, share_out, take_rows, with_names
     from lidr.transforms.foreign import REASONS
 
     config: PairsConfig = run.config
-    sets = named([Opened(one, open_set(run.around, one), "") for one in config.all_sets])
+    sets = with_names([OpenedSet(one, open_set(run.around, one), "") for one in config.all_sets])
     for hub in config.datasets:
         run.around.keep_content(hub.repo, run.around.commit_of(hub))
     if any(one.weight or one.cap for one in config.all_sets):
@@ -40,13 +40,13 @@ def run_pairs(run: StepRun) -> Outcome:
     ledger = Ledger(run, REASONS)
     run.out.start_tables()
     for one in sets:
-        take(run, one, ledger, is_alone=len(sets) == 1)
+        take_rows(run, one, ledger, is_alone=len(sets) == 1)
     if not run.out.data.rows:
         reasons = (
             ", ".join(sorted({row["reason"] for row in ledger.counts()["dropped"] if row["count"]})) or "none wanted"
         )
         raise RowError(f"pairs: no row of {', '.join(one.name for one in sets)} can be used ({reasons})")
-    return Outcome({**ledger.counts(), "sets": [facts(one) for one in sets]}, run.progress.rate())
+    return Outcome({**ledger.counts(), "sets": [set_facts(one) for one in sets]}, run.progress.rate())
 
 
 def open_set(around: Surroundings, one: PairSet) -> PairSource:

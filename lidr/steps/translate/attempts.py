@@ -1,4 +1,4 @@
-"""The tries of each translation: who is due, what is asked, what was read. The step itself is `translate`."""
+"""The attempts at each translation: who is due, what is asked, what was read. The step itself is `translate`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from lidr.transforms.untagged import has_words, read_untagged, split_lines
 
 @dataclass
 class PendingTranslation:
-    """One response on its way into one language, and the best that its tries gave so far."""
+    """One response on its way into one language, and the best that its attempts gave so far."""
 
     prompt_id: str
     source: str
@@ -36,7 +36,7 @@ class PendingTranslation:
     parsed: Parsed
     raw: str = ""
     attempts: int = 0
-    first_status: TranslationStatus = "truncated"  # of the first try; it decides what the later ones change
+    first_status: TranslationStatus = "truncated"  # of the first attempt; it decides what the later ones change
 
     @property
     def key(self) -> str:
@@ -57,14 +57,14 @@ def pending_of(run: StepRun) -> Iterator[PendingTranslation]:
 
 
 def is_due(item: PendingTranslation, config: TranslateConfig, number: int) -> bool:
-    """Whether an item takes part in this try: all that can in the first, then those that failed."""
+    """Whether an item takes part in this attempt: all that can in the first, then those that failed."""
     if number == 0:
         return bool(item.response.strip())
     return item.attempts > 0 and item.parsed.status in config.retry.statuses
 
 
 def requests_of(run: StepRun, item: PendingTranslation, number: int) -> list[ChatRequest]:
-    """The requests of one try: one, or one for each paragraph, or, of a model that only translates, for each line."""
+    """The requests of one attempt: one, or one for each paragraph or, of a model that only translates, each line."""
     config: TranslateConfig = run.config
     attempt = _attempt(config, item, number)
     if is_untagged(config):
@@ -122,7 +122,7 @@ def _system(prompt: str | None) -> tuple[Message, ...]:
 
 
 def read_answers(run: StepRun, item: PendingTranslation, answers: Sequence[Completion]) -> None:
-    """Read one try's answers: one, or one for each paragraph or line."""
+    """Read one attempt's answers: one, or one for each paragraph or line."""
     config: TranslateConfig = run.config
     said = [(answer.text, answer.finish_reason) for answer in answers]
     target, candidates = item.target if config.check_language else None, run.recipe.languages.all
@@ -138,8 +138,8 @@ def read_answers(run: StepRun, item: PendingTranslation, answers: Sequence[Compl
     item.attempts += 1
 
 
-def counts_of(items: Sequence[PendingTranslation]) -> dict[str, Any]:
-    """Statuses by direction, and how many needed how many tries."""
+def translation_counts(items: Sequence[PendingTranslation]) -> dict[str, Any]:
+    """Statuses by direction, and how many needed how many attempts."""
     statuses: dict[str, Counter[str]] = {}
     for item in items:
         statuses.setdefault(f"{item.source}->{item.target}", Counter())[item.parsed.status] += 1

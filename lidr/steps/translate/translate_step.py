@@ -19,7 +19,7 @@ from lidr.steps.answering import ANSWER_FIELDS, Answering, outside_answers
 from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings, identity_of
 from lidr.steps.translate.translate_config import TranslateConfig
 from lidr.steps.translate.translation_file import read_translations, translation_files
-from lidr.steps.translate.translator import Translator, name_of, outside_translator, translator_spec
+from lidr.steps.translate.translator import Translator, outside_translator, translator_name, translator_spec
 
 if TYPE_CHECKING:
     from lidr.steps.translate.attempts import PendingTranslation
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 def run_translate(run: StepRun) -> Outcome:
     """Translate every response, failed ones again by the recipe's retries; one engine start for all of it."""
-    from lidr.steps.translate.attempts import counts_of, pending_of
+    from lidr.steps.translate.attempts import pending_of, translation_counts
 
     by: Translator | None = run.config.by
     items = list(pending_of(run))
     counts = look_up(run, items) if by is not None and by.file is not None else _ask(run, items)
-    policy = run.inputs[Policy.name].name if by is None else name_of(run.around, by)
+    policy = run.inputs[Policy.name].name if by is None else translator_name(run.around, by)
     columns = ("prompt_id", "source", "target", "raw", "attempts")
     rows = [
         {name: getattr(item, name) for name in columns}
@@ -40,7 +40,7 @@ def run_translate(run: StepRun) -> Outcome:
         for item in items
     ]
     run.out.data.write(pa.Table.from_pylist(rows, Translation.schema))
-    return Outcome(counts_of(items) | counts, run.progress.rate())
+    return Outcome(translation_counts(items) | counts, run.progress.rate())
 
 
 def _ask(run: StepRun, items: Sequence[PendingTranslation]) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def outside_translator(around: Surroundings, by: Translator) -> dict[str, Any]:
     return dict(outside_policy(around, by.source(), where=WHERE))
 
 
-def name_of(around: Surroundings, by: Translator) -> str:
+def translator_name(around: Surroundings, by: Translator) -> str:
     """What the rows say of it: nothing of this machine, and enough to find it again."""
     outside = outside_translator(around, by)
     if "files" in outside:
