@@ -18,8 +18,6 @@ from lidr.errors import PlanError
 from lidr.evals.benchmarks import JUDGED, benchmark, task_specs
 from lidr.evals.checkpoint import digest_of
 from lidr.evals.data import load_rows
-from lidr.evals.differences import differences
-from lidr.evals.evaluation import Listener, evaluate, load_all, totals
 from lidr.evals.results import SCORES, ModelFacts, read_scores
 from lidr.evals.spec import Decoding, EvalSpec, TaskSpec
 from lidr.hub.weights import check_model_folder, dist_file
@@ -81,6 +79,8 @@ class EvaluateConfig(Frozen):
 
 def run_evaluate(run: StepRun) -> Outcome:
     """Answer, judge and score; what an interruption leaves is not asked again."""
+    from lidr.evals.evaluation import Listener, evaluate, load_all, totals
+
     spec = evaluate_spec(run)
     asked, judged = totals(spec, load_all(spec))
     config: EvaluateConfig = run.config
@@ -169,6 +169,8 @@ def judge_for(run: StepRun, config: JudgeConfig) -> Any:
 
 def _differences(run: StepRun, after: pa.Table) -> list[dict[str, Any]]:
     """What changed since the first policy, in pairs of equal items."""
+    from lidr.evals.differences import differences
+
     first = run.inputs.get(f"{Scores.name}_0")
     if first is None:
         return []

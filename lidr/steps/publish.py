@@ -9,23 +9,22 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import pyarrow as pa
 from pydantic import AfterValidator, Field, model_validator
 
 from lidr.errors import PlanError
-from lidr.hub.facts import Finished, finished_run
-from lidr.hub.licences import overridden
-from lidr.hub.loading import loading_lines
 from lidr.hub.names import problem_of_repo
-from lidr.hub.publish import Published
-from lidr.hub.release import Destinations, hub_for, release
 from lidr.recipe.schema import Frozen, Recipe
 from lidr.rows import Pair, RowType
 from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun
 from lidr.store.record import Rate, write_json
 from lidr.store.store import Store
+
+if TYPE_CHECKING:
+    from lidr.hub.facts import Finished
+    from lidr.hub.release import Destinations
 
 Release = RowType("release", pa.schema([]), key=())
 """What was published where; no rows, but release.json with repositories, commits and tags."""
@@ -81,6 +80,8 @@ class PublishConfig(Frozen):
 
 def run_publish(run: StepRun) -> Outcome:
     """Publish after the last iteration; before it there is nothing whole to publish."""
+    from lidr.hub.release import hub_for, release
+
     if not run.recipe.runtime.push:
         raise PlanError("publish: runtime.push is false; set it to true, or use `lidr publish RECIPE`")
     finished = finished_for(run.recipe, run.config, Store(run.around.store_root))
@@ -98,6 +99,9 @@ def run_publish(run: StepRun) -> Outcome:
 
 def lines_of(folder: Path, split: str, store_root: Path) -> str:
     """How to load what a publish step published: the lines to print at the end of a run."""
+    from lidr.hub.loading import loading_lines
+    from lidr.hub.publish import Published
+
     entries = json.loads((folder / RELEASE_FILE).read_text(encoding="utf-8"))["published"]
     published = [Published(**entry) for entry in entries]
     is_embedded = any(found.endpoint == EMBEDDED for found in published)
@@ -106,6 +110,8 @@ def lines_of(folder: Path, split: str, store_root: Path) -> str:
 
 def destinations(config: PublishConfig) -> Destinations:
     """The repositories of a configuration."""
+    from lidr.hub.release import Destinations
+
     return Destinations(config.pairs, config.policy, config.private, config.adapter_only)
 
 
@@ -115,6 +121,9 @@ def finished_for(recipe: Recipe, config: PublishConfig | None, store: Store) -> 
     Raises:
         HubError: the run is not finished, or the licence is none that a Hub knows.
     """
+    from lidr.hub.facts import finished_run
+    from lidr.hub.licences import overridden
+
     choice = config.license if config else None
     override = overridden(choice.id, choice.reason, name=choice.name, link=choice.link) if choice else None
     return finished_run(recipe, store, policy_licence=config.policy_license if config else None, override=override)

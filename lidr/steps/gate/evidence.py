@@ -7,11 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lidr.evals.differences import differences
 from lidr.evals.measures import METRICS
-from lidr.evals.statistics import ALL
 from lidr.intervals import LEVEL, student
 from lidr.rows import METADATA, RowType
 from lidr.steps.evaluate import Scores
@@ -125,6 +122,11 @@ def score_changes(before: pa.Table, after: pa.Table, languages: Sequence[str], *
         languages: at least one.
         options: of `differences`: resamples, seed.
     """
+    import pyarrow.compute as pc
+
+    from lidr.evals.differences import differences
+    from lidr.evals.statistics import ALL
+
     chosen = pa.array(list(languages))
     items = pa.array(sorted({metrics[0].item for metrics in METRICS.values()}))
     tables = [

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lidr.evals.paper import read_paper
 from lidr.recipe.schema import Languages
 from lidr.steps.evaluate import JudgeConfig
 from lidr.transforms.imbalance import Number, agreement, mean, share
@@ -97,6 +96,8 @@ def _judge_facts(judge: JudgeConfig | None) -> dict[str, Any] | None:
 
 def _paper(languages: Sequence[str]) -> dict[str, Any]:
     """What was published of the same tests, in the recipe's languages."""
+    from lidr.evals.paper import read_paper
+
     table = read_paper().tables["premise"]
     published = table.rows["M0"]
     at = [code for code in table.columns if code in languages]

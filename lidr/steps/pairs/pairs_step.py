@@ -15,14 +15,16 @@ set. Which rows are taken is drawn by a hash of seed, set and row number: the sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lidr.errors import RowError
-from lidr.hub.pairs_source import PairSource, open_pairs
 from lidr.rows import Pair
 from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 from lidr.steps.ledger import Ledger
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
+
+if TYPE_CHECKING:
+    from lidr.hub.pairs_source import PairSource
 
 
 def run_pairs(run: StepRun) -> Outcome:
@@ -56,6 +58,8 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
         Unresolved: a Hub data set that is not locked.
         HubError: it is not there, or holds another content than was locked.
     """
+    from lidr.hub.pairs_source import open_pairs
+
     commit, digest = None, None
     if (hub := one.hub) is not None:
         commit = around.commit_of(hub)
