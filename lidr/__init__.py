@@ -105,9 +105,9 @@ def load_pairs(
         HubError, StoreError: the pairs are not there, or not as the Hub has them.
         RowError: a column is missing, nothing is of what was asked for, or a margin is asked of unscored pairs.
     """
-    from lidr.hub import pairs_read
+    from lidr.preferences import read_pairs
 
-    return pairs_read.load_pairs(
+    return read_pairs.load_pairs(
         reference,
         languages=languages,
         kinds=kinds,

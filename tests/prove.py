@@ -26,7 +26,7 @@ PROOFS: dict[str, dict[str, Any]] = {
         "what": "every publish under random faults lands once or says what to do; killed at any moment, the repository "
         "is as before or as after",
         "environment": {"LIDR_PROVE": "1", "LIDR_PROVE_KILLS": "100", "LIDR_PROVE_PUBLISHES": "1000"},
-        "tests": ["tests/hub/server/test_durability.py", "tests/hub/test_publish.py"],
+        "tests": ["tests/hub_server/test_durability.py", "tests/release/test_publish_staged.py"],
     },
     "reproduce": {
         "what": "the quickstart, published to an embedded Hub, comes out the same from nothing but that Hub; so do a "

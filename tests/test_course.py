@@ -9,7 +9,7 @@ import pytest
 
 import lidr
 from lidr.errors import NegativeVerdict, PlanError, RecipeError, StoreError
-from lidr.pipeline.course import changed
+from lidr.pipeline.decisions import changed
 from lidr.steps import STEPS
 from lidr.steps.base import Outcome
 from lidr.steps.train import TrainConfig

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import lidr
 from lidr.cli.main import COMMANDS
-from lidr.recipe.yaml import read_yaml
+from lidr.recipe.yaml_positions import read_yaml
 from lidr.resources import shared
 
 README = Path(__file__).parent.parent / "README.md"

@@ -98,7 +98,9 @@ def write_adapter(folder: Path, base: Path) -> None:
 
 
 def test_the_third_walk_ends_with_two_judged_checkpoints_side_by_side(clone):
-    lines, _plain_lm_eval = shell_blocks("Evaluate your checkpoint")  # the second: tests/evals/test_plain_lm_eval.py
+    lines, _plain_lm_eval = shell_blocks(
+        "Evaluate your checkpoint"
+    )  # the second: tests/evals/harness/test_plain_lm_eval.py
     write_adapter(clone / "adapter", clone / MODEL)
     with Server(lambda body, number: likes(0.3)) as judge:
         theirs = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lidr.cli.common import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from lidr.hub.server.history import Repository
+    from lidr.hub_server.storage.history import Repository
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,14 +34,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Carry out one of the three."""
-    from lidr.hub.server import default_root
+    from lidr.hub_server import default_root
 
     root = options.root or default_root()
     return {"serve": _serve, "env": _env, "ls": _ls}[options.action](root, options)
 
 
 def _serve(root: Path, options: argparse.Namespace) -> int:
-    from lidr.hub.server.serve import is_loopback, serve
+    from lidr.hub_server.serving import is_loopback, serve
 
     given = options.token or os.environ.get("LIDR_HUB_TOKEN")
 
@@ -62,7 +62,7 @@ def _serve(root: Path, options: argparse.Namespace) -> int:
 
 def _env(root: Path, options: argparse.Namespace) -> int:
     from lidr.errors import HubError
-    from lidr.hub.server import find_running
+    from lidr.hub_server import find_running
 
     hub = find_running(root)
     if hub is None:
@@ -76,8 +76,8 @@ def _env(root: Path, options: argparse.Namespace) -> int:
 
 
 def _ls(root: Path, options: argparse.Namespace) -> int:
-    from lidr.hub.server.names import REPO_TYPES
-    from lidr.hub.server.storage import Storage
+    from lidr.hub_server.storage.names import REPO_TYPES
+    from lidr.hub_server.storage.storage import Storage
 
     if not (root / "repos").is_dir():
         say(f"nothing was published to {root} yet")

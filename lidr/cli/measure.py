@@ -43,7 +43,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from lidr.report.sheet import export, translated
+    from lidr.report.rating_sheet import export, translated
 
     key_file = options.out.with_suffix(".key.json")
     for path in (options.out, key_file):
@@ -70,7 +70,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from lidr.report.sheet import judged, read_key, read_sheet
+    from lidr.report.rating_sheet import judged, read_key, read_sheet
 
     key = read_key(options.key or options.sheets[0].with_suffix(".key.json"))
     if len({path.resolve() for path in options.sheets}) < len(options.sheets):
@@ -96,7 +96,7 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from lidr.report.translators import compared
+    from lidr.report.translator_comparison import compared
 
     if len(set(options.runs)) < 2:
         raise EvaluationError(f"{options.runs[0]}: named twice; name two runs")

@@ -12,9 +12,9 @@ from lidr.cli.common import print_json, print_table, printable, say
 from lidr.errors import RowError
 
 if TYPE_CHECKING:
-    from lidr.hub.pairs_mapped import Mapped
-    from lidr.hub.pairs_source import PairSource
-    from lidr.transforms.wanted import Wanted
+    from lidr.preferences.mapped_rows import Mapped
+    from lidr.preferences.pair_source import PairSource
+    from lidr.preferences.query import Wanted
 
 _TO = ("trl", "llama-factory", "axolotl", "open-instruct", "jsonl")
 _LONGEST = 700
@@ -48,8 +48,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Carry out one of the two."""
-    from lidr.hub.pairs_source import open_pairs
-    from lidr.transforms.wanted import Wanted
+    from lidr.preferences.pair_source import open_pairs
+    from lidr.preferences.query import Wanted
 
     source = open_pairs(options.reference, config=options.config, split=options.split)
     wanted = Wanted(_list(options.langs), _list(options.kind), _numbers(options.iteration), options.min_margin)
@@ -68,7 +68,7 @@ def _numbers(text: str | None) -> tuple[int, ...]:
 
 
 def _mapped(options: argparse.Namespace) -> Mapped:
-    from lidr.hub.pairs_mapped import Mapped, column_map
+    from lidr.preferences.mapped_rows import Mapped, column_map
 
     if options.columns is None:
         return Mapped(language=options.language)
@@ -82,8 +82,8 @@ def _mapped(options: argparse.Namespace) -> Mapped:
 
 
 def _export(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.Namespace) -> int:
-    from lidr.hub.exports import export_pairs
-    from lidr.hub.pairs_read import unread_said
+    from lidr.preferences.export_forms import export_pairs
+    from lidr.preferences.read_pairs import unread_said
 
     found = export_pairs(source, wanted, options.to, options.out, mapped=mapped, name=options.name)
     if found.unread:
@@ -98,7 +98,7 @@ def _export(source: PairSource, wanted: Wanted, mapped: Mapped, options: argpars
 
 
 def _show(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.Namespace) -> int:
-    from lidr.hub.pairs_read import census, unread_said
+    from lidr.preferences.read_pairs import census, unread_said
 
     source = source.of_iterations(wanted.iterations)
     counted = census(source, wanted, mapped)
@@ -117,7 +117,7 @@ def _show(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.
 
 def _samples(source: PairSource, wanted: Wanted, mapped: Mapped, most: int) -> Iterator[dict[str, Any]]:
     """The first pair of each kind and language, then the others in order."""
-    from lidr.hub.pairs_read import pair_batches
+    from lidr.preferences.read_pairs import pair_batches
 
     seen: set[tuple[Any, ...]] = set()
     later: list[dict[str, Any]] = []

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from lidr.cli.common import print_json, print_table, read_recipe, recipe_arguments, say
 
 if TYPE_CHECKING:
-    from lidr.hub.facts import Finished
-    from lidr.hub.release import Destinations
     from lidr.recipe.schema import Recipe
+    from lidr.release.finished import Finished
+    from lidr.release.make_release import Destinations
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +31,8 @@ def repository_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Publish, or show what would be."""
-    from lidr.hub.loading import loading_lines
-    from lidr.hub.release import hub_for, release
+    from lidr.release.make_release import hub_for, release
+    from lidr.release.usage_lines import loading_lines
     from lidr.store.store import store_root
 
     recipe = read_recipe(options)
@@ -58,7 +58,7 @@ def finished(recipe: Recipe, options: argparse.Namespace) -> tuple[Finished, Des
     Raises:
         HubError: the run is not finished, or was made by other settings.
     """
-    from lidr.hub.release import Destinations
+    from lidr.release.make_release import Destinations
     from lidr.steps.publish import destinations, finished_for
     from lidr.store.store import Store, store_root
 
@@ -87,7 +87,7 @@ def _refuse_unfinished(recipe: Recipe, file: str) -> None:
 
 
 def _show_files(run: Finished, to: Destinations, options: argparse.Namespace) -> int:
-    from lidr.hub.release import staged
+    from lidr.release.make_release import staged
 
     shown = []
     for what, repo in (("pairs", to.pairs), ("policy", to.policy)):

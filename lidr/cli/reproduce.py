@@ -60,7 +60,7 @@ def main(options: argparse.Namespace) -> int:
     else:
         show(done)
     if options.attest is not None:
-        from lidr.reproduce.attest import attest
+        from lidr.reproduce.attestation import attest
 
         say(f"attested: {attest(done, options.attest or None)}")
     if done.kind in ("different", "cannot run here"):

@@ -107,7 +107,7 @@ def _show_selection(planned: Plan) -> None:
 
 def _show_guards(planned: Plan) -> None:
     """Print what was measured before training and what the gates found, if the recipe does that."""
-    from lidr.report.guarded import gate_lines, premise
+    from lidr.report.finding_lines import gate_lines, premise
     from lidr.store.artifact import open_artifact
 
     done = [step for step in planned.steps if step.state in ("cached", "taken over")]
@@ -123,7 +123,7 @@ def _show_guards(planned: Plan) -> None:
 
 def _show_scores(planned: Plan) -> None:
     """Print what each policy scored, before and after, if the recipe evaluates."""
-    from lidr.report.before_after import LEGEND, before_after
+    from lidr.report.before_after_tables import LEGEND, before_after
     from lidr.store.artifact import open_artifact
 
     steps = [

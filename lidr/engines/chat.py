@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lidr.engines.base import ChatRequest, Completion, EngineSpec, Message
-from lidr.engines.folder import ModelFolder
+from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Message
+from lidr.engines.model_folder import ModelFolder
 from lidr.errors import EngineError
 
 # Enough for a tokenizer that strips the space before a first word to see that the word is not the first.

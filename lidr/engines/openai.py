@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 
-from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.chat import cut_at_stop
 from lidr.engines.chat_client import ChatClient, Hopeless, NoAnswer
+from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.errors import EngineError
 from lidr.retry import Retry
 from lidr.rows import FinishReason

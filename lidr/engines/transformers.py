@@ -1,6 +1,6 @@
 """The engine of CPU users and of tests: a model loaded with transformers that answers in length-sorted batches.
 
-Runs inside a worker process: see lidr.engines.process.
+Runs inside a worker process: see lidr.engines.engine_process.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure, Sampling
 from lidr.engines.chat import ChatTokenizer, Prompt, sort_out
 from lidr.engines.decoding import RepetitionPenalty, SeededChoice, StopStrings
-from lidr.engines.folder import ModelFolder
+from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure, Sampling
+from lidr.engines.model_folder import ModelFolder
 from lidr.errors import EngineError
 
 

@@ -1,4 +1,4 @@
-"""The engine of GPU users: one vLLM for all requests. Runs inside a worker process: see lidr.engines.process.
+"""The engine of GPU users: one vLLM for all requests. Runs inside a worker process: see lidr.engines.engine_process.
 
 vLLM gets token ids, not messages, so that every engine asks the model with the same prompts.
 """
@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure, Sampling
 from lidr.engines.chat import ChatTokenizer, Prompt, sort_out
-from lidr.engines.folder import ModelFolder
+from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure, Sampling
+from lidr.engines.model_folder import ModelFolder
 
 
 class VllmEngine(Engine):

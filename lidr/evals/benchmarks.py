@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 from lidr.errors import EvaluationError
 from lidr.evals.results import Score
-from lidr.evals.scored import Scored
+from lidr.evals.scored_answer import Scored
 from lidr.evals.spec import TaskSpec
 from lidr.languages import LANGUAGES, unknown_language
 
@@ -17,7 +17,7 @@ VARIANTS = {"mgsm": ("plain", "paper_instr", "instr"), "x_alpacaeval": ("plain",
 """Forms of the prompt; the first is the default."""
 
 TAX = "tax"
-"""lm-eval's own multilingual MMLU, HellaSwag, ARC and TruthfulQA: passed through, see lidr/evals/tax.py."""
+"""lm-eval's own multilingual MMLU, HellaSwag, ARC and TruthfulQA: passed through, see lidr/evals/alignment_tax.py."""
 
 JUDGED = ("x_alpacaeval",)
 
@@ -88,7 +88,7 @@ def task_specs(names: Sequence[str], languages: Sequence[str], variant: str | No
 
 
 def _tax_specs(language: str) -> list[TaskSpec]:
-    from lidr.evals.tax import tax_tasks
+    from lidr.evals.alignment_tax import tax_tasks
 
     names = tax_tasks(language)
     return [TaskSpec(name, TAX, name.replace(f"_{language}", "", 1), language) for name in names]

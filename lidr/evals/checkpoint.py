@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lidr.errors import EvaluationError, HubError
 from lidr.evals.results import ModelFacts
+from lidr.hub.model_folders import check_model_folder, dist_file, model_files, snapshot
 from lidr.hub.pins import resolve
-from lidr.hub.weights import check_model_folder, dist_file, model_files, snapshot
 from lidr.references import (
     DistReference,
     FolderReference,
@@ -22,7 +22,7 @@ from lidr.references import (
     parse_reference,
 )
 from lidr.store.digests import kept_sha256
-from lidr.store.fingerprint import folder_sha256
+from lidr.store.fingerprints import folder_sha256
 from lidr.store.store import store_root
 
 
@@ -109,7 +109,7 @@ def _folder(reference: Reference, dtype: str, where: str) -> tuple[Path, str | N
     if isinstance(reference, HubReference):
         return _from_hub(reference, where)
     if isinstance(reference, RunReference):
-        from lidr.store.locate import locate
+        from lidr.store.run_locations import locate
 
         return check_model_folder(locate(reference).model, where), None
     if isinstance(reference, DistReference):
@@ -146,7 +146,7 @@ def _adapter(text: str) -> Path:
     if isinstance(reference, HubReference):
         path, _ = _from_hub(reference, "--adapter")
     elif isinstance(reference, RunReference):
-        from lidr.store.locate import locate
+        from lidr.store.run_locations import locate
 
         path = locate(reference).folder / "adapter"
     elif isinstance(reference, FolderReference):

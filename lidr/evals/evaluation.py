@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from lidr.engines.registry import distributions
 from lidr.errors import EvaluationError, NegativeVerdict
+from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows, place_of
 from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark
-from lidr.evals.data import Loaded, check_parallel, load_rows, place_of
+from lidr.evals.harness.answer_process import answer
 from lidr.evals.passed_through import kept_through, passed_through
-from lidr.evals.process import answer
 from lidr.evals.results import ModelFacts, Results, read_results, read_samples
 from lidr.evals.scoring import write_scored
 from lidr.evals.spec import EvalSpec, TaskSpec
-from lidr.store.fingerprint import fingerprint
+from lidr.store.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from lidr.evals.judge.base import Comparison, JudgeSettings
@@ -59,7 +59,7 @@ def load_all(spec: EvalSpec) -> dict[str, Loaded]:
 
 
 def _golds_as_text(found: Loaded) -> Loaded:
-    from lidr.evals.mgsm import as_text
+    from lidr.evals.mgsm.mgsm_task import as_text
 
     return replace(found, rows=as_text(found.rows))
 

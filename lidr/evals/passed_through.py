@@ -27,7 +27,7 @@ def run_tax(lm: Any, spec: EvalSpec) -> dict[str, Any]:
     """
     from lm_eval.evaluator import simple_evaluate
 
-    from lidr.evals.tax import items_from_lm_eval, scores_from_lm_eval, tax_manager
+    from lidr.evals.alignment_tax import items_from_lm_eval, scores_from_lm_eval, tax_manager
 
     names = [task.task for task in spec.tasks if task.benchmark == BENCHMARK]
     if not names:

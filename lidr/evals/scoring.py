@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import EvaluationError
+from lidr.evals.benchmark_rows import Loaded
 from lidr.evals.benchmarks import JUDGED, benchmark
-from lidr.evals.data import Loaded
 from lidr.evals.passed_through import NOTHING_THROUGH, PassedThrough
 from lidr.evals.results import JudgeFacts, Results, Score, TaskResult, samples_table, scores_table, write_results
 from lidr.evals.spec import TaskSpec
@@ -79,7 +79,7 @@ def score_again(
 
     Args:
         tasks: what was asked, as a record holds it.
-        kept: rows of lidr.hub.outputs.
+        kept: rows of lidr.release.evaluation_outputs.
 
     Returns:
         The values of the items (rows of SCORES, task by task, in the order of `kept`), and task -> score -> number.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from lidr.errors import HubError
-from lidr.hub.errors_of_client import Trouble, final_error, is_client_error, read_trouble
+from lidr.hub.hub_errors import Trouble, final_error, is_client_error, read_trouble
 from lidr.retry import backoff_s
 
 if TYPE_CHECKING:

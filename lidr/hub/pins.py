@@ -15,7 +15,7 @@ from lidr.hub.client import Target
 from lidr.hub.snapshot import DATASETS, content_digest, listing
 from lidr.recipe.schema import PolicyConfig, Recipe
 from lidr.references import UNPINNED, HubReference, parse_reference
-from lidr.store.lock_file import Content, Lock, read_whole_lock, write_lock
+from lidr.store.recipe_lock import Content, Lock, read_whole_lock, write_lock
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -30,7 +30,7 @@ def unpinned(recipe: Recipe) -> list[HubReference]:
     Raises:
         PlanError: a data set stands in it at two revisions.
     """
-    from lidr.hub.published import datasets_of
+    from lidr.hub.prompt_sources import datasets_of
 
     found = [reference for model, reference in _hub_models(recipe) if model.pinned is None]
     return [*found, *datasets_of(recipe), *_unpinned_sets(recipe)]

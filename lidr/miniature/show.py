@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import lidr
-from lidr.evals.scene import Circle, Line, Scene, Text, write_png
+from lidr.drawing import Circle, Line, Scene, Text, write_png
 from lidr.intervals import wilson
 from lidr.miniature.tell import Curve, accuracies, gains, scores
 from lidr.pipeline import Plan

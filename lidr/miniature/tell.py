@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from lidr.evals.differences import differences
+from lidr.evals.compare.iteration_differences import differences
 from lidr.pipeline import Plan
 from lidr.store.artifact import open_artifact
 

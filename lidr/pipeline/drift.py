@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lidr.store.fingerprint import difference
+from lidr.store.fingerprints import difference
 from lidr.store.record import Record
 
 if TYPE_CHECKING:
-    from lidr.pipeline.plan import PlannedStep
+    from lidr.pipeline.make_plan import PlannedStep
 
 
 def drift_of(old: Mapping[str, Any], step: PlannedStep) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import PlanError
-from lidr.pipeline.course import Course, Made
+from lidr.pipeline.decisions import Course, Made
 from lidr.recipe.schema import Recipe
 from lidr.steps import STEPS
 from lidr.steps.base import StepKind
 
 if TYPE_CHECKING:
-    from lidr.pipeline.plan import PlannedStep
+    from lidr.pipeline.make_plan import PlannedStep
 
 
 def inputs_of(recipe: Recipe, name: str, config: Any, made: Mapping[str, PlannedStep]) -> dict[str, PlannedStep]:

@@ -2,7 +2,7 @@
 
 recipes/x.yaml:17:11 chain[2].pair.drop: unknown value "jont"; did you mean "joint"? (joint, independent)
 
-Where a recipe has a base, each problem names the file of the two that says it; see `lidr.recipe.base`.
+Where a recipe has a base, each problem names the file of the two that says it; see `lidr.recipe.inherit`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from lidr.errors import RecipeError
-from lidr.recipe import compat
-from lidr.recipe.base import is_wrapped, read_whole, step_name
+from lidr.recipe import authors_compat
+from lidr.recipe.dump import header_of, written_out
+from lidr.recipe.inherit import is_wrapped, read_whole, step_name
 from lidr.recipe.schema import STARTS_FROM_PAIRS, ChainStep, Frozen, Provenance, Recipe, Repeat
-from lidr.recipe.written import header_of, written_out
-from lidr.recipe.yaml import Document, KeyPath, Mark, dotted, read_value
+from lidr.recipe.yaml_positions import Document, KeyPath, Mark, dotted, read_value
 
 _FILLED = ("provenance", "file", "text")  # fields of Recipe that the reader fills; no file may
 
@@ -40,7 +40,7 @@ def load(path: Path, steps: Mapping[str, type[Frozen]], overrides: Sequence[str]
     problems: list[tuple[KeyPath, str]] = []
     provenance: dict[str, Provenance] = {}
     data = _unwrap(document.data, (), provenance, problems)
-    compat.fill_in(data, problems, provenance)
+    authors_compat.fill_in(data, problems, provenance)
     if isinstance(data.get("chain"), list):
         if STARTS_FROM_PAIRS in map(step_name, data["chain"]):
             data = {"prompts": None, "iterations": [{}], **data}

@@ -111,7 +111,7 @@ class PromptsConfig(Frozen):
 
     source: str
     """A folder with LANG.jsonl, LANG.json or LANG.parquet; $LIDR_DATA stands for that variable. Or a .json list of
-    published files, see lidr/hub/published.py."""
+    published files, see lidr/hub/prompt_sources.py."""
     license: str
     """SPDX identifier, lower case, as Hub cards write it. It flows into every card."""
     id_prefix: Literal["language"] | None = None
@@ -177,7 +177,7 @@ class ChainStep(Frozen):
 class AuthorsCompat(Frozen):
     """What the authors' released code does otherwise than lidr would, entry by entry (arXiv 2410.08964, their
     repository at commit bd9764e). An entry sets ordinary fields and refuses others that contradict them: see
-    `lidr.recipe.compat`."""
+    `lidr.recipe.authors_compat`."""
 
     last_language_only: bool = False
     """Dominant pairs against the last of the other languages alone: their file is overwritten for each language."""

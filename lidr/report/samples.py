@@ -8,7 +8,7 @@ from lidr.errors import StoreError
 from lidr.store.artifact import open_artifact
 
 if TYPE_CHECKING:
-    from lidr.report.gathered import Gathered
+    from lidr.report.run_state import Gathered
 
 _COLUMNS = (
     "pair_id",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from lidr.evals.compare_tables import TextTable
+from lidr.evals.compare.text_tables import TextTable
 
 if TYPE_CHECKING:
     from lidr.store.record import Record

@@ -9,7 +9,7 @@ compare       by digest, row by row, or within error; verdict: what comes out
 attest        a verdict, published beside the release
 """
 
-from lidr.reproduce.release import Wanted, reproduce
+from lidr.reproduce.reproduction import Wanted, reproduce
 from lidr.reproduce.verdict import Reproduction, Verdict
 
 __all__ = ["Reproduction", "Verdict", "Wanted", "reproduce"]

@@ -10,10 +10,10 @@ from typing import Any
 
 from lidr.engines.registry import ENGINES
 from lidr.errors import HubError, StoreError
-from lidr.hub.opened import Opened
 from lidr.hub.pin_changes import moved
-from lidr.pipeline.run import package_versions
-from lidr.store.lock_file import read_contents
+from lidr.pipeline.run_plan import package_versions
+from lidr.release.release_reader import Opened
+from lidr.store.recipe_lock import read_contents
 from lidr.store.record import Record
 
 _MACHINE = ("machine", "cpus")

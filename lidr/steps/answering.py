@@ -9,11 +9,11 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
-from lidr.engines.base import ChatRequest, Completion, Engine, EngineSpec, Failure
+from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.registry import engine_row
 from lidr.errors import EngineError
 from lidr.steps.base import StepRun, Surroundings, scripted_answers
-from lidr.store.fingerprint import file_sha256
+from lidr.store.fingerprints import file_sha256
 from lidr.store.journal import Journal
 
 ANSWER_FIELDS = ("system_prompt", "seed", "policy.dtype", "runtime.engine", "runtime.max_model_len")

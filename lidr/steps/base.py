@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from lidr.engines.base import Engine, EngineSpec
-from lidr.engines.process import open_engine
+from lidr.engines.engine import Engine, EngineSpec
+from lidr.engines.engine_process import open_engine
 from lidr.engines.registry import engine_row
 from lidr.errors import PlanError
 from lidr.hub.pins import keep_content, locked_commit
@@ -21,7 +21,7 @@ from lidr.resources import resolve_source
 from lidr.rows import RowType
 from lidr.steps.progress import Progress
 from lidr.store.artifact import Artifact, ArtifactWriter
-from lidr.store.lock_file import Lock
+from lidr.store.recipe_lock import Lock
 from lidr.store.record import Rate
 from lidr.store.store import Store
 

@@ -15,12 +15,12 @@ from pydantic import Field
 
 from lidr.engines.registry import engine_row
 from lidr.errors import PlanError
+from lidr.evals.benchmark_rows import load_rows
 from lidr.evals.benchmarks import JUDGED, benchmark, task_specs
 from lidr.evals.checkpoint import digest_of
-from lidr.evals.data import load_rows
 from lidr.evals.results import SCORES, ModelFacts, read_scores
 from lidr.evals.spec import Decoding, EvalSpec, TaskSpec
-from lidr.hub.weights import check_model_folder, dist_file
+from lidr.hub.model_folders import check_model_folder, dist_file
 from lidr.recipe.schema import Frozen, LanguageCode, Recipe, ReferenceText
 from lidr.references import DistReference, FolderReference, HubReference, RunReference, parse_reference
 from lidr.resources import resolve_source
@@ -158,7 +158,7 @@ def _facts(run: StepRun) -> Any:
 
 def judge_for(run: StepRun, config: JudgeConfig) -> Any:
     """The judge that a step's settings name, to be opened when it is asked; all steps of a store share its cache."""
-    from lidr.evals.judging import judge_of
+    from lidr.evals.judge.judge_choice import judge_of
 
     settings = config.model_dump(exclude={"model"}, exclude_none=True)
     settings["cache"] = str((run.around.store_root / ".judge.sqlite").resolve())
@@ -169,7 +169,7 @@ def judge_for(run: StepRun, config: JudgeConfig) -> Any:
 
 def _differences(run: StepRun, after: pa.Table) -> list[dict[str, Any]]:
     """What changed since the first policy, in pairs of equal items."""
-    from lidr.evals.differences import differences
+    from lidr.evals.compare.iteration_differences import differences
 
     first = run.inputs.get(f"{Scores.name}_0")
     if first is None:

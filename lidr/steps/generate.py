@@ -9,7 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 from pydantic import Field
 
-from lidr.engines.base import ChatRequest, Message, Sampling
+from lidr.engines.engine import ChatRequest, Message, Sampling
 from lidr.recipe.schema import Frozen
 from lidr.rows import Prompt, Response
 from lidr.steps.answering import ANSWER_FIELDS, Answering, outside_answers, request_seed

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.engines.gguf import convert
-from lidr.hub.weights import check_model_folder, dist_file, model_files, snapshot
+from lidr.hub.model_folders import check_model_folder, dist_file, model_files, snapshot
 from lidr.recipe.schema import PolicyConfig
 from lidr.references import (
     DistReference,
@@ -25,8 +25,8 @@ from lidr.references import (
 from lidr.resources import resolve_source
 from lidr.steps.base import Expected, InitialPolicy, Outcome, Scale, StepKind, StepRun, Surroundings, Unresolved
 from lidr.store.digests import kept_sha256
-from lidr.store.locate import locate
 from lidr.store.record import Rate, write_json
+from lidr.store.run_locations import locate
 
 _WHERE = "policy.model"
 

@@ -30,8 +30,8 @@ from lidr.steps.base import (
 from lidr.steps.ledger import Ledger
 from lidr.store.artifact import Artifact
 from lidr.store.record import Rate
-from lidr.train.process import train
-from lidr.train.spec import (
+from lidr.train.train_process import train
+from lidr.train.training_spec import (
     DROP_REASONS,
     LoraSpec,
     Method,

@@ -20,7 +20,7 @@ from lidr.rows import Pair
 from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 from lidr.steps.ledger import Ledger
 from lidr.steps.measure import Measures, can_referee, deciding_accuracy
-from lidr.transforms.imbalance import by_lot, kept_share
+from lidr.transforms.language_gap import by_lot, kept_share
 
 if TYPE_CHECKING:
     import polars as pl

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lidr.errors import StoreError
 from lidr.rows import Dropped, RowType
-from lidr.store.fingerprint import file_sha256, folder_sha256
+from lidr.store.fingerprints import file_sha256, folder_sha256
 from lidr.store.record import FileEntry, Record, read_record
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lidr.store.fingerprint import file_sha256
+from lidr.store.fingerprints import file_sha256
 from lidr.store.record import write_json
 
 _LARGE = 1 << 20  # bytes; smaller files are simply read

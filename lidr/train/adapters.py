@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel
 
-from lidr.train.spec import LoraSpec, TrainSpec
+from lidr.train.training_spec import LoraSpec, TrainSpec
 
 _WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx"}
 _NOT_CARRIED = {"config.json", "README.md", "record.json"}  # rewritten; about another model; the store's own

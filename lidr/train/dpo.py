@@ -1,7 +1,7 @@
 """Our loss inside TRL 1.16: one subclass of its DPOTrainer, and the settings that it runs with.
 
 TRL gives the loop, the fused log-probabilities, the DPO term and the reference pass; lidr gives the NLL term
-(lidr.train.loss), the tokens (lidr.train.tokens) and the settings (lidr.train.settings). What lidr leans on is named
+(lidr.train.loss), the tokens (lidr.train.tokens) and the settings (lidr.train.trl_settings). What lidr leans on is named
 here, because the next TRL may move it: `_compute_loss`, `_prepare_dataset`, `_precompute_ref_logps`,
 `compute_ref_log_probs`, `get_batch_samples`, `_metrics`, and the forward's `fused_lm_head` and `.log_probs`.
 
@@ -31,11 +31,11 @@ from trl.trainer.utils import create_model_from_path
 
 from lidr.errors import TrainError
 from lidr.train.adapters import lora_config
+from lidr.train.checkpoints import read_reference, write_reference
 from lidr.train.loss import OptimiserBatch, nll
-from lidr.train.settings import check, check_ln2, dpo_config, reference_folder, starts_at_reference, weights_dtype
-from lidr.train.spec import TrainSpec
 from lidr.train.tokens import TokenPair
-from lidr.train.work import read_reference, write_reference
+from lidr.train.training_spec import TrainSpec
+from lidr.train.trl_settings import check, check_ln2, dpo_config, reference_folder, starts_at_reference, weights_dtype
 
 
 class PairTrainer(DPOTrainer):  # type: ignore[misc]  # TRL ships no types

@@ -52,7 +52,7 @@ from typing import NamedTuple
 import torch.nn.functional as F  # noqa: N812, the name that the field uses
 from torch import Tensor
 
-from lidr.train.spec import NllPer
+from lidr.train.training_spec import NllPer
 
 
 class OptimiserBatch(NamedTuple):

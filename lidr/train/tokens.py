@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from lidr.errors import RowError, TrainError
-from lidr.train.spec import DroppedPair, Method, OverLong
+from lidr.train.training_spec import DroppedPair, Method, OverLong
 
 Message = Mapping[str, str]
 

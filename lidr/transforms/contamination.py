@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from lidr.transforms.shingles import UNSPACED, Hashes, normal, shingles
+from lidr.transforms.text_shingles import UNSPACED, Hashes, normal, shingles
 
 
 class Questions(NamedTuple):

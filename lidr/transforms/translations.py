@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from lidr.rows import FinishReason, TranslationStatus
-from lidr.transforms.identify import language_of, letters, prose
+from lidr.transforms.language_id import language_of, letters, prose
 from lidr.transforms.refusals import is_refusal
 
 if TYPE_CHECKING:
-    from lidr.engines.base import Message
+    from lidr.engines.engine import Message
 
 TRANSLATION_PROMPT = (
     "Please translate the following sentences into {lang}. "

@@ -63,9 +63,9 @@ def make_pairs(folder: Path, pairs: int) -> None:
 
 def export(folder: Path, to: str) -> float:
     """Seconds of the whole export."""
-    from lidr.hub.exports import export_pairs
-    from lidr.hub.pairs_source import open_pairs
-    from lidr.transforms.wanted import Wanted
+    from lidr.preferences.export_forms import export_pairs
+    from lidr.preferences.pair_source import open_pairs
+    from lidr.preferences.query import Wanted
 
     wanted = Wanted(("de", "fr"), ("non_dominant",), (1,), 1.0)
     began = time.perf_counter()
@@ -77,10 +77,10 @@ def make_same(folder: Path, to: str) -> None:
     """The columns and rows of an export as Parquet, for `bare` to read."""
     import pyarrow.parquet as pq
 
-    from lidr.hub.exports import FORMS as KNOWN
-    from lidr.hub.pairs_read import pair_batches
-    from lidr.hub.pairs_source import open_pairs
-    from lidr.transforms.wanted import Wanted
+    from lidr.preferences.export_forms import FORMS as KNOWN
+    from lidr.preferences.pair_source import open_pairs
+    from lidr.preferences.query import Wanted
+    from lidr.preferences.read_pairs import pair_batches
 
     form, writer = KNOWN[to], None
     for batch in pair_batches(open_pairs(str(folder / "pairs")), 4_000, form.reads):

@@ -68,7 +68,7 @@ def step(folder: Path) -> float:
     from lidr.steps.base import Surroundings
     from lidr.steps.pair import PairConfig, run_pair
     from lidr.store.artifact import Artifact, ArtifactWriter
-    from lidr.store.lock_file import Lock
+    from lidr.store.recipe_lock import Lock
 
     record = SimpleNamespace(place="bench", fingerprint="0" * 64, files=())
     inputs = {n: Artifact(folder / n, record) for n in ("prompts", "responses", "translations")}

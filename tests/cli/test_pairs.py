@@ -9,7 +9,7 @@ import pytest
 
 import lidr
 from lidr.cli.main import main
-from tests.hub.trainer_forms import VALIDATORS
+from tests.preferences.trainer_forms import VALIDATORS
 from tests.scripted import write_world
 
 

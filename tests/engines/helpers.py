@@ -14,8 +14,8 @@ from typing import Self
 
 import psutil
 
-from lidr.engines import wire
-from lidr.engines.base import ChatRequest, Completion, EngineSpec, Failure, Sampling
+from lidr.engines import worker_messages
+from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Failure, Sampling
 
 
 def ask(key: str, text: str = "What do bees make?", *, prefill: str | None = None, **sampling: object) -> ChatRequest:
@@ -61,7 +61,7 @@ class Holder:
         task = {
             "spec": asdict(spec),
             "log": str(folder / "worker.log"),
-            "requests": wire.encode_requests(requests),
+            "requests": worker_messages.encode_requests(requests),
             "results": str(folder / "results.json"),
         }
         (folder / "task.json").write_text(json.dumps(task))
@@ -71,7 +71,9 @@ class Holder:
         said = self._process.stdout.readline()
         assert said, (folder / "worker.log").read_text()[-2000:]
         self.group = int(said)
-        self.results = [wire.decode_result(item) for item in json.loads((folder / "results.json").read_text())]
+        self.results = [
+            worker_messages.decode_result(item) for item in json.loads((folder / "results.json").read_text())
+        ]
 
     def kill(self) -> None:
         """Kill the holder alone, without a chance to tidy up."""

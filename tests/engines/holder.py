@@ -1,24 +1,24 @@
 """A parent process to be killed: opens an engine, answers requests, says so, and goes on asking until it is ended.
 
 Run as: python tests/engines/holder.py TASK.json, with {"spec", "log", "requests", "results"}; `requests` as in
-lidr.engines.wire. It prints the id of the worker's process group once the results are written.
+lidr.engines.worker_messages. It prints the id of the worker's process group once the results are written.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from lidr.engines import wire
-from lidr.engines.base import EngineSpec
-from lidr.engines.process import ProcessEngine, open_engine
+from lidr.engines import worker_messages
+from lidr.engines.engine import EngineSpec
+from lidr.engines.engine_process import ProcessEngine, open_engine
 
 
 def main() -> None:
     task = json.loads(Path(sys.argv[1]).read_text())
-    requests = wire.decode_requests(task["requests"])
+    requests = worker_messages.decode_requests(task["requests"])
     with open_engine(EngineSpec(**task["spec"]), log=Path(task["log"])) as engine:
         assert isinstance(engine, ProcessEngine)
-        results = [wire.encode_result(result) for result in engine.generate(requests)]
+        results = [worker_messages.encode_result(result) for result in engine.generate(requests)]
         Path(task["results"]).write_text(json.dumps(results))
         print(engine.pid, flush=True)
         while True:

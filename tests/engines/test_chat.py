@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lidr.engines.base import Message
 from lidr.engines.chat import ChatTokenizer, Prompt, sort_out
+from lidr.engines.engine import Message
 from lidr.errors import EngineError
 from tests.engines.helpers import ask
 from tests.tiny import FAMILIES, Family, tiny_model

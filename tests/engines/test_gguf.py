@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lidr.engines.base import EngineSpec
+from lidr.engines.engine import EngineSpec
 from lidr.engines.gguf import convert, convert_gguf
 from lidr.engines.transformers import TransformersEngine
 from lidr.errors import EngineError, MissingExtraError

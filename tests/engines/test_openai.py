@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lidr.engines.base import ChatRequest, Completion, EngineSpec, Failure
+from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Failure
 from lidr.engines.openai import OpenAIEngine
 from lidr.errors import EngineError
 from lidr.retry import Retry

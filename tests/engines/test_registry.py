@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from lidr.steps.translator import Translator
 
-from lidr.engines.base import EngineSpec
-from lidr.engines.process import ProcessEngine, open_engine
+from lidr.engines.engine import EngineSpec
+from lidr.engines.engine_process import ProcessEngine, open_engine
 from lidr.engines.registry import ENGINES, EngineRow, distributions, engine_row
 from lidr.errors import EngineError, MissingExtraError
-from lidr.evals.backends import open_lm
+from lidr.evals.harness.backends import open_lm
 from lidr.recipe.runtime import Runtime
 from lidr.reproduce.environment import missing_engine
 from tests.engines.helpers import ask, by_key
@@ -24,7 +24,7 @@ from tests.evals.asked import scripted_spec
 
 ECHO = '''
 import os
-from lidr.engines.base import Completion, Engine
+from lidr.engines.engine import Completion, Engine
 
 class Echo(Engine):
     """Says what it is asked, on what, and in which process."""

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lidr.engines.base import ChatRequest, Completion, Failure
+from lidr.engines.engine import ChatRequest, Completion, Failure
 from lidr.engines.scripted import ScriptedEngine
 from lidr.errors import EngineError
 from tests.engines.helpers import ask

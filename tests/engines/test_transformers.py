@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from lidr.engines.base import ChatRequest, EngineSpec
 from lidr.engines.decoding import SeededChoice
+from lidr.engines.engine import ChatRequest, EngineSpec
 from lidr.engines.transformers import TransformersEngine
 from lidr.errors import EngineError
 from tests.engines.helpers import ask, by_key

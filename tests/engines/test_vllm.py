@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lidr.engines.base import EngineSpec
+from lidr.engines.engine import EngineSpec
 from lidr.engines.transformers import TransformersEngine
 from tests.engines.helpers import Holder, ask, by_key, members, wait_until_empty
 

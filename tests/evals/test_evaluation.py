@@ -13,7 +13,7 @@ from lidr.errors import EvaluationError
 from lidr.evals import evaluation
 from lidr.evals.benchmarks import task_specs
 from lidr.evals.evaluation import Listener, evaluate, identity_of, load_all, totals
-from lidr.evals.process import answer
+from lidr.evals.harness.answer_process import answer
 from lidr.evals.results import read_results, read_samples, read_scores, write_results
 from lidr.evals.scoring import write_scored
 from tests.evals.asked import ANSWERS, FACTS, scripted_spec

@@ -9,9 +9,9 @@ from huggingface_hub import HfApi
 
 from lidr.errors import HubError
 from lidr.hub.pins import resolve
-from lidr.hub.publish import publish
-from tests.hub.conftest import AT_ONCE
-from tests.hub.test_publish import small, tags
+from lidr.release.publish_staged import publish
+from tests.publishing import AT_ONCE
+from tests.release.test_publish_staged import small, tags
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
 

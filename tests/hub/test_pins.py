@@ -15,7 +15,7 @@ from lidr.hub.client import plain_uploads
 from lidr.hub.pin_changes import changes
 from lidr.hub.pins import keep_content, locked_for, pin, resolve
 from lidr.hub.snapshot import content_digest, listing
-from lidr.store.lock_file import Content, read_contents, read_lock, read_whole_lock, write_lock
+from lidr.store.recipe_lock import Content, read_contents, read_lock, read_whole_lock, write_lock
 from tests.scripted import RECIPE, write_world
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2

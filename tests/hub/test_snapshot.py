@@ -17,11 +17,11 @@ from lidr.hub.client import Target, plain_uploads
 from lidr.hub.content_ids import git_blob_id
 from lidr.hub.pin_changes import moved
 from lidr.hub.pins import resolve
-from lidr.hub.server import serve_in_background
 from lidr.hub.snapshot import Entry, content_digest, listing, read_file, read_snapshot
-from lidr.store.fingerprint import file_sha256
-from lidr.store.lock_file import Content
-from tests.hub.conftest import TOKEN
+from lidr.hub_server import serve_in_background
+from lidr.store.fingerprints import file_sha256
+from lidr.store.recipe_lock import Content
+from tests.publishing import TOKEN
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
 

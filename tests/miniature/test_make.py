@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lidr.engines.base import ChatRequest, Sampling
 from lidr.engines.chat import ChatTokenizer
+from lidr.engines.engine import ChatRequest, Sampling
 from lidr.miniature.make import OF_WORLD, Rows, Stage, corpus, make_base, make_world
 from lidr.miniature.model import new_model, new_tokenizer
 from lidr.miniature.world import WORLDS
@@ -59,7 +59,7 @@ def test_a_seed_makes_the_same_policy_again_and_it_loads_as_any_other(tmp_path):
     assert _sha256(tmp_path / "one") == _sha256(tmp_path / "two") != _sha256(tmp_path / "base-one")
     assert len(said) == 4
     assert said[0].startswith("step 3 of 3: loss ")
-    from lidr.engines.base import EngineSpec
+    from lidr.engines.engine import EngineSpec
     from lidr.engines.transformers import TransformersEngine
 
     engine = TransformersEngine(EngineSpec(kind="transformers", model=str(tmp_path / "one")))

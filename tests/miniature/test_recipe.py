@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from lidr.evals.numbers import read_number
+from lidr.evals.mgsm.number_reading import read_number
 from lidr.languages import LANGUAGES as NAMES
 from lidr.miniature.show import main, run_both
 from lidr.miniature.tell import accuracies, gains, scores
@@ -23,7 +23,7 @@ HELD = list(islice(problems("held_out", 7), 60))
 
 @pytest.fixture(scope="module")
 def engine():
-    from lidr.engines.base import EngineSpec
+    from lidr.engines.engine import EngineSpec
     from lidr.engines.transformers import TransformersEngine
 
     folder = shared("recipes") / "miniature" / "skewed-1"
@@ -32,7 +32,7 @@ def engine():
 
 
 def ask(engine, texts, prefill=None):
-    from lidr.engines.base import ChatRequest, Sampling
+    from lidr.engines.engine import ChatRequest, Sampling
 
     requests = [
         ChatRequest(str(at), ({"role": "user", "content": text},), Sampling(max_tokens=48), prefill=prefill)

@@ -9,13 +9,13 @@ from itertools import islice
 
 import pytest
 
-from lidr.evals.numbers import read_number
+from lidr.evals.mgsm.number_reading import read_number
 from lidr.miniature.data import main, write_rows
 from lidr.miniature.make import training_problems
 from lidr.miniature.words import LANGUAGES, TEMPLATES, THINGS
 from lidr.miniature.world import ERROR, WORLDS, World, draw, problems
 from lidr.resources import shared
-from lidr.transforms.identify import language_of
+from lidr.transforms.language_id import language_of
 
 SOME = [draw(random.Random(number)) for number in range(300)]
 

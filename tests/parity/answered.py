@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lidr.evals.data import load_rows
+from lidr.evals.benchmark_rows import load_rows
 from lidr.evals.results import ModelFacts, Results
 from lidr.evals.scoring import write_scored
 from lidr.evals.spec import TaskSpec
-from lidr.evals.x_alpacaeval import task_name
+from lidr.evals.x_alpacaeval.x_alpacaeval_task import task_name
 from lidr.resources import shared
 
 OWN = str(shared("recipes") / "prompts")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from lidr.evals.judge import Comparison, JudgeSettings, Verdict, judge
-from lidr.evals.judge.order import is_switched
+from lidr.evals.judge.answer_order import is_switched
 from lidr.evals.win_rate import discrete_win_rate, lc_win_rate, win_rate
 from tests.parity.judge_server import judge_server
 from tests.parity.other_environment import TEMPLATE, require_alpaca_eval, run_alpaca_eval

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from lidr.hub.exports import export_pairs
-from lidr.hub.pairs_source import open_pairs
-from lidr.transforms.wanted import Wanted
+from lidr.preferences.export_forms import export_pairs
+from lidr.preferences.pair_source import open_pairs
+from lidr.preferences.query import Wanted
 from tests.tiny import tiny_model
 
 PYTHON = Path(os.environ.get("LIDR_TRAINERS", Path(sys.prefix) / "trainers")) / "bin/python"

@@ -24,7 +24,7 @@ def gpu_hours(planned: Plan) -> int:
 def main() -> None:
     """Print them."""
     import lidr
-    from lidr.cli.ls import shipped
+    from lidr.cli.recipe.ls import shipped
 
     for name, path in shipped().items():
         if "/" in name:

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import lidr
-from lidr.cli.ls import shipped
 from lidr.cli.main import main
-from lidr.hub.licences import Parent, strictest
+from lidr.cli.recipe.ls import shipped
 from lidr.languages import LANGUAGES
-from lidr.recipe.yaml import read_yaml
+from lidr.recipe.yaml_positions import read_yaml
 from lidr.references import HubReference, parse_reference
+from lidr.release.licences import Parent, strictest
 from lidr.resources import shared
 from tests.recipe.gpu_hours import gpu_hours
 from tests.tiny import Family, tiny_model
@@ -246,14 +246,14 @@ def tiny(world: Path, family: Family) -> Path:
 
 def train_here(monkeypatch) -> None:
     """Train in this process: the libraries are then imported once, not once for each recipe."""
-    import lidr.train.process
+    import lidr.train.train_process
 
     def train(spec, *, log, on_step):
-        from lidr.train.run import run
+        from lidr.train.training_run import run
 
         return run(spec, on_step)
 
-    monkeypatch.setattr(lidr.train.process, "train", train)
+    monkeypatch.setattr(lidr.train.train_process, "train", train)
 
 
 def test_one_runs_whole_with_the_tiny_model_answering_evaluated_and_gated(world, tmp_path, monkeypatch):

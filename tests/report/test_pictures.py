@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from lidr.report.pictures import Beside, Point, Series, beside_zero, lines_over
-from lidr.report.scored import loss_picture
+from lidr.report.score_sections import loss_picture
 
 
 def numbers(svg, name):

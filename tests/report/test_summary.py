@@ -9,10 +9,10 @@ import pytest
 
 import lidr
 from lidr.cli.main import main
-from lidr.report.gathered import gather
-from lidr.report.page import page
+from lidr.report.html_page import page
+from lidr.report.report_text import head_lines
+from lidr.report.run_state import gather
 from lidr.report.summary import OUTSIDE, Column, summarise
-from lidr.report.told import head_lines
 from lidr.store.artifact import open_artifact
 
 

@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
+from lidr.evals.benchmark_rows import Loaded
 from lidr.evals.benchmarks import task_specs
-from lidr.evals.data import Loaded
-from lidr.evals.differences import differences
+from lidr.evals.compare.iteration_differences import differences
 from lidr.evals.judge.base import Verdict
 from lidr.evals.results import DataFacts, ModelFacts, Results, read_scores
 from lidr.evals.scoring import write_scored
 from lidr.hub.client import plain_uploads
-from lidr.hub.facts import Finished
-from lidr.hub.release import Destinations, release
+from lidr.release.finished import Finished
+from lidr.release.make_release import Destinations, release
 from lidr.steps.evaluate import Scores
 from lidr.store.artifact import Artifact, ArtifactWriter
 from lidr.store.record import write_record
-from tests.hub.conftest import AT_ONCE, RunningHub, hub, new_name, running, world
+from tests.publishing import AT_ONCE, RunningHub, hub, new_name, running, world
 from tests.scripted import TINY, write_world
 from tests.seeded import DECODING, JUDGE
 from tests.tiny import tiny_model

@@ -1,7 +1,7 @@
 import pytest
 
 from lidr.hub.client import Target
-from lidr.hub.opened import Found
+from lidr.release.release_reader import Found
 from lidr.reproduce import environment
 from lidr.reproduce.environment import differences, machine, missing_engine, too_large
 

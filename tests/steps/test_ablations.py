@@ -128,7 +128,7 @@ def test_a_recipe_without_the_new_settings_keeps_its_identity():
 def test_a_policy_of_sft_is_shown_without_the_numbers_that_it_has_not():
     from types import SimpleNamespace
 
-    from lidr.hub.card_tables import training_table
+    from lidr.release.cards.card_tables import training_table
 
     counts = {"pairs": 8, "loss": 1.5, "dpo": None, "nll": 1.5, "margin": None, "accuracy": None}
     shown = training_table([SimpleNamespace(place="iter_1/train", counts=counts)])

@@ -15,7 +15,7 @@ from lidr.steps.gate.evidence import Finding, ScoreChange, score_changes, widene
 from lidr.steps.gate.gate_decision import mean_score
 from lidr.steps.gate.signatures import Collapse, NoGain, reward_signal
 from lidr.store.artifact import open_artifact
-from lidr.transforms.imbalance import Number, family, mean, rise, share
+from lidr.transforms.language_gap import Number, family, mean, rise, share
 from tests.courses import lay_down, recipe, scores_of, write_course
 
 TWO = '[{{prompts: "0:4"}}, {{prompts: "4:8"}}]'

@@ -157,7 +157,7 @@ def test_real_prompts_go_through_the_step_as_they_were_measured(data_folder, tmp
     """17 of the authors' 88 ids are among the 2,000; the detector alone finds them all."""
     from lidr.steps.pair.language_bound_prompts import Detector, rules_file
     from lidr.transforms.language_bound import detect
-    from lidr.transforms.prompts import read_prompts
+    from lidr.transforms.parallel_prompts import read_prompts
 
     rules = read_rules(rules_file(Detector(), "en", tmp_path))
     prompts = read_prompts(data_folder / "alpagasus", ["en"])

@@ -8,7 +8,7 @@ import lidr
 from lidr.errors import PlanError, StoreError
 from lidr.hub.snapshot import Entry
 from lidr.store.artifact import open_artifact
-from lidr.store.fingerprint import file_sha256
+from lidr.store.fingerprints import file_sha256
 from tests.scripted import write_world
 
 

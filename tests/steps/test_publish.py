@@ -19,7 +19,7 @@ from lidr.steps.publish import (
     skipped_publish,
 )
 from lidr.store.artifact import ArtifactWriter, open_artifact
-from lidr.store.lock_file import Lock
+from lidr.store.recipe_lock import Lock
 from lidr.store.store import Store
 from tests.scripted import write_world
 

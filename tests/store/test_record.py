@@ -8,7 +8,7 @@ import re
 import pytest
 
 from lidr.errors import StoreError
-from lidr.store.lock_file import LOCK_FILE, read_contents, read_lock
+from lidr.store.recipe_lock import LOCK_FILE, read_contents, read_lock
 from lidr.store.record import read_record
 
 WHOLE = {

@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from lidr.train.spec import TrainSpec
+from lidr.train.training_spec import TrainSpec
 from tests.tiny import tiny_model
 from tests.train.runs import make_spec, rows, score_rows, write_pairs
 

@@ -18,8 +18,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lidr.rows import Pair
 from lidr.train.dpo import PairTrainer
-from lidr.train.spec import StepMetrics, TrainResult, TrainSpec
 from lidr.train.tokens import read_pairs, tokenise
+from lidr.train.training_spec import StepMetrics, TrainResult, TrainSpec
 
 # Chosen completions of very different lengths, in several scripts: a sequence mean and a token mean differ by far.
 TEXTS = (
@@ -126,8 +126,8 @@ def train_here(spec: TrainSpec) -> Trained:
 
 
 def run_here(spec: TrainSpec) -> TrainResult:
-    """Run lidr.train.run.run in this process."""
-    from lidr.train.run import run
+    """Run lidr.train.training_run.run in this process."""
+    from lidr.train.training_run import run
 
     return run(spec, ignore)
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lidr.train.adapters import lora_config, save_policy
-from lidr.train.spec import LoraSpec, TrainSpec
+from lidr.train.training_spec import LoraSpec, TrainSpec
 from tests.tiny import tiny_model
 from tests.train.runs import make_spec, make_trainer, run_here
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lidr.train.spec import TrainSpec
+from lidr.train.training_spec import TrainSpec
 from tests.train.runs import train_here
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from lidr.engines.base import EngineSpec
 from lidr.engines.chat import ChatTokenizer
+from lidr.engines.engine import EngineSpec
 from lidr.errors import EngineError, TrainError
 from lidr.train.tokens import tokenise
 from tests.tiny import FAMILIES, tiny_model

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 from trl import DPOTrainer
 
 from lidr.errors import TrainError
-from lidr.train.spec import LoraSpec, TrainSpec
+from lidr.train.training_spec import LoraSpec, TrainSpec
 from tests.tiny import FAMILIES, tiny_model
 from tests.train.runs import (
     Trained,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lidr.errors import TrainError
-from lidr.train.settings import reference_folder
-from lidr.train.spec import LoraSpec, TrainSpec
+from lidr.train.training_spec import LoraSpec, TrainSpec
+from lidr.train.trl_settings import reference_folder
 from tests.train.runs import make_trainer, run_here
 
 MakeSpec = Callable[..., TrainSpec]

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from lidr.train.run import run, token_pairs
+from lidr.train.checkpoints import run_folder
 from lidr.train.sft import ChosenTrainer
-from lidr.train.spec import LoraSpec, TrainResult, TrainSpec
-from lidr.train.work import run_folder
+from lidr.train.training_run import run, token_pairs
+from lidr.train.training_spec import LoraSpec, TrainResult, TrainSpec
 from tests.train.runs import independent_sums, load64, row, rows, run_here, write_pairs
 
 MakeSpec = Callable[..., TrainSpec]

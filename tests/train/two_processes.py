@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from lidr.train.spec import TrainSpec
+from lidr.train.training_spec import TrainSpec
 from tests.train.runs import train_here
 
 

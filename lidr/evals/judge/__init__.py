@@ -5,7 +5,7 @@ template.py + order.py -> request.py -> asking.py (client.py, cache.py) -> verdi
 
 from lidr.evals.judge.base import Comparison, JudgeMode, JudgeSettings, Order, Verdict
 from lidr.evals.judge.grading import Grade, Grading, grade, grades_needed
-from lidr.evals.judge.run import calls_needed, check_errors, judge, reasons
+from lidr.evals.judge.judge_comparisons import calls_needed, check_errors, judge, reasons
 
 __all__ = [
     "Comparison",

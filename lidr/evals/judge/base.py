@@ -224,8 +224,8 @@ class JudgeSettings(Frozen):
         Raises:
             EvaluationError: the template cannot be read.
         """
-        from lidr.evals.judge.request import decoding_of
-        from lidr.evals.judge.template import comparing_template
+        from lidr.evals.judge.judge_template import comparing_template
+        from lidr.evals.judge.question import decoding_of
         from lidr.evals.results import JudgeFacts
 
         template = comparing_template(self)

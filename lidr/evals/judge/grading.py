@@ -11,17 +11,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import EvaluationError
+from lidr.evals.judge.answer_reading import read_mark, tokens_of
 from lidr.evals.judge.base import JudgeSettings
-from lidr.evals.judge.cache import answers_in
-from lidr.evals.judge.client import Reply
-from lidr.evals.judge.request import Question, as_question
-from lidr.evals.judge.run import NOT_ASKED, OnFatal, collect
-from lidr.evals.judge.template import Template, grading_template
-from lidr.evals.judge.verdict import read_mark, tokens_of
+from lidr.evals.judge.judge_cache import answers_in
+from lidr.evals.judge.judge_client import Reply
+from lidr.evals.judge.judge_comparisons import NOT_ASKED, OnFatal, collect
+from lidr.evals.judge.judge_template import Template, grading_template
+from lidr.evals.judge.question import Question, as_question
 from lidr.retry import Retry
 
 if TYPE_CHECKING:
-    from lidr.engines.base import Message
+    from lidr.engines.engine import Message
 
 _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
 _NO_REFERENCE = "(none is given)"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import EvaluationError, PlanError
-from lidr.evals.data import RowBenchmark, load_rows
-from lidr.hub.pairs_files import ROW_FILES, file_batches
+from lidr.evals.benchmark_rows import RowBenchmark, load_rows
 from lidr.hub.snapshot import DATASETS, read_snapshot
 from lidr.languages import LANGUAGES
+from lidr.preferences.row_files import ROW_FILES, file_batches
 from lidr.references import HubReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.steps.base import Surroundings, Unresolved

@@ -5,7 +5,7 @@
     reason            a pair is dropped when
     contaminated      its prompt, chosen or rejected holds a benchmark question: lidr/transforms/contamination.py
     exact_duplicate   prompt, chosen and rejected are all those of an earlier pair that stays
-    near_duplicate    its texts are nearly those of an earlier pair of its language: lidr/transforms/near_duplicates.py
+    near_duplicate    its texts are nearly those of an earlier pair of its language: lidr/transforms/minhash.py
 
 Two passes over the rows: memory holds some 200 bytes a pair, signatures lie in a file.
 """
@@ -152,7 +152,7 @@ class _Seen:
         """Make room."""
         import numpy as np
 
-        from lidr.transforms.near_duplicates import PERMUTATIONS
+        from lidr.transforms.minhash import PERMUTATIONS
 
         self.work.mkdir(parents=True, exist_ok=True)
         self.facts = {name: np.zeros(self.rows, np.uint64) for name in ("text", "group", "prompt", "slot")}
@@ -165,8 +165,8 @@ class _Seen:
         """Take in the next pairs."""
         import polars as pl
 
-        from lidr.transforms.near_duplicates import signatures
-        from lidr.transforms.shingles import normal, shingles, whole
+        from lidr.transforms.minhash import signatures
+        from lidr.transforms.text_shingles import normal, shingles, whole
 
         here = slice(self.at, self.at + frame.height)
         texts = [frame[f"{side}_text"] for side in _SIDES]
@@ -198,7 +198,7 @@ class _Seen:
         """
         import numpy as np
 
-        from lidr.transforms.near_duplicates import near_duplicates
+        from lidr.transforms.minhash import near_duplicates
 
         stays = np.ones(self.rows, bool)
         stays[list(self.held)] = False
@@ -233,7 +233,7 @@ class _Seen:
 
     def alike(self, first: int, row: int) -> str:
         """How alike two rows are, in words; nothing where only what is exactly the same is looked for."""
-        from lidr.transforms.near_duplicates import similarity
+        from lidr.transforms.minhash import similarity
 
         return "" if self.signed is None else f", similarity {similarity(self.signed, first, row):.2f}"
 

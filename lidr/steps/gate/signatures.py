@@ -26,7 +26,7 @@ from lidr.steps.evaluate import Scores
 from lidr.steps.gate.evidence import Evidence, Finding, ScoreChange, widened
 from lidr.steps.measure import Measures
 from lidr.store.artifact import Artifact
-from lidr.transforms.imbalance import family, mean, rise, share
+from lidr.transforms.language_gap import family, mean, rise, share
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import PlanError, RowError
-from lidr.evals.numbers import gold_number
+from lidr.evals.mgsm.number_reading import gold_number
 from lidr.recipe.schema import Recipe
 from lidr.resources import resolve_source
 from lidr.steps.base import Surroundings, Unresolved

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lidr.recipe.schema import Languages
 from lidr.steps.evaluate import JudgeConfig
-from lidr.transforms.imbalance import Number, agreement, mean, share
+from lidr.transforms.language_gap import Number, agreement, mean, share
 
 if TYPE_CHECKING:
     import polars as pl

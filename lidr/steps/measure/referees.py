@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lidr.engines.base import ChatRequest, Sampling
+from lidr.engines.engine import ChatRequest, Sampling
 from lidr.errors import RowError
-from lidr.evals.numbers import read_number
+from lidr.evals.mgsm.number_reading import read_number
 from lidr.languages import LANGUAGES
 from lidr.rows import Pair
 from lidr.steps.answering import Answering, request_seed
@@ -17,8 +17,8 @@ from lidr.steps.generate import conversation
 from lidr.steps.measure.gold_answers import gold_file, read_gold
 from lidr.steps.measure.measurements import Row, measurement
 from lidr.steps.measure.prompt_sample import PromptSample
-from lidr.train.margins import margins
-from lidr.transforms.imbalance import chrf
+from lidr.train.pair_margins import margins
+from lidr.transforms.language_gap import chrf
 
 if TYPE_CHECKING:
     from lidr.evals.judge import Comparison, Grading, JudgeSettings

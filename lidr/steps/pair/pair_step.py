@@ -33,7 +33,7 @@ from lidr.steps.ledger import Ledger
 from lidr.steps.pair.language_bound_prompts import Detection, Detector, rules_file
 from lidr.steps.pair.selection_bias import SelectionBias
 from lidr.store.artifact import Artifact, written_behind
-from lidr.store.fingerprint import file_sha256
+from lidr.store.fingerprints import file_sha256
 
 if TYPE_CHECKING:
     import polars as pl

@@ -24,13 +24,13 @@ from lidr.steps.ledger import Ledger
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
 
 if TYPE_CHECKING:
-    from lidr.hub.pairs_source import PairSource
+    from lidr.preferences.pair_source import PairSource
 
 
 def run_pairs(run: StepRun) -> Outcome:
     """Read the sets one after the other, take what the recipe wants, account for every row."""
+    from lidr.preferences.columns import REASONS
     from lidr.steps.pairs.mixture import OpenedSet, set_facts, share_out, take_rows, with_names
-    from lidr.transforms.foreign import REASONS
 
     config: PairsConfig = run.config
     sets = with_names([OpenedSet(one, open_set(run.around, one), "") for one in config.all_sets])
@@ -58,7 +58,7 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
         Unresolved: a Hub data set that is not locked.
         HubError: it is not there, or holds another content than was locked.
     """
-    from lidr.hub.pairs_source import open_pairs
+    from lidr.preferences.pair_source import open_pairs
 
     commit, digest = None, None
     if (hub := one.hub) is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.evals.judge import Comparison, JudgeSettings, judge
-from lidr.evals.judge.cache import Cache
+from lidr.evals.judge.judge_cache import Cache
 
 
 def judge_all(task: dict[str, Any]) -> None:

@@ -1,0 +1,201 @@
+"""`lidr eval run --model REF --tasks mgsm,x_alpacaeval --langs en,de`: evaluate any checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lidr.cli.common import print_json, say
+from lidr.cli.eval.options import judge_arguments, judge_from, judge_settings, words
+from lidr.cli.eval.progress import listening
+from lidr.engines.registry import ENGINES
+from lidr.errors import EvaluationError, NegativeVerdict
+
+if TYPE_CHECKING:
+    from lidr.evals.benchmark_rows import Loaded
+    from lidr.evals.checkpoint import Checkpoint
+    from lidr.evals.evaluation import Judge
+    from lidr.evals.spec import EvalSpec, TaskSpec
+
+PAPER = {"repetition_penalty": 1.1, "system_prompt": "You are a helpful assistant."}
+"""The paper's decoding for Llama-3 and Qwen: ZNLP/Language-Imbalance-Driven-Rewarding at bd9764e, batch_inference."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the action."""
+    parser.usage = "lidr eval run --model REF --langs L,L [more: lidr eval run --help]"  # all 40 would bury a message
+    what = parser.add_argument_group("what")
+    what.add_argument(
+        "--model", required=True, metavar="REF", help="org/name@rev, ./folder, run:..., dist:..., openai:..."
+    )
+    what.add_argument("--adapter", metavar="REF", help="a LoRA adapter that goes over it")
+    what.add_argument(
+        "--tasks",
+        default="mgsm,x_alpacaeval",
+        metavar="A,B",
+        help="mgsm, x_alpacaeval, tax; or mt_bench alone; default the first two",
+    )
+    what.add_argument("--langs", required=True, metavar="L,L", help="language codes: en,de,es,fr,ru,...")
+    what.add_argument("--variant", choices=("plain", "paper_instr", "instr"), help="MGSM's prompt; default plain")
+    what.add_argument("--limit", type=int, metavar="N", help="only the first N rows of each task")
+    what.add_argument("--data", metavar="DIR", help="rows: a folder shaped like LIDR_DATA, or org/name@COMMIT")
+    what.add_argument("--questions", metavar="DIR", help="of mt_bench: LANG.jsonl files, or org/name@COMMIT")
+    how = parser.add_argument_group("how")
+    backends = [row.backend for row in ENGINES.values() if row.model == "folder" and not row.only_translates]
+    how.add_argument("--engine", choices=backends, default="hf", help="lm-eval's back end; default hf")
+    how.add_argument(
+        "--paper", action="store_true", help="the paper's decoding: repetition penalty 1.1, its system prompt"
+    )
+    how.add_argument("--max-tokens", type=int, default=2048, metavar="N", help="longest answer; default 2048")
+    how.add_argument("--repetition-penalty", type=float, metavar="X", help="default 1.0")
+    how.add_argument("--system-prompt", metavar="TEXT", help="default: what the chat template does by itself")
+    how.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
+    how.add_argument("--batch", type=int, default=16, metavar="N", help="answers at once; default 16")
+    how.add_argument("--max-model-len", type=int, metavar="N", help="longest prompt plus answer, tokens")
+    how.add_argument("--seed", type=int, default=42, metavar="N")
+    how.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads; default: torch's choice")
+    how.add_argument("--tensor-parallel", type=int, default=1, metavar="N", help="GPUs that share the model, for vllm")
+    how.add_argument("--gpu-memory", type=float, default=0.9, metavar="X", help="share of GPU memory, for vllm")
+    how.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
+    judge_arguments(parser)
+    out = parser.add_argument_group("output")
+    out.add_argument("--name", metavar="NAME", help="in tables; default: from the model's name")
+    out.add_argument("--out", type=Path, metavar="DIR", help="results folder; default <store>/evals/<name>-<identity>")
+    out.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Evaluate, write a results folder, print its scores."""
+    from lidr.evals.benchmarks import task_specs
+    from lidr.evals.evaluation import evaluate, identity_of, load_all, totals
+
+    names = words(options.tasks, "--tasks")
+    if "mt_bench" in names:
+        return _mt_bench(options, names)
+    tasks = task_specs(names, words(options.langs, "--langs"), options.variant)
+    checkpoint = _checkpoint(options)
+    name = options.name or checkpoint.name
+    spec = _spec(options, tasks, checkpoint)
+    loaded = load_all(spec)
+    identity = identity_of(spec, checkpoint.facts, loaded)
+    out = options.out or _store() / "evals" / f"{name.replace('/', '-')}-{identity[:8]}"
+    spec = dataclasses.replace(spec, work=str((out / "work").resolve()))
+    judge = judge_from(options, log=out / "judge.log")
+    _announce(spec, loaded, judge, options, out)
+    try:
+        with listening(*totals(spec, loaded)) as listen:
+            evaluate(spec, checkpoint.facts, name=name, out=out, log=out / "log.txt", judge=judge, listen=listen)
+    except NegativeVerdict:
+        show(out, as_json=options.json)
+        raise
+    show(out, as_json=options.json)
+    return 0
+
+
+def _mt_bench(options: argparse.Namespace, names: tuple[str, ...]) -> int:
+    """Two turns: asked by lidr's own engines, so it runs alone."""
+    from lidr.evals.mt_bench.mt_bench_run import asked, mt_bench_identity, read_questions, run_mt_bench
+
+    if names != ("mt_bench",):
+        raise EvaluationError("mt_bench has two turns, which lm-eval cannot ask: give --tasks mt_bench alone")
+    questions = read_questions(options.questions, words(options.langs, "--langs"))
+    checkpoint = _checkpoint(options)
+    name = options.name or checkpoint.name
+    spec, facts = _spec(options, (), checkpoint), checkpoint.facts
+    identity = mt_bench_identity(spec, facts, questions)
+    out = options.out or _store() / "evals" / f"{name.replace('/', '-')}-mt_bench-{identity[:8]}"
+    judge = judge_from(options, log=out / "judge.log")
+    count = asked(questions, options.limit)
+    say(f"{count:,} answers, and at most {count if judge else 0:,} calls of the judge; into {out}")
+    try:
+        with listening(count, count, "marks") as listen:
+            run_mt_bench(spec, facts, questions, name=name, out=out, log=out / "log.txt", judge=judge, listen=listen)
+    except NegativeVerdict:
+        show(out, as_json=options.json)
+        raise
+    show(out, as_json=options.json)
+    return 0
+
+
+def _checkpoint(options: argparse.Namespace) -> Checkpoint:
+    from lidr.evals.checkpoint import find_checkpoint
+
+    for name in ("limit", "max_tokens", "batch", "max_model_len", "tensor_parallel"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            raise EvaluationError(f"--{name.replace('_', '-')} {value}: at least 1")
+    dtype = "float32" if options.dtype == "auto" else options.dtype
+    return find_checkpoint(options.model, options.adapter, dtype=dtype)
+
+
+def _spec(options: argparse.Namespace, tasks: tuple[TaskSpec, ...], checkpoint: Checkpoint) -> EvalSpec:
+    from lidr.evals.spec import Decoding, EvalSpec
+
+    given = {"repetition_penalty": options.repetition_penalty, "system_prompt": options.system_prompt}
+    words: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if options.paper:
+        words = {**PAPER, **words}
+    is_served = checkpoint.folder is None
+    return EvalSpec(
+        backend="openai" if is_served else options.engine,
+        model=str(checkpoint.served if is_served else checkpoint.folder),
+        url=checkpoint.url,
+        adapter=str(checkpoint.adapter.resolve()) if checkpoint.adapter else None,
+        work="",
+        tasks=tasks,
+        decoding=Decoding(max_tokens=options.max_tokens, **words),
+        data=str(Path(options.data).resolve()) if options.data and Path(options.data).is_dir() else options.data,
+        limit=options.limit,
+        seed=options.seed,
+        dtype=options.dtype,
+        batch=options.batch,
+        max_model_len=options.max_model_len,
+        trust_remote_code=options.trust_remote_code,
+        tensor_parallel=options.tensor_parallel,
+        gpu_memory=options.gpu_memory,
+        threads=options.threads,
+    )
+
+
+def _announce(
+    spec: EvalSpec, loaded: dict[str, Loaded], judge: Judge | None, options: argparse.Namespace, out: Path
+) -> None:
+    """Say what it will cost before it costs anything."""
+    from lidr.evals.evaluation import totals
+
+    asked, judged = totals(spec, loaded)
+    say(f"{asked:,} answers, at most {asked * spec.decoding.max_tokens:,} tokens; into {out}")
+    if not judged:
+        return
+    if judge is None:
+        say("no judge: X-AlpacaEval answers stay unjudged; judge them later with `lidr eval judge`")
+        return
+    settings = judge_settings(options)
+    calls = judged * (2 if settings.get("mode", "logprob_swap") == "logprob_swap" else 1)
+    cap = settings.get("max_calls")
+    say(f"{judged:,} comparisons: at most {calls:,} calls of the judge")
+    if cap is not None and calls > int(cap) and not (out / "results.json").exists():
+        raise EvaluationError(
+            f"judging may need {calls:,} calls, --judge-max-calls allows {int(cap):,}: raise it, use "
+            "--limit or --judge-mode logprob (one order), or judge later with `lidr eval judge`"
+        )
+
+
+def show(out: Path, *, as_json: bool) -> None:
+    """Print the scores of a results folder."""
+    from lidr.evals.results import read_results
+    from lidr.report.score_text import scores_text
+
+    results = read_results(out)
+    if as_json:
+        print_json("lidr.eval.run/1", {"folder": str(out), "results": results.model_dump(mode="json", by_alias=True)})
+        return
+    print(scores_text(results))
+    print(f"\n{out}: results.json, samples.parquet, scores.parquet")
+
+
+def _store() -> Path:
+    from lidr.store.store import store_root
+
+    return store_root("runs")

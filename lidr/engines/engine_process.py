@@ -1,0 +1,109 @@
+"""Open an engine by its specification; an engine that holds a model runs in a process of its own.
+
+with open_engine(EngineSpec("transformers", model="runs/quickstart/0.1.0/iter_1/train/model"), log=log) as engine:
+    for result in engine.generate(requests):
+        ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from pkgutil import resolve_name
+
+from lidr.engines import worker_messages
+from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
+from lidr.engines.model_folder import ModelFolder
+from lidr.engines.registry import engine_row
+from lidr.errors import EngineError
+from lidr.extras import require
+from lidr.worker import Worker
+
+# Requests handed over at once: many, for batches of equal length; not all, for a bounded message.
+_WINDOW = 2048
+
+
+def open_engine(spec: EngineSpec, *, log: Path) -> Engine:
+    """Start the engine that `spec` names.
+
+    Args:
+        spec: which engine, and on what.
+        log: file that receives, appended, what a worker process prints; unused by engines without one.
+
+    Returns:
+        The engine, ready to answer. Use it in a `with` block, or call `close`.
+
+    Raises:
+        EngineError: the model or the server cannot be used; the message says why.
+        MissingExtraError: the engine's packages are not installed.
+    """
+    row = engine_row(spec.kind)
+    require(row.extra, row.packages, needed_for=f"the engine {spec.kind!r}")
+    if row.model != "folder":
+        engine: Engine = resolve_name(row.opens)(spec)
+        return engine
+    ModelFolder(Path(spec.model)).check()
+    return ProcessEngine(spec, log=log)
+
+
+class ProcessEngine(Engine):
+    """An engine in a worker process. When it is closed, its memory, GPU included, is free."""
+
+    def __init__(self, spec: EngineSpec, *, log: Path) -> None:
+        """Start the worker and load the model."""
+        self._spec, self._log, self._row = spec, log, engine_row(spec.kind)
+        self._worker: Worker | None = self._start()
+        self._is_closed = False
+        self._is_asking = False
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the worker's process group; None when no worker runs."""
+        return None if self._worker is None else self._worker.pid
+
+    def generate(self, requests: Iterable[ChatRequest]) -> Iterator[Completion | Failure]:
+        """Answer the requests, some thousand at a time.
+
+        A stream that is left early ends the worker, which would otherwise go on answering; the next call starts it
+        again.
+        """
+        pending = iter(requests)
+        while window := list(islice(pending, _WINDOW)):
+            yield from self._ask(window)
+
+    def close(self) -> None:
+        """End the worker and everything it started."""
+        self._is_closed = True
+        self._end()
+
+    def _ask(self, window: Sequence[ChatRequest]) -> Iterator[Completion | Failure]:
+        if self._is_closed:
+            raise EngineError("this engine is closed")
+        worker = self._worker = self._worker or self._start()
+        self._is_asking = True
+        try:
+            worker.send({"ask": worker_messages.encode_requests(window)})
+            yield from map(worker_messages.decode_result, worker.replies())
+            self._is_asking = False
+        finally:
+            if self._is_asking:
+                self._end()
+
+    def _end(self) -> None:
+        """End the worker; one that is busy has nothing to finish and gets no grace."""
+        if self._worker is not None:
+            self._worker.close(grace_s=0 if self._is_asking else self._row.grace_s)
+        self._worker, self._is_asking = None, False
+
+    def _start(self) -> Worker:
+        worker = Worker("lidr.engines.engine_worker", log=self._log)
+        try:
+            worker.send({"open": asdict(self._spec), "by": self._row.opens})
+            for _ in worker.replies():
+                pass
+        except BaseException:
+            worker.close(grace_s=0)
+            raise
+        return worker

@@ -1,0 +1,131 @@
+"""A comparison as tables of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from lidr.evals.compare.paired_comparison import Comparison, Section
+from lidr.evals.statistics import ALL, Estimate
+
+_LONGEST = 30  # characters of a column's heading
+
+
+class TextTable(NamedTuple):
+    """What is printed: a heading, aligned columns of which the first `left` are flush left, and remarks below."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: int = 1
+    remarks: tuple[str, ...] = ()
+
+
+def tables(comparison: Comparison) -> Iterator[TextTable]:
+    """For each section the scores with their differences, and the gaps where there is a dominant language."""
+    for section in comparison.sections:
+        yield _scores(section)
+        if section.paired.gaps and not section.metric.is_error:
+            yield _gaps(section)
+
+
+def legend(comparison: Comparison) -> tuple[str, ...]:
+    """What the signs mean."""
+    return (
+        f"± one standard error; [95% interval], whole items resampled {comparison.resamples:,} times in all languages "
+        "and models at once",
+        "* the interval of the difference does not contain 0",
+    )
+
+
+def heading(section: Section) -> str:
+    """Benchmark, form of the prompt, metric and judge."""
+    form = "" if section.variant == "plain" else f" ({section.variant})"
+    judge = f", judged by {section.judge}" if section.judge else ""
+    return f"{section.title}{form}: {section.metric.label}{judge}"
+
+
+def _scores(section: Section) -> TextTable:
+    digits, numbers = section.metric.digits, section.paired
+    others = [name for name in section.models if name != section.baseline]
+    columns = ["language", "items", section.baseline]
+    for name in others:
+        both = f"{name} - {section.baseline}"
+        columns += [name, both if len(both) <= _LONGEST else "difference"]
+    where = [*section.languages, *([ALL] if len(section.languages) > 1 else [])]
+    rows = []
+    for language in where:
+        count = max(section.items.values()) if language == ALL else section.items[language]
+        row = [_named(language, "mean"), f"{count:,}", score_cell(numbers.scores[section.baseline][language], digits)]
+        for name in others:
+            row.append(score_cell(numbers.scores[name][language], digits))
+            row.append(difference_cell(numbers.differences[name][language], digits))
+        rows.append(tuple(row))
+    return TextTable(heading(section), tuple(columns), tuple(rows), 1, tuple(_unscored(section)))
+
+
+def _unscored(section: Section) -> Iterator[str]:
+    """Items without a value are no zeros; how many there are is said."""
+    for name in section.models:
+        for language, items in section.items.items():
+            missing = items - section.paired.scores[name][language].n
+            if missing:
+                yield f"{name}, {language}: {missing:,} of {items:,} items not scored"
+
+
+def _gaps(section: Section) -> TextTable:
+    digits, numbers = section.metric.digits, section.paired
+    columns = [f"{section.dominant} minus", section.baseline]
+    others = [name for name in section.models if name != section.baseline]
+    for name in others:
+        columns += [name, "closed"]
+    rows, remarks = [], []
+    for language in numbers.gaps[section.baseline]:
+        if language == ALL and len(section.languages) < 3:
+            continue
+        row = [_named(language, "mean of the others"), gap_cell(numbers.gaps[section.baseline][language], digits)]
+        for name in others:
+            row += [
+                gap_cell(numbers.gaps[name][language], digits),
+                closed_cell(numbers.closed[name][language]),
+            ]
+        rows.append(tuple(row))
+        if not numbers.gaps[section.baseline][language].excludes_zero:
+            remarks.append(_named(language, "mean of the others"))
+    said = f"{', '.join(remarks)}: no share, {section.baseline}'s gap cannot be told from 0" if remarks else ""
+    return TextTable(f"Language gap in {section.metric.label}", tuple(columns), tuple(rows), 1, (said,) if said else ())
+
+
+def _named(language: str, everything: str) -> str:
+    return everything if language == ALL else language
+
+
+def score_cell(e: Estimate, digits: int) -> str:
+    """Value and standard error: `0.612 ± 0.031`."""
+    if e.value is None:
+        return "-"
+    return f"{e.value:.{digits}f}" + ("" if e.stderr is None else f" ± {e.stderr:.{digits}f}")
+
+
+def difference_cell(e: Estimate, digits: int) -> str:
+    """Difference, interval, and a star where the interval lies on one side of 0: `+0.012 [-0.020, +0.044]`."""
+    if e.value is None:
+        return "-  "
+    inside = "" if e.low is None else f" [{e.low:+.{digits}f}, {e.high:+.{digits}f}]"
+    return f"{e.value:+.{digits}f}{inside}" + (" *" if e.excludes_zero else "  ")
+
+
+def gap_cell(e: Estimate, digits: int) -> str:
+    """Gap and interval."""
+    if e.value is None:
+        return "-"
+    inside = "" if e.low is None else f" [{e.low:.{digits}f}, {e.high:.{digits}f}]"
+    return f"{e.value:.{digits}f}{inside}"
+
+
+def closed_cell(e: Estimate) -> str:
+    """Share of the gap that is gone, in per cent: `33% [12, 50]`."""
+    if e.value is None:
+        return "-"
+    inside = "" if e.low is None else f" [{100 * e.low:.0f}, {100 * (e.high or 0):.0f}]"
+    return f"{100 * e.value:.0f}%{inside}"

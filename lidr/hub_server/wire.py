@@ -1,0 +1,188 @@
+"""A request as the endpoints see it, and the answers they give."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from lidr.hub_server.access import Access
+from lidr.hub_server.faults import Faults
+from lidr.hub_server.refusal import Refusal, no_repository
+from lidr.hub_server.storage import names
+from lidr.hub_server.storage.history import Repository
+from lidr.hub_server.storage.names import RepoType
+from lidr.hub_server.storage.storage import Storage
+
+LARGEST_BODY = 16 * 1024 * 1024
+"""Of a request that is read as a whole; contents and commits are streamed."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the whole application shares."""
+
+    storage: Storage
+    access: Access
+    faults: Faults = field(default_factory=Faults)
+    redirect: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: the named parts of its path, decoded, and its body unless the endpoint streams it."""
+
+    context: Context
+    request: Request
+    parts: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def storage(self) -> Storage:
+        """All repositories."""
+        return self.context.storage
+
+    @property
+    def user(self) -> str:
+        """Who holds the token."""
+        return self.context.access.user
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters after the question mark, the last of each name."""
+        return dict(self.request.query_params)
+
+    @property
+    def base_url(self) -> str:
+        """Where the client reached this server."""
+        return f"{self.request.url.scheme}://{self.request.headers.get('host', '127.0.0.1')}"
+
+    @property
+    def is_owner(self) -> bool:
+        """Did the request bring the token?"""
+        return self.context.access.allows(self.request)
+
+    def need_token(self) -> None:
+        """Refuse whoever has not brought the token."""
+        self.context.access.refuse_strangers(self.request)
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; an empty body is an empty one."""
+        value = parse(self.body or b"{}")
+        if not isinstance(value, dict):
+            raise Refusal(400, "The body must be a JSON object")
+        return value
+
+    def form(self) -> dict[str, list[str]]:
+        """The body as a form, or as JSON with the same fields."""
+        if self.request.headers.get("content-type", "").startswith("application/json"):
+            return {key: value if isinstance(value, list) else [value] for key, value in self.json().items()}
+        return parse_qs(self.body.decode("utf-8", "replace"), keep_blank_values=True)
+
+    @property
+    def repo_type(self) -> RepoType:
+        """The type that the path names; a path without one means a model."""
+        return names.repo_type(self.parts["type"].removesuffix("s") if self.parts.get("type") else None)
+
+    @property
+    def repository(self) -> Repository:
+        """The repository that the path names, to a caller who may see it."""
+        return self.find(self.repo_type, f"{self.parts['namespace']}/{self.parts['name']}")
+
+    def find(self, type_: RepoType, repo_id: str) -> Repository:
+        """A repository, to a caller who may see it; for others a private one is not there."""
+        repository = self.storage.repository(type_, repo_id)
+        if repository.is_private and not self.is_owner:
+            raise no_repository(repo_id)
+        return repository
+
+    @property
+    def writable(self) -> Repository:
+        """The repository that the path names, to the holder of the token."""
+        self.need_token()
+        return self.repository
+
+
+def parse(raw: bytes) -> Any:
+    """JSON from outside; refused when it is none, or holds half a character (which no file name or header can)."""
+    try:
+        value = json.loads(raw)
+        if b"\\ud" in raw.lower():
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise Refusal(400, "This is no JSON") from None
+    return value
+
+
+def mappings(value: object, name: str) -> list[dict[str, Any]]:
+    """A field that must be a list of objects; absent, it is an empty one."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise Refusal(400, f"{name} must be a list of objects")
+    return value
+
+
+def number(value: object, name: str, *, default: float) -> float:
+    """A field that must be a number; absent, it is the default."""
+    if value is None:
+        return default
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        raise Refusal(400, f"{name} must be a number, not {value!r}") from None
+
+
+Handler = Callable[[Call], Response]
+StreamHandler = Callable[[Call], Awaitable[Response]]
+
+
+def answer(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer in JSON."""
+    return JSONResponse(value, status_code=status, headers=dict(headers or {}))
+
+
+def refused(refusal: Refusal) -> Response:
+    """An answer that says no."""
+    headers = {**refusal.headers, "X-Error-Message": one_line(refusal.message)}
+    if refusal.code:
+        headers["X-Error-Code"] = refusal.code
+    return JSONResponse({"error": refusal.message, **refusal.body}, status_code=refusal.status, headers=headers)
+
+
+def one_line(text: str) -> str:
+    """A text that may stand in a header.
+
+    >>> one_line("no ñ\\nhere: 蜂")
+    'no ñ here: ?'
+    """
+    plain = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return plain.encode("latin-1", "replace").decode("latin-1")
+
+
+def page(call: Call, items: list[Any], *, size: int, path: str, show: Callable[[Any], dict[str, Any]]) -> Response:
+    """One page of a list, with the link to the next; `path` is where the list can be had again."""
+    try:
+        start = max(0, int(call.query.get("cursor", "0")))
+        size = max(1, min(size, int(call.query.get("limit", size))))
+    except ValueError:
+        raise Refusal(400, "cursor and limit must be numbers") from None
+    headers = {}
+    if start + size < len(items):
+        kept = [(key, value) for key, value in call.request.query_params.multi_items() if key != "cursor"]
+        query = "&".join(f"{quote(key)}={quote(value)}" for key, value in [*kept, ("cursor", str(start + size))])
+        headers["Link"] = f'<{call.base_url}{path}?{query}>; rel="next"'
+    return answer([show(item) for item in items[start : start + size]], headers=headers)
+
+
+def decoded(parts: Mapping[str, str | None]) -> dict[str, str]:
+    """The parts of a raw path, each percent-decoded by itself: a branch may contain a slash."""
+    try:
+        return {key: unquote(value, errors="strict") for key, value in parts.items() if value is not None}
+    except UnicodeDecodeError:
+        raise Refusal(400, "The path is no UTF-8") from None

@@ -1,0 +1,275 @@
+"""Carry out a plan: step after step, each cached, taken over, resumed or made, then recorded."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+
+from lidr.engines.registry import distributions
+from lidr.errors import NegativeVerdict, PlanError, StoreError
+from lidr.pipeline.drift import describe
+from lidr.pipeline.make_plan import DONE, Plan, PlannedStep, plan
+from lidr.recipe.schema import Recipe
+from lidr.steps.base import StepRun
+from lidr.steps.progress import Progress
+from lidr.store.artifact import open_artifact
+from lidr.store.record import Rate, Record, write_json
+from lidr.store.store import Store, discard, partial_folder, store_root
+
+Say = Callable[[str], None]
+
+
+def run(
+    recipe: Recipe,
+    *,
+    until: str | None = None,
+    rebuild: Sequence[str] = (),
+    allow_unpinned: bool = False,
+    say: Say = lambda text: None,
+    quiet: bool = True,
+) -> Plan:
+    """Carry out a recipe: make what is not there, in order, and record it.
+
+    Args:
+        recipe: from `lidr.load_recipe`.
+        until: stop after this step of each iteration.
+        rebuild: steps to make again, with all that follows: `pair`, or `iter_2/pair` for one iteration.
+        allow_unpinned: pin an unpinned Hub model to the commit that it has now, and run.
+        say: told one line for each step.
+        quiet: show no progress bars.
+
+    Returns:
+        The plan as it stands afterwards: every step cached.
+
+    Raises:
+        StoreError: an artifact was made by other settings, and neither a new version nor `rebuild` says what to do.
+        PlanError: something that the recipe names is not here.
+        EngineError, TrainError: a step failed; what it finished is kept.
+        HubError: a Hub model cannot be had.
+        NegativeVerdict: everything was made and kept, and the outcome is bad: a gate stopped the run.
+    """
+    store = Store(store_root(recipe.runtime.store))
+    with store.lock(lambda who: say(f"{who} is writing to {store.root}; waiting for it to finish")):
+        store.settle()
+        if allow_unpinned:
+            from lidr.hub.pins import pin
+
+            pin(recipe, store.version_folder(recipe.name, recipe.version))
+        planned = plan(recipe)
+        again = _to_rebuild(planned, rebuild)
+        _refuse(planned, again)
+        _discard(planned, again, say)
+        planned = plan(recipe, until=until, anew=again)
+        number = 0
+        while number < len(planned.steps):
+            step, number = planned.steps[number], number + 1
+            _carry_out(planned, step, f"[{number}/{len(planned.steps)}] {step.place}", say, quiet)
+            if step.kind.decides is not None and step.state not in ("cached", "skipped"):
+                planned = plan(recipe, until=until, anew=again)  # the same up to here, and from here on as was decided
+                _refuse(planned, again)
+        _write_run(planned)
+        if planned.ending is not None and planned.ending.is_negative:
+            raise NegativeVerdict(f"{recipe.name} {recipe.version}: {planned.ending.why}. All that was made is kept")
+        return plan(recipe, until=until)
+
+
+def _to_rebuild(planned: Plan, rebuild: Sequence[str]) -> set[str]:
+    """The places that `--rebuild` names, and all that are made from them."""
+    places: set[str] = set()
+    for name in rebuild:
+        named = {step.place for step in planned.steps if name in (step.place, step.name)}
+        if not named:
+            have = ", ".join(dict.fromkeys(step.name for step in planned.steps))
+            raise PlanError(f'--rebuild "{name}": no such step; write one of {have}, or iter_K/STEP')
+        places |= planned.made_from(named)
+    return places
+
+
+def _refuse(planned: Plan, again: set[str]) -> None:
+    """Stop before anything is touched if something is missing, or was made by other settings and is to be kept."""
+    missing = [f"{step.place}: {why}" for step in planned.in_state("unresolved") for why in step.why]
+    if missing:
+        raise PlanError("\n".join(missing))
+    bad = {"drifted", "damaged"}
+    drifted = [step for step in planned.decided if step.state in bad and step.place not in again]
+    if not drifted:
+        return
+    places = {step.place for step in drifted}
+    roots = [step for step in drifted if not places & set(step.inputs.values())]
+    said = [why if step.state == "damaged" else f"{step.place} was made by other settings: {why}"
+            for step in roots for why in ["; ".join(step.why)]]  # fmt: skip
+    more = f"{len(drifted) - len(roots)} steps are made from these. " if len(drifted) > len(roots) else ""
+    options = " ".join(f"--rebuild {step.place}" for step in roots)
+    raise StoreError(
+        "\n".join(said)
+        + f"\n{more}Bump the recipe's version ({planned.recipe.version}) to keep both, or make again with {options}"
+    )
+
+
+def _discard(planned: Plan, places: set[str], say: Say) -> None:
+    """Remove artifacts, the last first: whatever is left then still fits what it was made from."""
+    for step in reversed(planned.steps):
+        folder = planned.folder(step)
+        if step.place in places and (folder.exists() or partial_folder(folder).exists()):
+            say(f"{step.place}: discarded")
+            discard(folder)
+
+
+def _carry_out(planned: Plan, step: PlannedStep, label: str, say: Say, quiet: bool) -> None:
+    if step.state == "skipped":
+        say(f"{label}: skipped: {'; '.join(step.why)}")
+    elif step.state == "cached":
+        open_artifact(planned.folder(step))
+        _check_inputs(planned, step)
+        say(f"{label}: cached")
+    elif step.state == "taken over" and _take_over(planned, step):
+        say(f"{label}: taken over from {step.source}")
+    else:
+        say(f"{label}: {'resuming' if step.state == 'resumes' else 'running'}")
+        record = _make(planned, step, label, quiet)
+        say(f"{label}: done in {record.rate.elapsed_s:.1f} s")
+
+
+def _check_inputs(planned: Plan, step: PlannedStep) -> None:
+    """An input that was missing and has been made again in this run may have other content than before."""
+    recorded = open_artifact(planned.folder(step)).record.inputs
+    for name, source in planned.inputs(step).items():
+        if source.state not in DONE and recorded[name]["digest"] != open_artifact(planned.folder(source)).record.digest:
+            raise StoreError(
+                f"{step.place} was made from another {source.place}: it has been made again, with other content. "
+                f"Make this again too, with --rebuild {step.place}"
+            )
+
+
+def _make(planned: Plan, step: PlannedStep, label: str, quiet: bool) -> Record:
+    """Run one step in its unfinished folder, then record it."""
+    folder, kind = planned.folder(step), step.kind
+    inputs = {name: open_artifact(planned.folder(other)) for name, other in planned.inputs(step).items()}
+    record = _record(planned, step)
+    begun = {"identity": record.identity, "inputs": record.inputs}
+    with planned.store.writing(folder, kind.writes, begun) as out:
+        _check_outside(planned, step)
+        with Progress(out.folder / "progress.json", label, quiet=quiet) as progress:
+            outcome = kind.run(StepRun(planned.around, step.config, step.iteration, inputs, out, progress))
+        _check_outside(planned, step)
+        files, digest = out.finish()
+        record = replace(record, files=files, digest=digest, counts=outcome.counts, rate=outcome.rate)
+        planned.store.commit(folder, record)
+    return record
+
+
+def _check_outside(planned: Plan, step: PlannedStep) -> None:
+    """What the step reads from outside the store must be what was planned, before it reads and after."""
+    assert step.identity is not None
+    if dict(step.kind.outside(planned.around, step.config)) != step.identity["outside"]:
+        raise StoreError(
+            f"{step.place}: its input files have changed since this run began. Nothing of the step is kept as a "
+            "result: run the same command again"
+        )
+
+
+def _take_over(planned: Plan, step: PlannedStep) -> bool:
+    """Use another version's artifact of the same fingerprint; a damaged one is left alone, and the step is made."""
+    assert step.source is not None
+    try:
+        source = open_artifact(step.source)
+    except StoreError:
+        return False
+    old = source.record
+    record = replace(
+        _record(planned, step),
+        files=old.files,
+        digest=old.digest,
+        counts=old.counts,
+        rate=old.rate,
+        versions=old.versions,
+    )
+    planned.store.adopt(source, planned.folder(step), record)
+    return True
+
+
+def _record(planned: Plan, step: PlannedStep) -> Record:
+    """The record of a step before it has run."""
+    assert step.identity is not None
+    assert step.fingerprint is not None
+    recipe = planned.recipe
+    inputs = {name: open_artifact(planned.folder(other)).record for name, other in planned.inputs(step).items()}
+    return Record(
+        recipe=recipe.name,
+        version=recipe.version,
+        iteration=step.iteration,
+        step=step.name,
+        writes=step.kind.writes.name,
+        fingerprint=step.fingerprint,
+        identity=step.identity,
+        execution={
+            **recipe.runtime.model_dump(mode="json", exclude={"store", "answers"}),
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+        },
+        inputs={name: describe(record) for name, record in inputs.items()},
+        files=(),
+        digest="",
+        counts={},
+        rate=Rate("", 0, 0.0),
+        finished=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        versions=package_versions(),
+    )
+
+
+_PACKAGES = (
+    "lidr",
+    "torch",
+    "transformers",
+    "tokenizers",
+    *distributions(),
+    "trl",
+    "peft",
+    "accelerate",
+    "polars",
+    "pyarrow",
+    "numpy",
+    "lingua-language-detector",
+    "lm-eval",
+)
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that can change a result, as far as they are installed."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in dict.fromkeys(_PACKAGES):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _write_run(planned: Plan) -> None:
+    """run.json and recipe.yaml: the whole run in one file, and the recipe verbatim; written when they change."""
+    recipe, folder = planned.recipe, planned.version_folder
+    records = [record for _, record in planned.store.records(recipe.name) if record.version == recipe.version]
+    content = {
+        "schema": 1,
+        "recipe": recipe.model_dump(mode="json", by_alias=True, exclude={"runtime"}),
+        "provenance": {path: entry.model_dump() for path, entry in recipe.provenance.items()},
+        "steps": [
+            {"place": r.place, "writes": r.writes, "fingerprint": r.fingerprint, "digest": r.digest} for r in records
+        ],
+    }
+    if planned.result is not None:
+        end = planned.ending
+        content["outcome"] = {
+            "result": planned.result,
+            "best": planned.best,
+            "ended": None if end is None else asdict(end),
+        }
+    write_json(folder / "run.json", content, only_changes=True)
+    text = folder / "recipe.yaml"
+    if recipe.text and (not text.exists() or text.read_text(encoding="utf-8") != recipe.text):
+        text.write_text(recipe.text, encoding="utf-8")

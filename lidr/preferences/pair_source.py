@@ -1,0 +1,257 @@
+"""Preference pairs wherever they stand: a run in the store, a folder or file, or a Hub data set at a commit.
+
+    run:NAME[@VERSION]                every iteration's last pairs: the filtered ones
+    run:NAME@VERSION/iter_K/STEP      those of one step
+    ./folder, ./pairs.parquet         a release, an export, or any Parquet or JSON-lines files
+    org/name@v1.0.0                   the tag is resolved once to a commit; what is read is that commit, file by file
+
+Nothing is loaded whole: rows come in batches, only the columns that are asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lidr.errors import HubError, RowError, StoreError
+from lidr.hub.pins import resolve
+from lidr.hub.snapshot import DATASETS, listing, read_snapshot
+from lidr.preferences.dataset_configs import config_of
+from lidr.preferences.row_files import ROW_FILES, file_batches, file_schema
+from lidr.references import FolderReference, HubReference, RunReference, parse_reference
+from lidr.release.licences import Licence, Parent, strictest
+from lidr.release.pair_parents import parents_of_run, parents_of_set, read_card
+from lidr.rows import Pair
+from lidr.store.artifact import open_artifact
+from lidr.store.fingerprints import file_sha256, folder_sha256
+from lidr.store.record import Record
+from lidr.store.store import Store, store_root
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+HUB = "https://huggingface.co"
+_ITERATION = re.compile(r"iter_(\d+)")
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """A set of pairs, found and named; nothing of it is read yet.
+
+    Args:
+        name: org/name, run:NAME@VERSION, or the folder's name.
+        revision: the commit of a Hub data set; of a run or folder the digest of its files, or None before it is asked.
+        config: configuration that the files belong to; None where there are none.
+        files: Parquet or JSON-lines files, by split, in order.
+        parents: what the pairs were made from, as far as the set says it, the set itself first where it has a licence
+            of its own.
+        licence: of the set.
+    """
+
+    name: str
+    revision: str | None
+    config: str | None
+    files: tuple[tuple[str, Path], ...]
+    parents: tuple[Parent, ...]
+    licence: Licence
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits, in order."""
+        return tuple(dict.fromkeys(split for split, _ in self.files))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, of the first file."""
+        return tuple(file_schema(self.files[0][1]).names)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the rows have lidr's own columns, so that no column map is needed."""
+        return set(Pair.schema.names) <= set(self.columns)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the files that are read, by content."""
+        return folder_sha256({f"{split}/{path.name}": file_sha256(path) for split, path in self.files})
+
+    def of_split(self, split: str) -> PairSource:
+        """One split of it.
+
+        Raises:
+            HubError: it has no such split.
+        """
+        if split not in self.splits:
+            raise HubError(f"{self.name}: no split {split!r}; its splits: {', '.join(self.splits)}")
+        return replace(self, files=tuple(file for file in self.files if file[0] == split))
+
+    def one_kind(self) -> PairSource:
+        """Itself, if its splits can be read together: one alone, or a run's iterations.
+
+        Raises:
+            HubError: several others, which may hold other things.
+        """
+        if len(self.splits) == 1 or all(_ITERATION.fullmatch(split) for split in self.splits):
+            return self
+        raise HubError(
+            f"{self.name} has the splits {', '.join(self.splits)}: say which one, as --split {self.splits[0]}"
+        )
+
+    def of_iterations(self, iterations: Sequence[int]) -> PairSource:
+        """Without the files of other iterations, where the splits say which these are."""
+        named = [(_ITERATION.fullmatch(split), (split, path)) for split, path in self.files]
+        if not iterations or not all(match for match, _ in named):
+            return self
+        kept = tuple(file for match, file in named if match and int(match[1]) in iterations)
+        if not kept:
+            raise HubError(
+                f"{self.name}: no iteration {', '.join(map(str, iterations))}; it has {', '.join(self.splits)}"
+            )
+        return replace(self, files=kept)
+
+    def batches(self, rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order, all columns or some, in batches of at most `rows`, holding one at a time.
+
+        Raises:
+            RowError: a file that is no Parquet or no JSON lines, or lacks a column.
+        """
+        for _, path in self.files:
+            yield from file_batches(path, rows, columns)
+
+
+def open_pairs(
+    reference: str,
+    *,
+    config: str | None = None,
+    split: str | None = None,
+    store: Path | None = None,
+    base: Path | None = None,
+    commit: str | None = None,
+    digest: str | None = None,
+    licence: str | None = None,
+) -> PairSource:
+    """Find pairs.
+
+    Args:
+        reference: see the head of this module.
+        config: configuration of a data set; None: its default.
+        split: one split; None: all iterations, or the only split.
+        store: folder of the store; None: LIDR_STORE, else ./runs.
+        base: where a relative folder is also looked for: beside a recipe.
+        commit, digest: of a Hub data set, where it was resolved before: its commit, and its content by the lock.
+        licence: what is said of a set whose card says nothing: a Hub identifier.
+
+    Raises:
+        HubError, StoreError: they are not there; the message says what is.
+        RowError: the reference is none of pairs.
+    """
+    try:
+        found = parse_reference(reference)
+    except ValueError as error:
+        raise RowError(f"{error}. Pairs are org/name[@rev], run:NAME[@VERSION], or a folder or file: ./x") from None
+    if isinstance(found, HubReference):
+        source = _on_hub(found, config, commit, digest)
+    elif isinstance(found, RunReference):
+        source = _without_config(_of_run(found, Store(store or store_root("runs"))), "run", config)
+    elif isinstance(found, FolderReference):
+        source = _in_folder(_looked_for(found.path, base), config)
+    else:
+        raise RowError(f"{reference} names a model, not pairs; give org/name[@rev], run:NAME[@VERSION], or ./folder")
+    source = source.of_split(split) if split else source.one_kind()
+    return source if licence is None else _said(source, licence)
+
+
+def _without_config(source: PairSource, what: str, config: str | None) -> PairSource:
+    if config is not None:
+        raise HubError(f"{source.name}: no configuration {config!r}: a {what} has none; leave it out")
+    return source
+
+
+def _said(source: PairSource, licence: str) -> PairSource:
+    """With a licence that a person says, where the set itself says none."""
+    first, *others = source.parents
+    if first.role != "pairs" or first.licence is not None:
+        return source
+    said = replace(first, licence=licence)
+    return replace(source, parents=(said, *others), licence=strictest([said]))
+
+
+def _looked_for(text: str, base: Path | None) -> Path:
+    path = Path(text).expanduser()
+    beside = base / path if base is not None and not path.is_absolute() else path
+    return path if path.exists() or not beside.exists() else beside
+
+
+def _on_hub(reference: HubReference, config: str | None, commit: str | None, digest: str | None) -> PairSource:
+    """Read the card and lidr's own records first, then only the files of the configuration."""
+    repo = f"{DATASETS}{reference.repo}"
+    sha = commit or (str(reference.revision) if reference.is_pinned else resolve(repo, reference.revision))
+    names = [entry.path for entry in listing(repo, sha)]
+    about = [name for name in names if name in ("README.md", "lidr/run.json")]
+    folder = read_snapshot(repo, sha, patterns=about) if about else Path()
+    card = read_card(folder / "README.md") if "README.md" in about else {}
+    chosen, splits = config_of(f"{reference.repo}@{sha[:12]}", card, names, config)
+    wanted = [name for _, name in splits]
+    folder = read_snapshot(repo, sha, patterns=wanted, digest=digest)
+    parents = parents_of_set(reference.repo, sha, card, folder / "lidr/run.json", f"{HUB}/datasets/{reference.repo}")
+    files = tuple((split, folder / name) for split, name in splits)
+    return PairSource(reference.repo, sha, chosen, files, parents, strictest(parents[:1]))
+
+
+def _in_folder(path: Path, config: str | None) -> PairSource:
+    if path.is_file() and path.suffix in ROW_FILES:
+        parents: tuple[Parent, ...] = (Parent("pairs", path.name, None, None),)
+        source = PairSource(path.name, None, None, (("train", path),), parents, strictest(parents))
+        return _without_config(source, "file", config)
+    if not path.is_dir():
+        raise HubError(f"{path}: no such folder, and no .parquet or .jsonl file")
+    if (path / "record.json").is_file():
+        return _without_config(_of_artifact(path, path.name), "step", config)
+    names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+    card = read_card(path / "README.md")
+    chosen, splits = config_of(str(path), card, names, config)
+    parents = parents_of_set(path.resolve().name, None, card, path / "lidr/run.json", None)
+    files = tuple((split, path / name) for split, name in splits)
+    return PairSource(path.resolve().name, None, chosen, files, parents, strictest(parents[:1]))
+
+
+def _of_artifact(folder: Path, name: str) -> PairSource:
+    artifact = open_artifact(folder)
+    if artifact.record.writes != Pair.name:
+        raise StoreError(
+            f"{artifact.record.place} holds {artifact.record.writes}, not pairs; name a step that writes pairs"
+        )
+    parents = parents_of_run(folder.parents[1], name)
+    files = tuple((f"iter_{artifact.record.iteration}", path) for path in artifact.tables)
+    return PairSource(name, artifact.record.digest, None, files, parents, strictest(parents))
+
+
+def _of_run(reference: RunReference, store: Store) -> PairSource:
+    versions = store.versions(reference.name)
+    if not versions:
+        raise StoreError(f"{reference}: the store {store.root} has no run {reference.name}")
+    version = reference.version or versions[-1]
+    if version not in versions:
+        raise StoreError(f"{reference}: {reference.name} has the versions {', '.join(versions)}")
+    name = f"run:{reference.name}@{version}"
+    if reference.step is not None:
+        place = f"iter_{reference.iteration}/{reference.step}"
+        return _of_artifact(store.folder(reference.name, version, place), f"{name}/{place}")
+    found = [(f, r) for f, r in store.records(reference.name) if r.version == version and r.writes == Pair.name]
+    last = _last_of_each([record for _, record in found])
+    if not last:
+        raise StoreError(f"{name} has no pairs yet: run its recipe at least until pair")
+    sources = [_of_artifact(folder, name) for folder, record in found if record.place in last]
+    sources.sort(key=lambda source: int(source.splits[0].removeprefix("iter_")))
+    files = tuple(file for source in sources for file in source.files)
+    digest = folder_sha256({source.splits[0]: str(source.revision) for source in sources})
+    return replace(sources[0], files=files, revision=digest)
+
+
+def _last_of_each(records: Sequence[Record]) -> set[str]:
+    """Places of the pairs that no later step of the same iteration has passed on."""
+    passed_on = {entry["place"] for record in records for entry in record.inputs.values()}
+    return {record.place for record in records} - passed_on

@@ -1,0 +1,210 @@
+"""Pairs for somebody else's trainer: which there are, those that are wanted, and them as a `datasets.Dataset`."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lidr.errors import RowError
+from lidr.preferences.mapped_rows import Mapped, column_map, mapped_batches
+from lidr.preferences.native_rows import own_batches
+from lidr.preferences.pair_source import PairSource, open_pairs
+from lidr.preferences.query import NO_MARGIN, Wanted, language_of
+from lidr.rows import Pair
+
+if TYPE_CHECKING:
+    import datasets
+    import polars as pl
+    import pyarrow as pa
+
+ROWS_PER_BATCH = 4_000
+FACTS = ("language", "other_language", "kind", "iteration", "margin")
+"""What is counted, and what the wanted pairs are told by."""
+
+
+def readings(
+    source: PairSource, rows: int, columns: Sequence[str], mapped: Mapped | None = None
+) -> Iterator[tuple[pa.RecordBatch, pl.DataFrame | None]]:
+    """Yield pairs in order, whatever form they have, with these columns of rows.Pair, each batch with what was dropped.
+
+    A dropped row has `reason` and, as far as there are any, `pair_id`, `prompt_id`, `language`, `other_language` and
+    `kind`.
+
+    Raises:
+        RowError: a column is missing, or holds something else.
+    """
+    mapped = mapped or Mapped()
+    if mapped.columns is None and source.is_ours:
+        yield from own_batches([path for _, path in source.files], rows, list(columns))
+        return
+    yield from ((batch.select(list(columns)), dropped) for batch, dropped in mapped_batches(source, rows, mapped))
+
+
+def pair_batches(
+    source: PairSource,
+    rows: int,
+    columns: Sequence[str],
+    mapped: Mapped | None = None,
+    unread: Counter[str] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield pairs in order, whatever form they have, with these columns of rows.Pair.
+
+    Args:
+        source: from `open_pairs`.
+        rows: of a batch, at most.
+        columns: names of columns.
+        mapped: how another's rows become pairs.
+        unread: where the rows that cannot be read as pairs are counted, by reason.
+
+    Raises:
+        RowError: a column is missing, or holds something else.
+    """
+    for batch, dropped in readings(source, rows, columns, mapped):
+        if unread is not None and dropped is not None:
+            unread.update(dict(dropped["reason"].value_counts().iter_rows()))
+        yield batch
+
+
+def unread_said(unread: Mapping[str, int]) -> str:
+    """How many rows cannot be read as pairs, and why.
+
+    >>> unread_said({"identical": 1, "empty": 1200})
+    '1,201 rows cannot be read as pairs: 1,200 empty, 1 identical'
+    """
+    total = sum(unread.values())
+    parts = [f"{count:,} {reason}" for reason, count in sorted(unread.items(), key=lambda one: (-one[1], one[0]))]
+    return f"{total:,} {'row' if total == 1 else 'rows'} cannot be read as pairs: {', '.join(parts)}"
+
+
+@dataclass(frozen=True)
+class Census:
+    """How many pairs there are of what, before anything is read of their texts.
+
+    Args:
+        everything: all pairs of the source by `iteration`, non-dominant `language`, `kind` and language of their
+            `texts`, each with `pairs` and how many of these are `scored`.
+        wanted: the same of those that are asked for.
+        unread: how many rows of the source cannot be read as pairs, by reason.
+    """
+
+    everything: list[dict[str, Any]]
+    wanted: list[dict[str, Any]]
+    unread: dict[str, int]
+
+    @property
+    def rows(self) -> int:
+        """Pairs that are asked for."""
+        return sum(row["pairs"] for row in self.wanted)
+
+
+def census(source: PairSource, wanted: Wanted, mapped: Mapped | None = None) -> Census:
+    """Count pairs, and refuse what cannot be meant.
+
+    Raises:
+        RowError: languages, kinds or iterations of which there is no pair (a misspelt name would give an empty set), or
+            a least margin of pairs that nobody scored.
+    """
+    unscored = replace(wanted, min_margin=None)
+    counts = [_Counts(), _Counts(), _Counts()]
+    unread: Counter[str] = Counter()
+    for batch in pair_batches(source, 50_000, FACTS, mapped, unread):
+        for count, asked in zip(counts, (Wanted(), unscored, None), strict=True):
+            count.add((asked or wanted).of(batch) if asked or wanted.min_margin is None else _passing(batch, wanted))
+    everything, without_margin, found = (count.rows() for count in counts)
+    _check_asked(source, wanted, everything)
+    total, scored = (sum(row[name] for row in without_margin) for name in ("pairs", "scored"))
+    if wanted.min_margin is not None and scored < total:
+        raise RowError(f"{source.name}: {total - scored:,} of {total:,} pairs have no margin: {NO_MARGIN}")
+    return Census(everything, found, dict(sorted(unread.items())))
+
+
+def _passing(batch: pa.RecordBatch, wanted: Wanted) -> pa.RecordBatch:
+    """The rows that pass where some may have no margin, which is judged later."""
+    return wanted.of(batch.filter(batch["margin"].is_valid()))
+
+
+class _Counts:
+    """Counts rows by iteration, language, kind and language of the texts."""
+
+    def __init__(self) -> None:
+        self._parts: list[pa.Table] = []
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        import pyarrow as pa
+
+        columns = [rows["iteration"], language_of(rows), rows["kind"], rows["language"], rows["margin"].is_valid()]
+        table = pa.table([*columns], names=[*_COUNTED, "scored"])
+        self._parts.append(table.group_by([*_COUNTED, "scored"], use_threads=False).aggregate([([], "count_all")]))
+
+    def rows(self) -> list[dict[str, Any]]:
+        found: dict[tuple[Any, ...], dict[str, Any]] = {}
+        parts = [row for part in self._parts for row in part.to_pylist()]
+        for part in sorted(parts, key=lambda row: [str(row[name]) for name in _COUNTED]):
+            key = {name: part[name] for name in _COUNTED}
+            row = found.setdefault(tuple(key.values()), {**key, "pairs": 0, "scored": 0})
+            row["pairs"] += part["count_all"]
+            row["scored"] += part["count_all"] * part["scored"]
+        return list(found.values())
+
+
+_COUNTED = ("iteration", "language", "kind", "texts")
+
+
+def _check_asked(source: PairSource, wanted: Wanted, counts: Sequence[dict[str, Any]]) -> None:
+    for what, asked in (("language", wanted.languages), ("kind", wanted.kinds), ("iteration", wanted.iterations)):
+        there = list(dict.fromkeys(row[what] for row in counts))
+        missing = [value for value in asked if value not in there]
+        if missing:
+            raise RowError(
+                f"{source.name}: no pairs of {what} {', '.join(map(str, missing))}; it has {', '.join(map(str, there))}"
+            )
+
+
+def load_pairs(
+    reference: str,
+    *,
+    languages: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    iterations: Sequence[int] | None = None,
+    min_margin: float | None = None,
+    config: str | None = None,
+    split: str | None = None,
+    columns: Mapping[str, str | None] | None = None,
+    language: str | None = None,
+) -> datasets.Dataset:
+    """See `lidr.load_pairs`."""
+    from datasets import Dataset
+
+    wanted = Wanted(tuple(languages or ()), tuple(kinds or ()), tuple(iterations or ()), min_margin)
+    source = open_pairs(reference, config=config, split=split).of_iterations(wanted.iterations)
+    mapped = Mapped(column_map(columns) if columns else None, language)
+    if wanted.columns:
+        census(source, wanted, mapped)
+    folder = Path(tempfile.mkdtemp(prefix="lidr-pairs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    unread: Counter[str] = Counter()
+    batches = pair_batches(source, ROWS_PER_BATCH, _ALL, mapped, unread)
+    _write_arrow(folder / "pairs.arrow", (wanted.of(batch) for batch in batches))
+    if unread:
+        warnings.warn(f"{source.name}: {unread_said(unread)}", stacklevel=3)
+    return Dataset.from_file(str(folder / "pairs.arrow"))
+
+
+_ALL = tuple(Pair.schema.names)
+
+
+def _write_arrow(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
+    """The rows as a stream that is mapped into memory, not loaded."""
+    import pyarrow as pa
+
+    schema = Pair.schema.remove_metadata()
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch.select(schema.names).cast(schema))

@@ -1,0 +1,191 @@
+"""The tables of cards: counts, drops, settings with provenance, parents, samples. Each is plain Markdown text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lidr.hub.redact import without_paths
+from lidr.release.licences import Parent
+
+if TYPE_CHECKING:
+    from lidr.release.finished import Finished
+    from lidr.store.record import Record
+
+_LONGEST_SAMPLE = 400
+_NUMBER = re.compile(r"[+-]?[\d,]+(\.\d+)?")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; columns of numbers flush right.
+
+    >>> print(table(("a", "n"), [("x|y", "1")]))
+    | a | n |
+    | :-- | --: |
+    | x\\|y | 1 |
+    """
+    is_number = [all(_NUMBER.fullmatch(row[i]) for row in rows) for i in range(len(columns))]
+    ruler = ["--:" if number else ":--" for number in is_number]
+    lines = [columns, ruler, *([_cell(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").replace("<!--", "&lt;!--").split())
+
+
+def counts_table(run: Finished) -> str:
+    """Pairs by iteration, language and kind."""
+    rows = []
+    for iteration in run.iterations:
+        record = run.written("pairs", iteration).record
+        rows += [
+            (f"iter_{iteration}", row["language"], row["kind"], f"{row['count']:,}") for row in record.counts["kept"]
+        ]
+    total = sum(row["count"] for k in run.iterations for row in run.written("pairs", k).record.counts["kept"])
+    return table(("split", "language", "kind", "pairs"), [*rows, ("all", "", "", f"{total:,}")])
+
+
+def drops_table(run: Finished) -> str:
+    """Dropped slots by step and reason; reasons that never came up are left out and counted in a sentence."""
+    counts: dict[tuple[str, str], dict[int, int]] = {}
+    for record in run.records:
+        for row in record.counts.get("dropped", ()):
+            at = counts.setdefault((record.step, row["reason"]), {})
+            at[record.iteration] = at.get(record.iteration, 0) + row["count"]
+    seen = {key: at for key, at in counts.items() if sum(at.values())}
+    never = f"{len(counts) - len(seen)} reasons that were looked for never came up."
+    if not seen:
+        return f"Nothing was dropped; {never}"
+    columns = ("step: reason", *(f"iter_{k}" for k in run.iterations))
+    rows = [
+        (f"{step}: {reason}", *(f"{at.get(k, 0):,}" for k in run.iterations)) for (step, reason), at in seen.items()
+    ]
+    return f"{table(columns, rows)}\n\n{never}"
+
+
+def slots_sentence(run: Finished) -> str:
+    """Where every slot is that is no pair: in `dropped`, or left out because the recipe does not ask for it."""
+    left: Counter[str] = Counter()
+    for record in run.records:
+        for row in record.counts.get("not_requested", ()):
+            left[row["reason"]] += row["count"]
+    said = ", ".join(f"{count:,} by `{reason}`" for reason, count in sorted(left.items()) if count)
+    slot = "slot (prompt, other language, kind)"
+    if not said:
+        return f"Every {slot} is a pair or stands in the configuration `dropped` with its reason."
+    what = "row of the sets" if run.recipe.prompts is None else slot
+    return (
+        f"Every {what} is a pair, stands in the configuration `dropped` with its reason, or was left out because the "
+        f"recipe does not ask for it: {said}."
+    )
+
+
+def settings_table(run: Finished) -> str:
+    """Every setting of every step, with where its value comes from."""
+    rows: list[tuple[str, ...]] = []
+    for number, step in enumerate(run.recipe.chain):
+        if step.name == "publish":
+            continue
+        given = _given(step.config)
+        for path, value in _leaves(step.config.model_dump(mode="json")):
+            known = run.recipe.provenance.get(f"chain[{number}].{step.name}.{path}")
+            kind = known.provenance if known else "ours" if path in given else "default of lidr"
+            shown = without_paths(json.dumps(value, ensure_ascii=False))
+            rows.append((f"`{step.name}.{path}`", f"`{shown}`", kind, (known and known.source) or ""))
+    rows.append(("`seed`", f"`{run.recipe.seed}`", _provenance(run, "seed"), ""))
+    return table(("setting", "value", "provenance", "source"), rows)
+
+
+def _provenance(run: Finished, path: str) -> str:
+    known = run.recipe.provenance.get(path)
+    return known.provenance if known else "ours" if path in run.recipe.model_fields_set else "default of lidr"
+
+
+def _given(config: Any) -> set[str]:
+    """Paths of the settings that the recipe writes down."""
+    return {path for path, _ in _leaves(config.model_dump(mode="json", exclude_unset=True))}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, child in value.items():
+            yield from _leaves(child, f"{path}.{key}".removeprefix("."))
+    else:
+        yield path, value
+
+
+def parents_table(parents: Sequence[Parent]) -> str:
+    """What it was made from, each with its licence."""
+    rows = [
+        (
+            parent.role,
+            f"[{parent.name}]({parent.link})" if parent.link else f"`{parent.name}`",
+            f"`{parent.revision}`" if parent.revision else "",
+            f"[{parent.licence or 'unknown'}]({parent.licence_link})"
+            if parent.licence_link
+            else parent.licence or "unknown",
+        )
+        for parent in parents
+    ]
+    return table(("made from", "name", "revision", "licence"), rows)
+
+
+def pins_table(run: Finished) -> str:
+    """What fixes this release: recipe, first policy, prompts, versions."""
+    rows = [
+        ("recipe", f"{run.recipe.name} {run.recipe.version}"),
+        ("SHA-256 of the recipe", f"`{run.recipe_sha256}`"),
+        *((f"{parent.role} `{parent.name}`", _pin(parent)) for parent in run.parents),
+        *((name, version) for name, version in run.records[-1].versions.items()),
+    ]
+    return table(("what", "pin"), rows)
+
+
+def _pin(parent: Parent) -> str:
+    if parent.revision:
+        return f"`{parent.revision}`"
+    return "by content, in `lidr/records/`" if parent.role == "prompts" else "not pinned"
+
+
+def training_table(records: Sequence[Record]) -> str:
+    """Losses and margins of each trained policy."""
+    names = ("pairs", "loss", "dpo", "nll", "margin", "accuracy")
+    rows = [(record.place, *(_number(record.counts[name]) for name in names)) for record in records]
+    return table(("policy", *names), rows)
+
+
+def groups_table(records: Sequence[Record]) -> str:
+    """Margins by language and kind; empty when none were measured."""
+    rows = [
+        (record.place, g["language"], g["kind"], f"{g['pairs']:,}", f"{g['margin']:+.4f}", f"{g['accuracy']:.3f}")
+        for record in records
+        for g in record.counts.get("groups", ())
+    ]
+    return table(("policy", "language", "kind", "pairs", "margin", "accuracy"), rows) if rows else ""
+
+
+def _number(value: float | None) -> str:
+    if value is None:  # trained on the NLL alone
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def sample_block(row: dict[str, Any]) -> str:
+    """One row as JSON in a fence that its text cannot close; long texts are cut and say so."""
+    text = json.dumps(_shortened(row), ensure_ascii=False, indent=1)
+    text = text.replace("<!--", "\\u003c!--")
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}json\n{text}\n{fence}"
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > _LONGEST_SAMPLE:
+        return value[:_LONGEST_SAMPLE] + f"... ({len(value):,} characters)"
+    if isinstance(value, dict):
+        return {key: _shortened(child) for key, child in value.items() if child is not None}
+    return [_shortened(child) for child in value] if isinstance(value, list) else value

@@ -1,0 +1,210 @@
+"""Cards: a pure rendering of a run's records. The text is in hub_cards/*.md.jinja, the metadata is made here.
+
+The same run gives the same card. Over an existing card, metadata and text that are not ours stay (`front_matter`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lidr.hub.front_matter import compose
+from lidr.languages import LANGUAGES
+from lidr.lineage.graph import repository_of
+from lidr.release.cards.card_tables import (
+    counts_table,
+    drops_table,
+    groups_table,
+    parents_table,
+    pins_table,
+    sample_block,
+    settings_table,
+    slots_sentence,
+    table,
+    training_table,
+)
+from lidr.release.cards.finding_tables import gates_section, premise_section
+from lidr.release.cards.score_tables import model_index, results_section
+from lidr.release.finished import HUB, Finished, base_model
+from lidr.release.licences import Licence
+from lidr.resources import shared
+
+if TYPE_CHECKING:
+    from lidr.release.dataset_release import DatasetFiles
+
+_TAGS = ["lidr", "preference", "dpo", "multilingual"]
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def dataset_card(run: Finished, repo: str, files: DatasetFiles, digest: str, existing: str | None = None) -> str:
+    """README.md of a data set release, over the one that is there."""
+    from lidr.release.dataset_release import llama_factory_name
+
+    pairs = sum(file.rows for file in files.rows if file.config == "all")
+    prompts = sum(record.counts["prompts"] for record in run.records if record.writes == "prompts")
+    base = base_model(run)
+    body = _render(
+        "dataset.md.jinja",
+        **_common(run, repo),
+        pairs=f"{pairs:,}",
+        prompts=f"{prompts:,}",
+        counts=counts_table(run),
+        drops=drops_table(run),
+        slots=slots_sentence(run),
+        configs=", ".join(f"`{config}`" for config in files.configs),
+        splits=", ".join(f"`{split}`" for split in files.splits("all")),
+        last=files.splits("all")[-1],
+        start_model=base.repo if base else "path/to/your-model",
+        llama_factory=",".join(llama_factory_name(repo, "all", split) for split in files.splits("all")),
+        samples=[(config, sample_block(row)) for config, row in files.samples.items()],
+        pins=pins_table(run),
+        judged="",
+    )
+    return compose(_dataset_metadata(run, files, pairs, digest), body, existing)
+
+
+def model_card(
+    run: Finished,
+    repo: str,
+    datasets: tuple[tuple[str, str], ...],
+    digest: str,
+    existing: str | None = None,
+    *,
+    adapter_only: bool = False,
+) -> str:
+    """README.md of a model release, over the one that is there."""
+    trained = run.trainings()
+    body = _render(
+        "model.md.jinja",
+        **_common(run, repo) | {"iterations": len({record.iteration for record in trained})},
+        what=_what(run, adapter_only),
+        pairs=f"{sum(record.counts['pairs'] for record in trained):,}",
+        loading=_model_loading(repo, run.tag, adapter_only),
+        pins=_model_pins(run, datasets),
+        training=training_table(trained),
+        groups=groups_table(trained),
+        results=results_section(run),
+        reproduce=_reproduce(run, repo),
+    )
+    return compose(_model_metadata(run, repo, datasets, digest, adapter_only), body, existing)
+
+
+def _render(template: str, **values: Any) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(shared("hub_cards"))
+    environment = Environment(loader=loader, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    return environment.get_template(template).render(**values)
+
+
+def _common(run: Finished, repo: str) -> dict[str, Any]:
+    languages = run.recipe.languages
+    names = [LANGUAGES[code].name for code in languages.all]
+    return {
+        "name": repo.split("/")[-1],
+        "repo": repo,
+        "tag": run.tag,
+        "dominant": LANGUAGES[languages.dominant].name,
+        "languages": f"{', '.join(names[:-1])} and {names[-1]}",
+        "iterations": len(run.iterations),
+        "mixture": _mixture(run),
+        "settings": settings_table(run),
+        "premise": premise_section(run),
+        "gates": gates_section(run),
+        "licence": run.licence.identifier,
+        "licence_reason": run.licence.reason,
+        "parents": parents_table(run.parents),
+    }
+
+
+def _mixture(run: Finished) -> str:
+    """The sets that a run which starts from pairs has read, in words; empty for any other."""
+    links = [f"[{p.name}]({p.link})" if p.link else f"`{p.name}`" for p in run.pair_sets]
+    return f"{', '.join(links[:-1])} and {links[-1]}" if len(links) > 1 else "".join(links)
+
+
+def _licence_metadata(licence: Licence) -> dict[str, str]:
+    found = {"license": licence.identifier}
+    if licence.identifier == "other":
+        found |= {"license_name": licence.name or "see-attribution", "license_link": licence.link or "LICENSE.md"}
+    return found
+
+
+def _dataset_metadata(run: Finished, files: DatasetFiles, pairs: int, digest: str) -> dict[str, Any]:
+    return {
+        "pretty_name": f"{run.recipe.name} preference pairs",
+        **_licence_metadata(run.licence),
+        "language": list(run.recipe.languages.all),
+        "task_categories": ["text-generation"],
+        "tags": [*_TAGS, "synthetic"],
+        "size_categories": [next((name for limit, name in _SIZES if pairs < limit), "n>1M")],
+        "annotations_creators": ["machine-generated"],
+        "multilinguality": ["multilingual"],
+        "configs": [_config(config, files, is_default=config == "all") for config in files.configs],
+        "lidr": {**_block(run, digest), "configs": list(files.configs)},
+    }
+
+
+def _config(config: str, files: DatasetFiles, *, is_default: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "config_name": config,
+        "data_files": [{"split": s, "path": f"{config}/{s}-*.parquet"} for s in files.splits(config)],
+    }
+    return {**entry, "default": True} if is_default else entry
+
+
+def _block(run: Finished, digest: str) -> dict[str, Any]:
+    """What machines read: never a place, never a time."""
+    return {
+        "schema": 1,
+        "recipe": run.recipe.name,
+        "version": run.recipe.version,
+        "recipe_sha256": run.recipe_sha256,
+        "content_digest": digest,
+    }
+
+
+def _model_metadata(
+    run: Finished, repo: str, datasets: tuple[tuple[str, str], ...], digest: str, adapter_only: bool
+) -> dict[str, Any]:
+    base = base_model(run)
+    metadata: dict[str, Any] = {
+        "library_name": "peft" if adapter_only else "transformers",
+        "pipeline_tag": "text-generation",
+        **_licence_metadata(run.licence),
+        "language": list(run.recipe.languages.all),
+        "tags": [*_TAGS, "trl"],
+    }
+    if base is not None:
+        metadata |= {"base_model": base.repo, "base_model_relation": "adapter" if adapter_only else "finetune"}
+    sets = (repository_of({"role": p.role, "name": p.name, "revision": p.revision}) for p in run.pair_sets)
+    learned = [*(data for data, _ in datasets), *(repo.removeprefix("datasets/") for repo in sets if repo)]
+    if learned:
+        metadata["datasets"] = list(dict.fromkeys(learned))
+    records = f"{HUB}/{repo}/tree/{run.tag}/lidr/records"
+    return {**metadata, **model_index(run, repo.split("/")[-1], records), "lidr": _block(run, digest)}
+
+
+def _what(run: Finished, adapter_only: bool) -> str:
+    parent = run.parents[-1]
+    name = f"[{parent.name}]({parent.link})" if parent.link else f"`{parent.name}`"
+    return f"A LoRA adapter for {name}" if adapter_only else f"A policy that starts from {name}"
+
+
+def _model_loading(repo: str, tag: str, adapter_only: bool) -> str:
+    kind, module = ("AutoPeftModelForCausalLM", "peft") if adapter_only else ("AutoModelForCausalLM", "transformers")
+    imports = f"from {module} import {kind}\nfrom transformers import AutoTokenizer"
+    if not adapter_only:
+        imports = f"from transformers import {kind}, AutoTokenizer"
+    return (
+        f'{imports}\n\npolicy = {kind}.from_pretrained("{repo}", revision="{tag}")\n'
+        f'tokenizer = AutoTokenizer.from_pretrained("{repo}", revision="{tag}")'
+    )
+
+
+def _model_pins(run: Finished, datasets: tuple[tuple[str, str], ...]) -> str:
+    data = [(f"pairs `{repo}`", f"`{sha}`") for repo, sha in datasets]
+    return f"{table(('data', 'commit'), data)}\n\n{pins_table(run)}" if data else pins_table(run)
+
+
+def _reproduce(run: Finished, repo: str) -> str:
+    return f"lidr reproduce {repo}@{run.tag}"

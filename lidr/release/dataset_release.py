@@ -1,0 +1,217 @@
+"""A data set release: the pairs of a run as configurations and splits, with everything that they were made from.
+
+all/iter_1-00000-of-00001.parquet          every pair, in the run's order (the default configuration)
+en-de/iter_1-00000-of-00001.parquet        those of one pair of languages
+candidates/..., dropped/...                every response and translation; every slot that is no pair, and why
+dataset_info.json                          LLaMA-Factory's description
+lidr/...                                   recipe, records, manifest
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lidr.errors import HubError
+from lidr.hub.repo_names import check_config, check_split
+from lidr.release.candidates import Candidate, candidates
+from lidr.release.finished import Finished, dumps
+from lidr.release.reproduction_files import Links
+from lidr.release.staging import RowFile, Staged, check_staged, files_below, owned_by, write_description, write_text
+from lidr.rows import Dropped, Pair, RowType
+from lidr.store.artifact import SHARD_ROWS, TableWriter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_PER_BATCH = 10_000
+OWNED = r"dataset_info\.json|LICENSE\.md|plots/[a-z]+\.png|[A-Za-z0-9._-]+/iter_\d+-\d{5}-of-\d{5}\.parquet"
+
+
+@dataclass(frozen=True)
+class DatasetFiles:
+    """What was staged: the row files, and one example of each configuration for the card."""
+
+    rows: tuple[RowFile, ...]
+    samples: dict[str, dict[str, Any]]
+
+    def splits(self, config: str) -> tuple[str, ...]:
+        """Splits of a configuration that have rows: `datasets` cannot load one without."""
+        return tuple(dict.fromkeys(file.split for file in self.rows if file.config == config and file.rows))
+
+    @property
+    def configs(self) -> tuple[str, ...]:
+        """Configurations that can be loaded, the default one first."""
+        names = dict.fromkeys(file.config for file in self.rows)
+        return tuple(config for config in names if self.splits(config))
+
+
+def configs_of(run: Finished) -> tuple[str, ...]:
+    """Names of the configurations, the default one first."""
+    languages = run.recipe.languages
+    made = ("candidates",) if run.recipe.prompts is not None else ()
+    return ("all", *(f"{languages.dominant}-{other}" for other in languages.others), *made, "dropped")
+
+
+def stage_dataset(run: Finished, folder: Path, repo: str, *, siblings: Mapping[str, str] | None = None) -> Staged:
+    """Write the release of a run's pairs into `folder`.
+
+    Args:
+        siblings: role -> repository of what the same run publishes.
+
+    Raises:
+        HubError: a name that would break loading, or too many files.
+    """
+    from lidr.release.cards.card_plots import write_plots
+    from lidr.release.cards.render import dataset_card
+
+    for config in configs_of(run):
+        check_config(config)
+    written = _write_rows(run, folder)
+    if not written.splits("all"):
+        raise HubError(f"{run.recipe.name} {run.recipe.version} has no pairs left, so there is nothing to publish")
+    write_text(folder, "dataset_info.json", dumps(llama_factory(written, repo)))
+    write_plots(run, folder / "plots")
+    content = {
+        "rows": {f"{f.config}/{f.split}": {"rows": f.rows, "digest": f.row_digest} for f in _whole(written.rows)}
+    }
+    links = Links(repo, siblings=siblings or {})
+    digest = write_description(run, folder, files=list(written.rows), content=content, links=links)
+    files = files_below(folder)
+    check_staged(run, files)
+    return Staged(
+        repo_type="dataset",
+        tag=run.tag,
+        files=files,
+        digest=digest,
+        owned=owned_by(OWNED),
+        card=lambda existing: dataset_card(run, repo, written, digest, existing),
+        title=f"{run.recipe.name} {run.recipe.version}: {sum(f.rows for f in written.rows if f.config == 'all')} pairs",
+    )
+
+
+def _write_rows(run: Finished, folder: Path) -> DatasetFiles:
+    written: list[RowFile] = []
+    samples: dict[str, dict[str, Any]] = {}
+    for iteration in run.iterations:
+        for config, rows, batches in _tables(run, iteration):
+            files, first = write_split(folder, config, f"iter_{iteration}", rows, batches)
+            written += files
+            if first is not None:
+                samples.setdefault(config, first)
+    return DatasetFiles(tuple(written), samples)
+
+
+def _tables(run: Finished, iteration: int) -> Iterator[tuple[str, RowType, Iterable[pa.Table]]]:
+    import pyarrow as pa
+
+    pairs, languages = run.written("pairs", iteration), run.recipe.languages
+    yield "all", Pair, (pa.Table.from_batches([b]) for b in pairs.batches(ROWS_PER_BATCH))
+    for other in languages.others:
+        tables = (pa.Table.from_batches([batch]) for batch in pairs.batches(ROWS_PER_BATCH))
+        yield f"{languages.dominant}-{other}", Pair, map(partial(of_language, other=other), tables)
+    if run.recipe.prompts is not None:
+        yield "candidates", Candidate, candidates(run, iteration)
+    yield "dropped", Dropped, (artifact.read("dropped") for artifact in run.dropped(iteration))
+
+
+def of_language(pairs: pa.Table, other: str) -> pa.Table:
+    """Pairs of either kind whose non-dominant language is this one."""
+    import pyarrow.compute as pc
+
+    is_dominant = pc.equal(pairs["kind"], "dominant")
+    language = pc.if_else(is_dominant, pairs["other_language"], pairs["language"])
+    return pairs.filter(pc.equal(language, other))
+
+
+def write_split(
+    folder: Path, config: str, split: str, rows: RowType, batches: Iterable[pa.Table]
+) -> tuple[list[RowFile], dict[str, Any] | None]:
+    """Write one split as `iter_1-00000-of-00001.parquet`; its files, and its first row."""
+    check_split(split)
+    writer, digests = TableWriter(folder / config, rows), [_RowDigest()]
+    first: dict[str, Any] | None = None
+    for table in batches:
+        if table.num_rows == 0:  # readers cannot take an empty row group; a file without any is fine
+            continue
+        if digests[-1].rows + table.num_rows > SHARD_ROWS and digests[-1].rows:
+            digests.append(_RowDigest())
+        writer.write(table)
+        digests[-1].add(table)
+        first = first or table.slice(0, 1).to_pylist()[0]
+    writer.close()
+    files = []
+    for number, (path, digest) in enumerate(zip(writer.paths, digests, strict=True)):
+        name = f"{split}-{number:05d}-of-{len(writer.paths):05d}.parquet"
+        path.rename(path.with_name(name))
+        files.append(RowFile(f"{config}/{name}", config, split, digest.rows, digest.hexdigest()))
+    return files, first
+
+
+class _RowDigest:
+    """SHA-256 over the rows in canonical JSON, in order: the same whatever wrote the Parquet file."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self.rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        for row in table.to_pylist():
+            text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+            self._hash.update(text.encode() + b"\n")
+        self.rows += table.num_rows
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def row_digest(tables: Iterable[pa.Table]) -> str:
+    """The digest of rows that the manifest holds: SHA-256 over one line of canonical JSON for each row, in order."""
+    digest = _RowDigest()
+    for table in tables:
+        digest.add(table)
+    return digest.hexdigest()
+
+
+def _whole(files: Iterable[RowFile]) -> list[RowFile]:
+    """One entry a split: shards joined, so that the number of shards is no part of the content."""
+    splits: dict[tuple[str, str], list[RowFile]] = {}
+    for file in files:
+        splits.setdefault((file.config, file.split), []).append(file)
+    whole = []
+    for (config, split), shards in splits.items():
+        joined = hashlib.sha256("".join(s.row_digest for s in shards).encode()).hexdigest()
+        digest = shards[0].row_digest if len(shards) == 1 else joined
+        whole.append(RowFile("", config, split, sum(s.rows for s in shards), digest))
+    return whole
+
+
+def llama_factory(files: DatasetFiles, repo: str) -> dict[str, Any]:
+    """dataset_info.json: LLaMA-Factory reads preference pairs only from its Alpaca form, as flat texts."""
+    columns = {"prompt": "prompt_text", "chosen": "chosen_text", "rejected": "rejected_text"}
+    pairs = [config for config in files.configs if config not in ("candidates", "dropped")]
+    return {
+        llama_factory_name(repo, config, split): {
+            "hf_hub_url": repo,
+            "subset": config,
+            "split": split,
+            "ranking": True,
+            "columns": columns,
+        }
+        for config in pairs
+        for split in files.splits(config)
+    }
+
+
+def llama_factory_name(repo: str, config: str, split: str) -> str:
+    """What LLaMA-Factory calls one split.
+
+    >>> llama_factory_name("lidr/quickstart-prefs", "en-de", "iter_1")
+    'quickstart_prefs_en_de_iter_1'
+    """
+    return f"{repo.split('/')[-1]}_{config}_{split}".replace("-", "_")

@@ -1,0 +1,102 @@
+"""A model release: the policy of the last iteration, merged or as adapter, with everything that it was made from.
+
+model.safetensors, config.json, tokenizer.json, ...     loads in transformers and vLLM
+lidr/...                                                recipe, records, manifest
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lidr.errors import HubError
+from lidr.hub.redact import clean_model_config
+from lidr.release.finished import Finished, base_model
+from lidr.release.reproduction_files import Links
+from lidr.release.staging import Staged, check_staged, files_below, owned_by, write_description
+from lidr.store.fingerprints import file_sha256
+
+OWNED = r"LICENSE\.md|[^/]+\.safetensors(\.index\.json)?|(adapter_|generation_)?config\.json|chat_template\.jinja"
+_CONFIGS = ("config.json", "adapter_config.json", "tokenizer_config.json")
+_WANTED = {".safetensors", ".json", ".jinja", ".txt", ".model"}
+"""Pickled weights are never published."""
+
+
+def stage_model(
+    run: Finished,
+    folder: Path,
+    repo: str,
+    *,
+    adapter_only: bool = False,
+    datasets: tuple[tuple[str, str], ...] = (),
+    siblings: Mapping[str, str] | None = None,
+) -> Staged:
+    """Write the release of a run's last policy into `folder`.
+
+    Args:
+        adapter_only: publish the LoRA adapter and leave the base where it is.
+        datasets: (repository, commit) of the data it was trained on, as published.
+        siblings: role -> repository of what the same run publishes.
+
+    Raises:
+        HubError: the run trained no policy, or no adapter.
+    """
+    from lidr.release.cards.render import model_card
+
+    policy = run.policy()
+    source = policy.folder / ("adapter" if adapter_only else "model")
+    if not source.is_dir():
+        raise HubError(
+            f"{policy.record.place} has no {source.name}: "
+            + ("set publish.adapter_only to false, or train with lora" if adapter_only else "train it first")
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(p for p in source.iterdir() if p.is_file() and p.suffix in _WANTED):
+        _bring(path, folder / path.name, run)
+    if adapter_only:
+        _bring_tokenizer(run, folder)
+    weights = {p.name: file_sha256(p) for p in sorted(folder.iterdir()) if p.suffix == ".safetensors"}
+    form = "adapter" if adapter_only else "merged"
+    links = Links(repo, datasets, siblings or {})
+    digest = write_description(run, folder, files=[], content={"weights": weights, "form": form}, links=links)
+    files = files_below(folder)
+    check_staged(run, files)
+    return Staged(
+        repo_type="model",
+        tag=run.tag,
+        files=files,
+        digest=digest,
+        owned=owned_by(OWNED),
+        card=lambda existing: model_card(run, repo, datasets, digest, existing, adapter_only=adapter_only),
+        title=f"{run.recipe.name} {run.recipe.version}: policy after iteration {run.result}",
+    )
+
+
+def _bring(path: Path, target: Path, run: Finished) -> None:
+    """Link a file of the model; a configuration is rewritten where it names a folder of this machine."""
+    if path.name in _CONFIGS:
+        base = base_model(run)
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        cleaned = clean_model_config(
+            config, base_model=base.repo if base else None, revision=base.revision if base else None
+        )
+        if cleaned != config:
+            target.write_text(json.dumps(cleaned, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+            return
+    try:
+        os.link(path.resolve(), target)
+    except OSError:
+        shutil.copy2(path, target)
+
+
+def _bring_tokenizer(run: Finished, folder: Path) -> None:
+    """An adapter alone does not say how to talk to it: the tokenizer and its chat template go with it."""
+    names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+    for name in names:
+        path = run.policy().model / name
+        if path.is_file() and not (folder / name).exists():
+            _bring(path, folder / name, run)

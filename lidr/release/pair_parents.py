@@ -1,0 +1,120 @@
+"""What sets of pairs were made from, each with its licence: by a card, by lidr's own records, by a run in the store."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lidr.errors import HubError
+from lidr.hub.front_matter import read_front_matter
+from lidr.hub.redact import without_paths
+from lidr.lineage.graph import repository_of
+from lidr.references import DistReference, HubReference, parse_reference
+from lidr.release.file_schemas import PublishedParents, fault
+from lidr.release.finished import HUB, dist_licence
+from lidr.release.licences import Parent, strictest
+from lidr.store.record import RECORD_FILE
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The metadata of a card; empty where there is none.
+
+    Raises:
+        HubError: they are no YAML, or the file is no UTF-8.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        return read_front_matter(path.read_text(encoding="utf-8"))[0]
+    except UnicodeDecodeError as error:
+        raise HubError(f"{path}: no UTF-8 text ({error.reason} at byte {error.start}); mend or remove it") from None
+    except HubError as error:
+        raise HubError(f"{path.parent}: {error}") from None
+
+
+def parents_of_set(
+    name: str, revision: str | None, card: Mapping[str, Any], run_json: Path, link: str | None
+) -> tuple[Parent, ...]:
+    """The set itself with the licence of its card, then what it was made from, by its own record.
+
+    Raises:
+        HubError: the record has another form.
+    """
+    at = f"{link}/tree/{revision}" if link and revision else None
+    terms = _licence_link(card.get("license_link"), f"{link}/blob/{revision}" if at else None)
+    return (Parent("pairs", name, revision, _licence(card.get("license")), at, terms), *_recorded(run_json))
+
+
+def _licence_link(said: Any, files: str | None) -> str | None:
+    """An absolute address as the card says it; a file of the set's own repository, below `files`; else None."""
+    if not isinstance(said, str):
+        return None
+    if re.fullmatch(r"https?://[^\s()<>\[\]\"'`|\\]+", said):
+        return said
+    is_file = re.fullmatch(r"(\./)?[A-Za-z0-9][\w-]*(\.[\w-]+)*(/[A-Za-z0-9][\w-]*(\.[\w-]+)*)*", said)
+    return f"{files}/{said.removeprefix('./')}" if files and is_file else None
+
+
+def _licence(given: Any) -> str | None:
+    """A card's licence; of several the strictest, for a reader cannot know which rows have which."""
+    if not isinstance(given, list) or len(given) < 2:
+        only = given[0] if isinstance(given, list) and given else given
+        return str(only) if only else None
+    return strictest([Parent("pairs", "", None, str(one)) for one in given]).identifier
+
+
+def _recorded(run_json: Path) -> Iterator[Parent]:
+    if not run_json.is_file():
+        return
+    try:
+        content = json.loads(run_json.read_text(encoding="utf-8"))
+        wrong = fault(PublishedParents, content)
+    except (ValueError, RecursionError):
+        wrong = "no JSON"
+    if wrong:
+        raise HubError(f"{run_json}: {wrong}; the release is damaged")
+    for entry in content.get("parents", ()):
+        yield Parent(entry["role"], entry["name"], entry.get("revision"), entry.get("license"))
+
+
+def parents_of_run(version_folder: Path, name: str) -> tuple[Parent, ...]:
+    """Prompts and policy of a run that was not published, by its run.json; of one that began with pairs, these."""
+    path = version_folder / "run.json"
+    if not path.is_file():
+        return (Parent("pairs", name, None, None),)
+    recipe = json.loads(path.read_text(encoding="utf-8"))["recipe"]
+    records = sorted(version_folder.glob(f"iter_*/pairs/{RECORD_FILE}"))
+    if records:
+        counts = [json.loads(record.read_text(encoding="utf-8"))["counts"] for record in records]
+        return tuple(dict.fromkeys(parent for found in counts for parent in parents_of_mixture(found["sets"])))
+    prompts = recipe["prompts"]
+    return (Parent("prompts", without_paths(prompts["source"]), None, prompts["license"]), _policy(recipe))
+
+
+def _policy(recipe: Mapping[str, Any]) -> Parent:
+    model = recipe["policy"]["model"]
+    said = [step["config"].get("policy_license") for step in recipe["chain"] if step["name"] == "publish"]
+    licence = next((text for text in said if text), None)
+    reference = parse_reference(model)
+    if isinstance(reference, DistReference):
+        licence = licence or dist_licence(reference.package)
+    if isinstance(reference, HubReference):
+        return Parent("policy", reference.repo, recipe["policy"].get("revision") or reference.revision, licence)
+    return Parent("policy", without_paths(str(reference)), None, licence)
+
+
+def parents_of_mixture(sets: Sequence[Mapping[str, Any]]) -> tuple[Parent, ...]:
+    """The sets that a `pairs` step has read, as its record names them."""
+    return tuple(
+        Parent("pairs", one["name"], one["revision"], one["license"], _link(one), one.get("license_link"))
+        for one in sets
+    )
+
+
+def _link(one: Mapping[str, Any]) -> str | None:
+    """A set on the Hub at its commit; None for a folder, a file, a run."""
+    repo = repository_of({"role": "pairs", **one})
+    return f"{HUB}/{repo}/tree/{one['revision']}" if repo else None

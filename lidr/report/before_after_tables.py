@@ -1,0 +1,58 @@
+"""What a run's policies scored, iteration beside iteration, and what changed: tables for the end of `lidr run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from lidr.analysis.recorded_scores import MEAN, Evaluated, evaluated
+from lidr.evals.compare.text_tables import TextTable
+from lidr.evals.results import Score
+from lidr.release.cards.score_tables import change_cell
+
+if TYPE_CHECKING:
+    from lidr.store.record import Record
+
+OF_CHANGES = (
+    "[95% interval] of the paired difference, whole items resampled in all languages together; * does not contain 0"
+)
+LEGEND = f"± one standard error; {OF_CHANGES}"
+
+
+def before_after(records: Iterable[Record]) -> tuple[TextTable, ...]:
+    """One table for each benchmark that was evaluated; none where nothing was.
+
+    Args:
+        records: of a run, in any order.
+    """
+    return tuple(_table(one) for one in evaluated(records))
+
+
+def _table(one: Evaluated) -> TextTable:
+    changes = one.changes()
+    rows = []
+    for score, language, cells in one.scores():
+        shown = ("-" if cell is None else Score(**cell).text(digits=score.digits) for cell in cells)
+        changed = (change_cell(column.get((score.name, language)), score.digits) for column in changes.values())
+        n = max(cell["n"] for cell in cells if cell)
+        rows.append((score.label, language, *shown, *map(_aligned, changed), f"{n:,}"))
+        if language == _last_of(one, score.name) and any((score.name, MEAN) in column for column in changes.values()):
+            means = [column.get((score.name, MEAN)) for column in changes.values()]
+            n = max(mean["n"] for mean in means if mean)
+            empty = ("" for _ in cells)
+            shown_means = (_aligned(change_cell(mean, score.digits)) for mean in means)
+            rows.append((score.label, "mean", *empty, *shown_means, f"{n:,}"))
+    task = next(iter(one.last.values()))
+    judge = task["judge"]
+    by = f", judged by {judge['model']} ({judge['mode']}) against {task['data']['reference']}" if judge else ""
+    return TextTable(one.title + by, ("score", "language", *one.headings, *changes, "n"), tuple(rows), 2)
+
+
+def _last_of(one: Evaluated, name: str) -> str:
+    """The last language that has a score."""
+    return [language for score, language, _ in one.scores() if score.name == name][-1]
+
+
+def _aligned(cell: str) -> str:
+    """Flush right whether or not there is a star."""
+    return cell if cell.endswith("*") else f"{cell}  "

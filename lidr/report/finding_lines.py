@@ -1,0 +1,39 @@
+"""What a run measured and what its gates found, for the end of `lidr run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from lidr.analysis.findings import COLUMNS, gates, lines, measurements, sentences, source_of
+from lidr.evals.compare.text_tables import TextTable
+
+if TYPE_CHECKING:
+    from lidr.store.record import Record
+
+
+def premise(records: Iterable[Record]) -> tuple[TextTable, ...]:
+    """One table for each measurement, the paper's figures beside ours.
+
+    Args:
+        records: of a run, in any order.
+    """
+    return tuple(
+        TextTable(
+            f"Before training, {record.place}, {record.counts['prompts']:,} prompts",
+            COLUMNS,
+            tuple(lines(record)),
+            2,
+            (source_of(record),),
+        )
+        for record in measurements(records)
+    )
+
+
+def gate_lines(records: Iterable[Record]) -> tuple[str, ...]:
+    """What each gate found and did, one sentence a line.
+
+    Args:
+        records: of a run, in any order.
+    """
+    return tuple(sentence for record in gates(records) for sentence in sentences(record))

@@ -1,0 +1,95 @@
+"""A run's report in a few lines of text, and as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lidr.analysis.findings import gates, measurements
+from lidr.analysis.recorded_scores import evaluated
+from lidr.evals.compare.text_tables import TextTable
+from lidr.report.finding_lines import gate_lines
+from lidr.report.html_page import lead, state_sentences
+from lidr.report.samples import sample_pairs
+from lidr.report.score_sections import scores_table
+from lidr.report.sections import became
+from lidr.report.selection import selection_lines
+from lidr.report.summary import Summary, summary_of
+
+if TYPE_CHECKING:
+    from lidr.report.run_state import Gathered
+
+_MOST_REASONS = 4
+
+
+def head_lines(run: Gathered) -> tuple[str, ...]:
+    """What it is, how far it is, and where its slots went."""
+    summary = summary_of(run.recipe, run.records)
+    return (
+        f"{run.recipe.name} {run.recipe.version}: {lead(run)}",
+        *state_sentences(run),
+        *_account_lines(summary),
+        *selection_lines(run.records),
+    )
+
+
+def _account_lines(summary: Summary) -> Iterator[str]:
+    if not summary.account:
+        return
+    requested, *gone, kept = summary.account
+    lost = sorted(((sum(row.counts), row.label) for row in gone if any(row.counts)), reverse=True)
+    shown = ", ".join(f"{label} {count:,}" for count, label in lost[:_MOST_REASONS])
+    others = len(lost) - _MOST_REASONS
+    more = f", {others} other reason{'' if others == 1 else 's'}" if others > 0 else ""
+    yield (
+        f"Pairs: {sum(kept.counts):,} of {sum(requested.counts):,} {requested.label.partition(' (')[0]} are kept"
+        + (f"; gone: {shown}{more}" if lost else "")
+    )
+
+
+def score_tables(run: Gathered) -> tuple[TextTable, ...]:
+    """For each benchmark its first score, iteration beside iteration."""
+    found = []
+    for one in evaluated(run.records):
+        table = scores_table(one)
+        label = one.shown[0].label
+        rows = tuple(row[1:] for row in table.rows if row[0] == label)
+        found.append(TextTable(f"{table.title}: {label} [95% interval]", table.columns[1:], rows))
+    return tuple(found)
+
+
+def guard_lines(run: Gathered) -> tuple[str, ...]:
+    """What the gates found."""
+    return gate_lines(run.records)
+
+
+def as_json(run: Gathered) -> dict[str, Any]:
+    """Everything of the page as plain data, numbers as the records have them."""
+    made = [record for record in run.records if record.writes in ("policy", "initial_policy")]
+    return {
+        "recipe": run.recipe.name,
+        "version": run.recipe.version,
+        "state": run.state,
+        "missing": list(run.missing),
+        "begun": list(run.begun),
+        "iterations": run.iterations,
+        "ended": run.outcome.why,
+        "is_negative": run.is_negative,
+        "result": run.result,
+        "best": run.best,
+        "differs": list(run.differs),
+        **summary_of(run.recipe, run.records).as_json(),
+        "became": {record.place: became(run, record) for record in made},
+        "scores": {
+            record.place: {name: record.counts.get(name, []) for name in ("tasks", "differences")}
+            for record in run.of("scores")
+        },
+        "measured": {record.place: record.counts for record in measurements(run.records)},
+        "gates": {record.place: record.counts for record in gates(run.records)},
+        **{name: _of_places(run, name) for name in ("selection", "language_bound", "sets")},
+        "samples": sample_pairs(run),
+    }
+
+
+def _of_places(run: Gathered, name: str) -> dict[str, Any]:
+    return {record.place: record.counts[name] for record in run.records if name in record.counts}

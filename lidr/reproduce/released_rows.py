@@ -1,0 +1,223 @@
+"""What a release holds, as artifacts: its rows are brought back into the tables of the steps that wrote them.
+
+Each is compared with the digest in run.json before anything is made from it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lidr.errors import HubError, LidrError
+from lidr.hub.snapshot import DATASETS, read_snapshot
+from lidr.release.evaluation_outputs import read_outputs, write_samples
+from lidr.release.release_reader import Opened, find, open_release
+from lidr.release.reproduction_files import measured_again
+from lidr.reproduce.verdict import Finding
+from lidr.rows import Pair, Prompt, Response, RowType, Translation
+from lidr.steps import STEPS
+from lidr.store.artifact import Artifact, ArtifactWriter, open_artifact
+from lidr.store.record import RECORD_FILE, Record, write_record
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+_CANDIDATES: dict[str, tuple[RowType, str, dict[str, str]]] = {
+    "prompts": (Prompt, "response", {"prompt_text": "text"}),
+    "responses": (Response, "response", {}),
+    "translations": (Translation, "translation", {"language": "target"}),
+}
+"""Rows -> their type, the kind of candidates they stand in, and columns that have another name there."""
+
+
+@dataclass
+class PublishedRows:
+    """The artifacts of a release, brought here when they are asked for.
+
+    Args:
+        release: of a data set or of a model.
+        rows: the release that holds the rows: the same, or the data set that a model names; None: there is none.
+        folder: for the artifacts.
+        touched: what does not have the digest that run.json says; filled as artifacts are brought.
+    """
+
+    release: Opened
+    rows: Opened | None
+    folder: Path
+    touched: list[Finding] = field(default_factory=list)
+    _known: dict[tuple[str, int | None], Artifact | None] = field(default_factory=dict)
+
+    def artifact(self, place: str, first: int | None = None) -> Artifact | None:
+        """The rows of a step; None where the release does not hold them.
+
+        Args:
+            first: only those of so many prompts; all are compared with their digest nevertheless.
+        """
+        if first is not None and self.artifact(place) is None:
+            return None
+        if (place, first) not in self._known:
+            self._known[place, first] = self._bring(self.release.records[place], first)
+        return self._known[place, first]
+
+    def named(self, place: str) -> Artifact:
+        """A step by its record alone: for those who only need to know who it was."""
+        folder = self.folder / "named" / place
+        if not (folder / RECORD_FILE).is_file():
+            _write(folder, replace(self.release.records[place], files=()))
+        return open_artifact(folder)
+
+    def _bring(self, record: Record, first: int | None) -> Artifact | None:
+        folder = self.folder / ("rows" if first is None else f"first-{first}") / record.place
+        paths, table = self._table(record, first)
+        if table is None:
+            return None
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        writer = ArtifactWriter(folder, STEPS[record.step].writes)
+        writer.data.write(table)
+        files, _ = writer.finish()
+        outputs = read_outputs(self.release.folder, record.place)
+        if outputs is not None:  # gates read the answers, too
+            write_samples(outputs, folder)
+        _write(folder, replace(record, files=files))
+        if first is None:
+            self._check(record, folder, paths)
+        return open_artifact(folder)
+
+    def _table(self, record: Record, first: int | None) -> tuple[list[str], pa.Table | None]:
+        """The files that hold the rows of a step, and the rows; None where there are none, or none that can be read."""
+        import polars as pl
+        import pyarrow as pa
+
+        try:
+            paths, frame = self._frame(record)
+            if frame is None:
+                return paths, None
+            if first is not None:
+                kept = frame["prompt_id"].unique(maintain_order=True)[:first]
+                frame = frame.filter(frame["prompt_id"].is_in(kept.implode()))
+            schema = STEPS[record.step].writes.schema
+            table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+            return paths, table.select(schema.names).cast(schema)
+        except (pl.exceptions.PolarsError, pa.ArrowException, KeyError, OSError) as error:
+            said = str(error).splitlines()[0]
+            self.touched.append(Finding(f"rows of {record.place}", f"cannot be read from their files: {said}"))
+            return [], None
+
+    def _check(self, record: Record, folder: Path, paths: list[str]) -> None:
+        said = self.release.run.get("rows", {}).get(record.place, {}).get("data", {})
+        found = measured_again(folder)["data"]
+        if said.get("digest") != found["digest"]:
+            path = ", ".join(paths)
+            text = f"holds other rows of {record.place} ({found['digest'][:12]}) than run.json says"
+            self.touched.append(Finding(path, f"{text} ({str(said.get('digest'))[:12]})"))
+
+    def _frame(self, record: Record) -> tuple[list[str], pl.DataFrame | None]:
+        """The files that hold the rows of a step, and the rows."""
+        import polars as pl
+
+        split = f"iter_{record.iteration}"
+        if record.writes in _CANDIDATES and self.rows is not None:
+            rows, kind, names = _CANDIDATES[record.writes]
+            files = self.rows.rows("candidates", split)
+            if not files:
+                return [], None
+            frame = pl.concat([pl.read_parquet(file) for file in files]).filter(pl.col("kind") == kind)
+            frame = frame.drop([new for new in names.values() if new in frame.columns]).rename(names)
+            return _named(self.rows, files), frame.select(rows.schema.names)
+        if record.writes == Pair.name and self.rows is not None and record.place == self._last_pairs(record.iteration):
+            files = self.rows.rows("all", split)
+            return _named(self.rows, files), pl.concat([pl.read_parquet(f) for f in files]) if files else None
+        files = sorted((self.release.folder / "lidr/rows" / record.place).glob("*.parquet"))
+        return _named(self.release, files), pl.concat([pl.read_parquet(f) for f in files]) if files else None
+
+    def _last_pairs(self, iteration: int) -> str:
+        records = self.release.records.values()
+        return [r.place for r in records if r.writes == Pair.name and r.iteration == iteration][-1]
+
+    def dropped(self, record: Record) -> pl.DataFrame | None:
+        """The dropped rows of a step."""
+        import polars as pl
+
+        files = self.rows.rows("dropped", f"iter_{record.iteration}") if self.rows else []
+        if not files:
+            return None
+        return pl.concat([pl.read_parquet(file) for file in files]).filter(pl.col("step") == record.step)
+
+    def policy(self, record: Record) -> Artifact | None:
+        """The weights that a train step wrote, where they are published: a model folder below an artifact."""
+        folder = self.folder / "policies" / record.place
+        if not (folder / RECORD_FILE).is_file():
+            shutil.rmtree(folder, ignore_errors=True)  # what an interrupted reproduction left
+            source = self._weights(record)
+            if source is None:
+                return None
+            _link(source, folder / "model")
+            _write(folder, replace(record, files=()))
+        return open_artifact(folder)
+
+    def _weights(self, record: Record) -> Path | None:
+        """A published model whose weights are those that the record names."""
+        repo = self.release.links.get("siblings", {}).get("policy")
+        if not repo:
+            return None
+        tag, found = self.release.run["tag"], self.release.found
+        whole = f"v{self.release.run['version']}"
+        wanted = {e.path.removeprefix("model/"): e.sha256 for e in record.files if e.path.endswith(".safetensors")}
+        wanted = {path: sha256 for path, sha256 in wanted.items() if "/" not in path}
+        for name in dict.fromkeys((f"{whole}-iter_{record.iteration}", whole, tag)):
+            try:
+                model = find(f"models/{repo}@{name}", found.target)
+                there = {entry.path: entry.sha256 for entry in model.entries}
+            except HubError:
+                continue
+            if wanted and all(there.get(path) == sha256 for path, sha256 in wanted.items()):
+                return read_snapshot(
+                    model.key, model.sha, target=found.target, into=self.folder / "models" / model.sha[:12]
+                )
+        return None
+
+
+def rows_release(release: Opened, folder: Path) -> Opened | None:
+    """The release that holds the rows of a model's run: the data set that its own run published."""
+    if release.found.repo_type == "dataset":
+        return release
+    for data in release.links.get("datasets", []):
+        try:
+            found = find(f"{DATASETS}{data['repo']}@{data['sha']}", release.found.target)
+            opened = open_release(found, folder)
+        except LidrError:
+            continue
+        if opened.run["recipe"] == release.run["recipe"]:
+            return opened
+    return None
+
+
+def _named(release: Opened, files: list[Path]) -> list[str]:
+    return [file.relative_to(release.folder).as_posix() for file in files]
+
+
+def _write(folder: Path, record: Record) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_record(folder, record)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for path in _model_files(source):
+        try:
+            os.link(path.resolve(), target / path.name)
+        except OSError:
+            shutil.copy2(path, target / path.name)
+
+
+def _model_files(source: Path) -> Iterator[Path]:
+    from lidr.hub.model_folders import MODEL_FILES
+
+    seen = {path for pattern in MODEL_FILES for path in source.glob(pattern) if path.is_file()}
+    yield from sorted(path for path in seen if path.name != "README.md")

@@ -1,0 +1,245 @@
+"""Make one step of a release again, from published inputs where there are any, in a fresh store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lidr.engines.registry import engine_row
+from lidr.errors import LidrError
+from lidr.pipeline.decisions import Course
+from lidr.pipeline.make_plan import recipe_field
+from lidr.pipeline.run_plan import package_versions
+from lidr.recipe.schema import Recipe
+from lidr.references import ServerReference, parse_reference
+from lidr.release.reproduction_files import measured_again
+from lidr.reproduce.environment import missing_engine, too_large
+from lidr.reproduce.released_recipe import OF_THE_PUBLISHER
+from lidr.reproduce.released_rows import PublishedRows
+from lidr.steps import STEPS
+from lidr.steps.base import InitialPolicy, StepRun, Surroundings, Unresolved
+from lidr.steps.progress import Progress
+from lidr.store.artifact import Artifact, open_artifact
+from lidr.store.fingerprints import difference
+from lidr.store.recipe_lock import Lock, read_contents
+from lidr.store.record import Record
+from lidr.store.store import Store
+
+Say = Callable[[str], None]
+_PUBLISHERS = re.compile(rf"/\S*/{OF_THE_PUBLISHER}/([\w./-]*[\w/-])")
+ASKING = ("responses", "translations", "policy", "scores", "measures")
+"""Rows whose steps ask or train a model; all others only need to know which policy it was."""
+IN_PART = ("generate", "translate")
+
+
+class CannotRun(Exception):
+    """Why a step cannot be made again on this machine."""
+
+
+class OtherSettings(Exception):
+    """Settings of the recipe are not those that the step's record holds."""
+
+
+@dataclass
+class Again:
+    """Makes steps again.
+
+    Args:
+        recipe: of the release, resolved.
+        store: fresh; what an interrupted reproduction of the same commit made is still there.
+        rows: make only the answers to so many prompts of each iteration.
+    """
+
+    published: PublishedRows
+    recipe: Recipe
+    store: Store
+    locked: dict[str, str]
+    rows: int | None = None
+    trust_remote_code: bool = False
+    say: Say = lambda text: None
+    quiet: bool = True
+    made: dict[str, Artifact] = field(default_factory=dict)
+    _course: Course | None = None
+
+    @property
+    def around(self) -> Surroundings:
+        """What the recipe's words are resolved against: the release's own folder, and nothing that was here before."""
+        contents = read_contents(self.store.version_folder(self.recipe.name, self.recipe.version))
+        return Surroundings(self.recipe, self.recipe.folder, Lock(self.locked, contents), self.store.root)
+
+    def config(self, record: Record) -> Any:
+        """A step's settings in its iteration, with what gates before it changed."""
+        kind = STEPS[record.step]
+        written = next((step.config for step in self.recipe.chain if step.name == record.step), None)
+        config = getattr(self.recipe, kind.section) if kind.section else written
+        if config is None:
+            raise OtherSettings(f"the recipe has no step {record.step} any more")
+        if self._course is None:
+            self._course = Course(len(self.recipe.iterations))
+            for other in self.published.release.records.values():
+                decides = STEPS[other.step].decides
+                if decides is not None:
+                    self._course.follow(other.iteration, _decision(other, decides))
+        return self._course.config(config, record.iteration, record.step)
+
+    def make(self, record: Record) -> tuple[Artifact, str]:
+        """Make a step again; the artifact, and from what it was made.
+
+        Raises:
+            CannotRun: something is missing here.
+            OtherSettings: the recipe is not the one that made the release.
+        """
+        config = self.config(record)
+        self._check_settings(record, config)
+        self._check_machine(record, config)
+        self._check_outside(record, config)
+        inputs, made_from = self._inputs(record)
+        folder = self.store.folder(self.recipe.name, self.recipe.version, record.place)
+        try:
+            artifact = self._run(record, config, inputs, folder)
+        except (LidrError, Unresolved) as error:
+            raise CannotRun(_first(error)) from error
+        self.made[record.place] = artifact
+        return artifact, made_from
+
+    def _run(self, record: Record, config: Any, inputs: dict[str, Artifact], folder: Path) -> Artifact:
+        """Run the step itself, or take what an interrupted reproduction finished."""
+        kind = STEPS[record.step]
+        begun = {
+            "identity": record.identity,
+            "inputs": {name: {"place": a.record.place, "digest": a.record.digest} for name, a in inputs.items()},
+            "rows": self.rows if record.step in IN_PART else None,
+        }
+        if (folder / "record.json").exists() and (found := open_artifact(folder)).record.identity == begun:
+            return found
+        with self.store.writing(folder, kind.writes, begun) as out:
+            with Progress(out.folder / "progress.json", record.place, quiet=self.quiet) as progress:
+                outcome = kind.run(StepRun(self.around, config, record.iteration, inputs, out, progress))
+            files, digest = out.finish()
+            new = replace(
+                record,
+                identity=begun,
+                files=files,
+                digest=digest,
+                counts=outcome.counts,
+                rate=outcome.rate,
+                versions=package_versions(),
+            )
+            return self.store.commit(folder, new)
+
+    def _check_settings(self, record: Record, config: Any) -> None:
+        kind = STEPS[record.step]
+        now = {
+            "config": kind.identity(config),
+            "recipe": {name: recipe_field(self.recipe, record.iteration, name) for name in kind.uses},
+        }
+        was = {name: record.identity.get(name) for name in now}
+        lines = [line for line in difference(was, now) if OF_THE_PUBLISHER not in line]
+        if lines:
+            raise OtherSettings(f"the recipe has other settings than the step's record: {'; '.join(lines[:5])}")
+
+    def _check_machine(self, record: Record, config: Any) -> None:
+        """Hardware, engine, servers, and code that came with a model."""
+        if record.writes not in ASKING:
+            return
+        policy, runtime = self.recipe.policy, self.recipe.runtime
+        asks = record.writes != "measures" or any(getattr(config, n, None) for n in ("round_trip", "margin"))
+        servers = [*_servers(config.model_dump(mode="json"))]  # a recipe of others must not send keys of ours anywhere
+        is_canned = engine_row(runtime.engine).model == "script"
+        if asks and not is_canned and isinstance(parse_reference(policy.model), ServerReference):
+            servers.append(policy.model)
+        if servers:
+            raise CannotRun(f"{servers[0]}: {missing_engine('openai')}")
+        engine = "transformers" if record.writes == "policy" else runtime.engine
+        if asks and (missing := missing_engine(engine)):
+            raise CannotRun(missing)
+        if policy.trust_remote_code and not self.trust_remote_code:
+            raise CannotRun("the model runs code of its own; read it, then give --trust-remote-code")
+        first = [r for r in self.published.release.records.values() if r.writes == InitialPolicy.name]
+        weights = sum(entry.bytes for record in first for entry in record.files if entry.path.startswith("model/"))
+        if asks and (why := too_large(record.writes, weights)):
+            raise CannotRun(why)
+
+    def _check_outside(self, record: Record, config: Any) -> None:
+        """What the step reads from outside the store must be here, and be the same."""
+        try:
+            now = dict(STEPS[record.step].outside(self.around, config))
+        except (LidrError, Unresolved) as error:
+            raise CannotRun(_first(error)) from error
+        lines = difference(record.identity.get("outside", {}), now)
+        if lines:
+            raise CannotRun(f"what it read is another here: {'; '.join(lines[:3])}")
+
+    def _inputs(self, record: Record) -> tuple[dict[str, Artifact], str]:
+        """Published inputs where the release holds them, else what was made again."""
+        kind = STEPS[record.step]
+        missing = [rows.name for rows in kind.reads if not kind.last_only and rows.name not in record.inputs]
+        if missing:
+            raise OtherSettings(f"its record names no {missing[0]}, which the step {record.step} reads")
+        found: dict[str, Artifact] = {}
+        again: list[str] = []
+        for name, said in record.inputs.items():
+            source = self.published.release.records.get(said["place"])
+            if source is None:
+                raise CannotRun(f"its input {said['place']} has no record in the release")
+            artifact = self._input(source, record)
+            if artifact is None:
+                raise CannotRun(f"its input {source.place} is not published and was not made again")
+            if self.made.get(source.place) is artifact:
+                again.append(source.place)
+            found[name] = artifact
+        return found, f"{', '.join(again)} made again" if again else "published inputs"
+
+    def _input(self, source: Record, record: Record) -> Artifact | None:
+        if source.writes in (InitialPolicy.name, "policy"):
+            return self._policy(source) if record.writes in ASKING else self.published.named(source.place)
+        first = self.rows if record.step in IN_PART else None
+        artifact = self.published.artifact(source.place, first)
+        return artifact or self.made.get(source.place)
+
+    def _policy(self, source: Record) -> Artifact | None:
+        """The weights: those made again where they are the published ones, else the published, else made again."""
+        made = self.made.get(source.place)
+        if made is not None and made.record.digest == source.digest:
+            return made
+        if source.writes == InitialPolicy.name:
+            return made or self.make(source)[0]
+        return self.published.policy(source) or made
+
+
+def _decision(record: Record, decides: Callable[[Mapping[str, Any]], Any]) -> Any:
+    """What a gate decided, by its record.
+
+    Raises:
+        OtherSettings: it says none, so what came after it cannot have its settings.
+    """
+    try:
+        return decides(record.counts)
+    except (LookupError, TypeError, ValueError) as error:
+        raise OtherSettings(f"the record of {record.place} holds no decision ({error})") from None
+
+
+def _servers(value: Any) -> Iterator[str]:
+    """Every setting that names a server."""
+    if isinstance(value, str) and value.startswith("openai:"):
+        yield value
+    elif isinstance(value, Mapping):
+        for child in value.values():
+            yield from _servers(child)
+    elif isinstance(value, list | tuple):
+        for child in value:
+            yield from _servers(child)
+
+
+def rows_of_made(artifact: Artifact) -> dict[str, dict[str, Any]]:
+    """Number and digest of the rows that were made again."""
+    return measured_again(artifact.folder)
+
+
+def _first(error: Exception) -> str:
+    """The first line of what was said, for a table; a folder that only the publisher had is named so."""
+    text = (str(error).splitlines() or [type(error).__name__])[0]
+    return _PUBLISHERS.sub(r"\1 (on the machine that published; it is not in the release)", text)

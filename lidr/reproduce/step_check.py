@@ -1,0 +1,133 @@
+"""One step of a release, made again and compared: its rows, dropped rows, weights, and what its record counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lidr import __version__
+from lidr.hub.redact import clean
+from lidr.release.release_reader import Opened
+from lidr.release.reproduction_files import measured_again
+from lidr.reproduce.comparison import (
+    compare_numbers,
+    compare_rows,
+    count_differences,
+    samples_of,
+    samples_of_record,
+    within_error,
+)
+from lidr.reproduce.released_rows import PublishedRows
+from lidr.reproduce.rerun import IN_PART, Again, CannotRun, OtherSettings, rows_of_made
+from lidr.reproduce.verdict import Verdict
+from lidr.rows import Dropped
+from lidr.steps import STEPS
+from lidr.store.artifact import Artifact
+from lidr.store.fingerprints import difference
+from lidr.store.record import Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass
+class Step:
+    """One step of a release, and what comes out when it is made again."""
+
+    release: Opened
+    published: PublishedRows
+    again: Again
+    record: Record
+
+    def verdict(self, is_wanted: bool) -> Verdict:
+        """Make it again if it is wanted, and compare."""
+        record, place = self.record, self.record.place
+        if not is_wanted:
+            there = self.published.artifact(place)
+            return Verdict(place, "not asked for", "taken as published" if there else "left out", self._class)
+        try:
+            artifact, inputs = self.again.make(record)
+        except CannotRun as missing:
+            self.published.artifact(place)  # its rows are compared with their digest all the same
+            return Verdict(place, "cannot run here", str(missing), self._class)
+        except OtherSettings as other:
+            return Verdict(place, "different", str(other), self._class)
+        verdict = self._models(artifact) if not artifact.tables else self._tables(artifact)
+        if verdict.kind in ("identical", "equal rows"):
+            verdict = self._counted(artifact, verdict)
+        return Verdict(place, verdict.kind, verdict.reason, self._class, inputs, verdict.rows, verdict.numbers)
+
+    @property
+    def _class(self) -> str:
+        steps = self.release.run["steps"]
+        return str(next(step["class"] for step in steps if step["place"] == self.record.place))
+
+    def _counted(self, artifact: Artifact, verdict: Verdict) -> Verdict:
+        """The same rows or weights have the same counts: cards and reports print those of the record.
+
+        Another lidr may count other things, so only its own records are compared.
+        """
+        is_part = self.again.rows is not None and self.record.step in IN_PART
+        if is_part or self.record.versions.get("lidr") != __version__:
+            return verdict
+        lines = [*count_differences(clean(self.record.counts), clean(artifact.record.counts))]
+        if not lines:
+            return verdict
+        reason = f"{verdict.reason}; but the record counts otherwise: {'; '.join(lines[:3])}"
+        return Verdict(self.record.place, "different", reason)
+
+    def _models(self, artifact: Artifact) -> Verdict:
+        """Weights by their digest; where they are another's, training by its numbers."""
+        record, place = self.record, self.record.place
+        if artifact.record.digest == record.digest:
+            return Verdict(place, "identical", f"weights, digest {record.digest[:12]}")
+        was = {e.path: e.sha256[:12] for e in record.files if e.path.startswith("model/")}
+        now = {e.path: e.sha256[:12] for e in artifact.record.files if e.path.startswith("model/")}
+        why = f"other files: {'; '.join(difference(was, now)[:3])}"
+        if self._class == "exact":
+            return Verdict(place, "different", why)
+        numbers = compare_numbers(samples_of_record(record), samples_of_record(artifact.record))
+        return within_error(numbers, place, "other weights")
+
+    def _tables(self, artifact: Artifact) -> Verdict:
+        """Rows by their digest, then one by one, then in numbers; dropped rows with them."""
+        record, place = self.record, self.record.place
+        first = self.again.rows if record.step in IN_PART else None
+        there = self.published.artifact(place, first)
+        said = self.release.run["rows"].get(place, {})
+        found, rows = rows_of_made(artifact), STEPS[record.step].writes
+        recorded = said.get("data", {}).get("digest", "")
+        table = there.read() if there else None
+        digest = measured_again(there.folder)["data"]["digest"] if there else recorded
+        again = found["data"]["digest"]
+        kind, reason, differing = compare_rows(table, artifact.read(), rows, digests=(digest, again))
+        if first is None and again == recorded != digest:
+            reason = f"{reason}: the published rows were touched; made again they have the digest of their record"
+            return Verdict(place, kind, reason, rows=differing)  # type: ignore[arg-type]
+        if kind == "different" and self._class == "statistical":
+            return self._within_error(table, artifact, reason)
+        if kind != "different" and first is None:
+            other = self._dropped(artifact, said, found)
+            if other is not None:
+                return other
+        return Verdict(place, kind, reason, rows=differing)  # type: ignore[arg-type]
+
+    def _within_error(self, table: pa.Table | None, artifact: Artifact, why: str) -> Verdict:
+        summed = samples_of(self.record.writes)
+        if summed is not None and table is not None:
+            return within_error(compare_numbers(summed(table), summed(artifact.read())), self.record.place, why)
+        numbers = compare_numbers(samples_of_record(self.record), samples_of_record(artifact.record))
+        return within_error(numbers, self.record.place, why)
+
+    def _dropped(
+        self, artifact: Artifact, said: dict[str, dict[str, str]], found: dict[str, dict[str, str]]
+    ) -> Verdict | None:
+        """What is wrong with the dropped rows, where something is."""
+        digests = said.get("dropped", {}).get("digest", ""), found.get("dropped", {}).get("digest", "")
+        if digests[0] == digests[1]:
+            return None
+        frame = self.published.dropped(self.record)
+        published = None if frame is None else frame.to_arrow().cast(Dropped.schema)
+        again = artifact.read("dropped") if "dropped" in found else Dropped.schema.empty_table()
+        kind, reason, rows = compare_rows(published, again, Dropped, digests=digests)
+        return Verdict(self.record.place, kind, f"dropped: {reason}", rows=rows)  # type: ignore[arg-type]

@@ -1,0 +1,122 @@
+"""`lidr eval check`: what can be asked is shown, what cannot is said, all at once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from lidr.cli.eval import check
+from lidr.cli.main import main
+from lidr.errors import EvaluationError, MissingExtraError
+from lidr.resources import shared
+from tests.tiny import tiny_model
+
+OWN = shared("recipes") / "prompts"
+
+
+def call(*words: object) -> int:
+    parser = argparse.ArgumentParser()
+    check.arguments(parser)
+    return check.main(parser.parse_args([str(word) for word in words]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Word problems in two languages, of which one lacks an item."""
+    problems = tmp_path / "word_problems"
+    problems.mkdir()
+    for language, last in (("en", 3), ("de", 2)):
+        rows = [{"id": f"w{n}", "query": f"{n} + {n}?", "response": str(n + n)} for n in range(last)]
+        (problems / f"{language}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def test_every_task_is_shown_with_rows_hash_and_first_prompt(capsys):
+    assert call("--langs", "en,de", "--data", OWN) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split()[:2] == ["task", "rows"]
+    assert [line.split()[0] for line in lines] == [
+        "lidr_mgsm_en",
+        "lidr_mgsm_de",
+        "lidr_x_alpacaeval_en",
+        "lidr_x_alpacaeval_de",
+    ]
+    first = json.loads((OWN / "word_problems" / "en.jsonl").read_text(encoding="utf-8").splitlines()[0])["query"]
+    assert lines[0].split()[1] == "24"
+    assert len(lines[0].split()[2]) == 12
+    assert first[:57] in lines[0]
+
+
+def test_real_data_have_250_and_805_rows(data_folder, capsys):
+    assert call("--langs", "de", "--data", data_folder, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["schema"] == "lidr.eval.check/1"
+    assert [task["rows"] for task in answer["tasks"]] == [250, 805]
+    assert [task["source"].split("/")[0] for task in answer["tasks"]] == ["mgsm", "x_alpacaeval"]
+
+
+def test_a_models_chat_template_is_applied_to_the_first_prompt(tmp_path, capsys):
+    model = tiny_model(tmp_path / "model", "qwen2")
+    assert call("--tasks", "mgsm", "--langs", "fr", "--variant", "instr", "--data", OWN, "--model", model) == 0
+    out = capsys.readouterr().out
+    assert "lidr_mgsm_fr_instr" in out
+    assert "<|im_start|>user\nRésous ce problème" in out
+    assert out.rstrip().endswith("<|im_start|>assistant")
+
+
+def test_all_problems_are_said_at_once(tmp_path, folder):
+    model = tiny_model(tmp_path / "bare", "qwen2")
+    (model / "chat_template.jinja").unlink()
+    with pytest.raises(EvaluationError) as caught:
+        call("--tasks", "mgsm,maths", "--langs", "en,de,fr,it,xx", "--data", folder, "--model", model)
+    said = str(caught.value).splitlines()
+    for part in (
+        "has no chat template",
+        'unknown task "maths"; allowed: mgsm, x_alpacaeval',
+        'no mgsm rows for "fr"',
+        'MGSM is not in "it"; its languages: en, de',
+        'unknown language code "xx"',
+        "items that are not in both: w2",
+    ):
+        assert sum(part in line for line in said) == 1, part
+
+
+def test_a_wrong_number_of_rows_is_said(tmp_path):
+    (tmp_path / "mgsm").mkdir()
+    (tmp_path / "mgsm" / "de.jsonl").write_text('{"query": "1 + 1?", "response": "2"}\n')
+    with pytest.raises(EvaluationError, match="1 rows; MGSM has 250"):
+        call("--tasks", "mgsm", "--langs", "de", "--data", tmp_path)
+
+
+def test_a_folder_that_is_no_model_is_said(tmp_path):
+    (tmp_path / "model").mkdir()
+    with pytest.raises(EvaluationError, match=r"config\.json"):
+        call("--tasks", "mgsm", "--langs", "de", "--data", OWN, "--model", tmp_path / "model")
+
+
+def test_a_template_that_refuses_a_turn_is_said(tmp_path):
+    model = tiny_model(tmp_path / "model", "qwen2")
+    (model / "chat_template.jinja").write_text("{{ raise_exception('no users here') }}")
+    with pytest.raises(EvaluationError, match="refuses one turn of the user: no users here"):
+        call("--tasks", "mgsm", "--langs", "de", "--data", OWN, "--model", model)
+
+
+def test_a_served_model_applies_its_own_template(capsys):
+    assert call("--tasks", "mgsm", "--langs", "de", "--data", OWN, "--model", "openai:m@http://127.0.0.1:1/v1") == 0
+    assert "as the model is sent it" not in capsys.readouterr().out
+
+
+def test_without_lm_eval_the_pip_line_is_said(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "lm_eval.tasks", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'lidr\[eval\]'"):
+        call("--tasks", "mgsm", "--langs", "de", "--data", OWN)
+
+
+def test_the_command_ends_with_2_and_no_traceback(capsys, monkeypatch):
+    words = ["eval", "check", "--tasks", "mgsm", "--langs", "it", "--data", str(OWN)]
+    monkeypatch.setattr("sys.argv", ["lidr", *words])
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith('EvaluationError: MGSM is not in "it"')

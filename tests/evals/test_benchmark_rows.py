@@ -1,0 +1,143 @@
+"""Rows of the benchmarks: from folders of both shapes, and everything that can be wrong with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lidr.errors import EvaluationError, HubError
+from lidr.evals.benchmark_rows import MGSM_ROWS, check_parallel, load_rows
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_lines = path.suffix == ".jsonl"
+    text = "".join(json.dumps(row) + "\n" for row in rows) if is_lines else json.dumps(rows)
+    path.write_text(text, encoding="utf-8")
+
+
+def problems(count: int, **more: object) -> list[dict[str, object]]:
+    return [{"query": f"What is {i} + 1?", "response": str(i + 1), **more} for i in range(count)]
+
+
+def test_without_rows_and_without_the_hub_the_way_to_give_rows_is_said(monkeypatch):
+    def away(repo, revision):
+        raise HubError(f"data set {repo}: the Hub did not give it")
+
+    monkeypatch.setattr("lidr.evals.benchmark_rows.commit_of", away)
+    monkeypatch.delenv("LIDR_DATA", raising=False)
+    with pytest.raises(HubError, match=r"no rows of mgsm named, and data set juletxara/mgsm: .*Or give --data DIR"):
+        load_rows("mgsm", "de")
+
+
+def test_real_mgsm_has_250_parallel_items_in_eight_languages(data_folder):
+    codes = ("en", "de", "es", "fr", "ja", "ru", "th", "zh")
+    loaded = {code: load_rows("mgsm", code, str(data_folder)) for code in codes}
+    check_parallel(loaded)
+    assert {found.facts.rows for found in loaded.values()} == {MGSM_ROWS}
+    assert loaded["de"].rows[0]["gold"] == "18"
+    assert loaded["de"].facts.source == "mgsm/de.jsonl"
+
+
+def test_real_x_alpacaeval_joins_each_instruction_with_the_reference_answer_to_it(data_folder):
+    loaded = {code: load_rows("x_alpacaeval", code, str(data_folder)) for code in ("en", "de", "es", "fr", "ru")}
+    check_parallel(loaded)
+    assert {found.facts.rows for found in loaded.values()} == {805}
+    assert loaded["en"].facts.reference == "gpt-4-turbo-2024-04-09"
+    assert loaded["en"].rows[0]["item"] == loaded["de"].rows[0]["item"] == "1"
+
+
+def test_the_projects_own_problems_and_instructions_have_the_same_shape():
+    mgsm, open_ones = (load_rows(name, "fr", "recipes/prompts") for name in ("mgsm", "x_alpacaeval"))
+    assert mgsm.facts.source == "word_problems/fr.jsonl"
+    assert set(mgsm.rows[0]) == {"item", "question", "gold"}
+    assert set(open_ones.rows[0]) == {"item", "instruction", "reference", "generator", "dataset"}
+
+
+def test_lidr_data_is_read_when_nothing_is_given(tmp_path, monkeypatch):
+    write(tmp_path / "word_problems/de.jsonl", problems(2))
+    monkeypatch.setenv("LIDR_DATA", str(tmp_path))
+    assert len(load_rows("mgsm", "de").rows) == 2
+
+
+def test_the_digest_is_of_the_rows_and_not_of_the_file(tmp_path):
+    write(tmp_path / "a/word_problems/de.jsonl", problems(2))
+    write(tmp_path / "b/word_problems/de.jsonl", problems(2, note="ignored"))
+    write(tmp_path / "c/word_problems/de.jsonl", problems(3))
+    digests = [load_rows("mgsm", "de", str(tmp_path / name)).facts.sha256 for name in "abc"]
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("files", "benchmark", "message"),
+    [
+        (
+            {},
+            "mgsm",
+            'no mgsm rows for "de" (looked for mgsm/de.jsonl or word_problems/de.jsonl); languages there: none',
+        ),
+        ({"mgsm/en.jsonl": problems(250)}, "mgsm", "languages there: en"),
+        ({"mgsm/de.jsonl": problems(249)}, "mgsm", "249 rows; MGSM has 250 in every language"),
+        ({"word_problems/de.jsonl": []}, "mgsm", "no rows"),
+        ({"word_problems/de.jsonl": [{"query": "1 + 1?"}]}, "mgsm", "row 0: needs a question (query) and a number"),
+        ({"word_problems/de.jsonl": problems(2, id="x")}, "mgsm", "ids that stand more than once: x"),
+        (
+            {"open_instructions/de.jsonl": [{"instruction": "Hallo"}]},
+            "x_alpacaeval",
+            "row 0: needs `instruction` and `output`",
+        ),
+        (
+            {
+                "x_alpacaeval/prompts/de.json": [{"id": 1, "instruction": "Hallo"}],
+                "x_alpacaeval/reference/de.json": [{"instruction": "Tag", "output": "Ja"}],
+            },
+            "x_alpacaeval",
+            "answers another instruction than",
+        ),
+        (
+            {
+                "x_alpacaeval/prompts/de.json": [{"id": 1, "instruction": "Hallo"}],
+                "x_alpacaeval/reference/de.json": [],
+            },
+            "x_alpacaeval",
+            "has 1 rows",
+        ),
+    ],
+)
+def test_rows_that_are_not_what_the_benchmark_has_are_refused(tmp_path, files, benchmark, message):
+    for name, rows in files.items():
+        write(tmp_path / name, rows)
+    with pytest.raises(EvaluationError) as error:
+        load_rows(benchmark, "de", str(tmp_path))
+    assert message in str(error.value)
+
+
+def test_a_damaged_file_and_a_file_of_another_form_are_named(tmp_path):
+    path = tmp_path / "word_problems/de.jsonl"
+    path.parent.mkdir()
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(EvaluationError, match=r"de\.jsonl: cannot be read"):
+        load_rows("mgsm", "de", str(tmp_path))
+    path.write_text("[1]\n", encoding="utf-8")
+    with pytest.raises(EvaluationError, match="must be a list of objects"):
+        load_rows("mgsm", "de", str(tmp_path))
+
+
+def test_an_unknown_language_and_a_place_that_is_none_are_refused(tmp_path, monkeypatch):
+    monkeypatch.delenv("LIDR_DATA", raising=False)
+    with pytest.raises(EvaluationError, match='unknown language code "german"; did you mean "de"'):
+        load_rows("mgsm", "german", str(tmp_path))
+    with pytest.raises(EvaluationError, match=r"--data \./nowhere: no such folder"):
+        load_rows("mgsm", "de", "./nowhere")
+    with pytest.raises(EvaluationError, match="no data for x_alpacaeval: set LIDR_DATA or give --data"):
+        load_rows("x_alpacaeval", "de")
+
+
+def test_languages_with_different_items_are_refused(tmp_path):
+    write(tmp_path / "word_problems/de.jsonl", problems(3))
+    write(tmp_path / "word_problems/en.jsonl", problems(2))
+    loaded = {code: load_rows("mgsm", code, str(tmp_path)) for code in ("en", "de")}
+    with pytest.raises(EvaluationError, match=r"items that are not in both: 2\. Give the same items"):
+        check_parallel(loaded)

@@ -1,0 +1,231 @@
+"""The pages: what they show, what they escape, and how they look in a browser."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.hub_server.raw import client, commit, create, file
+from tests.hub_server.showcase import EVIL, publish
+
+PAGE = "/datasets/lidr/bees-prefs"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def shown(hub):
+    publish(hub)
+    with client(hub, token=None) as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def owner(hub, shown):
+    with client(hub) as session:
+        yield session
+
+
+def _texts(page: str) -> list[str]:
+    """The texts of chosen, rejected and prompts, as a reader sees them."""
+    return [html.unescape(text) for text in re.findall(r'<div class="text"[^>]*>(.*?)</div>', page, re.DOTALL)]
+
+
+def test_every_link_of_the_first_page_leads_to_a_page(shown):
+    links = set(re.findall(r'href="(/[^"]*)"', shown.get("/").text))
+    assert "/lidr/bees" in links  # a model in the namespace of the Hub's own paths
+    links.remove("/lidr/login")  # asks for the token first
+    assert {link: shown.get(link).status_code for link in links} == dict.fromkeys(links, 200)
+
+
+def test_the_index_lists_repositories_collections_and_releases(shown):
+    page = shown.get("/").text
+    for text in ("lidr/bees-prefs", "lidr/bees", "release v0.1.0", "Bees 0.1.0"):
+        assert text in page
+    collection = re.search(r'href="(/collections/[^"]+)"', page)
+    assert collection
+    assert "lidr/bees-prefs" in shown.get(collection[1]).text
+
+
+def test_a_card_is_rendered_and_its_html_is_text(shown):
+    page = shown.get(PAGE).text
+    assert "<h1>Preference pairs about bees</h1>" in page
+    assert "<strong>by itself</strong>" in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert 'href="javascript' not in page
+    assert "written by hand from here" not in page, "comments are for machines"
+    assert f'href="{PAGE}/resolve/main/lidr/recipe.yaml"' in page
+    assert "license:cc0-1.0" in page
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", PAGE, f"{PAGE}/rows/main?split=iter_2", f"{PAGE}/tree/main", f"{PAGE}/commits/main", "/datasets/lidr/none"],
+)
+def test_every_page_forbids_scripts_and_has_none(shown, path):
+    answer = shown.get(path)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "<script" not in answer.text
+    assert not re.search(r"<[^>]+\s(on\w+|style)=", answer.text)
+
+
+def test_texts_of_rows_are_escaped(shown):
+    page = shown.get(f"{PAGE}/rows/main", params={"split": "iter_2", "q": "pwned"}).text
+    assert "1 row<" in page
+    assert _texts(page) == [EVIL] * 3
+    assert "<script>" not in page
+    assert "<img src=x" not in page
+
+
+def test_a_search_and_a_filter_are_escaped_in_the_form(shown):
+    answer = shown.get(f"{PAGE}/rows/main", params={"q": '"><script>x', "language": "<script>", "config": "<script>"})
+    assert answer.status_code == 200
+    assert "<script" not in answer.text
+
+
+def test_pairs_stand_side_by_side_under_their_prompt(shown):
+    page = shown.get(f"{PAGE}/rows/main", params={"language": "es"}).text
+    assert page.count('class="pair box"') == 1
+    prompt, chosen, rejected = _texts(page)
+    assert prompt.startswith("¿Por qué")
+    assert chosen.startswith("Las abejas hacen miel para")
+    assert rejected.startswith("Las abejas hacen miel porque")
+    assert page.index("answer chosen") < page.index("answer rejected")
+
+
+def test_right_to_left_is_the_browsers_choice_per_text(shown):
+    page = shown.get(f"{PAGE}/rows/main", params={"language": "ar"}).text
+    assert page.count('<div class="text" dir="auto" lang="ar">') == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({}, 8),
+        ({"kind": "dominant"}, 4),
+        ({"language": "en", "other_language": "ja"}, 1),
+        ({"split": "iter_2"}, 9),
+        ({"split": "iter_2", "language": "es"}, 2),
+        ({"q": "ЗИМОЙ"}, 0),
+        ({"q": "ПОЧЕМУ"}, 1),
+        ({"config": "dropped"}, 4),
+        ({"config": "dropped", "reason": "truncated"}, 2),
+        ({"config": "dropped", "reason": "repetition", "other_language": "ar"}, 1),
+    ],
+)
+def test_rows_are_filtered_and_counted(shown, query, count):
+    page = shown.get(f"{PAGE}/rows/main", params=query).text
+    found = re.search(r'<p class="lead">([\d,]+) rows?</p>', page)
+    assert found
+    assert int(found[1]) == count
+
+
+def test_rows_come_in_pages(owner, shown):
+    repo = create(owner, "lidr/long")
+    from tests.hub.server import showcase
+
+    rows = [
+        {**showcase._pair(0, "es", "dominant", 1), "pair_id": f"p{i}", "prompt_text": f"question {i}"}
+        for i in range(23)
+    ]
+    content = showcase._parquet(rows, showcase.Pair.schema)
+    commit(owner, repo, file("all/iter_1-00000-of-00001.parquet", content)).raise_for_status()
+    seen, address = [], f"/{repo}/rows/main"
+    while address:
+        page = owner.get(address).text
+        seen += [text for text in _texts(page) if text.startswith("question")]
+        later = re.search(r'href="([^"]+)">later', page)
+        address = html.unescape(later[1]) if later else None
+    assert seen == [f"question {i}" for i in range(23)]
+
+
+def test_other_tables_are_shown_as_they_are_and_no_table_is_told(owner, shown):
+    repo = create(owner, "lidr/odd")
+    assert owner.get(f"/{repo}/rows/main").status_code == 404
+    commit(owner, repo, file("x/train.parquet", b"no parquet at all")).raise_for_status()
+    answer = owner.get(f"/{repo}/rows/main")
+    assert answer.status_code == 422
+    assert "cannot be read" in answer.text
+
+
+def test_files_and_commits_and_a_release(shown):
+    assert "recipe.yaml" in shown.get(f"{PAGE}/tree/main/lidr").text
+    assert "name: bees" in shown.get(f"{PAGE}/blob/main/lidr/recipe.yaml").text
+    assert "Not shown" in shown.get(f"{PAGE}/blob/main/all/iter_1-00000-of-00001.parquet").text
+    assert "bees 0.1.0" in shown.get(f"{PAGE}/commits/v0.1.0").text
+    assert shown.get(f"{PAGE}/tree/v9").status_code == 404
+    assert shown.get(f"{PAGE}/tree/main/nowhere").status_code == 404
+
+
+def test_private_repositories_show_after_the_token_is_given(hub, shown, owner):
+    create(owner, "lidr/secret-pairs", visibility="private")
+    assert "secret-pairs" not in shown.get("/").text
+    assert shown.get("/datasets/lidr/secret-pairs").status_code == 404
+    asked = shown.get("/lidr/login")
+    assert asked.status_code == 401
+    assert asked.headers["www-authenticate"].startswith("Basic")
+    password = {"Authorization": "Basic " + base64.b64encode(f"lidr:{hub.token}".encode()).decode()}
+    assert shown.get("/lidr/login", headers=password).status_code == 303
+    assert "secret-pairs" in shown.get("/", headers=password).text
+    forged = shown.post("/api/repos/create", headers=password, json={"name": "x"})
+    assert forged.status_code == 401, "a browser sends a password by itself, also for other sites: it must not write"
+
+
+def test_contents_do_not_run_in_a_browser(owner, shown):
+    repo = create(owner, "lidr/active")
+    page = b"<!doctype html><script>alert(1)</script>"
+    commit(owner, repo, file("x.html", page), file("x.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"))
+    answer = owner.get(f"/{repo}/resolve/main/x.html")
+    assert answer.headers["content-type"].startswith("text/plain")
+    for name in ("x.html", "x.svg"):
+        assert "sandbox" in owner.get(f"/{repo}/resolve/main/{name}").headers["content-security-policy"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: the pages were not looked at in a browser")
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("index", "/"),
+        ("card", PAGE),
+        ("rows", f"{PAGE}/rows/main?split=iter_2&language=ar"),
+        ("evil", f"{PAGE}/rows/main?split=iter_2&q=pwned"),
+    ],
+)
+def test_in_a_browser(hub, shown, tmp_path, name, path):
+    picture = tmp_path / f"{name}.png"
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    view = ["--hide-scrollbars", "--window-size=1280,900", "--virtual-time-budget=2000"]
+    done = subprocess.run(
+        [*command, *view, f"--screenshot={picture}", hub.url + path], capture_output=True, timeout=120
+    )
+    assert picture.exists(), done.stderr.decode(errors="replace")[-2000:]
+    content = picture.read_bytes()
+    assert struct.unpack(">II", content[16:24]) == (1280, 900)
+    assert len(content) > 10_000, "an empty page"
+    dom = subprocess.run([*command, "--dump-dom", hub.url + path], capture_output=True, timeout=120).stdout.decode()
+    title = re.search(r"<title>(.*?)</title>", dom)
+    assert title
+    assert title[1].endswith("· lidr Hub"), "a script ran"
+    assert "<script" not in dom
+
+
+def test_the_style_is_the_one_that_the_policy_names(shown):
+    """A changed style without its hash would leave the pages bare; chromium would say so only on its console."""
+    import hashlib
+
+    answer = shown.get("/")
+    style = re.search(r"<style>(.*?)</style>", answer.text, re.DOTALL)
+    assert style
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in answer.headers["content-security-policy"]
+    assert Path(__file__).parents[2].joinpath("lidr/hub_server/pages/style.css").read_text(encoding="utf-8") == style[1]

@@ -1,0 +1,171 @@
+"""The report's page: what it says of a run, that it needs nothing but itself, and that text from data stays text."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+import lidr
+from lidr.report.html_page import page
+from lidr.report.report_text import as_json
+from lidr.report.run_state import gather
+from tests.courses import lay_down
+from tests.report.test_before_after_tables import records as scored_records
+from tests.report.test_finding_lines import FALLING, world
+from tests.scripted import write_answers, write_world
+
+EVIL = '</div><script>alert("1")</script><img src=x onerror=alert(2)>&amp;'
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes, and whether all that open are closed."""
+
+    VOID = frozenset({"meta", "line", "circle", "rect", "br"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.text = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def text_of(html):
+    return re.sub(r"\s+", " ", " ".join(Tags(html).text))
+
+
+def page_of(recipe_file, *overrides):
+    return page(gather(lidr.load_recipe(recipe_file, overrides=overrides)))
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run that was trained, evaluated and stopped by its gate; its evaluations hold scores of two iterations."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("LIDR_STORE", raising=False)
+        lay_down(patch, FALLING)
+        folder = tmp_path_factory.mktemp("stopped")
+        file = world(folder / "w", "stop")
+        with pytest.raises(lidr.errors.NegativeVerdict):
+            lidr.run(lidr.load_recipe(file))
+    for found in scored_records(folder, ("en", "es", "de")):
+        path = folder / f"w/runs/scripted/0.1.0/iter_{found.iteration}/evaluate/record.json"
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "counts": found.counts}))
+    return file
+
+
+def test_a_stopped_run_says_so_and_shows_scores_gates_measures_account_and_policies(stopped):
+    said = text_of(page_of(stopped))
+    assert "Ended early: iter_2/gate stopped the run (dominant_worse: accuracy of mgsm, en, to iter_1: -0." in said
+    assert "The best policy is that of iter_1." in said
+    assert re.search(r"iter_2/train [0-9a-f]{12} .* given up by the gate", said)
+    assert re.search(r"accuracy en 0\.700 \[0\.64\d, 0\.75\d\]", said)  # Wilson's interval of 175 of 250
+    assert "iter_2 - iter_0" in said
+    assert "reward accuracy by gold, dominant pairs" in said
+    assert "0.72" in said  # the paper's figure beside it
+    assert "iter_2/gate: all 2 numbers" in said
+    assert "fired: stop" in said
+    assert "By length of the text that had to be translated" in said
+    assert "judged by judge-1 (logprob_swap)" in said
+    assert "maps from English into Spanish. rejected maps in Spanish." in said  # a pair of the last iteration
+
+
+def test_the_page_needs_no_network_no_script_and_is_well_formed(stopped):
+    html = page_of(stopped)
+    tags = Tags(html)
+    assert tags.open == []
+    assert not {"script", "link", "iframe", "img", "object", "base", "form"} & {tag for tag, _ in tags.seen}
+    assert sum(tag == "svg" for tag, _ in tags.seen) == 4  # two benchmarks, score and change each
+    for tag, attributes in tags.seen:
+        assert not {name for name in attributes if name.startswith("on") or name in ("src", "action")}
+        assert attributes.get("href", "#").startswith("#"), (tag, attributes)
+    assert {a["content"] for t, a in tags.seen if a.get("http-equiv")} == {
+        "default-src 'none'; style-src 'unsafe-inline'"
+    }
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_the_same_records_give_the_same_page_without_a_folder_of_this_machine(stopped):
+    html = page_of(stopped)
+    assert html == page_of(stopped)
+    assert str(stopped.parent) not in html
+
+
+def test_text_from_data_is_never_markup(tmp_path):
+    file = write_world(tmp_path)
+    answers = tmp_path / "answers.jsonl"
+    write_answers(answers, first=({"match": r"into Spanish\..*bees", "text": EVIL + "</translated>"},))
+    lidr.run(lidr.load_recipe(file, overrides=["iterations=[{prompts: '0:1'}]", "chain.pair.drop=independent"]))
+    html = page_of(file, "iterations=[{prompts: '0:1'}]", "chain.pair.drop=independent")
+    assert EVIL not in html
+    assert "<img" not in html
+    assert "<script" not in html
+    assert EVIL in "".join(Tags(html).text)
+
+
+def test_a_chain_without_training_measure_evaluation_and_gate_says_what_there_is_not(tmp_path):
+    file = write_world(tmp_path)
+    lidr.run(lidr.load_recipe(file))
+    said = text_of(page_of(file))
+    assert "Finished: 11 steps in 2 iterations." in said
+    for missing in ("Not evaluated", "No gate stands", "no measure step", "has no detector"):
+        assert missing in said
+    assert "slots (2 x prompts) 8 8 8 8" in said
+    assert "best policy" not in said
+
+
+def test_a_run_that_starts_from_pairs_shows_the_sets_that_it_read(tmp_path):
+    lidr.run(lidr.load_recipe(write_world(tmp_path / "w")))
+    file = tmp_path / "mix.yaml"
+    file.write_text(
+        "schema: 1\nname: mix\nversion: 0.1.0\nlanguages: {dominant: en, others: [es, de]}\n"
+        'policy: {model: "openai:canned@http://127.0.0.1:9"}\n'
+        f"chain: [{{pairs: {{dataset: 'run:scripted@0.1.0', cap: 20}}}}]\n"
+        f"runtime: {{engine: scripted, answers: {tmp_path}/w/answers.jsonl, store: {tmp_path}/w/runs}}\n"
+    )
+    lidr.run(lidr.load_recipe(file))
+    said = text_of(page_of(file))
+    assert "It starts from pairs." in said
+    assert "rows of the sets 16 16" in said
+    assert "Sets of pairs, iter_1/pairs" in said
+    assert "32 32 20" in said  # rows, usable, taken
+
+
+def test_json_holds_the_numbers_as_the_records_have_them(stopped):
+    run = gather(lidr.load_recipe(stopped))
+    found = json.loads(json.dumps(as_json(run)))
+    assert (found["state"], found["is_negative"], found["result"], found["best"]) == ("ended", True, 1, 1)
+    assert found["became"] == {"iter_0/policy": "", "iter_1/train": "the run's result, best",
+                               "iter_2/train": "given up by the gate"}  # fmt: skip
+    assert found["gates"]["iter_2/gate"]["fired"][0]["signature"] == "dominant_worse"
+    assert found["selection"]["iter_1/pair"]["slots"] == 16
+    assert {row["test"] for row in found["measured"]["iter_1/measure"]["numbers"]} >= {"off_target", "length_ratio"}
+    assert found["scores"]["iter_2/evaluate"]["differences"]
+
+
+def test_records_whose_files_are_gone_are_still_told(stopped, tmp_path):
+    import shutil
+
+    store = tmp_path / "copy"
+    for path in (stopped.parent / "runs").rglob("record.json"):
+        target = store / path.relative_to(stopped.parent / "runs")
+        target.parent.mkdir(parents=True)
+        shutil.copy(path, target)
+    said = text_of(page_of(stopped, f"runtime.store={store}"))
+    assert "Ended early" in said
+    assert "No pairs to show: none are made, or their files are not beside their records." in said

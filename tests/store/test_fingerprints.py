@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lidr.errors import StoreError
+from lidr.store.fingerprints import difference, file_sha256, fingerprint, folder_sha256
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text("ab", max_size=3),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text("ab", max_size=2), children, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text("abc", max_size=2), plain))
+def test_the_order_of_keys_does_not_change_the_fingerprint(identity):
+    assert fingerprint(identity) == fingerprint(dict(reversed(identity.items())))
+    assert difference(identity, dict(reversed(identity.items()))) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (math.nan, "identity.x: nan has no deterministic form for a fingerprint; give a finite number"),
+        (math.inf, "identity.x: inf has no deterministic form"),
+        (Path("a"), "identity.x: a PosixPath has no deterministic form for a fingerprint; allowed: text, numbers"),
+        ({1: 2}, "identity.x: the key 1 is no text"),
+        ([{"y": object()}], "identity.x\\[0\\].y: a object has no deterministic form"),
+    ],
+)
+def test_a_value_without_a_deterministic_form_is_refused(value, message):
+    with pytest.raises(StoreError, match=message):
+        fingerprint({"x": value})
+
+
+def test_a_difference_names_the_field_with_its_old_and_new_value():
+    old, new = {"a": {"b": 1, "c": [1]}, "d": "x"}, {"a": {"b": 2, "c": (1,)}, "e": None}
+    assert difference(old, new) == ["a.b: 1 -> 2", "d: x -> (absent)", "e: (absent) -> null"]
+
+
+def test_digests_depend_on_content_and_names_and_not_on_order(tmp_path):
+    (tmp_path / "a").write_bytes(b"x")
+    assert file_sha256(tmp_path / "a") == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    assert folder_sha256({"a": "1", "b": "2"}) == folder_sha256({"b": "2", "a": "1"})
+    assert folder_sha256({"a": "1"}) != folder_sha256({"b": "1"})
