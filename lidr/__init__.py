@@ -62,10 +62,10 @@ def load_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: with every problem of the file, each as `file:line:column path: found, allowed, did you mean`.
     """
-    from lidr.recipe.load import load
+    from lidr.recipe.load import read_recipe
     from lidr.steps import CHAIN_STEPS
 
-    return load(Path(path), CHAIN_STEPS, overrides)
+    return read_recipe(Path(path), CHAIN_STEPS, overrides)
 
 
 def load_pairs(

@@ -73,7 +73,7 @@ Shape = Line | Circle | Rectangle | Text
 
 
 @dataclass
-class Scene:
+class Drawing:
     """Shapes in the order in which they are drawn."""
 
     width: int
@@ -90,7 +90,7 @@ def text_width(text: str, size: float) -> float:
     return float(_font(round(size * _SCALE)).getlength(plain(text))) / _SCALE
 
 
-def write_svg(scene: Scene, path: Path, title: str) -> None:
+def write_svg(scene: Drawing, path: Path, title: str) -> None:
     """Write the scene as SVG; the same scene gives the same bytes."""
     size = f'width="{scene.width}" height="{scene.height}" viewBox="0 0 {scene.width} {scene.height}"'
     lines = [
@@ -117,7 +117,7 @@ def _svg(shape: Shape) -> str:
             return f'<text {at} fill="{colour}">{escape(text)}</text>'
 
 
-def write_png(scene: Scene, path: Path) -> None:
+def write_png(scene: Drawing, path: Path) -> None:
     """Write the scene as PNG."""
     from PIL import Image, ImageDraw
 

@@ -15,7 +15,9 @@ HubReference(repo='org/name', revision='v1.0.0')
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 FORMS = "org/name[@rev], ./folder, /folder, run:NAME[@VERSION][/iter_K/STEP], dist:PACKAGE/FILE.gguf, openai:MODEL@URL"
 
@@ -23,6 +25,7 @@ UNPINNED = "unpinned"
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HUB = re.compile(rf"(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>[^\s@]+))?")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _RUN = re.compile(rf"run:(?P<name>{_NAME})(?:@(?P<version>[^/\s]+))?(?:/iter_(?P<iteration>\d+)/(?P<step>[a-z_]+))?")
 _DIST = re.compile(rf"dist:(?P<package>{_NAME})/(?P<file>[^/\\\s][^\\\s]*\.gguf)")
 _OPENAI = re.compile(r"openai:(?P<model>[^@\s]+)@(?P<url>https?://\S+)")
@@ -119,3 +122,11 @@ def parse_reference(text: str) -> Reference:
     if match := _HUB.fullmatch(text):
         return HubReference(match["repo"], match["revision"])
     raise ValueError(f'"{text}" is no reference; allowed forms: {FORMS}')
+
+
+def repository_of(parent: Mapping[str, Any]) -> str | None:
+    """Where a parent is on a Hub, as `org/name` or `datasets/org/name`; None where it is a folder, a file, a server."""
+    name = str(parent["name"])
+    if not _REPOSITORY.fullmatch(name) or not re.fullmatch(r"[0-9a-f]{40}", str(parent.get("revision") or "")):
+        return None
+    return name if parent["role"] == "policy" else f"datasets/{name}"

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Build the parser; only the command that is called is imported, so `lidr --help` stays quick."""
-    from lidr import __version__
+    from lidr.version import __version__
 
     parser = argparse.ArgumentParser(
         prog="lidr",

@@ -14,7 +14,7 @@ from lidr.errors import RowError
 if TYPE_CHECKING:
     from lidr.preferences.mapped_rows import Mapped
     from lidr.preferences.pair_source import PairSource
-    from lidr.preferences.query import Wanted
+    from lidr.preferences.query import PairQuery
 
 _TO = ("trl", "llama-factory", "axolotl", "open-instruct", "jsonl")
 _LONGEST = 700
@@ -49,10 +49,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Carry out one of the two."""
     from lidr.preferences.pair_source import open_pairs
-    from lidr.preferences.query import Wanted
+    from lidr.preferences.query import PairQuery
 
     source = open_pairs(options.reference, config=options.config, split=options.split)
-    wanted = Wanted(_list(options.langs), _list(options.kind), _numbers(options.iteration), options.min_margin)
+    wanted = PairQuery(_list(options.langs), _list(options.kind), _numbers(options.iteration), options.min_margin)
     return {"show": _show, "export": _export}[options.action](source, wanted, _mapped(options), options)
 
 
@@ -81,7 +81,7 @@ def _mapped(options: argparse.Namespace) -> Mapped:
     return Mapped(column_map(given), options.language)
 
 
-def _export(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.Namespace) -> int:
+def _export(source: PairSource, wanted: PairQuery, mapped: Mapped, options: argparse.Namespace) -> int:
     from lidr.preferences.export_forms import export_pairs
     from lidr.preferences.read_pairs import unread_said
 
@@ -97,7 +97,7 @@ def _export(source: PairSource, wanted: Wanted, mapped: Mapped, options: argpars
     return 0
 
 
-def _show(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.Namespace) -> int:
+def _show(source: PairSource, wanted: PairQuery, mapped: Mapped, options: argparse.Namespace) -> int:
     from lidr.preferences.read_pairs import census, unread_said
 
     source = source.of_iterations(wanted.iterations)
@@ -115,7 +115,7 @@ def _show(source: PairSource, wanted: Wanted, mapped: Mapped, options: argparse.
     return 0
 
 
-def _samples(source: PairSource, wanted: Wanted, mapped: Mapped, most: int) -> Iterator[dict[str, Any]]:
+def _samples(source: PairSource, wanted: PairQuery, mapped: Mapped, most: int) -> Iterator[dict[str, Any]]:
     """The first pair of each kind and language, then the others in order."""
     from lidr.preferences.read_pairs import pair_batches
 

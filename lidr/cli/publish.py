@@ -31,7 +31,8 @@ def repository_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Publish, or show what would be."""
-    from lidr.release.make_release import hub_for, release
+    from lidr.hub_server.background import hub_for
+    from lidr.release.make_release import release
     from lidr.release.usage_lines import loading_lines
     from lidr.store.store import store_root
 

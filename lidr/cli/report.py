@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lidr.cli.common import print_json, print_table, read_recipe, recipe_arguments, say
 
 if TYPE_CHECKING:
-    from lidr.report.run_state import Gathered
+    from lidr.report.run_state import RunState
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +21,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Write the page, then print the short of it."""
     from lidr.report.html_page import page
-    from lidr.report.run_state import gather
+    from lidr.report.run_state import run_state_of
 
-    run = gather(read_recipe(options))
+    run = run_state_of(read_recipe(options))
     out: Path = options.out or run.folder / "report.html"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page(run), encoding="utf-8")
@@ -37,7 +37,7 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def show(run: Gathered) -> None:
+def show(run: RunState) -> None:
     """Print how far it is, where the slots went, the scores and what the gates found."""
     from lidr.report.report_text import guard_lines, head_lines, score_tables
 

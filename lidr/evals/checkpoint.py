@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lidr.errors import EvaluationError, HubError
 from lidr.evals.results import ModelFacts
-from lidr.hub.model_folders import check_model_folder, dist_file, model_files, snapshot
+from lidr.hub.model_folders import check_model_folder, dist_file, model_files, model_snapshot
 from lidr.hub.pins import resolve
 from lidr.references import (
     DistReference,
@@ -125,7 +125,7 @@ def _from_hub(reference: HubReference, where: str) -> tuple[Path, str]:
     """The snapshot and its commit. A folder that is not there, written without `./`, reads like a name on the Hub."""
     try:
         revision = str(reference.revision) if reference.is_pinned else resolve(reference.repo, reference.revision)
-        return snapshot(reference.repo, revision), revision
+        return model_snapshot(reference.repo, revision), revision
     except HubError as error:
         raise HubError(f"{where}: there is no folder {reference.repo} here, and {error}") from None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from lidr.errors import EvaluationError, NegativeVerdict
 from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows, place_of
 from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark
 from lidr.evals.harness.answer_process import answer
+from lidr.evals.judge.settings import Judge
 from lidr.evals.passed_through import kept_through, passed_through
 from lidr.evals.results import ModelFacts, Results, read_results, read_samples
 from lidr.evals.scoring import write_scored
@@ -28,10 +29,7 @@ from lidr.evals.spec import EvalSpec, TaskSpec
 from lidr.store.fingerprints import fingerprint
 
 if TYPE_CHECKING:
-    from lidr.evals.judge.base import Comparison, JudgeSettings
-
-Judge = Callable[[], AbstractContextManager["JudgeSettings"]]
-"""Opens a judge: a server that is there, or one that lidr starts and ends."""
+    from lidr.evals.judge.verdicts import Comparison
 
 
 @dataclass(frozen=True)
@@ -231,10 +229,11 @@ def _judge(
 ) -> Results:
     from lidr.evals.judge import calls_needed, check_errors
     from lidr.evals.judge import judge as ask
+    from lidr.evals.judge.question import facts_of
 
     comparisons = _comparisons(loaded, answers)
     with judge() as settings:
-        facts, calls = settings.facts(), calls_needed(comparisons, settings)
+        facts, calls = facts_of(settings), calls_needed(comparisons, settings)
         listen.say(f"judging {len(comparisons):,} answers, {calls:,} calls: {facts.model}, {facts.mode}")
         verdicts = ask(comparisons, settings, progress=listen.judged)
     by_key = {verdict.key: verdict for verdict in verdicts}
@@ -249,7 +248,7 @@ def _judge(
 
 
 def _comparisons(loaded: Mapping[str, Loaded], answers: Mapping[TaskSpec, Mapping[str, str]]) -> list[Comparison]:
-    from lidr.evals.judge.base import Comparison
+    from lidr.evals.judge.verdicts import Comparison
 
     return [
         Comparison(f"{task.task}/{row['item']}", row["instruction"], row["reference"], said[row["item"]])

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from lidr.errors import EvaluationError
-from lidr.hub.pins import away
+from lidr.hub.hub_errors import away
 from lidr.hub.snapshot import DATASETS, read_file
 from lidr.references import HubReference
 

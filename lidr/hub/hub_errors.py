@@ -138,3 +138,16 @@ def _advice(trouble: Trouble) -> str:
     if trouble.status is None:
         return "HF_TOKEN is not set; set it to a token of this Hub with write access (`lidr hub env`)"
     return f"the Hub refused the request ({trouble.status})"
+
+
+def away(repo: str, error: Exception) -> HubError:
+    """Say that the Hub did not give a repository, or a revision of it (org/name@revision), and what to look at."""
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    name, _, revision = repo.partition("@")
+    if revision and isinstance(error, RevisionNotFoundError):
+        return HubError(f"{repo}: the Hub has {name}, and no revision {revision} in it: never there, or deleted")
+    return HubError(
+        f"{repo}: the Hub did not give it ({type(error).__name__}). Check the name, your network and HF_ENDPOINT; for "
+        "a gated model accept its licence on the Hub and run `hf auth login`"
+    )

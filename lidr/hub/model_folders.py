@@ -1,4 +1,4 @@
-"""Model folders that lidr may read, wherever they come from: a Hub snapshot, a folder, a file of a Python package.
+"""Model folders that lidr may read, wherever they come from: a Hub model_snapshot, a folder, a file of a Python package.
 
 `where` opens every message: the place in the recipe or the option that named the model.
 """
@@ -41,7 +41,7 @@ def check_model_folder(path: Path, where: str) -> Path:
     return path
 
 
-def snapshot(repo: str, revision: str, *, is_trusted: bool = False, digest: str | None = None) -> Path:
+def model_snapshot(repo: str, revision: str, *, is_trusted: bool = False, digest: str | None = None) -> Path:
     """The files of a Hub model at a commit, in the cache, each compared with what the Hub has there.
 
     Args:

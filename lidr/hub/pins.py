@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lidr.errors import HubError, PlanError
 from lidr.hub.client import Target
+from lidr.hub.hub_errors import away
 from lidr.hub.snapshot import DATASETS, content_digest, listing
 from lidr.recipe.schema import PolicyConfig, Recipe
 from lidr.references import UNPINNED, HubReference, parse_reference
@@ -192,17 +193,4 @@ def _no_revision(api: HfApi, repo: str, revision: str | None) -> HubError:
     return HubError(
         f"{repo}: no tag, branch or commit {revision or 'main'}: never there, or deleted. It has {shown}; "
         f"branches {', '.join(branches[:_MOST_TAGS]) or 'none'}"
-    )
-
-
-def away(repo: str, error: Exception) -> HubError:
-    """Say that the Hub did not give a repository, or a revision of it (org/name@revision), and what to look at."""
-    from huggingface_hub.errors import RevisionNotFoundError
-
-    name, _, revision = repo.partition("@")
-    if revision and isinstance(error, RevisionNotFoundError):
-        return HubError(f"{repo}: the Hub has {name}, and no revision {revision} in it: never there, or deleted")
-    return HubError(
-        f"{repo}: the Hub did not give it ({type(error).__name__}). Check the name, your network and HF_ENDPOINT; for "
-        "a gated model accept its licence on the Hub and run `hf auth login`"
     )

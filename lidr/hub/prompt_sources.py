@@ -53,7 +53,7 @@ class _Part(BaseModel):
         return self
 
 
-class Published(BaseModel):
+class PublishedPrompts(BaseModel):
     """Where somebody publishes prompts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,7 +75,7 @@ class Published(BaseModel):
         return ((code, part) for code in codes for part in self.languages[code])
 
 
-def read_published(path: Path, codes: Sequence[str] = ()) -> Published:
+def read_published(path: Path, codes: Sequence[str] = ()) -> PublishedPrompts:
     """Read such a file, and see that it has these languages.
 
     Raises:
@@ -83,7 +83,7 @@ def read_published(path: Path, codes: Sequence[str] = ()) -> Published:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        found = Published.model_validate({"schema_" if k == "schema" else k: v for k, v in content.items()})
+        found = PublishedPrompts.model_validate({"schema_" if k == "schema" else k: v for k, v in content.items()})
     except (OSError, ValueError, AttributeError, ValidationError) as error:
         said = error.errors()[0] if isinstance(error, ValidationError) else None
         why = f"{'.'.join(map(str, said['loc']))}: {said['msg']}" if said else str(error)
@@ -96,14 +96,16 @@ def read_published(path: Path, codes: Sequence[str] = ()) -> Published:
     return found
 
 
-def local_copy(published: Published, codes: Sequence[str]) -> Path | None:
+def local_copy(published: PublishedPrompts, codes: Sequence[str]) -> Path | None:
     """The folder below $LIDR_DATA, if it has every one of these languages."""
     data = os.environ.get("LIDR_DATA")
     folder = Path(data) / published.local if data else None
     return folder if folder and all((folder / f"{code}.jsonl").is_file() for code in codes) else None
 
 
-def identity(published: Published, codes: Sequence[str], locked: Mapping[str, str]) -> dict[str, list[str]] | None:
+def identity_of_prompts(
+    published: PublishedPrompts, codes: Sequence[str], locked: Mapping[str, str]
+) -> dict[str, list[str]] | None:
     """What fixes the content of each language's file, known before anything is downloaded; None while unpinned."""
     found: dict[str, list[str]] = {f"{code}.jsonl": [] for code in codes}
     for code, part in published.parts(codes):
@@ -126,7 +128,9 @@ def datasets_of(recipe: Recipe) -> list[HubReference]:
     return [HubReference(f"{DATASETS}{name}") for name in sorted(names)]
 
 
-def fetch(published: Published, codes: Sequence[str], locked: Mapping[str, str], downloads: Path) -> Path:
+def fetch_prompts(
+    published: PublishedPrompts, codes: Sequence[str], locked: Mapping[str, str], downloads: Path
+) -> Path:
     """Bring the files of these languages here, each verified.
 
     Args:
@@ -139,7 +143,7 @@ def fetch(published: Published, codes: Sequence[str], locked: Mapping[str, str],
         HubError: the network or the Hub does not give a file, or gives another one.
         RowError: the gold answers of two languages disagree.
     """
-    fixed = identity(published, codes, locked)
+    fixed = identity_of_prompts(published, codes, locked)
     assert fixed is not None
     name = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:16]
     folder = downloads / f"{published.local}-{name}"
@@ -157,7 +161,7 @@ def fetch(published: Published, codes: Sequence[str], locked: Mapping[str, str],
     return folder
 
 
-def _text(published: Published, part: _Part, locked: Mapping[str, str], downloads: Path) -> str:
+def _text(published: PublishedPrompts, part: _Part, locked: Mapping[str, str], downloads: Path) -> str:
     """A file's rows as JSON lines."""
     if part.dataset is None:
         path = _verified(published, part, downloads)
@@ -166,7 +170,7 @@ def _text(published: Published, part: _Part, locked: Mapping[str, str], download
     return _gsm8k(path) if part.rows == "gsm8k" else path.read_text(encoding="utf-8")
 
 
-def _verified(published: Published, part: _Part, downloads: Path) -> Path:
+def _verified(published: PublishedPrompts, part: _Part, downloads: Path) -> Path:
     assert part.sha256 is not None
     data = os.environ.get("LIDR_DATA")
     cloned, kept = Path(data) / part.path if data else None, downloads / part.sha256

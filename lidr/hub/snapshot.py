@@ -102,7 +102,7 @@ def listed(repo: str, sha: str, *, target: Target | None = None) -> list[Entry]:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 
-    from lidr.hub.pins import away
+    from lidr.hub.hub_errors import away
 
     api = target.api() if target else HfApi()
     name, kind = _name(repo)
@@ -193,7 +193,7 @@ def _check_space(what: str, into: Path, wanted: Sequence[Entry]) -> None:
 def _download(repo: str, sha: str, patterns: Sequence[str] | None, target: Target | None, into: Path | None) -> Path:
     from huggingface_hub import snapshot_download
 
-    from lidr.hub.pins import away
+    from lidr.hub.hub_errors import away
 
     name, kind = _name(repo)
     where: dict[str, Any] = {"endpoint": target.endpoint, "token": target.token or False} if target else {}

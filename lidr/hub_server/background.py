@@ -8,14 +8,16 @@ import subprocess
 import sys
 import time
 import urllib.parse
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from lidr.errors import HubError
+from lidr.hub.client import Target, target_of_environment
 from lidr.hub_server.serving import STATE
-from lidr.hub_server.storage import disk
+from lidr.hub_server.storage.disk import locked_file, read_json
 
 _START_S = 30.0
 _STOP_S = 15.0
@@ -50,7 +52,7 @@ class Hub:
         process = _STARTED.get(self.root)
         if process is None:
             return
-        with disk.locked(self.root / "users.lock", wait=False) as is_alone:
+        with locked_file(self.root / "users.lock", wait=False) as is_alone:
             if is_alone:
                 process.terminate()
                 process.wait(timeout=_STOP_S)
@@ -74,7 +76,7 @@ def _wait_for_ended() -> None:
 
 def _is_shared(root: Path) -> bool:
     """Whether others use the Hub: a Hub that is ending holds its lock of users alone."""
-    with disk.locked(root / "users.lock", shared=True, wait=False) as is_shared:
+    with locked_file(root / "users.lock", shared=True, wait=False) as is_shared:
         return is_shared
 
 
@@ -93,7 +95,7 @@ def environment(root: Path, url: str, token: str) -> dict[str, str]:
 def find_running(root: Path) -> Hub | None:
     """The Hub that serves this folder now; None when there is none, or none that this user may use."""
     try:
-        state: Any = disk.read_json(root / STATE)
+        state: Any = read_json(root / STATE)
     except (PermissionError, ValueError):
         return None
     if not isinstance(state, dict) or _health(state["url"]).get("pid") != state["pid"]:
@@ -133,9 +135,9 @@ def serve_in_background(root: Path, *, port: int = 0, token: str | None = None, 
     root = Path(root).resolve()
     root.mkdir(parents=True, exist_ok=True)
     held = ExitStack()
-    held.enter_context(disk.locked(root / "users.lock", shared=True))
+    held.enter_context(locked_file(root / "users.lock", shared=True))
     try:
-        with disk.locked(root / "start.lock"):
+        with locked_file(root / "start.lock"):
             hub = find_running(root) or _start(root, port=port, token=token, redirect=redirect)
     except BaseException:
         held.close()
@@ -172,3 +174,15 @@ def _start(root: Path, *, port: int, token: str | None, redirect: bool) -> Hub:
     process.kill()
     process.wait()
     raise HubError(f"{root}: the Hub did not answer within {_START_S:.0f} s; see {log}")
+
+
+@contextmanager
+def hub_for(store_root: Path, *, embedded: bool = False) -> Iterator[tuple[Target, Path | None]]:
+    """The Hub of the environment; without one, or where asked for, the embedded Hub in the store, and its folder."""
+    found = None if embedded else target_of_environment()
+    if found is not None:
+        yield found, None
+        return
+    root = store_root / ".hub"
+    with serve_in_background(root) as hub:
+        yield Target(hub.url, hub.token), root

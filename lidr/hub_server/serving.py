@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import HubError, MissingExtraError
-from lidr.hub_server.storage import disk
+from lidr.hub_server.storage.disk import locked_file, write_json
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -57,7 +57,7 @@ def serve(
     root = root.resolve()
     root.mkdir(parents=True, exist_ok=True)
     token = token or secrets.token_hex(20)
-    with disk.locked(root / "server.lock", wait=False) as is_ours:
+    with locked_file(root / "server.lock", wait=False) as is_ours:
         if not is_ours:
             raise HubError(f"{root}: another process serves this folder; `lidr hub env --root {root}` shows where")
         listener = _listen(host, port)
@@ -69,7 +69,7 @@ def serve(
         server = uvicorn.Server(config)
         if background:
             threading.Thread(target=_stop_without_users, args=(root, server), daemon=True).start()
-        disk.write_json(root / STATE, {"pid": os.getpid(), "url": url, "token": token}, mode=0o600)
+        write_json(root / STATE, {"pid": os.getpid(), "url": url, "token": token}, mode=0o600)
         _end_in_order()
         try:
             ready(url, token)
@@ -136,7 +136,7 @@ def _prepare(root: Path, host: str, token: str, *, redirect: bool) -> ASGIApp:
 def _stop_without_users(root: Path, server: Any) -> None:
     time.sleep(_POLL_S)
     while True:
-        with disk.locked(root / "users.lock", wait=False) as is_alone:
+        with locked_file(root / "users.lock", wait=False) as is_alone:
             if is_alone:  # kept until this process has gone, so that whoever comes now starts a new one
                 server.should_exit = True
                 time.sleep(60)

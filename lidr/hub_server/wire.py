@@ -14,9 +14,8 @@ from starlette.responses import JSONResponse, Response
 from lidr.hub_server.access import Access
 from lidr.hub_server.faults import Faults
 from lidr.hub_server.refusal import Refusal, no_repository
-from lidr.hub_server.storage import names
 from lidr.hub_server.storage.history import Repository
-from lidr.hub_server.storage.names import RepoType
+from lidr.hub_server.storage.names import RepoType, checked_repo_type
 from lidr.hub_server.storage.storage import Storage
 
 LARGEST_BODY = 16 * 1024 * 1024
@@ -87,7 +86,7 @@ class Call:
     @property
     def repo_type(self) -> RepoType:
         """The type that the path names; a path without one means a model."""
-        return names.repo_type(self.parts["type"].removesuffix("s") if self.parts.get("type") else None)
+        return checked_repo_type(self.parts["type"].removesuffix("s") if self.parts.get("type") else None)
 
     @property
     def repository(self) -> Repository:

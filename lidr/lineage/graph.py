@@ -5,15 +5,15 @@ Every edge leads from what was read to what was made from it, so that the graph 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from lidr.references import repository_of
+
 Kind = Literal["recipe", "prompts", "model", "dataset", "step", "evaluation", "row", "text"]
 Data = Mapping[str, Any]
 
-_REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _LONGEST = 90
 
 
@@ -115,14 +115,6 @@ def short(text: str, longest: int = _LONGEST) -> str:
     """A text on one line."""
     text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 3] + "..."
-
-
-def repository_of(parent: Data) -> str | None:
-    """Where a parent is on a Hub, as `org/name` or `datasets/org/name`; None where it is a folder, a file, a server."""
-    name = str(parent["name"])
-    if not _REPO.fullmatch(name) or not re.fullmatch(r"[0-9a-f]{40}", str(parent.get("revision") or "")):
-        return None
-    return name if parent["role"] == "policy" else f"datasets/{name}"
 
 
 def parent_node(parent: Data) -> Node:

@@ -11,9 +11,10 @@ from typing import Any
 from lidr.errors import HubError
 from lidr.hub.client import Patience, Target, patiently
 from lidr.hub.snapshot import DATASETS
-from lidr.lineage.graph import Data, Graph, foreign_graph, graph_of, parent_node, release_node, repository_of
+from lidr.lineage.graph import Data, Graph, foreign_graph, graph_of, parent_node, release_node
 from lidr.lineage.row_lineage import add_row
-from lidr.release.release_reader import RUN, Found, Opened, find, open_release
+from lidr.references import repository_of
+from lidr.release.release_reader import RUN, Found, OpenedRelease, find, open_release
 
 _DEPTH = 8
 _MOST = 200  # repositories that are looked through for what was made from one
@@ -53,7 +54,7 @@ def _iteration(match: re.Match[str]) -> str:
     return match[2].partition("/")[0]
 
 
-def release_graph(release: Opened) -> Graph:
+def release_graph(release: OpenedRelease) -> Graph:
     """One release by its own records."""
     records = [asdict(record) for record in release.records.values()]
     revision = release.found.requested or release.found.sha

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import lidr
-from lidr.drawing import Circle, Line, Scene, Text, write_png
+from lidr.drawing import Circle, Drawing, Line, Text, write_png
 from lidr.intervals import wilson
 from lidr.miniature.tell import Curve, accuracies, gains, scores
 from lidr.pipeline import Plan
@@ -40,7 +40,7 @@ def _say(text: str) -> None:
 
 def draw(curves: Mapping[str, Curve], path: Path) -> None:
     """One panel for each curve, beside each other; bars are Wilson's 95% intervals."""
-    scene = Scene(_WIDTH, _HEIGHT)
+    scene = Drawing(_WIDTH, _HEIGHT)
     problems = max(n for curve in curves.values() for row in curve.values() for _, n in row.values())
     scene.add(Text(_LEFT, 24, "Held-out problems answered right, by iteration", _INK, 19))
     scene.add(Text(_LEFT, 48, f"{problems} problems in each language; bars: 95% intervals", _SOFT, 13))
@@ -54,7 +54,7 @@ def draw(curves: Mapping[str, Curve], path: Path) -> None:
     write_png(scene, path)
 
 
-def _panel(scene: Scene, title: str, curve: Curve, left: float, width: float) -> None:
+def _panel(scene: Drawing, title: str, curve: Curve, left: float, width: float) -> None:
     height = _HEIGHT - _TOP - _BOTTOM
     last = max(curve)
 

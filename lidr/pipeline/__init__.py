@@ -7,7 +7,8 @@ A step's fingerprint is a hash over its settings, the recipe fields it uses, wha
 fingerprints of its inputs. So a change shows in every step after it, and nowhere before.
 """
 
-from lidr.pipeline.make_plan import Plan, PlannedStep, plan
+from lidr.pipeline.make_plan import plan
+from lidr.pipeline.planned import Plan, PlannedStep
 from lidr.pipeline.run_plan import Say, run
 
 __all__ = ["Plan", "PlannedStep", "Say", "plan", "run"]

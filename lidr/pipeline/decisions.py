@@ -8,35 +8,17 @@ each from the policy before it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lidr.pipeline.planned import Ending, PlannedStep
 from lidr.recipe.schema import Frozen
 from lidr.steps.base import Decision, InitialPolicy, Policy, StepKind
-
-if TYPE_CHECKING:
-    from lidr.pipeline.make_plan import PlannedStep
 
 Made = Mapping[int, Mapping[str, "PlannedStep"]]
 """Iteration -> name of the rows -> the last step that writes them."""
 
 
-@dataclass(frozen=True)
-class Ending:
-    """Where and why a run ends.
-
-    Args:
-        iteration: the last one, whole or in part.
-        why: in words.
-        is_negative: whether the outcome must not pass unseen.
-    """
-
-    iteration: int
-    why: str
-    is_negative: bool
-
-
-class Course:
+class Decisions:
     """What was decided so far, step by step, in the order of the plan."""
 
     def __init__(self, iterations: int) -> None:

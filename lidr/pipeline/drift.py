@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lidr.pipeline.planned import PlannedStep
 from lidr.store.fingerprints import difference
 from lidr.store.record import Record
-
-if TYPE_CHECKING:
-    from lidr.pipeline.make_plan import PlannedStep
 
 
 def drift_of(old: Mapping[str, Any], step: PlannedStep) -> tuple[str, ...]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lidr.errors import PlanError
-from lidr.pipeline.decisions import Course, Made
+from lidr.pipeline.decisions import Decisions, Made
+from lidr.pipeline.planned import PlannedStep
 from lidr.recipe.schema import Recipe
 from lidr.steps import STEPS
 from lidr.steps.base import StepKind
-
-if TYPE_CHECKING:
-    from lidr.pipeline.make_plan import PlannedStep
 
 
 def inputs_of(recipe: Recipe, name: str, config: Any, made: Mapping[str, PlannedStep]) -> dict[str, PlannedStep]:
@@ -35,7 +33,7 @@ def inputs_of(recipe: Recipe, name: str, config: Any, made: Mapping[str, Planned
     return inputs
 
 
-def within_reach(made: Made, iteration: int, kind: StepKind, course: Course) -> dict[str, PlannedStep]:
+def within_reach(made: Made, iteration: int, kind: StepKind, course: Decisions) -> dict[str, PlannedStep]:
     """What a step may read by the rows' name: what its iteration wrote, the policy that entered, what runs once."""
     if kind.looks_back:
         return dict(made[iteration])

@@ -13,7 +13,8 @@ from dataclasses import asdict, replace
 from lidr.engines.registry import distributions
 from lidr.errors import NegativeVerdict, PlanError, StoreError
 from lidr.pipeline.drift import describe
-from lidr.pipeline.make_plan import DONE, Plan, PlannedStep, plan
+from lidr.pipeline.make_plan import plan
+from lidr.pipeline.planned import DONE, Plan, PlannedStep
 from lidr.recipe.schema import Recipe
 from lidr.steps.base import StepRun
 from lidr.steps.progress import Progress

@@ -29,7 +29,7 @@ from lidr.errors import HubError
 from lidr.preferences.export_readme import readme
 from lidr.preferences.mapped_rows import Mapped
 from lidr.preferences.pair_source import PairSource
-from lidr.preferences.query import Wanted
+from lidr.preferences.query import PairQuery
 from lidr.preferences.read_pairs import ROWS_PER_BATCH, Census, census, pair_batches, unread_said
 from lidr.release.finished import dumps
 from lidr.release.licences import licence_text
@@ -155,7 +155,7 @@ FORMS: dict[str, Form] = {
 
 
 def export_pairs(
-    source: PairSource, wanted: Wanted, to: str, out: Path, *, mapped: Mapped | None = None, name: str | None = None
+    source: PairSource, wanted: PairQuery, to: str, out: Path, *, mapped: Mapped | None = None, name: str | None = None
 ) -> Exported:
     """Write the wanted pairs for a trainer; the folder is there whole or not at all.
 
@@ -191,7 +191,7 @@ def export_pairs(
 
 
 def _describe(
-    folder: Path, source: PairSource, wanted: Wanted, to: str, form: Form, name: str, rows: int, counted: Census
+    folder: Path, source: PairSource, wanted: PairQuery, to: str, form: Form, name: str, rows: int, counted: Census
 ) -> None:
     """Everything beside the rows."""
     texts = {**form.beside(name), "README.md": readme(source, wanted, to, form.file, name, rows, counted)}

@@ -8,9 +8,9 @@ import yaml
 
 from lidr.hub.front_matter import compose
 from lidr.preferences.pair_source import PairSource
-from lidr.preferences.query import Wanted
+from lidr.preferences.query import PairQuery
 from lidr.preferences.read_pairs import Census, unread_said
-from lidr.release.cards.card_tables import parents_table, table
+from lidr.release.cards.card_tables import markdown_table, parents_table
 
 _HOW = {
     "trl": """\
@@ -30,7 +30,7 @@ python open_instruct/dpo.py --mixer_list pairs.jsonl 1.0 --model_name_or_path pa
 }
 
 
-def readme(source: PairSource, wanted: Wanted, to: str, file: str, name: str, rows: int, counted: Census) -> str:
+def readme(source: PairSource, wanted: PairQuery, to: str, file: str, name: str, rows: int, counted: Census) -> str:
     """README.md, with the metadata by which `datasets` loads the folder.
 
     Args:
@@ -49,7 +49,7 @@ def readme(source: PairSource, wanted: Wanted, to: str, file: str, name: str, ro
     return compose(metadata, "\n\n".join(_parts(source, wanted, to, name, rows, counted)), None)
 
 
-def _parts(source: PairSource, wanted: Wanted, to: str, name: str, rows: int, counted: Census) -> list[str]:
+def _parts(source: PairSource, wanted: PairQuery, to: str, name: str, rows: int, counted: Census) -> list[str]:
     at = f", commit `{source.revision}`" if source.revision and len(source.revision) == 40 else ""
     columns = ("iteration", "language", "kind", "pairs")
     cells = [tuple(str(row[column]) for column in columns) for row in counted.wanted]
@@ -57,7 +57,7 @@ def _parts(source: PairSource, wanted: Wanted, to: str, name: str, rows: int, co
         f"# {rows:,} preference pairs of {source.name}",
         f"Exported by `lidr pairs export` for {to} from `{source.name}`{at}. {_asked(wanted, counted)}",
         _llama_factory(name) if to == "llama-factory" else _HOW[to],
-        table(columns, cells),
+        markdown_table(columns, cells),
         "## Licence and attribution",
         f"`{source.licence.identifier}`: {source.licence.reason}. Keep this section with every copy.",
         parents_table(source.parents),
@@ -70,7 +70,7 @@ def _llama_factory(name: str) -> str:
     return f"```yaml\n{lines}```\n\n`dataset_dir` is this folder: it holds dataset_info.json."
 
 
-def _asked(wanted: Wanted, counted: Census) -> str:
+def _asked(wanted: PairQuery, counted: Census) -> str:
     said = {
         "languages": wanted.languages,
         "kinds": wanted.kinds,

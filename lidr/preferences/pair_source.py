@@ -23,6 +23,7 @@ from lidr.preferences.dataset_configs import config_of
 from lidr.preferences.row_files import ROW_FILES, file_batches, file_schema
 from lidr.references import FolderReference, HubReference, RunReference, parse_reference
 from lidr.release.licences import Licence, Parent, strictest
+from lidr.release.model_parents import HUB
 from lidr.release.pair_parents import parents_of_run, parents_of_set, read_card
 from lidr.rows import Pair
 from lidr.store.artifact import open_artifact
@@ -33,7 +34,6 @@ from lidr.store.store import Store, store_root
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HUB = "https://huggingface.co"
 _ITERATION = re.compile(r"iter_(\d+)")
 
 

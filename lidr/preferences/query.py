@@ -23,7 +23,7 @@ NO_MARGIN = (
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PairQuery:
     """Which pairs pass; what is empty or None asks for nothing.
 
     Args:
@@ -35,7 +35,7 @@ class Wanted:
     Example:
         >>> batch = pa.record_batch({"language": ["en", "de", "fr"], "other_language": ["de", "en", "en"],
         ...     "kind": ["dominant", "non_dominant", "non_dominant"]})
-        >>> Wanted(languages=("de",)).of(batch)["language"].to_pylist()
+        >>> PairQuery(languages=("de",)).of(batch)["language"].to_pylist()
         ['en', 'de']
     """
 

@@ -16,7 +16,7 @@ from lidr.errors import RowError
 from lidr.preferences.mapped_rows import Mapped, column_map, mapped_batches
 from lidr.preferences.native_rows import own_batches
 from lidr.preferences.pair_source import PairSource, open_pairs
-from lidr.preferences.query import NO_MARGIN, Wanted, language_of
+from lidr.preferences.query import NO_MARGIN, PairQuery, language_of
 from lidr.rows import Pair
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Census:
         return sum(row["pairs"] for row in self.wanted)
 
 
-def census(source: PairSource, wanted: Wanted, mapped: Mapped | None = None) -> Census:
+def census(source: PairSource, wanted: PairQuery, mapped: Mapped | None = None) -> Census:
     """Count pairs, and refuse what cannot be meant.
 
     Raises:
@@ -115,7 +115,7 @@ def census(source: PairSource, wanted: Wanted, mapped: Mapped | None = None) -> 
     counts = [_Counts(), _Counts(), _Counts()]
     unread: Counter[str] = Counter()
     for batch in pair_batches(source, 50_000, FACTS, mapped, unread):
-        for count, asked in zip(counts, (Wanted(), unscored, None), strict=True):
+        for count, asked in zip(counts, (PairQuery(), unscored, None), strict=True):
             count.add((asked or wanted).of(batch) if asked or wanted.min_margin is None else _passing(batch, wanted))
     everything, without_margin, found = (count.rows() for count in counts)
     _check_asked(source, wanted, everything)
@@ -125,7 +125,7 @@ def census(source: PairSource, wanted: Wanted, mapped: Mapped | None = None) -> 
     return Census(everything, found, dict(sorted(unread.items())))
 
 
-def _passing(batch: pa.RecordBatch, wanted: Wanted) -> pa.RecordBatch:
+def _passing(batch: pa.RecordBatch, wanted: PairQuery) -> pa.RecordBatch:
     """The rows that pass where some may have no margin, which is judged later."""
     return wanted.of(batch.filter(batch["margin"].is_valid()))
 
@@ -157,7 +157,7 @@ class _Counts:
 _COUNTED = ("iteration", "language", "kind", "texts")
 
 
-def _check_asked(source: PairSource, wanted: Wanted, counts: Sequence[dict[str, Any]]) -> None:
+def _check_asked(source: PairSource, wanted: PairQuery, counts: Sequence[dict[str, Any]]) -> None:
     for what, asked in (("language", wanted.languages), ("kind", wanted.kinds), ("iteration", wanted.iterations)):
         there = list(dict.fromkeys(row[what] for row in counts))
         missing = [value for value in asked if value not in there]
@@ -182,7 +182,7 @@ def load_pairs(
     """See `lidr.load_pairs`."""
     from datasets import Dataset
 
-    wanted = Wanted(tuple(languages or ()), tuple(kinds or ()), tuple(iterations or ()), min_margin)
+    wanted = PairQuery(tuple(languages or ()), tuple(kinds or ()), tuple(iterations or ()), min_margin)
     source = open_pairs(reference, config=config, split=split).of_iterations(wanted.iterations)
     mapped = Mapped(column_map(columns) if columns else None, language)
     if wanted.columns:

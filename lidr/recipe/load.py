@@ -25,7 +25,7 @@ from lidr.recipe.yaml_positions import Document, KeyPath, Mark, dotted, read_val
 _FILLED = ("provenance", "file", "text")  # fields of Recipe that the reader fills; no file may
 
 
-def load(path: Path, steps: Mapping[str, type[Frozen]], overrides: Sequence[str] = ()) -> Recipe:
+def read_recipe(path: Path, steps: Mapping[str, type[Frozen]], overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe.
 
     Args:

@@ -10,9 +10,7 @@ lidr/...                                   recipe, records, manifest
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,35 +18,30 @@ from typing import TYPE_CHECKING, Any
 from lidr.errors import HubError
 from lidr.hub.repo_names import check_config, check_split
 from lidr.release.candidates import Candidate, candidates
+from lidr.release.cards.card_plots import write_plots
+from lidr.release.cards.render import dataset_card
 from lidr.release.finished import Finished, dumps
+from lidr.release.llama_factory import llama_factory
 from lidr.release.reproduction_files import Links
-from lidr.release.staging import RowFile, Staged, check_staged, files_below, owned_by, write_description, write_text
+from lidr.release.staging import (
+    DatasetFiles,
+    RowFile,
+    Staged,
+    check_staged,
+    files_below,
+    owned_by,
+    write_description,
+    write_text,
+)
 from lidr.rows import Dropped, Pair, RowType
 from lidr.store.artifact import SHARD_ROWS, TableWriter
+from lidr.store.row_digests import RowDigest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_PER_BATCH = 10_000
 OWNED = r"dataset_info\.json|LICENSE\.md|plots/[a-z]+\.png|[A-Za-z0-9._-]+/iter_\d+-\d{5}-of-\d{5}\.parquet"
-
-
-@dataclass(frozen=True)
-class DatasetFiles:
-    """What was staged: the row files, and one example of each configuration for the card."""
-
-    rows: tuple[RowFile, ...]
-    samples: dict[str, dict[str, Any]]
-
-    def splits(self, config: str) -> tuple[str, ...]:
-        """Splits of a configuration that have rows: `datasets` cannot load one without."""
-        return tuple(dict.fromkeys(file.split for file in self.rows if file.config == config and file.rows))
-
-    @property
-    def configs(self) -> tuple[str, ...]:
-        """Configurations that can be loaded, the default one first."""
-        names = dict.fromkeys(file.config for file in self.rows)
-        return tuple(config for config in names if self.splits(config))
 
 
 def configs_of(run: Finished) -> tuple[str, ...]:
@@ -67,9 +60,6 @@ def stage_dataset(run: Finished, folder: Path, repo: str, *, siblings: Mapping[s
     Raises:
         HubError: a name that would break loading, or too many files.
     """
-    from lidr.release.cards.card_plots import write_plots
-    from lidr.release.cards.render import dataset_card
-
     for config in configs_of(run):
         check_config(config)
     written = _write_rows(run, folder)
@@ -134,13 +124,13 @@ def write_split(
 ) -> tuple[list[RowFile], dict[str, Any] | None]:
     """Write one split as `iter_1-00000-of-00001.parquet`; its files, and its first row."""
     check_split(split)
-    writer, digests = TableWriter(folder / config, rows), [_RowDigest()]
+    writer, digests = TableWriter(folder / config, rows), [RowDigest()]
     first: dict[str, Any] | None = None
     for table in batches:
         if table.num_rows == 0:  # readers cannot take an empty row group; a file without any is fine
             continue
         if digests[-1].rows + table.num_rows > SHARD_ROWS and digests[-1].rows:
-            digests.append(_RowDigest())
+            digests.append(RowDigest())
         writer.write(table)
         digests[-1].add(table)
         first = first or table.slice(0, 1).to_pylist()[0]
@@ -151,31 +141,6 @@ def write_split(
         path.rename(path.with_name(name))
         files.append(RowFile(f"{config}/{name}", config, split, digest.rows, digest.hexdigest()))
     return files, first
-
-
-class _RowDigest:
-    """SHA-256 over the rows in canonical JSON, in order: the same whatever wrote the Parquet file."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self.rows = 0
-
-    def add(self, table: pa.Table) -> None:
-        for row in table.to_pylist():
-            text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-            self._hash.update(text.encode() + b"\n")
-        self.rows += table.num_rows
-
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
-
-
-def row_digest(tables: Iterable[pa.Table]) -> str:
-    """The digest of rows that the manifest holds: SHA-256 over one line of canonical JSON for each row, in order."""
-    digest = _RowDigest()
-    for table in tables:
-        digest.add(table)
-    return digest.hexdigest()
 
 
 def _whole(files: Iterable[RowFile]) -> list[RowFile]:
@@ -189,29 +154,3 @@ def _whole(files: Iterable[RowFile]) -> list[RowFile]:
         digest = shards[0].row_digest if len(shards) == 1 else joined
         whole.append(RowFile("", config, split, sum(s.rows for s in shards), digest))
     return whole
-
-
-def llama_factory(files: DatasetFiles, repo: str) -> dict[str, Any]:
-    """dataset_info.json: LLaMA-Factory reads preference pairs only from its Alpaca form, as flat texts."""
-    columns = {"prompt": "prompt_text", "chosen": "chosen_text", "rejected": "rejected_text"}
-    pairs = [config for config in files.configs if config not in ("candidates", "dropped")]
-    return {
-        llama_factory_name(repo, config, split): {
-            "hf_hub_url": repo,
-            "subset": config,
-            "split": split,
-            "ranking": True,
-            "columns": columns,
-        }
-        for config in pairs
-        for split in files.splits(config)
-    }
-
-
-def llama_factory_name(repo: str, config: str, split: str) -> str:
-    """What LLaMA-Factory calls one split.
-
-    >>> llama_factory_name("lidr/quickstart-prefs", "en-de", "iter_1")
-    'quickstart_prefs_en_de_iter_1'
-    """
-    return f"{repo.split('/')[-1]}_{config}_{split}".replace("-", "_")

@@ -104,7 +104,7 @@ def write_outputs(run: Finished, folder: Path) -> None:
 
 def outputs_json(run: Finished) -> Iterator[tuple[str, dict[str, Any]]]:
     """For each evaluation its place, and number and digest of its outputs, as run.json holds them."""
-    from lidr.release.dataset_release import row_digest
+    from lidr.store.row_digests import row_digest
 
     for artifact in run.artifacts:
         if has_outputs(artifact):

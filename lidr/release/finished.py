@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,10 @@ from lidr.engines.registry import engines
 from lidr.errors import HubError
 from lidr.hub.redact import clean, clean_execution, without_paths
 from lidr.recipe.schema import Recipe
+from lidr.references import HubReference
 from lidr.release.licences import Licence, Parent, strictest
-from lidr.release.model_parents import HUB as HUB
-from lidr.release.model_parents import base_model as base_model
-from lidr.release.model_parents import dist_licence as dist_licence
-from lidr.release.model_parents import policy_parent, translator_parents
+from lidr.release.model_parents import base_model, policy_parent, translator_parents
+from lidr.release.pair_parents import parents_of_mixture
 from lidr.store.artifact import Artifact, open_artifact
 from lidr.store.record import Record
 from lidr.store.store import Store
@@ -125,16 +124,20 @@ class Finished:
     @cached_property
     def parents(self) -> tuple[Parent, ...]:
         """What it was made from, with licences; the first policy last."""
+        policy = policy_parent(self.recipe, self.first_policy, self.policy_licence)
         if self.recipe.prompts is None:
-            return (*self.pair_sets, policy_parent(self))
+            return (*self.pair_sets, policy)
         prompts = Parent("prompts", without_paths(self.recipe.prompts.source), None, self.recipe.prompts.license)
-        return (prompts, *translator_parents(self), policy_parent(self))
+        return (prompts, *translator_parents(self.recipe, self.records), policy)
+
+    @property
+    def base_model(self) -> HubReference | None:
+        """The first policy, where it is a Hub model; its revision is the commit that the run used."""
+        return base_model(self.recipe, self.first_policy)
 
     @property
     def pair_sets(self) -> tuple[Parent, ...]:
         """The sets that a run which starts from pairs has read, each with its commit and licence."""
-        from lidr.release.pair_parents import parents_of_mixture
-
         found = [record.counts["sets"] for record in self.records if record.step == "pairs"]
         return tuple(dict.fromkeys(parent for sets in found for parent in parents_of_mixture(sets)))
 
@@ -245,8 +248,6 @@ def _class(record: Record) -> str:
 
 def record_json(record: Record) -> dict[str, Any]:
     """A step's record as it is published: nothing of this machine in it."""
-    from dataclasses import asdict
-
     data = asdict(record)
     data["execution"] = clean_execution(record.execution)
     cleaned: dict[str, Any] = clean(data)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from lidr.errors import HubError
-from lidr.hub.client import Patience, Target, plain_uploads, target_of_environment
+from lidr.hub.client import Patience, Target, plain_uploads
 from lidr.hub.hub_errors import is_client_error, without_secrets
 from lidr.hub.repo_names import check_repo
 from lidr.release.dataset_release import stage_dataset
-from lidr.release.finished import Finished, base_model
+from lidr.release.finished import Finished
 from lidr.release.model_release import stage_model
 from lidr.release.publish_staged import Published, publish
 from lidr.release.staging import Staged, stage_folder
@@ -92,7 +91,7 @@ def _collect(run: Finished, published: list[Published], target: Target, *, priva
         return
     last = {(found.repo, found.repo_type): f"{found.tag}: {found.sha}" for found in published}
     items = [(*what, note) for what, note in last.items()]
-    base = base_model(run)
+    base = run.base_model
     if base is not None:
         items.append((base.repo, "model", "where the policy started from"))
     api = target.api()
@@ -108,17 +107,3 @@ def _collect(run: Finished, published: list[Published], target: Target, *, priva
         if not is_client_error(error):
             raise
         say(f"published, but without its collection: {without_secrets(str(error), target.token)}")
-
-
-@contextmanager
-def hub_for(store_root: Path, *, embedded: bool = False) -> Iterator[tuple[Target, Path | None]]:
-    """The Hub of the environment; without one, or where asked for, the embedded Hub in the store, and its folder."""
-    found = None if embedded else target_of_environment()
-    if found is not None:
-        yield found, None
-        return
-    from lidr.hub_server import serve_in_background
-
-    root = store_root / ".hub"
-    with serve_in_background(root) as hub:
-        yield Target(hub.url, hub.token), root

@@ -3,56 +3,53 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from lidr.hub.redact import without_paths
+from lidr.recipe.schema import Recipe
 from lidr.references import DistReference, FolderReference, HubReference, ServerReference, parse_reference
 from lidr.release.licences import Parent
 from lidr.store.fingerprints import folder_sha256
-
-if TYPE_CHECKING:
-    from lidr.release.finished import Finished
+from lidr.store.record import Record
 
 HUB = "https://huggingface.co"
 
 
-def base_model(run: Finished) -> HubReference | None:
+def base_model(recipe: Recipe, first_policy: Record) -> HubReference | None:
     """The first policy, where it is a Hub model; its revision is the commit that the run used."""
-    reference = parse_reference(run.recipe.policy.model)
+    reference = parse_reference(recipe.policy.model)
     if not isinstance(reference, HubReference):
         return None
-    used = run.first_policy.identity.get("outside", {}).get("revision")
+    used = first_policy.identity.get("outside", {}).get("revision")
     return HubReference(reference.repo, used)
 
 
-def policy_parent(run: Finished) -> Parent:
+def policy_parent(recipe: Recipe, first_policy: Record, licence: str | None) -> Parent:
     """The first policy, with the licence that the user gives it, else what its distribution says."""
-    reference = parse_reference(run.recipe.policy.model)
-    licence, hub = run.policy_licence, base_model(run)
+    reference = parse_reference(recipe.policy.model)
+    hub = base_model(recipe, first_policy)
     if hub is not None:
         link = f"{HUB}/{hub.repo}" + (f"/tree/{hub.revision}" if hub.revision else "")
         return Parent("policy", hub.repo, hub.revision, licence, link)
     if isinstance(reference, DistReference):
         licence = licence or dist_licence(reference.package)
-        revision = run.first_policy.identity.get("outside", {}).get("sha256")
+        revision = first_policy.identity.get("outside", {}).get("sha256")
         return Parent("policy", str(reference), revision, licence)  # pinned by its SHA-256
     if isinstance(reference, ServerReference):
         return Parent("policy", reference.model, None, licence)
     if isinstance(reference, FolderReference):
-        return Parent("policy", without_paths(reference.path), run.first_policy.digest, licence)
-    return Parent("policy", str(reference), run.first_policy.digest, licence)
+        return Parent("policy", without_paths(reference.path), first_policy.digest, licence)
+    return Parent("policy", str(reference), first_policy.digest, licence)
 
 
-def translator_parents(run: Finished) -> Iterator[Parent]:
+def translator_parents(recipe: Recipe, records: Iterable[Record]) -> Iterator[Parent]:
     """Who translated in the policy's place, with the licence that the recipe gives it (`translate.by.license`)."""
-    step = next((step for step in run.recipe.chain if step.name == "translate"), None)
+    step = next((step for step in recipe.chain if step.name == "translate"), None)
     by = step.config.by if step else None
     if by is None:
         return
-    outside: dict[str, Any] = next(
-        (r.identity["outside"]["translator"] for r in run.records if r.step == "translate"), {}
-    )
+    outside: dict[str, Any] = next((r.identity["outside"]["translator"] for r in records if r.step == "translate"), {})
     pin = outside.get("revision") or outside.get("sha256")
     if pin is None and "files" in outside:
         pin = folder_sha256(outside["files"])

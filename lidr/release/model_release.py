@@ -15,7 +15,7 @@ from typing import Any
 
 from lidr.errors import HubError
 from lidr.hub.redact import clean_model_config
-from lidr.release.finished import Finished, base_model
+from lidr.release.finished import Finished
 from lidr.release.reproduction_files import Links
 from lidr.release.staging import Staged, check_staged, files_below, owned_by, write_description
 from lidr.store.fingerprints import file_sha256
@@ -79,7 +79,7 @@ def stage_model(
 def _bring(path: Path, target: Path, run: Finished) -> None:
     """Link a file of the model; a configuration is rewritten where it names a folder of this machine."""
     if path.name in _CONFIGS:
-        base = base_model(run)
+        base = run.base_model
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         cleaned = clean_model_config(
             config, base_model=base.repo if base else None, revision=base.revision if base else None

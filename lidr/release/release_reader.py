@@ -108,7 +108,7 @@ def _commit(name: str, kind: str, requested: str | None, target: Target, patienc
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedRelease:
     """A release, read. `folder` holds its files, of a model without the weights."""
 
     found: Found
@@ -191,7 +191,7 @@ class Opened:
         return sorted((self.folder / config).glob(f"{split}-*.parquet"))
 
 
-def open_release(found: Found, into: Path, *, patterns: Sequence[str] | None = None) -> Opened:
+def open_release(found: Found, into: Path, *, patterns: Sequence[str] | None = None) -> OpenedRelease:
     """Bring a release here, each file compared with what the Hub has there.
 
     Args:
@@ -204,7 +204,7 @@ def open_release(found: Found, into: Path, *, patterns: Sequence[str] | None = N
     if patterns is None:
         patterns = [_literal(entry.path) for entry in without_weights(found)]
     folder = read_snapshot(found.key, found.sha, patterns=patterns, target=found.target, into=into)
-    opened = Opened(found, folder)
+    opened = OpenedRelease(found, folder)
     _ = opened.run
     return opened
 

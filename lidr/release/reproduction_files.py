@@ -160,7 +160,7 @@ def _rows_of(folder: Path, digest: str) -> dict[str, dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from lidr.release.dataset_release import row_digest
+    from lidr.store.row_digests import row_digest
 
     found = {}
     for part in ("data", "dropped"):

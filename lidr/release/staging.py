@@ -44,6 +44,24 @@ class RowFile:
 
 
 @dataclass(frozen=True)
+class DatasetFiles:
+    """What was staged: the row files, and one example of each configuration for the card."""
+
+    rows: tuple[RowFile, ...]
+    samples: dict[str, dict[str, Any]]
+
+    def splits(self, config: str) -> tuple[str, ...]:
+        """Splits of a configuration that have rows: `datasets` cannot load one without."""
+        return tuple(dict.fromkeys(file.split for file in self.rows if file.config == config and file.rows))
+
+    @property
+    def configs(self) -> tuple[str, ...]:
+        """Configurations that can be loaded, the default one first."""
+        names = dict.fromkeys(file.config for file in self.rows)
+        return tuple(config for config in names if self.splits(config))
+
+
+@dataclass(frozen=True)
 class Staged:
     """A release that is ready to be sent.
 

@@ -11,13 +11,13 @@ from lidr.report.samples import sample_pairs
 from lidr.report.sections import sections
 
 if TYPE_CHECKING:
-    from lidr.report.run_state import Gathered
+    from lidr.report.run_state import RunState
 
 _TEMPLATE = "page.html.jinja"
 _MOST_MISSING = 6
 
 
-def page(run: Gathered) -> str:
+def page(run: RunState) -> str:
     """The page as text; the same records give the same bytes."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -40,14 +40,14 @@ def page(run: Gathered) -> str:
     )
 
 
-def lead(run: Gathered) -> str:
+def lead(run: RunState) -> str:
     """Languages and first policy, in one line."""
     languages = run.recipe.languages
     others = ", ".join(LANGUAGES[code].name for code in languages.others)
     return f"{LANGUAGES[languages.dominant].name} to {others}; first policy {without_paths(run.recipe.policy.model)}"
 
 
-def state_sentences(run: Gathered) -> tuple[str, ...]:
+def state_sentences(run: RunState) -> tuple[str, ...]:
     """How far it is, why it ended, which policy is best, and what no longer fits the recipe."""
     done, missing = len(run.records), len(run.missing)
     if run.missing:
@@ -63,7 +63,7 @@ def state_sentences(run: Gathered) -> tuple[str, ...]:
     return (*said, *run.differs)
 
 
-def _best(run: Gathered) -> str:
+def _best(run: RunState) -> str:
     named = "the first policy" if run.best == 0 else f"that of iter_{run.best}"
     so_far = " so far" if run.missing else ""
     worse = "; no policy of this run is better than the one that it started from" if run.is_negative else ""

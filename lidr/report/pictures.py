@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from lidr.drawing import Circle, Line, Rectangle, Scene, Text, text_width, write_svg
+from lidr.drawing import Circle, Drawing, Line, Rectangle, Text, text_width, write_svg
 from lidr.evals.compare.comparison_plots import nice_step, shortened
 
 _INK, _SOFT, _GRID, _BAND = "#282c34", "#6b7280", "#e1e4e8", "#f5f6f8"
@@ -83,7 +83,7 @@ def lines_over(
         x_names: names of x = 0, 1, ...; empty: numbers.
         span: what is possible; None where there is no bound.
     """
-    scene, y = Scene(_WIDTH), 20.0
+    scene, y = Drawing(_WIDTH), 20.0
     scene.add(Text(8, y, shortened(title, 58), _INK, 15))
     y = _legend(scene, [one.name for one in series], y + 26) + 22
     bottom = y + _PLOT
@@ -111,7 +111,7 @@ def lines_over(
 
 
 def _draw(
-    scene: Scene, points: Sequence[Point], horizontal: _Scale, vertical: _Scale, colour: str, shift: float
+    scene: Drawing, points: Sequence[Point], horizontal: _Scale, vertical: _Scale, colour: str, shift: float
 ) -> None:
     """One line; `shift` keeps the bars of several apart, pixels."""
     places = [(horizontal.at(point.x) + shift, vertical.at(point.value)) for point in points]
@@ -125,14 +125,14 @@ def _draw(
             scene.add(Circle(x, y, 3.5, colour))
 
 
-def _bar(scene: Scene, one: tuple[float, float], other: tuple[float, float], colour: str) -> None:
+def _bar(scene: Drawing, one: tuple[float, float], other: tuple[float, float], colour: str) -> None:
     """An interval with its two caps, upright or lying."""
     dx, dy = (3, 0) if one[0] == other[0] else (0, 3)
     scene.add(Line(*one, *other, colour, 1.5))
     scene.add(*(Line(x - dx, y - dy, x + dx, y + dy, colour, 1.5) for x, y in (one, other)))
 
 
-def _legend(scene: Scene, names: Sequence[str], y: float) -> float:
+def _legend(scene: Drawing, names: Sequence[str], y: float) -> float:
     """Dots with names; a new line where the width is used up. One series needs none."""
     x = 8.0
     for number, name in enumerate(names if len(names) > 1 else ()):
@@ -156,7 +156,7 @@ class Beside(NamedTuple):
 
 def beside_zero(rows: Sequence[Beside], *, title: str) -> str:
     """Differences as SVG, each a dot with its 95% interval: green above zero, orange below, else grey."""
-    scene, step, top = Scene(_WIDTH), 24, 42.0
+    scene, step, top = Drawing(_WIDTH), 24, 42.0
     left = 24 + max(text_width(shortened(row.name, 34), 13) for row in rows)
     ends = [0.0, *(v for row in rows for v in (row.value, row.low, row.high) if v is not None)]
     across = _Scale.over(ends, left, _WIDTH - 26)
@@ -186,7 +186,7 @@ def _verdict(row: Beside) -> str:
     return _COLOURS[2] if row.low > 0 else _COLOURS[1]
 
 
-def svg(scene: Scene, title: str) -> str:
+def svg(scene: Drawing, title: str) -> str:
     """A scene as the text of an SVG element."""
     with TemporaryDirectory(prefix="lidr-report-") as folder:
         path = Path(folder) / "picture.svg"

@@ -17,12 +17,12 @@ from lidr.report.selection import selection_lines
 from lidr.report.summary import Summary, summary_of
 
 if TYPE_CHECKING:
-    from lidr.report.run_state import Gathered
+    from lidr.report.run_state import RunState
 
 _MOST_REASONS = 4
 
 
-def head_lines(run: Gathered) -> tuple[str, ...]:
+def head_lines(run: RunState) -> tuple[str, ...]:
     """What it is, how far it is, and where its slots went."""
     summary = summary_of(run.recipe, run.records)
     return (
@@ -47,7 +47,7 @@ def _account_lines(summary: Summary) -> Iterator[str]:
     )
 
 
-def score_tables(run: Gathered) -> tuple[TextTable, ...]:
+def score_tables(run: RunState) -> tuple[TextTable, ...]:
     """For each benchmark its first score, iteration beside iteration."""
     found = []
     for one in evaluated(run.records):
@@ -58,12 +58,12 @@ def score_tables(run: Gathered) -> tuple[TextTable, ...]:
     return tuple(found)
 
 
-def guard_lines(run: Gathered) -> tuple[str, ...]:
+def guard_lines(run: RunState) -> tuple[str, ...]:
     """What the gates found."""
     return gate_lines(run.records)
 
 
-def as_json(run: Gathered) -> dict[str, Any]:
+def as_json(run: RunState) -> dict[str, Any]:
     """Everything of the page as plain data, numbers as the records have them."""
     made = [record for record in run.records if record.writes in ("policy", "initial_policy")]
     return {
@@ -91,5 +91,5 @@ def as_json(run: Gathered) -> dict[str, Any]:
     }
 
 
-def _of_places(run: Gathered, name: str) -> dict[str, Any]:
+def _of_places(run: RunState, name: str) -> dict[str, Any]:
     return {record.place: record.counts[name] for record in run.records if name in record.counts}

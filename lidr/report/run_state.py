@@ -25,7 +25,7 @@ State = Literal["finished", "ended", "not finished"]
 
 
 @dataclass(frozen=True)
-class Gathered:
+class RunState:
     """The records of a run.
 
     Args:
@@ -92,7 +92,7 @@ class Gathered:
         return self.folder / record.place
 
 
-def gather(recipe: Recipe) -> Gathered:
+def run_state_of(recipe: Recipe) -> RunState:
     """Read the records of a recipe's run.
 
     Raises:
@@ -107,10 +107,10 @@ def gather(recipe: Recipe) -> Gathered:
     records |= {record.place: record for record in _moved(recipe, folder, outcome)}
     if not records:
         raise StoreError(_nothing(recipe, store))
-    whole = Gathered(recipe, folder, tuple(records.values()), (), (), outcome)
+    whole = RunState(recipe, folder, tuple(records.values()), (), (), outcome)
     missing = tuple(place for place in _expected(recipe, outcome, whole.is_negative) if place not in records)
     begun = tuple(place for place in missing if partial_folder(folder / place).is_dir())
-    return Gathered(recipe, folder, whole.records, missing, begun, outcome, _differs(recipe))
+    return RunState(recipe, folder, whole.records, missing, begun, outcome, _differs(recipe))
 
 
 def _moved(recipe: Recipe, folder: Path, outcome: Outcome) -> Iterator[Record]:

@@ -8,7 +8,7 @@ from lidr.errors import StoreError
 from lidr.store.artifact import open_artifact
 
 if TYPE_CHECKING:
-    from lidr.report.run_state import Gathered
+    from lidr.report.run_state import RunState
 
 _COLUMNS = (
     "pair_id",
@@ -25,7 +25,7 @@ _LOOKED_AT = 20_000  # pairs; the kinds and languages of a run all come up long 
 _LONGEST = 600  # characters of a text
 
 
-def sample_pairs(run: Gathered, most: int = 6) -> list[dict[str, Any]]:
+def sample_pairs(run: RunState, most: int = 6) -> list[dict[str, Any]]:
     """Pairs as they were trained on, their texts cut where they are long.
 
     Args:

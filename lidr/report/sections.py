@@ -18,7 +18,7 @@ from lidr.report.summary import Summary, summary_of
 from lidr.store.artifact import open_artifact
 
 if TYPE_CHECKING:
-    from lidr.report.run_state import Gathered
+    from lidr.report.run_state import RunState
     from lidr.store.record import Record
 
 
@@ -40,7 +40,7 @@ class Section:
     empty: str = ""
 
 
-def sections(run: Gathered) -> tuple[Section, ...]:
+def sections(run: RunState) -> tuple[Section, ...]:
     """Everything but the samples, in the order of the page."""
     summary = summary_of(run.recipe, run.records)
     return (
@@ -55,7 +55,7 @@ def sections(run: Gathered) -> tuple[Section, ...]:
     )
 
 
-def _scores(run: Gathered) -> Section:
+def _scores(run: RunState) -> Section:
     name, title = "scores", "Scores"
     found = evaluated(run.records)
     if not found:
@@ -69,7 +69,7 @@ def _scores(run: Gathered) -> Section:
     return Section(name, title, said, tuple(pictures), tuple(tables))
 
 
-def _gates(run: Gathered) -> Section:
+def _gates(run: RunState) -> Section:
     name, title = "gates", "What the gates saw"
     found = gates(run.records)
     if not found:
@@ -80,7 +80,7 @@ def _gates(run: Gathered) -> Section:
     return Section(name, title, tuple(said), folded=tuple(_findings(run, found)))
 
 
-def _findings(run: Gathered, records: Sequence[Record]) -> Iterator[TextTable]:
+def _findings(run: RunState, records: Sequence[Record]) -> Iterator[TextTable]:
     """Every number that a gate looked at, beside its limit."""
     columns = ("signature", "sign", "language", "to", "value [interval]", "n", "fires", "")
     for record in records:
@@ -104,7 +104,7 @@ def _findings(run: Gathered, records: Sequence[Record]) -> Iterator[TextTable]:
         yield TextTable(f"{record.place}: all {len(rows):,} numbers", columns, cells, 4)
 
 
-def _account(run: Gathered, summary: Summary) -> Section:
+def _account(run: RunState, summary: Summary) -> Section:
     name, title = "account", "Where every slot went"
     if not summary.account:
         return Section(name, title, empty="No pairs are made yet, so there is no account.")
@@ -119,7 +119,7 @@ def _account(run: Gathered, summary: Summary) -> Section:
     return Section(name, title, (said,), tables=(TextTable("", columns, rows, 1, (remark,) if remark else ()), *sets))
 
 
-def _sets(run: Gathered) -> Iterator[TextTable]:
+def _sets(run: RunState) -> Iterator[TextTable]:
     """What a run that starts from pairs has read."""
     for record in run.records:
         if "sets" in record.counts:
@@ -136,7 +136,7 @@ def _sets(run: Gathered) -> Iterator[TextTable]:
             yield TextTable(f"Sets of pairs, {record.place}", columns, rows, 3)
 
 
-def _selection(run: Gathered) -> Section:
+def _selection(run: RunState) -> Section:
     name, title = "selection", "What dropping selects"
     tables = selection_tables(run.records)
     if not tables:
@@ -145,7 +145,7 @@ def _selection(run: Gathered) -> Section:
     return Section(name, title, said, tables=tables)
 
 
-def _bound(run: Gathered) -> Section:
+def _bound(run: RunState) -> Section:
     name, title = "bound", "Prompts bound to their language"
     tables = bound_tables(run.records)
     if not tables:
@@ -166,7 +166,7 @@ _QUESTIONS = {
 }
 
 
-def _measured(run: Gathered) -> Section:
+def _measured(run: RunState) -> Section:
     name, title = "measured", "Measured before training"
     found = measurements(run.records)
     if not found:
@@ -185,7 +185,7 @@ def _questions(record: Record) -> Iterator[TextTable]:
             yield TextTable(title, COLUMNS, rows, 2)
 
 
-def _policies(run: Gathered, summary: Summary) -> Section:
+def _policies(run: RunState, summary: Summary) -> Section:
     name, title = "policies", "Policies"
     rows = tuple(
         (*policy.cells(), became(run, record)) for policy, record in zip(summary.policies, _made(run), strict=True)
@@ -203,11 +203,11 @@ def _policies(run: Gathered, summary: Summary) -> Section:
     return Section(name, title, (), tuple(pictures), (policies, *((groups,) if summary.groups else ())))
 
 
-def _made(run: Gathered) -> list[Record]:
+def _made(run: RunState) -> list[Record]:
     return [record for record in run.records if record.writes in ("policy", "initial_policy")]
 
 
-def became(run: Gathered, record: Record) -> str:
+def became(run: RunState, record: Record) -> str:
     """What became of a policy, in words; empty where nothing is to be said."""
     if record.writes == "policy" and record.iteration in run.given_up:
         return "given up by the gate"
@@ -216,7 +216,7 @@ def became(run: Gathered, record: Record) -> str:
     return ", ".join(said)
 
 
-def _steps(run: Gathered) -> Section:
+def _steps(run: RunState) -> Section:
     """What was made when, and what is missing."""
     rows = [
         (r.place, "made", f"{r.rate.count:,} {r.rate.unit}", f"{r.rate.elapsed_s:,.1f}", r.finished, r.digest[:12])

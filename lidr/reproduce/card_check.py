@@ -10,21 +10,21 @@ from typing import Any
 
 import yaml
 
-from lidr import __version__
 from lidr.analysis.run_outcome import Outcome
 from lidr.errors import HubError, LidrError
 from lidr.recipe.schema import Provenance, Recipe
 from lidr.release.cards.render import dataset_card, model_card
-from lidr.release.dataset_release import DatasetFiles, configs_of
+from lidr.release.dataset_release import configs_of
 from lidr.release.finished import Finished
 from lidr.release.licences import Licence, Parent, strictest
-from lidr.release.release_reader import RUN, Opened
-from lidr.release.staging import CONTENT, RowFile
+from lidr.release.release_reader import RUN, OpenedRelease
+from lidr.release.staging import CONTENT, DatasetFiles, RowFile
 from lidr.reproduce.released_recipe import OF_THE_PUBLISHER
 from lidr.reproduce.verdict import CARD as PLACE
 from lidr.reproduce.verdict import RowDifference, Verdict
 from lidr.store.artifact import Artifact
 from lidr.store.fingerprints import file_sha256
+from lidr.version import __version__
 
 CARD = "README.md"
 _FIRST = 5
@@ -33,7 +33,7 @@ _FIRST = 5
 class Released(Finished):
     """A finished run as its release tells of it: the same facts, without the store."""
 
-    release: Opened
+    release: OpenedRelease
 
     @cached_property
     def parents(self) -> tuple[Parent, ...]:
@@ -61,7 +61,7 @@ class Released(Finished):
         return str(self.release.run["recipe_sha256"])
 
 
-def released(release: Opened, work: Path) -> Released:
+def released(release: OpenedRelease, work: Path) -> Released:
     """Read a release as a finished run.
 
     Raises:
@@ -78,7 +78,7 @@ def released(release: Opened, work: Path) -> Released:
     return run
 
 
-def _written(release: Opened, work: Path) -> Recipe:
+def _written(release: OpenedRelease, work: Path) -> Recipe:
     """The recipe with what was written down, so that defaults are told apart."""
     from lidr import load_recipe
 
@@ -92,7 +92,7 @@ def _written(release: Opened, work: Path) -> Recipe:
     return recipe.model_copy(update={"provenance": known})
 
 
-def check_card(release: Opened, work: Path) -> Verdict:
+def check_card(release: OpenedRelease, work: Path) -> Verdict:
     """Render the card again over the published one: what people wrote around it stays, and must not matter."""
     published = _text(release)
     if "written" not in release.run:
@@ -120,12 +120,12 @@ def _difference(line: str) -> RowDifference:
     return RowDifference(CARD, "line", text, None) if line[0] == "-" else RowDifference(CARD, "line", None, text)
 
 
-def _text(release: Opened) -> str:
+def _text(release: OpenedRelease) -> str:
     path = release.folder / CARD
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def _render(release: Opened, run: Released, published: str) -> str:
+def _render(release: OpenedRelease, run: Released, published: str) -> str:
     digest = file_sha256(release.folder / CONTENT)
     repo = str(release.links.get("repo", release.found.name))
     if release.found.repo_type == "dataset":
@@ -135,7 +135,7 @@ def _render(release: Opened, run: Released, published: str) -> str:
     return model_card(run, repo, datasets, digest, published, adapter_only=is_adapter)
 
 
-def _files(release: Opened, run: Released) -> DatasetFiles:
+def _files(release: OpenedRelease, run: Released) -> DatasetFiles:
     """The row files in the order in which they were staged, and the first row of each configuration."""
     rows: list[RowFile] = []
     samples: dict[str, dict[str, Any]] = {}

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr.recipe.schema import Recipe
-from lidr.release.dataset_release import of_language, row_digest
-from lidr.release.release_reader import RUN, Opened
+from lidr.release.dataset_release import of_language
+from lidr.release.release_reader import RUN, OpenedRelease
 from lidr.reproduce.verdict import Finding
 from lidr.rows import Dropped, Pair, RowType
+from lidr.store.row_digests import row_digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def repeated(release: Opened, recipe: Recipe) -> Iterator[Finding]:
+def repeated(release: OpenedRelease, recipe: Recipe) -> Iterator[Finding]:
     """Files whose rows are not those of `all`, or have another digest than run.json says of the step that dropped them.
 
     Args:
@@ -30,7 +31,7 @@ def repeated(release: Opened, recipe: Recipe) -> Iterator[Finding]:
         yield from _dropped(release, number)
 
 
-def _languages(release: Opened, recipe: Recipe, split: str) -> Iterator[Finding]:
+def _languages(release: OpenedRelease, recipe: Recipe, split: str) -> Iterator[Finding]:
     """The pairs of each language against the same pairs in `all`."""
     try:
         pairs = _read(release.rows("all", split), Pair)
@@ -49,7 +50,7 @@ def _languages(release: Opened, recipe: Recipe, split: str) -> Iterator[Finding]
             yield Finding(_names(release, files) or f"{config}/{split}", text)
 
 
-def _dropped(release: Opened, iteration: int) -> Iterator[Finding]:
+def _dropped(release: OpenedRelease, iteration: int) -> Iterator[Finding]:
     """The dropped rows of each step against their digest in run.json."""
     if release.found.repo_type != "dataset":
         return
@@ -89,5 +90,5 @@ def _of_step(table: pa.Table, step: str | None) -> pa.Table:
     return table.filter(pc.equal(table["step"], step) if step is not None else pc.is_null(table["step"]))
 
 
-def _names(release: Opened, files: list[Path]) -> str:
+def _names(release: OpenedRelease, files: list[Path]) -> str:
     return ", ".join(file.relative_to(release.folder).as_posix() for file in files)

@@ -12,14 +12,14 @@ from lidr.engines.registry import ENGINES
 from lidr.errors import HubError, StoreError
 from lidr.hub.pin_changes import moved
 from lidr.pipeline.run_plan import package_versions
-from lidr.release.release_reader import Opened
+from lidr.release.release_reader import OpenedRelease
 from lidr.store.recipe_lock import read_contents
 from lidr.store.record import Record
 
 _MACHINE = ("machine", "cpus")
 
 
-def differences(release: Opened, names: tuple[str, ...]) -> tuple[str, ...]:
+def differences(release: OpenedRelease, names: tuple[str, ...]) -> tuple[str, ...]:
     """One line for each difference: packages, processor, engine and number format.
 
     Args:
@@ -36,7 +36,7 @@ def differences(release: Opened, names: tuple[str, ...]) -> tuple[str, ...]:
     return (*lines, *_machine(records), *_engines(records), *_moved(release))
 
 
-def _moved(release: Opened) -> list[str]:
+def _moved(release: OpenedRelease) -> list[str]:
     """Tags of what the release was made from that name another commit today; its own commits are read all the same."""
     try:
         return moved(read_contents(release.folder / "lidr"), target=release.found.target)

@@ -10,13 +10,13 @@ import yaml
 
 from lidr.errors import HubError, LidrError
 from lidr.recipe.schema import Recipe
-from lidr.release.release_reader import RUN, Opened
+from lidr.release.release_reader import RUN, OpenedRelease
 
 OF_THE_PUBLISHER = "of-the-publisher"
 """Stands for a folder of the machine that published: nothing is there."""
 
 
-def recipe_of(release: Opened, work: Path) -> Recipe:
+def recipe_of(release: OpenedRelease, work: Path) -> Recipe:
     """Write the recipe below `work` and load it; a file that the release brought along is read from it.
 
     Raises:
@@ -47,7 +47,7 @@ def recipe_of(release: Opened, work: Path) -> Recipe:
         ) from error
 
 
-def _inside(release: Opened, path: Any) -> str:
+def _inside(release: OpenedRelease, path: Any) -> str:
     if not isinstance(path, str) or not path.startswith("lidr/files/") or ".." in path:
         raise HubError(f"{release.found}: {RUN} names the file {path!r}; files of a release stand in lidr/files/")
     return path

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lidr.errors import HubError, LidrError
 from lidr.hub.snapshot import DATASETS, read_snapshot
 from lidr.release.evaluation_outputs import read_outputs, write_samples
-from lidr.release.release_reader import Opened, find, open_release
+from lidr.release.release_reader import OpenedRelease, find, open_release
 from lidr.release.reproduction_files import measured_again
 from lidr.reproduce.verdict import Finding
 from lidr.rows import Pair, Prompt, Response, RowType, Translation
@@ -46,8 +46,8 @@ class PublishedRows:
         touched: what does not have the digest that run.json says; filled as artifacts are brought.
     """
 
-    release: Opened
-    rows: Opened | None
+    release: OpenedRelease
+    rows: OpenedRelease | None
     folder: Path
     touched: list[Finding] = field(default_factory=list)
     _known: dict[tuple[str, int | None], Artifact | None] = field(default_factory=dict)
@@ -183,7 +183,7 @@ class PublishedRows:
         return None
 
 
-def rows_release(release: Opened, folder: Path) -> Opened | None:
+def rows_release(release: OpenedRelease, folder: Path) -> OpenedRelease | None:
     """The release that holds the rows of a model's run: the data set that its own run published."""
     if release.found.repo_type == "dataset":
         return release
@@ -198,7 +198,7 @@ def rows_release(release: Opened, folder: Path) -> Opened | None:
     return None
 
 
-def _named(release: Opened, files: list[Path]) -> list[str]:
+def _named(release: OpenedRelease, files: list[Path]) -> list[str]:
     return [file.relative_to(release.folder).as_posix() for file in files]
 
 

@@ -12,7 +12,7 @@ from rich.filesize import decimal
 
 from lidr.errors import HubError, PlanError, StoreError
 from lidr.recipe.schema import Recipe
-from lidr.release.release_reader import Found, Opened, find, open_release, target_or_public, without_weights
+from lidr.release.release_reader import Found, OpenedRelease, find, open_release, target_or_public, without_weights
 from lidr.release.staging import CONTENT
 from lidr.reproduce.card_check import check_card
 from lidr.reproduce.duplicate_rows import repeated
@@ -143,7 +143,9 @@ class _Reproducing:
         self._say(f"written to {self._work / VERDICT}")
         return done
 
-    def _verdicts(self, release: Opened, recipe: Recipe, names: set[str], touched: list[Finding]) -> list[Verdict]:
+    def _verdicts(
+        self, release: OpenedRelease, recipe: Recipe, names: set[str], touched: list[Finding]
+    ) -> list[Verdict]:
         rows = rows_release(release, self._work / "data")
         published = PublishedRows(release, rows, self._work / "published", touched)
         again = Again(
@@ -171,7 +173,7 @@ class _Reproducing:
         return [*verdicts, card]
 
 
-def _locked(release: Opened) -> dict[str, str]:
+def _locked(release: OpenedRelease) -> dict[str, str]:
     """The commits of its lock; of a damaged one, which is among the findings, none."""
     try:
         return read_lock(release.folder / "lidr")
@@ -179,7 +181,7 @@ def _locked(release: Opened) -> dict[str, str]:
         return {}
 
 
-def _described(release: Opened) -> dict[str, str | None]:
+def _described(release: OpenedRelease) -> dict[str, str | None]:
     found = release.found
     return {
         "endpoint": found.target.endpoint,

@@ -10,7 +10,7 @@ from typing import Any
 
 from lidr.engines.registry import engine_row
 from lidr.errors import LidrError
-from lidr.pipeline.decisions import Course
+from lidr.pipeline.decisions import Decisions
 from lidr.pipeline.make_plan import recipe_field
 from lidr.pipeline.run_plan import package_versions
 from lidr.recipe.schema import Recipe
@@ -62,7 +62,7 @@ class Again:
     say: Say = lambda text: None
     quiet: bool = True
     made: dict[str, Artifact] = field(default_factory=dict)
-    _course: Course | None = None
+    _course: Decisions | None = None
 
     @property
     def around(self) -> Surroundings:
@@ -78,7 +78,7 @@ class Again:
         if config is None:
             raise OtherSettings(f"the recipe has no step {record.step} any more")
         if self._course is None:
-            self._course = Course(len(self.recipe.iterations))
+            self._course = Decisions(len(self.recipe.iterations))
             for other in self.published.release.records.values():
                 decides = STEPS[other.step].decides
                 if decides is not None:

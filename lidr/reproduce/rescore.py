@@ -17,14 +17,14 @@ from lidr.errors import EvaluationError
 from lidr.evals.compare.iteration_differences import differences
 from lidr.evals.results import Score, TaskResult
 from lidr.evals.scoring import score_again
-from lidr.release.dataset_release import row_digest
 from lidr.release.evaluation_outputs import FOLDER, item_digest, read_outputs
-from lidr.release.release_reader import RUN, Opened
+from lidr.release.release_reader import RUN, OpenedRelease
 from lidr.reproduce.comparison import FIRST, compare_rows
 from lidr.reproduce.released_rows import PublishedRows
 from lidr.reproduce.verdict import Finding, RowDifference, Verdict
 from lidr.steps import STEPS
 from lidr.store.record import Record
+from lidr.store.row_digests import row_digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +33,7 @@ _CLOSE = 1e-5
 """Another processor adds up in another order, which moves the fit of lc_win_rate by some 1e-6 points."""
 
 
-def check_scores(release: Opened, published: PublishedRows, record: Record) -> Verdict:
+def check_scores(release: OpenedRelease, published: PublishedRows, record: Record) -> Verdict:
     """Score the stored outputs of an evaluate step again; what was touched is added to the findings of `published`."""
     said = release.run["rows"].get(record.place, {}).get("outputs")
     if said is None:
@@ -62,7 +62,7 @@ def _verdict(record: Record, kind: Any, reason: str, rows: tuple[RowDifference, 
     return Verdict(f"{record.place} (scores from stored outputs)", kind, reason, inputs="stored outputs", rows=rows)
 
 
-def _touched(release: Opened, record: Record, table: pa.Table, digest: str) -> Finding | None:
+def _touched(release: OpenedRelease, record: Record, table: pa.Table, digest: str) -> Finding | None:
     """What is not as it was published: the items whose row has another digest, or that rows were added or taken."""
     path = f"{FOLDER}/{record.place}"
     items = [f"{row['task']} item {row['item']}" for row in table.to_pylist() if item_digest(row) != row["digest"]]
@@ -74,7 +74,7 @@ def _touched(release: Opened, record: Record, table: pa.Table, digest: str) -> F
     return None
 
 
-def _compared(release: Opened, published: PublishedRows, record: Record, again: pa.Table) -> Verdict | None:
+def _compared(release: OpenedRelease, published: PublishedRows, record: Record, again: pa.Table) -> Verdict | None:
     """The values of the items against the published rows; None where they are the same."""
     there = published.artifact(record.place)
     said = release.run["rows"][record.place].get("data", {}).get("digest", "")

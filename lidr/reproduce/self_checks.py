@@ -16,7 +16,7 @@ from lidr.hub.client import Patience, patiently
 from lidr.hub.snapshot import Entry
 from lidr.recipe.schema import Recipe
 from lidr.release.finished import resolved
-from lidr.release.release_reader import MANIFEST, RUN, Opened
+from lidr.release.release_reader import MANIFEST, RUN, OpenedRelease
 from lidr.release.staging import CONTENT
 from lidr.reproduce.verdict import Finding
 from lidr.steps import STEPS
@@ -36,7 +36,7 @@ _TEMPLATES = "additional_chat_templates/"
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.parquet$")
 
 
-def check_steps(release: Opened, recipe: Recipe) -> None:
+def check_steps(release: OpenedRelease, recipe: Recipe) -> None:
     """See that each record is of a step that this lidr has, in an iteration that the recipe has.
 
     Raises:
@@ -55,7 +55,7 @@ def check_steps(release: Opened, recipe: Recipe) -> None:
             raise HubError(f"{release.found}: {place}: its input {lost[0]} names no place; the release is damaged")
 
 
-def findings(release: Opened, recipe: Recipe) -> tuple[Finding, ...]:
+def findings(release: OpenedRelease, recipe: Recipe) -> tuple[Finding, ...]:
     """Everything that is not as it was published."""
     return (
         *_files(release, recipe),
@@ -68,7 +68,7 @@ def findings(release: Opened, recipe: Recipe) -> tuple[Finding, ...]:
     )
 
 
-def _files(release: Opened, recipe: Recipe) -> Iterator[Finding]:
+def _files(release: OpenedRelease, recipe: Recipe) -> Iterator[Finding]:
     """Each file against the manifest."""
     there = {entry.path: entry for entry in release.found.entries}
     for path, said in release.manifest.items():
@@ -91,11 +91,11 @@ def _is_read(path: str, repo_type: str) -> bool:
     return repo_type == "model" and is_looked_for and path.endswith(_OF_MODELS)
 
 
-def _sha256(release: Opened, entry: Entry) -> str:
+def _sha256(release: OpenedRelease, entry: Entry) -> str:
     return entry.sha256 or file_sha256(release.folder / entry.path)
 
 
-def _what(release: Opened, path: str, recipe: Recipe) -> str:
+def _what(release: OpenedRelease, path: str, recipe: Recipe) -> str:
     """What of a recipe was changed, setting by setting, where it can be read."""
     if path != RECIPE:
         return ""
@@ -118,7 +118,7 @@ def _chain_by_name(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "chain": {name: settings for step in data["chain"] for name, settings in step.items()}}
 
 
-def _rows(release: Opened) -> Iterator[Finding]:
+def _rows(release: OpenedRelease) -> Iterator[Finding]:
     """The digests in content.json against those of the manifest."""
     rows = release.content.get("rows", {})
     shards: dict[str, list[str]] = {}
@@ -137,7 +137,7 @@ def _rows(release: Opened) -> Iterator[Finding]:
             yield Finding(MANIFEST, f"has another digest of {name} than {CONTENT}")
 
 
-def _weights(release: Opened) -> Iterator[Finding]:
+def _weights(release: OpenedRelease) -> Iterator[Finding]:
     """The weights against the records of the steps that wrote them: what is trained again is compared with these."""
     form = "adapter" if release.content.get("form") == "adapter" else "model"
     wrote = {(file.path, file.sha256) for record in release.records.values() for file in record.files}
@@ -146,7 +146,7 @@ def _weights(release: Opened) -> Iterator[Finding]:
             yield Finding(name, f"holds other weights ({sha256[:12]}) than any record says that a step wrote")
 
 
-def _records(release: Opened) -> Iterator[Finding]:
+def _records(release: OpenedRelease) -> Iterator[Finding]:
     """Each record against run.json and against its own fingerprint."""
     for step in release.run["steps"]:
         record = release.records[step["place"]]
@@ -157,7 +157,7 @@ def _records(release: Opened) -> Iterator[Finding]:
             yield Finding(path, "holds settings that do not have its fingerprint")
 
 
-def _recipe_text(release: Opened, recipe: Recipe) -> Iterator[Finding]:
+def _recipe_text(release: OpenedRelease, recipe: Recipe) -> Iterator[Finding]:
     """The recipe's text against its digest in run.json, and what was written against what it was resolved to."""
     said = release.run.get("recipe_sha256")
     text = (release.folder / RECIPE).read_bytes() if (release.folder / RECIPE).is_file() else b""
@@ -170,7 +170,7 @@ def _recipe_text(release: Opened, recipe: Recipe) -> Iterator[Finding]:
         yield Finding(RUN, f"resolves the recipe otherwise than it was written: {'; '.join(lines[:5])}")
 
 
-def _pins(release: Opened) -> Iterator[Finding]:
+def _pins(release: OpenedRelease) -> Iterator[Finding]:
     """The lock against the commits that the records say were read, and against what a Hub has there."""
     folder = release.folder / "lidr"
     try:
@@ -208,7 +208,7 @@ def _revisions(value: Any) -> Iterator[str]:
             yield from _revisions(child)
 
 
-def _commit(release: Opened) -> Iterator[Finding]:
+def _commit(release: OpenedRelease) -> Iterator[Finding]:
     """A release's tag names the commit that lidr made; its description holds the digest of the content."""
     found, tag = release.found, release.run["tag"]
     if found.requested != tag:

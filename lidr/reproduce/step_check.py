@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lidr import __version__
 from lidr.hub.redact import clean
-from lidr.release.release_reader import Opened
+from lidr.release.release_reader import OpenedRelease
 from lidr.release.reproduction_files import measured_again
 from lidr.reproduce.comparison import (
     compare_numbers,
@@ -25,6 +24,7 @@ from lidr.steps import STEPS
 from lidr.store.artifact import Artifact
 from lidr.store.fingerprints import difference
 from lidr.store.record import Record
+from lidr.version import __version__
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class Step:
     """One step of a release, and what comes out when it is made again."""
 
-    release: Opened
+    release: OpenedRelease
     published: PublishedRows
     again: Again
     record: Record

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.engines.gguf import convert
-from lidr.hub.model_folders import check_model_folder, dist_file, model_files, snapshot
+from lidr.hub.model_folders import check_model_folder, dist_file, model_files, model_snapshot
 from lidr.recipe.schema import PolicyConfig
 from lidr.references import (
     DistReference,
@@ -95,7 +95,7 @@ def model_folder(around: Surroundings, config: PolicyConfig, reference: Any, whe
     if isinstance(reference, HubReference):
         sha = _revision(around, config, reference, where)
         digest = around.digest_of(reference.repo, sha)
-        folder = snapshot(reference.repo, sha, is_trusted=config.trust_remote_code, digest=digest)
+        folder = model_snapshot(reference.repo, sha, is_trusted=config.trust_remote_code, digest=digest)
         around.keep_content(reference.repo, sha)
         return folder
     if isinstance(reference, RunReference):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import PlanError, RowError
-from lidr.hub.prompt_sources import Published, fetch, identity, local_copy, read_published
+from lidr.hub.prompt_sources import PublishedPrompts, fetch_prompts, identity_of_prompts, local_copy, read_published
 from lidr.languages import LANGUAGES
 from lidr.recipe.schema import PromptsConfig
 from lidr.resources import resolve_source
@@ -57,7 +57,7 @@ def outside_prompts(around: Surroundings, config: PromptsConfig) -> dict[str, An
     source = _source(around, config)
     if isinstance(source, Path):
         return {"files": {path.name: file_sha256(path) for code in codes for path in files_of(source, code)}}
-    fixed = identity(source, codes, around.lock.commits)
+    fixed = identity_of_prompts(source, codes, around.lock.commits)
     if fixed is None:
         names = ", ".join(sorted({part.dataset for _, part in source.parts(codes) if part.dataset}))
         raise Unresolved(
@@ -72,10 +72,10 @@ def prompt_folder(around: Surroundings, config: PromptsConfig) -> Path:
     source = _source(around, config)
     if isinstance(source, Path):
         return source
-    return fetch(source, around.recipe.languages.all, around.lock.commits, around.store_root / ".downloads")
+    return fetch_prompts(source, around.recipe.languages.all, around.lock.commits, around.store_root / ".downloads")
 
 
-def _source(around: Surroundings, config: PromptsConfig) -> Path | Published:
+def _source(around: Surroundings, config: PromptsConfig) -> Path | PublishedPrompts:
     """The folder that holds the prompts, or the list of published files that are to be brought here."""
     path, codes = resolve_source(config.source, around.recipe_folder), around.recipe.languages.all
     if path is None:

@@ -80,7 +80,8 @@ class PublishConfig(Frozen):
 
 def run_publish(run: StepRun) -> Outcome:
     """Publish after the last iteration; before it there is nothing whole to publish."""
-    from lidr.release.make_release import hub_for, release
+    from lidr.hub_server.background import hub_for
+    from lidr.release.make_release import release
 
     if not run.recipe.runtime.push:
         raise PlanError("publish: runtime.push is false; set it to true, or use `lidr publish RECIPE`")

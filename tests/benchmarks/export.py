@@ -65,9 +65,9 @@ def export(folder: Path, to: str) -> float:
     """Seconds of the whole export."""
     from lidr.preferences.export_forms import export_pairs
     from lidr.preferences.pair_source import open_pairs
-    from lidr.preferences.query import Wanted
+    from lidr.preferences.query import PairQuery
 
-    wanted = Wanted(("de", "fr"), ("non_dominant",), (1,), 1.0)
+    wanted = PairQuery(("de", "fr"), ("non_dominant",), (1,), 1.0)
     began = time.perf_counter()
     export_pairs(open_pairs(str(folder / "pairs")), wanted, to, folder / f"to-{to}")
     return time.perf_counter() - began
@@ -79,12 +79,12 @@ def make_same(folder: Path, to: str) -> None:
 
     from lidr.preferences.export_forms import FORMS as KNOWN
     from lidr.preferences.pair_source import open_pairs
-    from lidr.preferences.query import Wanted
+    from lidr.preferences.query import PairQuery
     from lidr.preferences.read_pairs import pair_batches
 
     form, writer = KNOWN[to], None
     for batch in pair_batches(open_pairs(str(folder / "pairs")), 4_000, form.reads):
-        shaped = form.shape(Wanted(min_margin=1.0).of(batch))
+        shaped = form.shape(PairQuery(min_margin=1.0).of(batch))
         writer = writer or pq.ParquetWriter(folder / f"same-{to}.parquet", shaped.schema, compression="zstd")
         writer.write_batch(shaped)
     assert writer is not None

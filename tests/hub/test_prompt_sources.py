@@ -15,7 +15,7 @@ import pytest
 import lidr
 from lidr.errors import HubError, PlanError, RowError
 from lidr.hub.pins import pin, unpinned
-from lidr.hub.prompt_sources import download, fetch, read_published
+from lidr.hub.prompt_sources import download, fetch_prompts, read_published
 from lidr.hub.snapshot import Entry
 from lidr.resources import shared
 from tests.scripted import write_world
@@ -107,11 +107,11 @@ def test_a_file_with_another_sum_is_never_used(tmp_path, site):
 def test_a_download_that_was_damaged_in_the_store_is_fetched_again(tmp_path, site):
     _, whole = publish(tmp_path, site)
     published = read_published(tmp_path / "bees.json")
-    folder = fetch(published, ["en", "de"], {}, tmp_path / "d")
+    folder = fetch_prompts(published, ["en", "de"], {}, tmp_path / "d")
     for path in (folder / "de.jsonl", tmp_path / "d" / sha(site.files["/at/first/de.jsonl"])):
         path.write_text("{}")
     asked = len(site.asked)
-    assert (fetch(published, ["en", "de"], {}, tmp_path / "d") / "de.jsonl").read_bytes() == whole["de"]
+    assert (fetch_prompts(published, ["en", "de"], {}, tmp_path / "d") / "de.jsonl").read_bytes() == whole["de"]
     assert site.asked[asked:] == ["/at/first/de.jsonl"]
 
 
@@ -254,4 +254,4 @@ def test_a_file_that_is_no_table_of_question_and_answer_is_named(tmp_path, site)
     publish(tmp_path, site, languages={"en": [part]})
     said = r"no table of question and answer, as GSM8K is: .*[Pp]arquet"
     with pytest.raises(RowError, match=said):
-        fetch(read_published(tmp_path / "bees.json"), ["en"], {}, tmp_path / "d")
+        fetch_prompts(read_published(tmp_path / "bees.json"), ["en"], {}, tmp_path / "d")

@@ -68,7 +68,7 @@ def test_closing_waits_for_a_server_that_noticed_first_that_nobody_uses_it(tmp_p
     hub = serve_in_background(tmp_path)
     hub._held.close()
     while True:
-        with disk.locked(tmp_path / "users.lock", shared=True, wait=False) as is_free:
+        with disk.locked_file(tmp_path / "users.lock", shared=True, wait=False) as is_free:
             if not is_free:
                 break
         time.sleep(0.05)
@@ -78,7 +78,7 @@ def test_closing_waits_for_a_server_that_noticed_first_that_nobody_uses_it(tmp_p
 
 def test_a_server_left_to_others_is_waited_for_at_the_next_close(tmp_path):
     hub = serve_in_background(tmp_path / "shared")
-    with disk.locked(tmp_path / "shared" / "users.lock", shared=True):  # as another process would
+    with disk.locked_file(tmp_path / "shared" / "users.lock", shared=True):  # as another process would
         hub.close()
         assert psutil.Process(hub.pid).status() != psutil.STATUS_ZOMBIE
     _wait_for_end(hub.pid)

@@ -244,9 +244,9 @@ def test_unfinished_content_has_no_name(tmp_path):
 
 def test_types_and_ids_are_checked():
     with pytest.raises(Refusal):
-        names.repo_type("kernel")
+        names.checked_repo_type("kernel")
     with pytest.raises(Refusal):
-        names.sha256("../../etc/passwd")
+        names.checked_sha256("../../etc/passwd")
 
 
 def test_the_token_is_in_one_file_that_only_its_owner_reads(hub, session, repo):

@@ -14,7 +14,7 @@ from lidr.hub.front_matter import read_front_matter
 from lidr.preferences.export_forms import export_pairs
 from lidr.preferences.mapped_rows import Mapped, usual_columns
 from lidr.preferences.pair_source import open_pairs
-from lidr.preferences.query import Wanted
+from lidr.preferences.query import PairQuery
 from tests.preferences.test_native_rows import pair, written
 
 
@@ -26,7 +26,7 @@ def lines(path: Path, *rows: dict[str, Any]) -> Path:
 def test_an_export_for_trl_read_again_keeps_language_kind_iteration_and_margin(tmp_path):
     rows = [pair(0, margin=1.5), pair(1, kind="dominant", language="en", other_language="de", margin=0.5, iteration=2)]
     source = open_pairs(str(written(tmp_path / "set.parquet", *rows)))
-    again = lidr.load_pairs(str(export_pairs(source, Wanted(), "trl", tmp_path / "x").folder))
+    again = lidr.load_pairs(str(export_pairs(source, PairQuery(), "trl", tmp_path / "x").folder))
     for name in ("language", "other_language", "kind", "iteration", "margin", "prompt", "chosen_text"):
         assert again[name][:] == [row[name] for row in rows]
 
@@ -66,7 +66,7 @@ def test_a_name_with_quotes_stays_one_value_of_the_readmes_yaml(tmp_path):
     import yaml
 
     source = open_pairs(str(written(tmp_path / "set.parquet", pair(0))))
-    folder = export_pairs(source, Wanted(), "llama-factory", tmp_path / "x", name='"a: b').folder
+    folder = export_pairs(source, PairQuery(), "llama-factory", tmp_path / "x", name='"a: b').folder
     _, body = read_front_matter((folder / "README.md").read_text())
     block = body.split("```yaml\n")[1].split("```")[0]
     assert yaml.safe_load(block) == {"stage": "dpo", "dataset_dir": ".", "dataset": '"a: b'}
@@ -77,7 +77,7 @@ def test_a_name_with_quotes_stays_one_value_of_the_readmes_yaml(tmp_path):
 def test_a_name_that_no_trainer_could_be_given_is_refused(tmp_path, name):
     source = open_pairs(str(written(tmp_path / "set.parquet", pair(0))))
     with pytest.raises(HubError, match="cannot be a set's: write printable characters, no comma, on one line"):
-        export_pairs(source, Wanted(), "llama-factory", tmp_path / "x", name=name)
+        export_pairs(source, PairQuery(), "llama-factory", tmp_path / "x", name=name)
 
 
 def test_content_in_parts_of_text_is_read_from_json_lines(tmp_path):

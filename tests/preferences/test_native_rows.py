@@ -16,7 +16,7 @@ from lidr.errors import HubError, RowError
 from lidr.preferences.export_forms import export_pairs
 from lidr.preferences.native_rows import NEEDED, doubtful, fits
 from lidr.preferences.pair_source import open_pairs
-from lidr.preferences.query import Wanted
+from lidr.preferences.query import PairQuery
 from lidr.preferences.read_pairs import census, pair_batches
 from lidr.rows import Pair
 from tests.preferences.trainer_forms import VALIDATORS
@@ -60,7 +60,7 @@ def test_each_row_that_is_no_pair_is_dropped_with_its_reason_and_the_others_are_
     source = open_pairs(str(written(tmp_path / f"set.{kind}", *rows)))
     found = [name for batch in pair_batches(source, 8, ["pair_id"]) for name in batch["pair_id"].to_pylist()]
     assert found == ["1/p0", "1/p99"]
-    counted = census(source, Wanted())
+    counted = census(source, PairQuery())
     assert counted.rows == 2
     assert counted.unread == {reason: [r for _, r in WRONG].count(reason) for reason in sorted({r for _, r in WRONG})}
 
@@ -83,7 +83,7 @@ def test_rows_without_statistics_are_looked_at(tmp_path):
     table = pa.Table.from_pylist([pair(0), pair(1, chosen=[])], Pair.schema)
     pq.write_table(table, path := tmp_path / "set.parquet", write_statistics=False)
     assert doubtful(path) == NEEDED
-    assert census(open_pairs(str(path)), Wanted()).unread == {"empty": 1}
+    assert census(open_pairs(str(path)), PairQuery()).unread == {"empty": 1}
 
 
 @pytest.mark.parametrize(
@@ -97,15 +97,15 @@ def test_a_column_of_another_type_is_refused_with_both_types(tmp_path, name, val
     with pytest.raises(
         RowError, match=rf"set\.parquet: column {name} is {found} and must be .*; or, if this is another"
     ):
-        census(open_pairs(str(path)), Wanted())
+        census(open_pairs(str(path)), PairQuery())
     with pytest.raises(RowError, match=rf"column {name} is {found}"):
-        export_pairs(open_pairs(str(path)), Wanted(), "trl", tmp_path / "x")
+        export_pairs(open_pairs(str(path)), PairQuery(), "trl", tmp_path / "x")
 
 
 @pytest.mark.parametrize("chosen", [None, [], said("assistant", None), [{"role": None, "content": None}]])
 def test_a_column_of_json_in_which_no_row_has_a_value_is_no_other_type(tmp_path, chosen):
     path = written(tmp_path / "set.jsonl", pair(0, chosen=chosen), pair(1, chosen=chosen))
-    assert census(open_pairs(str(path)), Wanted()).unread == {"empty": 2}
+    assert census(open_pairs(str(path)), PairQuery()).unread == {"empty": 2}
 
 
 def test_a_kind_that_there_is_not_is_refused(tmp_path):
@@ -132,7 +132,7 @@ def test_types_that_can_be_cast_are_read_in_the_types_of_pairs(tmp_path):
 @pytest.mark.parametrize("to", VALIDATORS)
 def test_an_export_leaves_them_out_and_says_so_in_its_readme_and_its_record(tmp_path, to):
     path = written(tmp_path / "set.parquet", pair(0), pair(1, chosen=None), pair(2, language=None))
-    found = export_pairs(open_pairs(str(path)), Wanted(), to, tmp_path / "x")
+    found = export_pairs(open_pairs(str(path)), PairQuery(), to, tmp_path / "x")
     assert (found.rows, found.unread) == (1, {"empty": 1, "incomplete": 1})
     assert list(VALIDATORS[to](found.folder)) == []
     readme = (found.folder / "README.md").read_text()
@@ -146,7 +146,7 @@ def test_an_export_of_which_nothing_can_be_read_says_why(tmp_path):
     with pytest.raises(
         HubError, match=r"no pair is left of what was asked for \(1 row cannot be read as pairs: 1 several"
     ):
-        export_pairs(open_pairs(str(path)), Wanted(), "trl", tmp_path / "x")
+        export_pairs(open_pairs(str(path)), PairQuery(), "trl", tmp_path / "x")
 
 
 def test_load_pairs_leaves_them_out_and_warns(tmp_path):

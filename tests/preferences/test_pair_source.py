@@ -14,7 +14,7 @@ import lidr
 from lidr.errors import HubError, RowError, StoreError
 from lidr.preferences.export_forms import FORMS, export_pairs
 from lidr.preferences.pair_source import open_pairs
-from lidr.preferences.query import Wanted
+from lidr.preferences.query import PairQuery
 from lidr.release.make_release import Destinations, release
 from lidr.rows import Pair
 from tests.preferences.trainer_forms import VALIDATORS, rows_of
@@ -163,9 +163,9 @@ print(len(read_whole_lock(planned.version_folder).digest_of("datasets/{pushed.re
     ]
 
 
-def exported(trained, tmp_path, to: str, wanted: Wanted | None = None) -> Path:
+def exported(trained, tmp_path, to: str, wanted: PairQuery | None = None) -> Path:
     source = open_pairs(f"{trained.folder}/iter_1/pair")
-    return export_pairs(source, wanted or Wanted(), to, tmp_path / to).folder
+    return export_pairs(source, wanted or PairQuery(), to, tmp_path / to).folder
 
 
 @pytest.mark.parametrize("to", VALIDATORS)
@@ -218,7 +218,7 @@ def test_a_side_of_no_message_and_one_of_two_are_not_shifted_against_each_other(
 
 
 def test_licence_and_attribution_travel_with_an_export(trained, tmp_path):
-    folder = exported(trained, tmp_path, "axolotl", Wanted(languages=("de",), kinds=("non_dominant",)))
+    folder = exported(trained, tmp_path, "axolotl", PairQuery(languages=("de",), kinds=("non_dominant",)))
     text = (folder / "README.md").read_text()
     assert "license: other\n" in text
     assert "Only languages de; kinds non_dominant." in text
@@ -233,11 +233,11 @@ def test_licence_and_attribution_travel_with_an_export(trained, tmp_path):
 def test_an_export_is_whole_or_not_there_and_overwrites_nothing(trained, tmp_path):
     source = open_pairs(f"{trained.folder}/iter_1/pair")
     with pytest.raises(RowError, match="have no margin"):
-        export_pairs(source, Wanted(min_margin=1), "trl", tmp_path / "x")
+        export_pairs(source, PairQuery(min_margin=1), "trl", tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
     folder = exported(trained, tmp_path, "trl")
     with pytest.raises(HubError, match="exists and is not empty; give another folder"):
-        export_pairs(source, Wanted(), "trl", folder)
+        export_pairs(source, PairQuery(), "trl", folder)
 
 
 def test_an_export_is_a_folder_that_can_be_read_again(trained, tmp_path):

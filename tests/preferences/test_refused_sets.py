@@ -14,7 +14,7 @@ from lidr.preferences import row_files
 from lidr.preferences.export_forms import export_pairs
 from lidr.preferences.mapped_rows import Mapped, column_map
 from lidr.preferences.pair_source import open_pairs
-from lidr.preferences.query import Wanted
+from lidr.preferences.query import PairQuery
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_an_export_that_would_be_empty_is_refused_and_leaves_nothing(tmp_path):
     mapped = Mapped(column_map({"margin": "m"}), "de")
     with pytest.raises(HubError, match=r"^set\.jsonl: no pair is left of what was asked for; ask for less$"):
         export_pairs(
-            open_pairs(str(tmp_path / "set.jsonl")), Wanted(min_margin=1.0), "trl", tmp_path / "x", mapped=mapped
+            open_pairs(str(tmp_path / "set.jsonl")), PairQuery(min_margin=1.0), "trl", tmp_path / "x", mapped=mapped
         )
     assert [path.name for path in tmp_path.iterdir()] == ["set.jsonl"]
 

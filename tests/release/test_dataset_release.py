@@ -10,11 +10,12 @@ import pytest
 import lidr
 from lidr.errors import HubError
 from lidr.release.candidates import Candidate
-from lidr.release.dataset_release import configs_of, row_digest, stage_dataset
+from lidr.release.dataset_release import configs_of, stage_dataset
 from lidr.release.finished import finished_run
 from lidr.release.staging import files_below
 from lidr.rows import Dropped, Pair
 from lidr.store.fingerprints import file_sha256
+from lidr.store.row_digests import row_digest
 from lidr.store.store import Store
 from tests.scripted import write_world
 

@@ -12,7 +12,7 @@ import pytest
 from lidr.errors import HubError
 from lidr.hub.client import Target
 from lidr.hub.snapshot import Entry
-from lidr.release.release_reader import Found, Opened, find, without_weights
+from lidr.release.release_reader import Found, OpenedRelease, find, without_weights
 from tests.publishing import AT_ONCE
 from tests.released import run_of
 
@@ -20,11 +20,11 @@ WHERE = "them/prefs@v0.1.0"
 
 
 @pytest.fixture
-def opened(tmp_path) -> Opened:
-    return Opened(Found(Target("http://hub"), "dataset", "them/prefs", "v0.1.0", "1" * 40), tmp_path)
+def opened(tmp_path) -> OpenedRelease:
+    return OpenedRelease(Found(Target("http://hub"), "dataset", "them/prefs", "v0.1.0", "1" * 40), tmp_path)
 
 
-def write(opened: Opened, path: str, text: str) -> None:
+def write(opened: OpenedRelease, path: str, text: str) -> None:
     file = Path(opened.folder / path)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")

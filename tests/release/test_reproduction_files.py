@@ -5,10 +5,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import lidr
-from lidr.release.dataset_release import row_digest, stage_dataset
+from lidr.release.dataset_release import stage_dataset
 from lidr.release.finished import finished_run
 from lidr.release.reproduction_files import measured_again, side_files
 from lidr.store.fingerprints import file_sha256
+from lidr.store.row_digests import row_digest
 from lidr.store.store import Store
 from tests.scripted import write_world
 

@@ -11,7 +11,7 @@ import pytest
 import lidr
 from lidr.report.html_page import page
 from lidr.report.report_text import as_json
-from lidr.report.run_state import gather
+from lidr.report.run_state import run_state_of
 from tests.courses import lay_down
 from tests.report.test_before_after_tables import records as scored_records
 from tests.report.test_finding_lines import FALLING, world
@@ -48,7 +48,7 @@ def text_of(html):
 
 
 def page_of(recipe_file, *overrides):
-    return page(gather(lidr.load_recipe(recipe_file, overrides=overrides)))
+    return page(run_state_of(lidr.load_recipe(recipe_file, overrides=overrides)))
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_a_run_that_starts_from_pairs_shows_the_sets_that_it_read(tmp_path):
 
 
 def test_json_holds_the_numbers_as_the_records_have_them(stopped):
-    run = gather(lidr.load_recipe(stopped))
+    run = run_state_of(lidr.load_recipe(stopped))
     found = json.loads(json.dumps(as_json(run)))
     assert (found["state"], found["is_negative"], found["result"], found["best"]) == ("ended", True, 1, 1)
     assert found["became"] == {"iter_0/policy": "", "iter_1/train": "the run's result, best",

@@ -11,7 +11,7 @@ import lidr
 from lidr.cli.main import main
 from lidr.report.html_page import page
 from lidr.report.report_text import head_lines
-from lidr.report.run_state import gather
+from lidr.report.run_state import run_state_of
 from lidr.report.summary import OUTSIDE, Column, summarise
 from lidr.store.artifact import open_artifact
 
@@ -85,7 +85,7 @@ def test_the_end_of_a_run_and_the_report_say_what_the_records_count(mixture, cap
     lines = {line.split("  ")[0]: line.split()[-4:] for line in capsys.readouterr().out.splitlines() if line}
     assert lines["clean: exact_duplicate"] == ["2", "0", "0", "0"]
     assert lines["pairs: other_language"] == ["0", "0", "0", "8"]
-    run = gather(lidr.load_recipe(file))
+    run = run_state_of(lidr.load_recipe(file))
     (said,) = [line for line in head_lines(run) if line.startswith("Pairs: ")]
     assert said == (
         "Pairs: 25 of 44 rows of the sets are kept; gone: pairs: other_language 8, pairs: not requested (pairs: cap) "

@@ -16,7 +16,7 @@ import pytest
 from lidr.evals.benchmark_rows import Loaded
 from lidr.evals.benchmarks import task_specs
 from lidr.evals.compare.iteration_differences import differences
-from lidr.evals.judge.base import Verdict
+from lidr.evals.judge.verdicts import Verdict
 from lidr.evals.results import DataFacts, ModelFacts, Results, read_scores
 from lidr.evals.scoring import write_scored
 from lidr.hub.client import plain_uploads

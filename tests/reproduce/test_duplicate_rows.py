@@ -14,7 +14,7 @@ from lidr.errors import HubError
 from lidr.hub.client import Target
 from lidr.release.dataset_release import stage_dataset
 from lidr.release.make_release import Destinations, release
-from lidr.release.release_reader import Found, Opened
+from lidr.release.release_reader import Found, OpenedRelease
 from lidr.reproduce.card_check import check_card
 from lidr.reproduce.duplicate_rows import repeated
 from tests.publishing import AT_ONCE, finished
@@ -39,12 +39,12 @@ runtime: {{engine: scripted, answers: {one}/../answers.jsonl, store: {one}/../ru
 
 
 @pytest.fixture
-def staged(world, tmp_path) -> Opened:
+def staged(world, tmp_path) -> OpenedRelease:
     stage_dataset(world, tmp_path / "staged", "lidr/p")
-    return Opened(Found(Target("http://hub"), "dataset", "lidr/p", "v0.1.0", "1" * 40), tmp_path / "staged")
+    return OpenedRelease(Found(Target("http://hub"), "dataset", "lidr/p", "v0.1.0", "1" * 40), tmp_path / "staged")
 
 
-def rewrite(release: Opened, path: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+def rewrite(release: OpenedRelease, path: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
     rows = pl.read_parquet(file := release.folder / path)
     os.unlink(file)  # it may be a link to the store's own
     change(rows).write_parquet(file)
@@ -106,7 +106,7 @@ def test_the_card_of_a_mixture_has_each_of_its_sets_again(mixture, hub, new_name
 
 def test_dropped_rows_of_a_mixture_that_were_taken_out_are_missed(mixture, tmp_path):
     stage_dataset(mixture, tmp_path / "staged", "lidr/p")
-    staged = Opened(Found(Target("http://hub"), "dataset", "lidr/p", "v0.1.0", "1" * 40), tmp_path / "staged")
+    staged = OpenedRelease(Found(Target("http://hub"), "dataset", "lidr/p", "v0.1.0", "1" * 40), tmp_path / "staged")
     assert list(repeated(staged, mixture.recipe)) == []
     rewrite(staged, path := "dropped/iter_1-00000-of-00001.parquet", lambda rows: rows.head(0))
     (finding,) = repeated(staged, mixture.recipe)
@@ -116,7 +116,7 @@ def test_dropped_rows_of_a_mixture_that_were_taken_out_are_missed(mixture, tmp_p
 
 def test_parents_of_another_number_than_the_run_has_are_no_names_for_them(mixture, tmp_path):
     stage_dataset(mixture, folder := tmp_path / "staged", "lidr/p")
-    staged = Opened(Found(Target("http://hub"), "dataset", "lidr/p", "v0.1.0", "1" * 40), folder)
+    staged = OpenedRelease(Found(Target("http://hub"), "dataset", "lidr/p", "v0.1.0", "1" * 40), folder)
     (folder / "README.md").write_text("")
     staged.run["parents"] = staged.run["parents"][:1]
     assert check_card(staged, tmp_path).kind == "different"
@@ -151,7 +151,7 @@ def test_a_damaged_lock_is_a_finding_and_everything_else_is_compared(pairs, hub,
 def test_json_that_is_nested_too_deep_is_no_release(tmp_path):
     (tmp_path / "lidr").mkdir()
     (tmp_path / "lidr/run.json").write_text("[" * 100_000)
-    opened = Opened(SimpleNamespace(), tmp_path)  # type: ignore[arg-type]
+    opened = OpenedRelease(SimpleNamespace(), tmp_path)  # type: ignore[arg-type]
     with pytest.raises(HubError, match=r"lidr/run\.json is no JSON object; the release is damaged$"):
         _ = opened.run
 

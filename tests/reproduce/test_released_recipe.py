@@ -12,7 +12,7 @@ from lidr.errors import HubError
 from lidr.hub.client import Target
 from lidr.recipe.schema import Recipe
 from lidr.release.finished import resolved
-from lidr.release.release_reader import Found, Opened
+from lidr.release.release_reader import Found, OpenedRelease
 from lidr.release.reproduction_files import written
 from lidr.reproduce.released_recipe import OF_THE_PUBLISHER, recipe_of
 from lidr.resources import shared
@@ -21,10 +21,10 @@ from tests.released import run_of as least
 RECIPES = sorted(p for p in shared("recipes").rglob("*.yaml") if "prompts" not in p.parts and "data" not in p.parts)
 
 
-def opened(folder: Path, run: dict) -> Opened:
+def opened(folder: Path, run: dict) -> OpenedRelease:
     (folder / "lidr").mkdir(parents=True, exist_ok=True)
     (folder / "lidr/run.json").write_text(json.dumps(least(**run)))
-    return Opened(Found(Target("http://hub"), "dataset", "a/b", "v0.1.0", "0" * 40), folder)
+    return OpenedRelease(Found(Target("http://hub"), "dataset", "a/b", "v0.1.0", "0" * 40), folder)
 
 
 def run_of(recipe: Recipe) -> dict:

@@ -15,7 +15,7 @@ from lidr.cli.eval.progress import listening
 from lidr.errors import EvaluationError, NegativeVerdict
 
 if TYPE_CHECKING:
-    from lidr.evals.evaluation import Judge
+    from lidr.evals.judge.settings import Judge
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

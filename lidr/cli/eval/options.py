@@ -10,7 +10,7 @@ from lidr.engines.registry import engines
 from lidr.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from lidr.evals.evaluation import Judge
+    from lidr.evals.judge.settings import Judge
 
 _SETTINGS = (
     "mode",
@@ -75,8 +75,8 @@ def judge_from(options: argparse.Namespace, *, log: Path, dtype: str = "float32"
     Raises:
         EvaluationError: no such judge, or a setting that cannot be used.
     """
-    from lidr.evals.judge.base import JudgeSettings
     from lidr.evals.judge.judge_choice import judge_of, served
+    from lidr.evals.judge.settings import JudgeSettings
 
     if options.judge == "none":
         return None

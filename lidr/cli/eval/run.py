@@ -16,7 +16,7 @@ from lidr.errors import EvaluationError, NegativeVerdict
 if TYPE_CHECKING:
     from lidr.evals.benchmark_rows import Loaded
     from lidr.evals.checkpoint import Checkpoint
-    from lidr.evals.evaluation import Judge
+    from lidr.evals.judge.settings import Judge
     from lidr.evals.spec import EvalSpec, TaskSpec
 
 PAPER = {"repetition_penalty": 1.1, "system_prompt": "You are a helpful assistant."}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lidr.drawing import Circle, Line, Rectangle, Scene, Text, text_width, write_png, write_svg
+from lidr.drawing import Circle, Drawing, Line, Rectangle, Text, text_width, write_png, write_svg
 from lidr.errors import EvaluationError
 from lidr.evals.compare.paired_comparison import Comparison, Section
 from lidr.evals.compare.text_tables import heading
@@ -22,7 +22,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#
 
 _WIDTH, _MARGIN, _LABELS, _BETWEEN = 1000, 28, 64, 56
 _STEP, _PAD = 15, 11  # pixels between models of a row, and above and below them
-_FORMATS: Mapping[str, Callable[[Scene, Path, str], None]] = {
+_FORMATS: Mapping[str, Callable[[Drawing, Path, str], None]] = {
     ".png": lambda scene, path, title: write_png(scene, path),
     ".svg": write_svg,
 }
@@ -50,9 +50,9 @@ def write_plot(comparison: Comparison, path: Path) -> None:
     _FORMATS[path.suffix](scene_of(comparison), path, "; ".join(heading(s) for s in comparison.sections))
 
 
-def scene_of(comparison: Comparison) -> Scene:
+def scene_of(comparison: Comparison) -> Drawing:
     """All sections of a comparison below each other."""
-    scene = Scene(_WIDTH)
+    scene = Drawing(_WIDTH)
     y = 12.0
     for section in comparison.sections:
         y = _draw_section(scene, section, y, comparison.resamples)
@@ -120,7 +120,7 @@ def nice_step(length: float, about: int = 5) -> float:
     return step * float(10**power) if power >= 0 else step / float(10**-power)
 
 
-def _draw_section(scene: Scene, section: Section, y: float, resamples: int) -> float:
+def _draw_section(scene: Drawing, section: Section, y: float, resamples: int) -> float:
     """Title, legend and both panels, from y downwards; the first free y."""
     numbers = section.paired
     rows = [*section.languages, *([ALL] if len(section.languages) > 1 else [])]
@@ -160,7 +160,7 @@ def _height(models: int) -> int:
     return _STEP * (models - 1) + 2 * _PAD
 
 
-def _draw_legend(scene: Scene, colours: Mapping[str, str], y: float) -> float:
+def _draw_legend(scene: Drawing, colours: Mapping[str, str], y: float) -> float:
     """Dots with names; a new line where the width is used up."""
     x = float(_MARGIN)
     for name, colour in colours.items():
@@ -178,7 +178,7 @@ def shortened(name: str, longest: int = 60) -> str:
     return name if len(name) <= longest else f"{name[:20]}...{name[-(longest - 23) :]}"
 
 
-def _draw_rows(scene: Scene, rows: Sequence[str], top: float, models: int) -> float:
+def _draw_rows(scene: Drawing, rows: Sequence[str], top: float, models: int) -> float:
     """Bands and names of the languages; the y below the last one."""
     y = top
     for number, row in enumerate(rows):
@@ -191,7 +191,7 @@ def _draw_rows(scene: Scene, rows: Sequence[str], top: float, models: int) -> fl
     return y
 
 
-def _draw_axis(scene: Scene, axis: _Axis, top: float, bottom: float, label: str, *, zero: bool = False) -> None:
+def _draw_axis(scene: Drawing, axis: _Axis, top: float, bottom: float, label: str, *, zero: bool = False) -> None:
     digits = max(0, -math.floor(math.log10(axis.step) + 1e-9))
     for tick in axis.ticks:
         x, is_zero = axis.at(tick), zero and abs(tick) < axis.step / 1000
@@ -202,7 +202,7 @@ def _draw_axis(scene: Scene, axis: _Axis, top: float, bottom: float, label: str,
 
 
 def _draw_points(
-    scene: Scene,
+    scene: Drawing,
     axis: _Axis,
     table: Mapping[str, Mapping[str, Estimate]],
     rows: Sequence[str],

@@ -24,7 +24,9 @@ from typing import Any, Literal, NamedTuple
 
 from lidr.errors import EvaluationError
 from lidr.evals import win_rate as rates
-from lidr.evals.judge.base import Comparison, JudgeSettings, Verdict
+from lidr.evals.judge.question import facts_of
+from lidr.evals.judge.settings import JudgeSettings
+from lidr.evals.judge.verdicts import Comparison, Verdict
 from lidr.evals.model_outputs import OutputSet, Pair, pairs_of
 from lidr.evals.results import (
     DataFacts,
@@ -102,7 +104,7 @@ def head_to_head(
     pairs = {language: pairs_of(a, b, language) for language in languages_of(a, b)}
     asked = comparisons(pairs)
     verdicts = judge(asked, settings, progress=progress)
-    facts = settings.facts()
+    facts = facts_of(settings)
     by_key = {verdict.key: verdict for verdict in verdicts}
     samples, scores, tasks = [], [], []
     for language, found in pairs.items():

@@ -3,9 +3,10 @@
 template.py + order.py -> request.py -> asking.py (client.py, cache.py) -> verdict.py -> run.py: Comparison -> Verdict
 """
 
-from lidr.evals.judge.base import Comparison, JudgeMode, JudgeSettings, Order, Verdict
 from lidr.evals.judge.grading import Grade, Grading, grade, grades_needed
 from lidr.evals.judge.judge_comparisons import calls_needed, check_errors, judge, reasons
+from lidr.evals.judge.settings import JudgeSettings
+from lidr.evals.judge.verdicts import Comparison, JudgeMode, Order, Verdict
 
 __all__ = [
     "Comparison",

@@ -18,12 +18,13 @@ from typing import Any
 from lidr.errors import EvaluationError
 from lidr.evals.benchmark_rows import load_rows
 from lidr.evals.judge.agreement_statistics import Across, Asked, across, of_language
-from lidr.evals.judge.base import Comparison, JudgeSettings
 from lidr.evals.judge.judge_cache import answers_in
 from lidr.evals.judge.judge_client import Reply
 from lidr.evals.judge.judge_comparisons import collect, order_of, reasons
 from lidr.evals.judge.judge_template import comparing_template
-from lidr.evals.judge.question import Question, question
+from lidr.evals.judge.question import Question, facts_of, question
+from lidr.evals.judge.settings import JudgeSettings
+from lidr.evals.judge.verdicts import Comparison
 from lidr.evals.model_outputs import Output, OutputSet, pairs_of, read_outputs
 from lidr.evals.results import JudgeFacts
 from lidr.evals.statistics import Estimate
@@ -133,7 +134,7 @@ def check_judge(items: Items, settings: JudgeSettings, *, progress: Callable[[in
             lengths = len(comparison.output_1), len(comparison.output_2)
             judged[code].append(Asked(comparison.key, given, turned, again, *lengths))
     numbers = {code: of_language(asked) for code, asked in judged.items()}
-    return JudgeReport(settings.facts(), numbers, across(judged), errors, {code: len(v) for code, v in items.items()})
+    return JudgeReport(facts_of(settings), numbers, across(judged), errors, {code: len(v) for code, v in items.items()})
 
 
 def _questions(items: Items, settings: JudgeSettings) -> dict[tuple[str, int], tuple[Question, ...]]:

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from lidr.evals.judge.base import TIE
+from lidr.evals.judge.verdicts import TIE
 from lidr.evals.statistics import UNDEFINED, Array, Estimate, drawn_counts, interval, resampled_means
 
 RESAMPLES = 2000

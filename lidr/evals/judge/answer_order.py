@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from lidr.evals.judge.base import TIE, Comparison, JudgeMode, Order, Verdict
+from lidr.evals.judge.verdicts import TIE, Comparison, JudgeMode, Order, Verdict
 
 
 def is_switched(instruction: str, seed: int) -> bool:

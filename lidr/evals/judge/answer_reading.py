@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from lidr.evals.judge.base import TIE, JudgeMode
+from lidr.evals.judge.verdicts import TIE, JudgeMode
 
 NO_LOGPROBS = "no log-probabilities"
 NEITHER = "neither m nor M"

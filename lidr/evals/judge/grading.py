@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from lidr.errors import EvaluationError
 from lidr.evals.judge.answer_reading import read_mark, tokens_of
-from lidr.evals.judge.base import JudgeSettings
 from lidr.evals.judge.judge_cache import answers_in
 from lidr.evals.judge.judge_client import Reply
 from lidr.evals.judge.judge_comparisons import NOT_ASKED, OnFatal, collect
 from lidr.evals.judge.judge_template import Template, grading_template
 from lidr.evals.judge.question import Question, as_question
+from lidr.evals.judge.settings import JudgeSettings
 from lidr.retry import Retry
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.evals.checkpoint import Checkpoint, find_checkpoint
-from lidr.evals.evaluation import Judge
-from lidr.evals.judge.base import JudgeSettings
+from lidr.evals.judge.settings import Judge, JudgeSettings
 
 _SERVED = "judge"
 """What a local judge's server calls it: a name that no folder can change, since it is part of each question."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from lidr.engines.chat_client import ChatClient, NoAnswer
-from lidr.evals.judge.base import JudgeSettings
+from lidr.evals.judge.settings import JudgeSettings
 from lidr.retry import Retry
 
 NO_ANSWER = "no answer"

@@ -14,12 +14,13 @@ from typing import Literal
 from lidr.errors import EvaluationError
 from lidr.evals.judge.answer_order import unswitch, verdict_of
 from lidr.evals.judge.answer_reading import read, tokens_of
-from lidr.evals.judge.base import Comparison, JudgeMode, JudgeSettings, Order, Verdict
 from lidr.evals.judge.judge_cache import answers_in
 from lidr.evals.judge.judge_client import Reply
 from lidr.evals.judge.judge_template import comparing_template
 from lidr.evals.judge.question import Question, questions
 from lidr.evals.judge.schedule import ask_all
+from lidr.evals.judge.settings import JudgeSettings
+from lidr.evals.judge.verdicts import Comparison, JudgeMode, Order, Verdict
 from lidr.retry import Retry
 
 NOT_ASKED = "not asked"

@@ -28,7 +28,7 @@ from lidr.resources import shared
 
 if TYPE_CHECKING:
     from lidr.engines.engine import Message
-    from lidr.evals.judge.base import JudgeSettings
+    from lidr.evals.judge.settings import JudgeSettings
 
 COMPARE = ("instruction", "output_1", "output_2")
 GRADE = ("conversation", "answer")

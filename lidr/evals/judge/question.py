@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lidr.evals.judge.answer_order import orders_asked, shown
-from lidr.evals.judge.base import Comparison, JudgeMode, JudgeSettings
+from lidr.evals.judge.judge_template import Template, comparing_template
+from lidr.evals.judge.settings import JudgeSettings
+from lidr.evals.judge.verdicts import Comparison, JudgeMode
+from lidr.evals.results import JudgeFacts
 
 if TYPE_CHECKING:
     from lidr.engines.engine import Message
-    from lidr.evals.judge.judge_template import Template
 
 _LONGEST: Mapping[JudgeMode, int] = {"logprob": 1, "logprob_swap": 1, "text": 16, "score": 1024}
 
@@ -76,6 +78,26 @@ def decoding_of(settings: JudgeSettings, mode: JudgeMode | None = None) -> dict[
         temperature = 1.0 if reads_logprobs else 0.0
     found: dict[str, Any] = {"max_tokens": settings.max_tokens or _LONGEST[mode], "temperature": temperature}
     return found | ({"logprobs": True, "top_logprobs": settings.top_logprobs} if reads_logprobs else {})
+
+
+def facts_of(settings: JudgeSettings) -> JudgeFacts:
+    """What a result says about the judge.
+
+    Raises:
+        EvaluationError: the template cannot be read.
+    """
+    template = comparing_template(settings)
+    return JudgeFacts(
+        model=settings.shown or settings.model,
+        mode=settings.mode,
+        template=template.name,
+        template_sha256=template.sha256,
+        served="server" if settings.digest is None else "local",
+        digest=settings.digest,
+        seed=settings.seed,
+        host=None if settings.digest is not None else settings.base_url.split("//", 1)[1].split("/", 1)[0],
+        decoding=decoding_of(settings),
+    )
 
 
 def _sha256(value: Any) -> str:

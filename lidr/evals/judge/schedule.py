@@ -16,10 +16,11 @@ from queue import SimpleQueue
 from lidr.engines.chat_client import Hopeless
 from lidr.errors import EvaluationError
 from lidr.evals.judge.answer_reading import read_logprobs
-from lidr.evals.judge.base import JudgeMode, JudgeSettings
 from lidr.evals.judge.judge_cache import Cache
 from lidr.evals.judge.judge_client import TOO_LONG, JudgeClient, Reply
 from lidr.evals.judge.question import Question
+from lidr.evals.judge.settings import JudgeSettings
+from lidr.evals.judge.verdicts import JudgeMode
 from lidr.retry import Retry
 
 _LOOK_AGAIN_S = 0.1  # for an answer that another process is asking for

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lidr.errors import EvaluationError
-from lidr.evals.judge.base import Verdict
 from lidr.evals.judge.judge_cache import Cache, answers_in
+from lidr.evals.judge.verdicts import Verdict
 from lidr.evals.results import TaskResult, read_results, read_samples
 
 SCHEMA = "lidr.verdicts/1"

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lidr.errors import NegativeVerdict
 from lidr.evals import win_rate as rates
-from lidr.evals.judge.base import JudgeSettings
+from lidr.evals.judge.question import facts_of
+from lidr.evals.judge.settings import JudgeSettings
 from lidr.evals.mt_bench.conversations import Conversation
 from lidr.evals.mt_bench.questions import TURNS, Questions
 from lidr.evals.results import JudgeFacts, Score, TaskResult, mean_score
@@ -191,5 +192,5 @@ def judge_facts(settings: JudgeSettings) -> JudgeFacts:
     from lidr.evals.judge.judge_template import grading_template
 
     template = grading_template(settings)
-    facts = settings.model_copy(update={"mode": "score", "template": None}).facts()
+    facts = facts_of(settings.model_copy(update={"mode": "score", "template": None}))
     return facts.model_copy(update={"template": template.name, "template_sha256": template.sha256})

@@ -17,7 +17,8 @@ from typing import Any
 from lidr.engines.engine_process import open_engine
 from lidr.errors import EvaluationError, StoreError
 from lidr.evals.benchmark_rows import Loaded
-from lidr.evals.evaluation import Judge, Listener, identity_of, locked, standing, versions
+from lidr.evals.evaluation import Listener, identity_of, locked, standing, versions
+from lidr.evals.judge.settings import Judge
 from lidr.evals.mt_bench.conversations import Conversation, ask, talks_of
 from lidr.evals.mt_bench.mt_bench_grading import (
     VERSION,

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from lidr.evals import win_rate as rates
 from lidr.evals.benchmark_rows import load_rows
-from lidr.evals.judge.base import Comparison, JudgeSettings, Verdict
+from lidr.evals.judge.settings import JudgeSettings
+from lidr.evals.judge.verdicts import Comparison, Verdict
 from lidr.evals.results import Score, mean_score
 from lidr.evals.scored_answer import Scored
 

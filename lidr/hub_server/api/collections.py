@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import Response
 
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage import disk
+from lidr.hub_server.storage.disk import read_json, write_json
 from lidr.hub_server.storage.history import iso
 from lidr.hub_server.wire import Call, answer, number
 
@@ -21,9 +21,9 @@ _FIELDS = {"title": str, "description": str | None, "private": bool, "theme": st
 """What may be changed."""
 
 
-def read(call: Call) -> Collections:
+def collections_of(call: Call) -> Collections:
     """All collections by slug."""
-    return disk.read_json(call.storage.root / "collections.json") or {}
+    return read_json(call.storage.root / "collections.json") or {}
 
 
 @contextmanager
@@ -31,9 +31,9 @@ def _changed(call: Call) -> Iterator[Collections]:
     """All collections, to be changed by the holder of the token; written whole when the block ends well."""
     call.need_token()
     with call.storage.changing:
-        known = read(call)
+        known = collections_of(call)
         yield known
-        disk.write_json(call.storage.root / "collections.json", known)
+        write_json(call.storage.root / "collections.json", known)
 
 
 def _one(call: Call, known: Collections) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def listing(call: Call) -> Response:
     owners, items = (call.request.query_params.getlist(key) for key in ("owner", "item"))
     found = [
         collection
-        for collection in read(call).values()
+        for collection in collections_of(call).values()
         if (call.is_owner or not collection["private"])
         and (not owners or collection["owner"] in owners)
         and (not items or any(f"{item['type']}s/{item['id']}" in items for item in collection["items"]))
@@ -96,14 +96,14 @@ def create(call: Call) -> Response:
     return answer(made)
 
 
-def find(call: Call) -> dict[str, Any]:
+def collection_of(call: Call) -> dict[str, Any]:
     """The collection that the path names, to a caller who may see it."""
-    return _one(call, read(call))
+    return _one(call, collections_of(call))
 
 
 def get(call: Call) -> Response:
     """One collection."""
-    return answer(find(call))
+    return answer(collection_of(call))
 
 
 def update(call: Call) -> Response:

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from lidr.hub_server import card_rules
 from lidr.hub_server.api.commit_draft import LONGEST_LINE, Draft
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage import names
 from lidr.hub_server.storage.history import Commit
+from lidr.hub_server.storage.names import checked_path, checked_repo_type
 from lidr.hub_server.wire import Call, answer, mappings
 
 LARGEST_REGULAR = 10 * 1024 * 1024  # bytes; above it a file is a large one, whatever it is called
@@ -24,7 +24,7 @@ LARGEST_REGULAR = 10 * 1024 * 1024  # bytes; above it a file is a large one, wha
 def validate_yaml(call: Call) -> Response:
     """Check the metadata of a README."""
     wanted = call.json()
-    errors, warnings = card_rules.validate(str(wanted.get("content", "")), names.repo_type(wanted.get("repoType")))
+    errors, warnings = card_rules.validate(str(wanted.get("content", "")), checked_repo_type(wanted.get("repoType")))
     body = {
         "errors": [{"message": message} for message in errors],
         "warnings": [{"message": message} for message in warnings],
@@ -39,7 +39,7 @@ def preupload(call: Call) -> Response:
     patterns, ignored = _large_patterns(call, commit), _ignore_patterns(call, commit, wanted)
     answers = []
     for file in mappings(wanted.get("files"), "files"):
-        path = names.path(str(file.get("path", "")) if isinstance(file, dict) else "")
+        path = checked_path(str(file.get("path", "")) if isinstance(file, dict) else "")
         mode = "lfs" if _is_large(file, path, patterns) else "regular"
         described: dict[str, Any] = {"path": path, "uploadMode": mode, "shouldIgnore": _matches(path, ignored)}
         if (known := commit.files.get(path)) is not None:

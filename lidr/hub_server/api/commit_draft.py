@@ -9,8 +9,8 @@ from typing import Any
 
 from lidr.hub_server import card_rules
 from lidr.hub_server.refusal import Refusal, no_entry
-from lidr.hub_server.storage import names
 from lidr.hub_server.storage.history import Commit, File, Repository
+from lidr.hub_server.storage.names import checked_path, checked_sha256
 from lidr.hub_server.storage.storage import Storage
 from lidr.hub_server.wire import parse
 
@@ -66,7 +66,7 @@ class Draft:
         return self.storage.file(raw)
 
     def _large(self, value: dict[str, Any]) -> File:
-        sha256 = names.sha256(value.get("oid"))
+        sha256 = checked_sha256(value.get("oid"))
         size = self.storage.objects.size(sha256)
         if size is None or value.get("size", size) != size:
             raise Refusal(400, f"LFS pointer pointed to a file that does not exist: {value['path']}")
@@ -111,7 +111,7 @@ def _path(value: dict[str, Any]) -> str:
     text = value.get("path")
     if not isinstance(text, str):
         raise Refusal(400, "Malformed commit: an operation has no path")
-    names.path(text.rstrip("/"))
+    checked_path(text.rstrip("/"))
     return text
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage import names
+from lidr.hub_server.storage.names import checked_sha256
 from lidr.hub_server.storage.objects import Incoming
 from lidr.hub_server.wire import Call, answer, mappings, number
 
@@ -22,7 +22,7 @@ def batch(call: Call) -> Response:
         raise Refusal(400, "Only uploads go through here; downloads go through /resolve/")
     answers: list[dict[str, Any]] = []
     for item in mappings(wanted.get("objects"), "objects"):
-        sha256, size = names.sha256(item.get("oid")), item.get("size")
+        sha256, size = checked_sha256(item.get("oid")), item.get("size")
         if not isinstance(size, int) or size < 0:
             raise Refusal(400, f"Invalid size of object {sha256}: {size!r}")
         described: dict[str, Any] = {"oid": sha256, "size": size}
@@ -42,7 +42,7 @@ def batch(call: Call) -> Response:
 
 async def put(call: Call) -> Response:
     """Take an object. The client sends no token here: the signature in the link stands for it."""
-    sha256, size = names.sha256(call.parts["sha256"]), int(number(call.query.get("size"), "size", default=0))
+    sha256, size = checked_sha256(call.parts["sha256"]), int(number(call.query.get("size"), "size", default=0))
     call.context.access.refuse_forged(call.query.get("signature", ""), "put", sha256, size)
     incoming = await to_thread(Incoming, call.storage.objects)
     try:
@@ -66,7 +66,7 @@ def verify(call: Call) -> Response:
     """Is the object here, with that size?"""
     call.writable  # noqa: B018  # refuses
     wanted = call.json()
-    if call.storage.objects.size(names.sha256(wanted.get("oid"))) != wanted.get("size"):
+    if call.storage.objects.size(checked_sha256(wanted.get("oid"))) != wanted.get("size"):
         raise Refusal(404, "The object is not here, or has another size")
     return answer({})
 
@@ -76,7 +76,7 @@ def duplicate(call: Call) -> Response:
     call.need_token()
     call.repository  # noqa: B018  # refuses
     files = mappings(call.json().get("files"), "files")
-    here = [(item, call.storage.objects.size(names.sha256(item.get("sha256"))) is not None) for item in files]
+    here = [(item, call.storage.objects.size(checked_sha256(item.get("sha256"))) is not None) for item in files]
     return answer(
         {
             "success": [{"sha256": item["sha256"]} for item, is_here in here if is_here],

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from lidr.hub_server.refusal import Refusal, no_revision
-from lidr.hub_server.storage import names
 from lidr.hub_server.storage.history import Commit, Refs
+from lidr.hub_server.storage.names import checked_ref
 from lidr.hub_server.wire import Call, answer, page
 
 
@@ -40,7 +40,7 @@ def _refuse_taken(known: Refs, name: str, *, kind: str) -> None:
 
 def create_branch(call: Call) -> Response:
     """Create a branch at a revision; without one, at the head of main."""
-    repository, name = call.writable, names.ref(call.parts["branch"])
+    repository, name = call.writable, checked_ref(call.parts["branch"])
     start = call.json().get("startingPoint")
     with call.storage.changing:
         known = repository.refs()
@@ -66,7 +66,7 @@ def delete_branch(call: Call) -> Response:
 def create_tag(call: Call) -> Response:
     """Tag a revision."""
     repository, wanted = call.writable, call.json()
-    name = names.ref(str(wanted.get("tag", "")))
+    name = checked_ref(str(wanted.get("tag", "")))
     with call.storage.changing:
         known = repository.refs()
         _refuse_taken(known, name, kind="tag")

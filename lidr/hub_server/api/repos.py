@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from lidr.hub_server import card_rules
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage import names
 from lidr.hub_server.storage.history import Commit, File, Repository, iso
+from lidr.hub_server.storage.names import REPO_TYPES, checked_repo_id, checked_repo_type
 from lidr.hub_server.wire import Call, answer
 
 LARGEST_CARD = 4 * 1024 * 1024  # bytes of README that are read for lists and pages
@@ -18,9 +18,7 @@ LARGEST_CARD = 4 * 1024 * 1024  # bytes of README that are read for lists and pa
 def whoami(call: Call) -> Response:
     """The holder of the token, and the namespaces that have repositories, as organizations."""
     call.need_token()
-    spaces = {
-        repository.id.split("/")[0] for type_ in names.REPO_TYPES for repository in call.storage.repositories(type_)
-    }
+    spaces = {repository.id.split("/")[0] for type_ in REPO_TYPES for repository in call.storage.repositories(type_)}
     token = {"displayName": "lidr", "role": "write", "createdAt": iso(0)}
     orgs = [
         {"type": "org", "name": name, "fullname": name, "roleInOrg": "admin"} for name in sorted(spaces - {call.user})
@@ -40,12 +38,12 @@ def create(call: Call) -> Response:
     """Create a repository; one that exists answers 409 and still tells its URL."""
     call.need_token()
     wanted = call.json()
-    type_ = names.repo_type(wanted.get("type"))
+    type_ = checked_repo_type(wanted.get("type"))
     name = str(wanted.get("name", ""))
     namespace = wanted.get("organization") or call.user
     if "/" in name:
         namespace, _, name = name.partition("/")
-    repo_id = names.repo_id(str(namespace), name)
+    repo_id = checked_repo_id(str(namespace), name)
     private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
     prefix = repo_id if type_ == "model" else f"{type_}s/{repo_id}"
     body = {"url": f"{call.base_url}/{prefix}", "name": repo_id, "id": repo_id}
@@ -60,7 +58,7 @@ def create(call: Call) -> Response:
 
 def _named(call: Call, wanted: dict[str, Any]) -> Repository:
     namespace = wanted.get("organization") or call.user
-    return call.find(names.repo_type(wanted.get("type")), f"{namespace}/{wanted.get('name')}")
+    return call.find(checked_repo_type(wanted.get("type")), f"{namespace}/{wanted.get('name')}")
 
 
 def delete(call: Call) -> Response:
@@ -76,8 +74,8 @@ def move(call: Call) -> Response:
     wanted = call.json()
     source, target = str(wanted.get("fromRepo")), str(wanted.get("toRepo"))
     namespace, _, name = target.partition("/")
-    names.repo_id(namespace, name)
-    call.storage.move(call.find(names.repo_type(wanted.get("type")), source), target)
+    checked_repo_id(namespace, name)
+    call.storage.move(call.find(checked_repo_type(wanted.get("type")), source), target)
     return answer({})
 
 
@@ -124,7 +122,7 @@ def pointer_size(file: File) -> int:
     return len(lfs_pointer(file["sha256"], file["size"]))
 
 
-def card(call: Call, commit: Commit) -> str:
+def card_of(call: Call, commit: Commit) -> str:
     """The README at a commit; empty when there is none or it is no text."""
     file = commit.files.get("README.md")
     if file is None or file["size"] > LARGEST_CARD:
@@ -134,7 +132,7 @@ def card(call: Call, commit: Commit) -> str:
 
 def describe(call: Call, repository: Repository, commit: Commit) -> dict[str, Any]:
     """The fields that information and lists share."""
-    meta, data = repository.meta, card_rules.metadata(card(call, commit))
+    meta, data = repository.meta, card_rules.metadata(card_of(call, commit))
     described = {
         "_id": meta.get("key"),
         "id": repository.id,
@@ -147,7 +145,7 @@ def describe(call: Call, repository: Repository, commit: Commit) -> dict[str, An
         "disabled": False,
         "downloads": 0,
         "likes": 0,
-        "tags": tags(data),
+        "tags": tags_of(data),
         "cardData": _plain(data),
     }
     if repository.type == "model":
@@ -156,7 +154,7 @@ def describe(call: Call, repository: Repository, commit: Commit) -> dict[str, An
     return described
 
 
-def tags(data: dict[str, Any]) -> list[str]:
+def tags_of(data: dict[str, Any]) -> list[str]:
     """The tags of a repository, as the Hub derives them from its card."""
     found = [str(tag) for tag in _listed(data.get("tags"))]
     for key, prefix in (

@@ -12,8 +12,8 @@ from urllib.parse import quote
 from starlette.responses import Response, StreamingResponse
 
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage import names
 from lidr.hub_server.storage.history import File
+from lidr.hub_server.storage.names import checked_sha256
 from lidr.hub_server.wire import Call
 
 _CHUNK = 256 * 1024  # bytes
@@ -75,7 +75,7 @@ def _safety(path: str) -> dict[str, str]:
 
 def cdn(call: Call) -> Response:
     """A large file by its sha256, as a content network serves it: without a token, by a signed link."""
-    sha256 = names.sha256(call.parts["sha256"])
+    sha256 = checked_sha256(call.parts["sha256"])
     call.context.access.refuse_forged(call.query.get("signature", ""), "get", sha256)
     size = call.storage.objects.size(sha256)
     if size is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from lidr.hub_server.api import collections
+from lidr.hub_server.api.collections import collection_of, collections_of
 from lidr.hub_server.pages.element import Child, Html, h
 from lidr.hub_server.pages.frame import day, link, page
 from lidr.hub_server.refusal import Refusal
@@ -23,7 +23,7 @@ def index(call: Call) -> Response:
         if repositories:
             repositories.sort(key=lambda repository: -float(repository.meta.get("modified", 0)))
             content += [h("h2", _TITLES[type_]), h("div", map(_tile, repositories), class_="grid")]
-    visible = [c for c in collections.read(call).values() if call.is_owner or not c["private"]]
+    visible = [c for c in collections_of(call).values() if call.is_owner or not c["private"]]
     if visible:
         tiles = [
             _box(f"/collections/{c['slug']}", c["title"], f"{len(c['items'])} items · {c['owner']}") for c in visible
@@ -51,7 +51,7 @@ def _box(href: str, title: str, words: str) -> Html:
 
 def collection(call: Call) -> Response:
     """A collection and its items."""
-    found = collections.find(call)
+    found = collection_of(call)
     tiles = []
     for item in found["items"]:
         prefix = "" if item["type"] == "model" else f"{item['type']}s/"

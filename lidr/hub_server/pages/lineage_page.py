@@ -13,8 +13,9 @@ from lidr.hub_server.pages.frame import repository_page
 from lidr.hub_server.refusal import Refusal
 from lidr.hub_server.storage.history import Commit, Repository
 from lidr.hub_server.wire import Call
-from lidr.lineage.graph import Graph, Node, foreign_graph, graph_of, release_node, repository_of
+from lidr.lineage.graph import Graph, Node, foreign_graph, graph_of, release_node
 from lidr.lineage.picture import Link, svg
+from lidr.references import repository_of
 
 RUN = "lidr/run.json"
 _ATTESTATIONS = "lidr/attestations/"

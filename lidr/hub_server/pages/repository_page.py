@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from lidr.hub_server import card_rules
-from lidr.hub_server.api import repos
+from lidr.hub_server.api.repos import card_of, tags_of
 from lidr.hub_server.pages.element import Html, h
 from lidr.hub_server.pages.frame import day, link, repository_page, size
 from lidr.hub_server.pages.markdown import render
@@ -27,13 +27,13 @@ def _at(call: Call) -> tuple[Repository, Commit, str]:
 
 def chips(data: dict[str, Any]) -> list[str]:
     """What a card's metadata says in a few words."""
-    return repos.tags(data)[:14]
+    return tags_of(data)[:14]
 
 
 def card(call: Call) -> Response:
     """The README, with releases and how to load it beside."""
     repository, commit, revision = _at(call)
-    text = repos.card(call, commit)
+    text = card_of(call, commit)
     data, (_, body) = card_rules.metadata(text), card_rules.split(text)
     shown = (
         render(body, base=link(repository, "resolve", revision)) if body.strip() else h("p", "No card.", class_="empty")

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from lidr.hub_server import card_rules
-from lidr.hub_server.api import repos
+from lidr.hub_server.api.repos import card_of
 from lidr.hub_server.pages import row_query as data
 from lidr.hub_server.pages.element import Child, Html, h
 from lidr.hub_server.pages.frame import link, repository_page
@@ -25,7 +25,7 @@ def rows(call: Call) -> Response:
     """The rows of a config and a split, filtered."""
     repository, revision = call.repository, call.parts.get("revision", "main")
     commit = repository.resolve(revision)
-    metadata = card_rules.metadata(repos.card(call, commit))
+    metadata = card_rules.metadata(card_of(call, commit))
     configs = data.configs(commit, metadata)
     if not configs:
         raise Refusal(404, "This repository has no Parquet files, so no rows to show")

@@ -58,7 +58,7 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+def locked_file(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
     """Hold a lock between processes; yields False when it is taken and `wait` is off. The kernel lets go at exit."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     kind = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)

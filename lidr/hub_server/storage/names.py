@@ -17,7 +17,7 @@ _PULL_REQUEST = re.compile(r"refs/pr/[1-9][0-9]*")
 _LONGEST_PATH, _LONGEST_REF = 1024, 200  # bytes, characters
 
 
-def repo_type(text: object) -> RepoType:
+def checked_repo_type(text: object) -> RepoType:
     """The type of a repository; absent means a model, as for the real Hub."""
     for known in REPO_TYPES:
         if text == known:
@@ -30,10 +30,10 @@ def repo_type(text: object) -> RepoType:
 _OWN_PATHS = {f"lidr/{name}" for name in ("cdn", "collect", "faults", "health", "lfs", "login")}
 
 
-def repo_id(namespace: str, name: str) -> str:
+def checked_repo_id(namespace: str, name: str) -> str:
     """`namespace/name`, once both are checked.
 
-    >>> repo_id("lidr", "quickstart-prefs")
+    >>> checked_repo_id("lidr", "quickstart-prefs")
     'lidr/quickstart-prefs'
     """
     for part in (namespace, name):
@@ -50,7 +50,7 @@ def repo_id(namespace: str, name: str) -> str:
     return f"{namespace}/{name}"
 
 
-def path(text: str) -> str:
+def checked_path(text: str) -> str:
     """A file's path inside a repository: relative, plain, with forward slashes."""
     parts = text.split("/")
     is_bad = not text or "\\" in text or any(ord(character) < 32 or ord(character) == 127 for character in text)
@@ -66,7 +66,7 @@ def _fits(text: str) -> bool:
         return False
 
 
-def ref(text: str) -> str:
+def checked_ref(text: str) -> str:
     """The name of a branch or a tag, as git allows it; nothing that can be mistaken for a commit."""
     if is_sha(text):
         raise Refusal(409, f"Invalid reference name: {text} looks like a commit")
@@ -96,7 +96,7 @@ def is_pull_request(text: str) -> bool:
     return bool(_PULL_REQUEST.fullmatch(text))
 
 
-def sha256(text: object) -> str:
+def checked_sha256(text: object) -> str:
     """The id of an object, checked before it becomes a file name."""
     if isinstance(text, str) and _SHA256.fullmatch(text):
         return text

@@ -43,7 +43,7 @@ class Storage:
 
     def _at(self, type_: RepoType, repo_id: str) -> Repository:
         namespace, _, name = repo_id.partition("/")
-        names.repo_id(namespace, name)
+        names.checked_repo_id(namespace, name)
         return Repository(self.root / "repos" / f"{type_}s" / f"{namespace}--{name}", type_, repo_id)
 
     def repository(self, type_: RepoType, repo_id: str) -> Repository:

@@ -19,10 +19,10 @@ _LONGEST_SAMPLE = 400
 _NUMBER = re.compile(r"[+-]?[\d,]+(\.\d+)?")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; columns of numbers flush right.
 
-    >>> print(table(("a", "n"), [("x|y", "1")]))
+    >>> print(markdown_table(("a", "n"), [("x|y", "1")]))
     | a | n |
     | :-- | --: |
     | x\\|y | 1 |
@@ -46,7 +46,7 @@ def counts_table(run: Finished) -> str:
             (f"iter_{iteration}", row["language"], row["kind"], f"{row['count']:,}") for row in record.counts["kept"]
         ]
     total = sum(row["count"] for k in run.iterations for row in run.written("pairs", k).record.counts["kept"])
-    return table(("split", "language", "kind", "pairs"), [*rows, ("all", "", "", f"{total:,}")])
+    return markdown_table(("split", "language", "kind", "pairs"), [*rows, ("all", "", "", f"{total:,}")])
 
 
 def drops_table(run: Finished) -> str:
@@ -64,7 +64,7 @@ def drops_table(run: Finished) -> str:
     rows = [
         (f"{step}: {reason}", *(f"{at.get(k, 0):,}" for k in run.iterations)) for (step, reason), at in seen.items()
     ]
-    return f"{table(columns, rows)}\n\n{never}"
+    return f"{markdown_table(columns, rows)}\n\n{never}"
 
 
 def slots_sentence(run: Finished) -> str:
@@ -97,7 +97,7 @@ def settings_table(run: Finished) -> str:
             shown = without_paths(json.dumps(value, ensure_ascii=False))
             rows.append((f"`{step.name}.{path}`", f"`{shown}`", kind, (known and known.source) or ""))
     rows.append(("`seed`", f"`{run.recipe.seed}`", _provenance(run, "seed"), ""))
-    return table(("setting", "value", "provenance", "source"), rows)
+    return markdown_table(("setting", "value", "provenance", "source"), rows)
 
 
 def _provenance(run: Finished, path: str) -> str:
@@ -131,7 +131,7 @@ def parents_table(parents: Sequence[Parent]) -> str:
         )
         for parent in parents
     ]
-    return table(("made from", "name", "revision", "licence"), rows)
+    return markdown_table(("made from", "name", "revision", "licence"), rows)
 
 
 def pins_table(run: Finished) -> str:
@@ -142,7 +142,7 @@ def pins_table(run: Finished) -> str:
         *((f"{parent.role} `{parent.name}`", _pin(parent)) for parent in run.parents),
         *((name, version) for name, version in run.records[-1].versions.items()),
     ]
-    return table(("what", "pin"), rows)
+    return markdown_table(("what", "pin"), rows)
 
 
 def _pin(parent: Parent) -> str:
@@ -155,7 +155,7 @@ def training_table(records: Sequence[Record]) -> str:
     """Losses and margins of each trained policy."""
     names = ("pairs", "loss", "dpo", "nll", "margin", "accuracy")
     rows = [(record.place, *(_number(record.counts[name]) for name in names)) for record in records]
-    return table(("policy", *names), rows)
+    return markdown_table(("policy", *names), rows)
 
 
 def groups_table(records: Sequence[Record]) -> str:
@@ -165,7 +165,7 @@ def groups_table(records: Sequence[Record]) -> str:
         for record in records
         for g in record.counts.get("groups", ())
     ]
-    return table(("policy", "language", "kind", "pairs", "margin", "accuracy"), rows) if rows else ""
+    return markdown_table(("policy", "language", "kind", "pairs", "margin", "accuracy"), rows) if rows else ""
 
 
 def _number(value: float | None) -> str:

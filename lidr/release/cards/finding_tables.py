@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lidr.analysis.findings import COLUMNS, gates, lines, measurements, sentences, source_of
-from lidr.release.cards.card_tables import table
+from lidr.release.cards.card_tables import markdown_table
 
 if TYPE_CHECKING:
     from lidr.release.finished import Finished
@@ -15,7 +15,10 @@ def premise_section(run: Finished) -> str:
     """One table for each iteration that was measured; empty where none was."""
     parts = []
     for record in measurements(run.records):
-        parts += [f"### {record.place}, {record.counts['prompts']:,} prompts", table(COLUMNS, list(lines(record)))]
+        parts += [
+            f"### {record.place}, {record.counts['prompts']:,} prompts",
+            markdown_table(COLUMNS, list(lines(record))),
+        ]
         parts.append(source_of(record))
     return "\n\n".join(parts)
 

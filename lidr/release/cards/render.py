@@ -5,31 +5,31 @@ The same run gives the same card. Over an existing card, metadata and text that 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lidr.hub.front_matter import compose
 from lidr.languages import LANGUAGES
-from lidr.lineage.graph import repository_of
+from lidr.references import repository_of
 from lidr.release.cards.card_tables import (
     counts_table,
     drops_table,
     groups_table,
+    markdown_table,
     parents_table,
     pins_table,
     sample_block,
     settings_table,
     slots_sentence,
-    table,
     training_table,
 )
 from lidr.release.cards.finding_tables import gates_section, premise_section
 from lidr.release.cards.score_tables import model_index, results_section
-from lidr.release.finished import HUB, Finished, base_model
+from lidr.release.finished import Finished
 from lidr.release.licences import Licence
+from lidr.release.llama_factory import llama_factory_name
+from lidr.release.model_parents import HUB
+from lidr.release.staging import DatasetFiles
 from lidr.resources import shared
-
-if TYPE_CHECKING:
-    from lidr.release.dataset_release import DatasetFiles
 
 _TAGS = ["lidr", "preference", "dpo", "multilingual"]
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -37,11 +37,9 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 def dataset_card(run: Finished, repo: str, files: DatasetFiles, digest: str, existing: str | None = None) -> str:
     """README.md of a data set release, over the one that is there."""
-    from lidr.release.dataset_release import llama_factory_name
-
     pairs = sum(file.rows for file in files.rows if file.config == "all")
     prompts = sum(record.counts["prompts"] for record in run.records if record.writes == "prompts")
-    base = base_model(run)
+    base = run.base_model
     body = _render(
         "dataset.md.jinja",
         **_common(run, repo),
@@ -166,7 +164,7 @@ def _block(run: Finished, digest: str) -> dict[str, Any]:
 def _model_metadata(
     run: Finished, repo: str, datasets: tuple[tuple[str, str], ...], digest: str, adapter_only: bool
 ) -> dict[str, Any]:
-    base = base_model(run)
+    base = run.base_model
     metadata: dict[str, Any] = {
         "library_name": "peft" if adapter_only else "transformers",
         "pipeline_tag": "text-generation",
@@ -203,7 +201,7 @@ def _model_loading(repo: str, tag: str, adapter_only: bool) -> str:
 
 def _model_pins(run: Finished, datasets: tuple[tuple[str, str], ...]) -> str:
     data = [(f"pairs `{repo}`", f"`{sha}`") for repo, sha in datasets]
-    return f"{table(('data', 'commit'), data)}\n\n{pins_table(run)}" if data else pins_table(run)
+    return f"{markdown_table(('data', 'commit'), data)}\n\n{pins_table(run)}" if data else pins_table(run)
 
 
 def _reproduce(run: Finished, repo: str) -> str:

@@ -11,7 +11,7 @@ from lidr.analysis.score_names import ShownScore, title_of
 from lidr.hub.front_matter import SOURCE
 from lidr.intervals import of_mean, wilson
 from lidr.languages import LANGUAGES
-from lidr.release.cards.card_tables import table
+from lidr.release.cards.card_tables import markdown_table
 from lidr.release.evaluation_outputs import tells_of_outputs
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _scores_table(one: Evaluated) -> str:
         (score.label, language, *(score_cell(cell, score) for cell in cells), f"{(cells[-1] or {'n': 0})['n']:,}")
         for score, language, cells in one.scores()
     ]
-    return table(("score", "language", *one.headings, "n"), rows)
+    return markdown_table(("score", "language", *one.headings, "n"), rows)
 
 
 def score_cell(found: Mapping[str, Any] | None, score: ShownScore) -> str:
@@ -104,7 +104,7 @@ def _differences_table(one: Evaluated) -> str:
                 n = max(cell["n"] for cell in cells if cell)
                 where = "mean" if language == MEAN else language
                 rows.append((score.label, where, *(change_cell(cell, score.digits) for cell in cells), f"{n:,}"))
-    return table(("score", "language", *columns, "n"), rows) if rows else ""
+    return markdown_table(("score", "language", *columns, "n"), rows) if rows else ""
 
 
 def change_cell(found: Difference | None, digits: int) -> str:

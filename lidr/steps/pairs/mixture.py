@@ -12,7 +12,7 @@ import polars as pl
 
 from lidr.preferences.mapped_rows import Mapped
 from lidr.preferences.pair_source import PairSource
-from lidr.preferences.query import Wanted
+from lidr.preferences.query import PairQuery
 from lidr.preferences.read_pairs import census, readings
 from lidr.rows import Pair
 from lidr.steps.base import StepRun
@@ -115,7 +115,7 @@ class _Batch:
 def _batches(run: StepRun, one: OpenedSet) -> Iterator[_Batch]:
     """A set's rows in order, sorted into usable pairs, dropped rows, and pairs that the recipe does not ask for."""
     config = one.config
-    wanted = Wanted(config.languages, config.kinds, config.iterations, config.min_margin)
+    wanted = PairQuery(config.languages, config.kinds, config.iterations, config.min_margin)
     mapped = _mapped(run, config)
     if wanted.columns:
         census(one.source, wanted, mapped)

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from PIL import Image
 
-from lidr.drawing import Circle, Line, Scene, Text, plain, text_width, write_png, write_svg
+from lidr.drawing import Circle, Drawing, Line, Text, plain, text_width, write_png, write_svg
 from lidr.errors import EvaluationError
 from lidr.evals.compare.comparison_plots import check_plot, nice_step, scene_of, shortened, write_plot
 from lidr.evals.compare.paired_comparison import compare
@@ -103,7 +103,7 @@ def test_steps_are_round():
 
 
 def test_shapes_are_drawn_where_they_belong(tmp_path):
-    scene = Scene(40, 20)
+    scene = Drawing(40, 20)
     scene.add(Circle(10, 10, 4, "#ff0000"), Line(20, 10, 40, 10, "#0000ff", 4))
     write_png(scene, tmp_path / "s.png")
     write_svg(scene, tmp_path / "s.svg", "shapes")

@@ -16,6 +16,7 @@ import pytest
 from lidr.errors import EvaluationError
 from lidr.evals.judge import Comparison, JudgeSettings, Verdict, calls_needed, check_errors, judge
 from lidr.evals.judge.judge_template import comparing_template
+from lidr.evals.judge.question import facts_of
 from tests.engines.server import Reply, Server
 from tests.evals.judge.answers import (
     QUICK,
@@ -357,7 +358,7 @@ def test_a_template_of_the_user_is_what_is_asked(tmp_path: Path):
         judge(comparisons(1), asked)
     texts = sorted(user_text(body) for body in server.bodies)
     assert texts[0] == "A: Honey, 0 jars. B: Wax, 0 combs. to What do bees make in week 0?"
-    assert comparing_template(asked).name == asked.facts().template == "t.txt"
+    assert comparing_template(asked).name == facts_of(asked).template == "t.txt"
 
 
 def test_many_threads_may_judge_at_once(tmp_path: Path):

@@ -20,6 +20,7 @@ from lidr.errors import EngineError, MissingExtraError
 from lidr.evals.judge import Comparison, check_errors, judge
 from lidr.evals.judge.local.judge_server import LocalJudge, local_judge
 from lidr.evals.judge.local.judge_worker import handle
+from lidr.evals.judge.question import facts_of
 from tests.engines.helpers import members, wait_until_empty
 from tests.evals.judge.answers import comparisons
 from tests.tiny import tiny_model
@@ -92,8 +93,8 @@ def test_a_random_model_judges_in_every_mode_and_fails_countably(local: LocalJud
         verdicts = judge(comparisons(3), settings)
         assert all((verdict.preference is None) == (verdict.error is not None) for verdict in verdicts)
         assert all(order.prompt_tokens > 100 for verdict in verdicts for order in verdict.orders)
-    assert settings.facts().served == "local"
-    assert settings.facts().digest == local.digest
+    assert facts_of(settings).served == "local"
+    assert facts_of(settings).digest == local.digest
 
 
 def test_the_cache_goes_by_the_weights_and_not_by_the_port(local: LocalJudge, tiny: Path, tmp_path: Path):

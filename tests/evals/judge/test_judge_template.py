@@ -10,9 +10,9 @@ import pytest
 
 from lidr.errors import EvaluationError
 from lidr.evals.judge import Comparison, JudgeSettings
-from lidr.evals.judge.base import JudgeMode
 from lidr.evals.judge.judge_template import COMPARE, comparing_template, grading_template, parse_template
 from lidr.evals.judge.question import question
+from lidr.evals.judge.verdicts import JudgeMode
 
 SETTINGS = JudgeSettings(model="m", base_url="http://h/v1")
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from lidr.errors import EvaluationError
 from lidr.evals.judge import JudgeSettings, Order, Verdict
+from lidr.evals.judge.question import facts_of
 
 SERVER = {"LIDR_JUDGE_MODEL": "gpt", "LIDR_JUDGE_BASE_URL": "http://localhost:8000/v1"}
 
@@ -83,7 +84,7 @@ def test_paths_may_be_given_as_paths():
 
 
 def test_facts_name_the_judge_its_template_and_how_it_is_served():
-    server = JudgeSettings(model="m", base_url="http://h/v1", seed=2).facts()
+    server = facts_of(JudgeSettings(model="m", base_url="http://h/v1", seed=2))
     assert (server.model, server.mode, server.template, server.served, server.digest, server.seed) == (
         "m",
         "logprob_swap",
@@ -92,7 +93,7 @@ def test_facts_name_the_judge_its_template_and_how_it_is_served():
         None,
         2,
     )
-    local = JudgeSettings(model="m", base_url="http://h/v1", mode="score", digest="vllm/float32/ab").facts()
+    local = facts_of(JudgeSettings(model="m", base_url="http://h/v1", mode="score", digest="vllm/float32/ab"))
     assert (local.template, local.served, local.digest) == ("lidr/judge_score_v1", "local", "vllm/float32/ab")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from lidr.errors import EvaluationError
 from lidr.evals.judge import Comparison, calls_needed, judge
+from lidr.evals.judge.question import facts_of
 from lidr.evals.judge.verdict_dataset import VERDICTS, import_verdicts, verdict_table, write_verdicts
 from lidr.evals.results import ModelFacts, Results, samples_table, scores_table, write_results
 from tests.engines.server import Server
@@ -22,7 +23,7 @@ def judged(folder: Path, server: Server, cache: Path | None) -> list[Comparison]
     asked_of = settings(server, cache=cache, mode="logprob_swap")
     asked = [*comparisons(3), Comparison("k3", "Why?", "a", "a")]
     verdicts = judge(asked, asked_of)
-    task = task_result("x_alpacaeval", "de", {"k0": {"win": 1.0}}, judge=asked_of.facts())
+    task = task_result("x_alpacaeval", "de", {"k0": {"win": 1.0}}, judge=facts_of(asked_of))
     place = {"task": task.task, "benchmark": "x_alpacaeval", "language": "de"}
     samples = [
         {**place, "item": v.key, "prompt": c.instruction, "response": c.output_2, "detail": {"verdict": v.as_json()}}

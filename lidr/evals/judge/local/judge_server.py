@@ -18,7 +18,7 @@ from typing import Any
 
 from lidr.engines.model_folder import ModelFolder
 from lidr.engines.registry import engine_row
-from lidr.evals.judge.base import JudgeSettings
+from lidr.evals.judge.settings import JudgeSettings
 from lidr.extras import require
 from lidr.hub.model_folders import model_files
 from lidr.store.fingerprints import file_sha256

@@ -1,0 +1,157 @@
+"""A recipe made concrete: its steps in the order in which they run, and what the store has of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from lidr.errors import PlanError
+from lidr.pipeline.step_order import placed
+from lidr.recipe.schema import Recipe
+from lidr.steps import STEPS
+from lidr.steps.base import Expected, StepKind, Surroundings
+from lidr.store.store import Store
+
+State = Literal["cached", "new", "resumes", "taken over", "drifted", "damaged", "unresolved", "skipped"]
+DONE = ("cached", "taken over")
+NOTHING_TO_DO = (*DONE, "skipped")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Where and why a run ends.
+
+    Args:
+        iteration: the last one, whole or in part.
+        why: in words.
+        is_negative: whether the outcome must not pass unseen.
+    """
+
+    iteration: int
+    why: str
+    is_negative: bool
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step made concrete.
+
+    Args:
+        place: `iter_<k>/<step>`, its folder below the run's version.
+        inputs: name of each input -> the place of the artifact that it is.
+        identity: everything that can change its result; None while something outside is not here.
+        state: cached: there already; new: to be made; resumes: begun by an earlier try; taken over: the same output
+            stands under another version; drifted: made by other settings or from other inputs; damaged: its record
+            cannot be read; unresolved: something outside is missing; skipped: the recipe leaves it out for now, or the
+            run ended before it.
+        why: what drifted, is damaged or is missing, or why it is skipped.
+        digest: of the content, where the artifact is there.
+        source: where a step that is taken over stands.
+        seconds: how long it may take, by earlier records; None without any.
+    """
+
+    iteration: int
+    name: str
+    config: Any
+    inputs: Mapping[str, str]
+    identity: dict[str, Any] | None
+    fingerprint: str | None
+    state: State
+    expected: Expected
+    why: tuple[str, ...] = ()
+    digest: str | None = None
+    source: Path | None = None
+    seconds: float | None = None
+
+    @property
+    def place(self) -> str:
+        """`iter_<k>/<step>`."""
+        return f"iter_{self.iteration}/{self.name}"
+
+    @property
+    def kind(self) -> StepKind:
+        """Its line in the table of steps."""
+        return STEPS[self.name]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe made concrete: every step of every iteration, in the order in which they run.
+
+    Args:
+        ending: where and why the run ends, if a step has decided that.
+        result: the iteration whose policy is the run's result, if a step has decided that; 0 is the first policy.
+        best: the iteration with the best policy so far, by the same steps.
+    """
+
+    around: Surroundings
+    store: Store
+    steps: tuple[PlannedStep, ...]
+    ending: Ending | None = None
+    result: int | None = None
+    best: int | None = None
+
+    @property
+    def decided(self) -> tuple[PlannedStep, ...]:
+        """The steps up to the first one that has still to decide how it goes on: what comes after may change."""
+        for number, step in enumerate(self.steps, 1):
+            if step.kind.decides is not None and step.state not in NOTHING_TO_DO:
+                return self.steps[:number]
+        return self.steps
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe it is a plan of."""
+        return self.around.recipe
+
+    @property
+    def version_folder(self) -> Path:
+        """Where everything of this recipe's version stands."""
+        return self.store.version_folder(self.recipe.name, self.recipe.version)
+
+    def in_state(self, *states: State) -> tuple[PlannedStep, ...]:
+        """The steps in one of these states."""
+        return tuple(step for step in self.steps if step.state in states)
+
+    def folder(self, step: PlannedStep) -> Path:
+        """Where the step's artifact stands, or will."""
+        return self.version_folder / step.place
+
+    def inputs(self, step: PlannedStep) -> dict[str, PlannedStep]:
+        """The steps whose artifacts a step reads, by the name of the input."""
+        by_place = {other.place: other for other in self.steps}
+        return {name: by_place[place] for name, place in step.inputs.items()}
+
+    def made_from(self, places: Collection[str]) -> set[str]:
+        """These places, and every place that is made from them, directly or not."""
+        found = set(places)
+        for step in self.steps:  # inputs come before what is made from them
+            if found & set(step.inputs.values()):
+                found.add(step.place)
+        return found
+
+    def up_to(self, until: str | None) -> Plan:
+        """The part of the plan that a run up to a step of each iteration carries out.
+
+        A later iteration whose inputs would not be made is left out from there on; so is one after a step that has
+        still to decide how the run goes on, and is not carried out.
+
+        Raises:
+            PlanError: the recipe has no such step.
+        """
+        if until is None:
+            return self
+        names = list(dict.fromkeys([*placed("run"), *placed("iteration"), *(s.name for s in self.recipe.chain)]))
+        if until not in names:
+            raise PlanError(f'--until "{until}": no such step in this recipe; its steps: {", ".join(names)}')
+        wanted = names[: names.index(until) + 1]
+        kept: dict[str, PlannedStep] = {}
+        last = len(self.recipe.iterations)
+        for step in self.steps:
+            if step.name in wanted and step.iteration <= last and kept.keys() >= set(step.inputs.values()):
+                kept[step.place] = step
+            elif step.kind.decides is not None and step.state not in NOTHING_TO_DO:
+                last = min(last, step.iteration)
+        return replace(self, steps=tuple(kept.values()))
