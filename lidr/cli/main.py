@@ -32,7 +32,9 @@ COMMANDS = {
     "lineage": "show what a row, a model or a data set was made from, and what was made from it",
     "hub": "serve a Hub on this machine for the genuine clients, and look at it",
 }
-"""Name -> what it does. Each is a module of this package with `arguments(parser)` and `main(options) -> int`."""
+"""Name -> what it does. Each is a module with `arguments(parser)` and `main(options) -> int`."""
+
+_ON_RECIPE_FILES = ("ls", "cp", "validate", "lock")  # in cli/recipe/, the others beside this file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +88,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _module(name: str):  # type: ignore[no-untyped-def]  # a module, checked by the tests of each command
-    return importlib.import_module(f"lidr.cli.{name}")
+    return importlib.import_module(f"lidr.cli.recipe.{name}" if name in _ON_RECIPE_FILES else f"lidr.cli.{name}")
 
 
 if __name__ == "__main__":

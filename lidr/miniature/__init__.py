@@ -9,3 +9,5 @@
 The policy answers well in English and badly in German and Spanish, because a fixed share of its German and Spanish
 training answers was wrong; it translates its own answers well. `recipes/miniature.yaml` runs the method on it.
 """
+
+__all__: list[str] = []

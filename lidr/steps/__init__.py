@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lidr.steps.base import StepKind
+from lidr.steps.base import (
+    Decision,
+    Expected,
+    InitialPolicy,
+    Outcome,
+    Policy,
+    Scale,
+    StepKind,
+    StepRun,
+    Surroundings,
+    Unresolved,
+)
 from lidr.steps.clean import STEP as CLEAN
 from lidr.steps.evaluate import STEP as EVALUATE
 from lidr.steps.filter import STEP as FILTER
@@ -17,13 +28,32 @@ from lidr.steps.measure import STEP as MEASURE
 from lidr.steps.pair import STEP as PAIR
 from lidr.steps.pairs import STEP as PAIRS
 from lidr.steps.policy import STEP as POLICY
+from lidr.steps.progress import Progress
 from lidr.steps.prompts import STEP as PROMPTS
 from lidr.steps.publish import STEP as PUBLISH
+from lidr.steps.publish import destinations, finished_for, lines_of
 from lidr.steps.train import STEP as TRAIN
 from lidr.steps.translate import STEP as TRANSLATE
 from lidr.steps.weigh import STEP as WEIGH
 
-__all__ = ["CHAIN_STEPS", "STEPS"]
+__all__ = [
+    "CHAIN_STEPS",
+    "Decision",
+    "Expected",
+    "InitialPolicy",
+    "Outcome",
+    "Policy",
+    "Progress",
+    "STEPS",
+    "Scale",
+    "StepKind",
+    "StepRun",
+    "Surroundings",
+    "Unresolved",
+    "destinations",
+    "finished_for",
+    "lines_of",
+]
 
 _ALL = (
     POLICY,

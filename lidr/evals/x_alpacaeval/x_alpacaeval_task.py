@@ -258,7 +258,7 @@ def _metrics() -> Iterator[str]:
 
 _WITH_ERROR = ("win_rate", "discrete_win_rate", "lc_win_rate")
 _HIGHER, _LOWER = {*_WITH_ERROR, "n_judged"}, {"judge_errors", "off_target", "undecided"}  # neither: lengths, ties
-_GENERATED = "# Written by lidr.evals.x_alpacaeval.x_alpacaeval_task.task_files.\n"
+_GENERATED = "# Written by lidr.evals.harness.task_files.\n"
 
 _BASE = f"""{_GENERATED}# What every language shares. No `until`: lm-eval would stop an answer at its first empty line.
 custom_dataset: !function {__name__}.load

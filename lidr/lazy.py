@@ -1,0 +1,50 @@
+"""The faces of packages: what a package gives others is named in its `__init__`, and loaded when it is first used.
+
+A face imports its names under `if TYPE_CHECKING:`, where type checkers and editors find them, and ends with
+`__getattr__ = lazily(__name__)`. So each name stands once, and `from lidr.store import Record` loads the module of
+`Record` and no other: whoever reads a record does not wait for pyarrow.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+
+def lazily(package: str) -> Callable[[str], Any]:
+    """Make the `__getattr__` of a face.
+
+    Args:
+        package: the package's `__name__`.
+
+    Returns:
+        A function from a name to what it stands for. Nothing is kept: what stands in the module counts, at each use.
+
+    Raises:
+        AttributeError: the face has no such name.
+
+    >>> lazily("lidr.store")("Record").__module__
+    'lidr.store.record'
+    """
+
+    def get(name: str) -> Any:
+        home = homes(package).get(name)
+        if home is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(home), name)
+
+    return get
+
+
+@cache
+def homes(package: str) -> Mapping[str, str]:
+    """Name -> the module that it comes from, by the imports in the package's `if TYPE_CHECKING:`."""
+    loader = sys.modules[package].__spec__.loader  # type: ignore[union-attr]  # an imported package has both
+    tree = ast.parse(loader.get_source(package))  # type: ignore[union-attr]  # files and zip files have a source
+    blocks = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    imports = (node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom))
+    return {name.name: str(node.module) for node in imports for name in node.names}

@@ -1,0 +1,23 @@
+"""A recipe file, read with the settings of every step that a chain may name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lidr.recipe.load import read_recipe
+from lidr.recipe.schema import Recipe
+from lidr.steps import CHAIN_STEPS
+
+
+def load_recipe(path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe file.
+
+    Args:
+        path: the YAML file.
+        overrides: `key=value` texts, as `--set` takes them: `"chain.train.epochs=2"`.
+
+    Raises:
+        RecipeError: with every problem of the file, each as `file:line:column path: found, allowed, did you mean`.
+    """
+    return read_recipe(Path(path), CHAIN_STEPS, overrides)
