@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from lidr.errors import EvaluationError
-from lidr.evals.results import Score
-from lidr.evals.scored_answer import Scored
+from lidr.evals.results import Score, Scored
 from lidr.evals.spec import TaskSpec
 from lidr.languages import LANGUAGES, unknown_language
 

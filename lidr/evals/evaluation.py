@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from lidr.engines.registry import distributions
 from lidr.errors import EvaluationError, NegativeVerdict
+from lidr.evals.alignment_tax import kept_through, passed_through
 from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows, place_of
 from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark
 from lidr.evals.harness.answer_process import answer
 from lidr.evals.judge.settings import Judge
-from lidr.evals.passed_through import kept_through, passed_through
 from lidr.evals.results import ModelFacts, Results, read_results, read_samples
 from lidr.evals.scoring import write_scored
 from lidr.evals.spec import EvalSpec, TaskSpec

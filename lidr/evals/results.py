@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -257,3 +257,10 @@ def _table(path: Path, schema: pa.Schema) -> pa.Table:
     if missing := [name for name in schema.names if name not in table.column_names]:
         raise EvaluationError(f"{path}: lacks the columns {', '.join(missing)}; evaluate again")
     return table.select(schema.names)
+
+
+class Scored(NamedTuple):
+    """One scored answer: metric -> value (None: not scored, which is not wrong), and how it came about."""
+
+    values: dict[str, float | None]
+    detail: dict[str, Any]

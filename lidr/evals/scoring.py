@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import EvaluationError
+from lidr.evals.alignment_tax import NOTHING_THROUGH, PassedThrough
 from lidr.evals.benchmark_rows import Loaded
 from lidr.evals.benchmarks import JUDGED, benchmark
-from lidr.evals.passed_through import NOTHING_THROUGH, PassedThrough
 from lidr.evals.results import JudgeFacts, Results, Score, TaskResult, samples_table, scores_table, write_results
 from lidr.evals.spec import TaskSpec
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lidr.evals.alignment_tax import run_tax
 from lidr.evals.benchmarks import BENCHMARKS
 from lidr.evals.harness.backends import adapter_shift, open_lm, watch
-from lidr.evals.passed_through import run_tax
 from lidr.evals.spec import EvalSpec
 from lidr.resources import shared
 

@@ -31,8 +31,7 @@ from lidr.errors import EvaluationError
 from lidr.evals.benchmark_rows import load_rows
 from lidr.evals.mgsm.language_words import WORDS
 from lidr.evals.mgsm.number_reading import gold_number, read_number
-from lidr.evals.results import Score, mean_score
-from lidr.evals.scored_answer import Scored
+from lidr.evals.results import Score, Scored, mean_score
 from lidr.languages import LANGUAGES as NAMES
 
 if TYPE_CHECKING:

@@ -27,8 +27,7 @@ from lidr.evals import win_rate as rates
 from lidr.evals.benchmark_rows import load_rows
 from lidr.evals.judge.settings import JudgeSettings
 from lidr.evals.judge.verdicts import Comparison, Verdict
-from lidr.evals.results import Score, mean_score
-from lidr.evals.scored_answer import Scored
+from lidr.evals.results import Score, Scored, mean_score
 
 if TYPE_CHECKING:
     from datasets import Dataset
