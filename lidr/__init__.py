@@ -10,24 +10,25 @@ Importing lidr loads no torch and no vllm.
 
 from typing import TYPE_CHECKING
 
-from lidr.errors import (
-    EngineError,
-    EvaluationError,
-    HubError,
-    LidrError,
-    MissingExtraError,
-    PlanError,
-    RecipeError,
-    RowError,
-    StoreError,
-    TrainError,
-)
 from lidr.lazy import lazily
-from lidr.version import __version__
 
 if TYPE_CHECKING:
+    from lidr.errors import (
+        EngineError,
+        EvaluationError,
+        HubError,
+        LidrError,
+        MissingExtraError,
+        PlanError,
+        RecipeError,
+        RowError,
+        StoreError,
+        TrainError,
+    )
+    from lidr.lazy import lazily
     from lidr.pipeline import load_recipe, plan, run
     from lidr.preferences import load_pairs
+    from lidr.version import __version__
 
 __all__ = [
     "EngineError",
@@ -41,6 +42,7 @@ __all__ = [
     "StoreError",
     "TrainError",
     "__version__",
+    "lazily",
     "load_pairs",
     "load_recipe",
     "plan",

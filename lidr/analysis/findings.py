@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from lidr.store.record import Record
+    from lidr.store import Record
 
 _LABELS: Mapping[str, tuple[str, str | None]] = {
     "own_mark": ("mark of the own answer, 0-10", "language_gap"),

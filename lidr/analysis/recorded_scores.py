@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lidr.analysis.score_names import SHOWN, ShownScore, title_of
 
 if TYPE_CHECKING:
-    from lidr.store.record import Record
+    from lidr.store import Record
 
 Task = Mapping[str, Any]
 Difference = Mapping[str, Any]

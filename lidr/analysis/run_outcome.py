@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lidr.store.record import Record, read_record
+from lidr.store import Record, read_record
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Render the card from the run's records and print it; nothing is sent."""
     from lidr.errors import HubError
-    from lidr.release.make_release import staged
+    from lidr.release import staged
 
     run, to = finished(read_recipe(options), options)
     what = options.of or ("pairs" if to.pairs else "policy")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lidr.cli.common import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from lidr.hub_server.storage.history import Repository
+    from lidr.hub_server.storage import Repository
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _serve(root: Path, options: argparse.Namespace) -> int:
-    from lidr.hub_server.serving import is_loopback, serve
+    from lidr.hub_server import is_loopback, serve
 
     given = options.token or os.environ.get("LIDR_HUB_TOKEN")
 
@@ -76,8 +76,7 @@ def _env(root: Path, options: argparse.Namespace) -> int:
 
 
 def _ls(root: Path, options: argparse.Namespace) -> int:
-    from lidr.hub_server.storage.names import REPO_TYPES
-    from lidr.hub_server.storage.storage import Storage
+    from lidr.hub_server.storage import REPO_TYPES, Storage
 
     if not (root / "repos").is_dir():
         say(f"nothing was published to {root} yet")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lidr.cli.common import other_hub, print_json, printable, say
 
 if TYPE_CHECKING:
-    from lidr.lineage.graph import Graph, Node
+    from lidr.lineage import Graph, Node
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,15 +30,15 @@ def main(options: argparse.Namespace) -> int:
     """Print the graph, and draw it."""
     if options.endpoint:
         other_hub(options.endpoint.rstrip("/"))
-    from lidr.release.release_reader import target_or_public
+    from lidr.release import target_or_public
 
     if options.reference.startswith("run:"):
-        from lidr.lineage.run_lineage import lineage_of_run
-        from lidr.store.store import Store, store_root
+        from lidr.lineage import lineage_of_run
+        from lidr.store import Store, store_root
 
         graph, endpoint = lineage_of_run(options.reference, Store(store_root("runs"))), None
     else:
-        from lidr.lineage.release_lineage import lineage
+        from lidr.lineage import lineage
 
         target = target_or_public()
         with TemporaryDirectory(prefix="lidr-lineage-") as work:
@@ -53,7 +53,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _draw(graph: Graph, file: Path, endpoint: str | None) -> None:
-    from lidr.lineage.picture import svg
+    from lidr.lineage import svg
 
     def link(node: Node) -> str | None:
         return f"{endpoint}/{node.repo}/tree/{node.revision or 'main'}" if endpoint and node.repo else None

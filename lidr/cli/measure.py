@@ -15,7 +15,7 @@ from lidr.cli.common import print_json, print_table, say
 from lidr.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from lidr.store.artifact import Artifact
+    from lidr.store import Artifact
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from lidr.report.rating_sheet import export, translated
+    from lidr.report import export, translated
 
     key_file = options.out.with_suffix(".key.json")
     for path in (options.out, key_file):
@@ -70,7 +70,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from lidr.report.rating_sheet import judged, read_key, read_sheet
+    from lidr.report import judged, read_key, read_sheet
 
     key = read_key(options.key or options.sheets[0].with_suffix(".key.json"))
     if len({path.resolve() for path in options.sheets}) < len(options.sheets):
@@ -96,7 +96,7 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from lidr.report.translator_comparison import compared
+    from lidr.report import compared
 
     if len(set(options.runs)) < 2:
         raise EvaluationError(f"{options.runs[0]}: named twice; name two runs")
@@ -129,8 +129,7 @@ def _block(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], le
 def _translate(text: str) -> Artifact:
     """The translate step that a reference names; without a step the last iteration's."""
     from lidr.references import RunReference, parse_reference
-    from lidr.store.artifact import open_artifact
-    from lidr.store.store import Store, store_root
+    from lidr.store import Store, open_artifact, store_root
 
     try:
         reference = parse_reference(text)
@@ -153,7 +152,7 @@ def _translate(text: str) -> Artifact:
 
 
 def _measure_beside(translate: Artifact) -> dict[str, Any] | None:
-    from lidr.store.record import read_record
+    from lidr.store import read_record
 
     record = read_record(translate.folder.parent / "measure")
     return None if record is None else record.counts

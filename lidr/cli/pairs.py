@@ -12,9 +12,7 @@ from lidr.cli.common import print_json, print_table, printable, say
 from lidr.errors import RowError
 
 if TYPE_CHECKING:
-    from lidr.preferences.mapped_rows import Mapped
-    from lidr.preferences.pair_source import PairSource
-    from lidr.preferences.query import PairQuery
+    from lidr.preferences import Mapped, PairQuery, PairSource
 
 _TO = ("trl", "llama-factory", "axolotl", "open-instruct", "jsonl")
 _LONGEST = 700
@@ -48,8 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Carry out one of the two."""
-    from lidr.preferences.pair_source import open_pairs
-    from lidr.preferences.query import PairQuery
+    from lidr.preferences import PairQuery, open_pairs
 
     source = open_pairs(options.reference, config=options.config, split=options.split)
     wanted = PairQuery(_list(options.langs), _list(options.kind), _numbers(options.iteration), options.min_margin)
@@ -68,7 +65,7 @@ def _numbers(text: str | None) -> tuple[int, ...]:
 
 
 def _mapped(options: argparse.Namespace) -> Mapped:
-    from lidr.preferences.mapped_rows import Mapped, column_map
+    from lidr.preferences import Mapped, column_map
 
     if options.columns is None:
         return Mapped(language=options.language)
@@ -82,8 +79,7 @@ def _mapped(options: argparse.Namespace) -> Mapped:
 
 
 def _export(source: PairSource, wanted: PairQuery, mapped: Mapped, options: argparse.Namespace) -> int:
-    from lidr.preferences.export_forms import export_pairs
-    from lidr.preferences.read_pairs import unread_said
+    from lidr.preferences import export_pairs, unread_said
 
     found = export_pairs(source, wanted, options.to, options.out, mapped=mapped, name=options.name)
     if found.unread:
@@ -98,7 +94,7 @@ def _export(source: PairSource, wanted: PairQuery, mapped: Mapped, options: argp
 
 
 def _show(source: PairSource, wanted: PairQuery, mapped: Mapped, options: argparse.Namespace) -> int:
-    from lidr.preferences.read_pairs import census, unread_said
+    from lidr.preferences import census, unread_said
 
     source = source.of_iterations(wanted.iterations)
     counted = census(source, wanted, mapped)
@@ -117,7 +113,7 @@ def _show(source: PairSource, wanted: PairQuery, mapped: Mapped, options: argpar
 
 def _samples(source: PairSource, wanted: PairQuery, mapped: Mapped, most: int) -> Iterator[dict[str, Any]]:
     """The first pair of each kind and language, then the others in order."""
-    from lidr.preferences.read_pairs import pair_batches
+    from lidr.preferences import pair_batches
 
     seen: set[tuple[Any, ...]] = set()
     later: list[dict[str, Any]] = []

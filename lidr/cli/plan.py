@@ -56,7 +56,7 @@ def show(planned: Plan) -> None:
 
 
 def _row(step: PlannedStep) -> tuple[str, ...]:
-    from lidr.pipeline.planned import NOTHING_TO_DO
+    from lidr.pipeline import NOTHING_TO_DO
 
     expected = step.expected
     is_done = step.state in NOTHING_TO_DO
@@ -71,7 +71,7 @@ def _row(step: PlannedStep) -> tuple[str, ...]:
 
 def totals(planned: Plan) -> str:
     """One line: what is still to do."""
-    from lidr.pipeline.planned import NOTHING_TO_DO
+    from lidr.pipeline import NOTHING_TO_DO
 
     todo = [step for step in planned.steps if step.state not in NOTHING_TO_DO]
     if not todo:

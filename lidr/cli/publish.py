@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lidr.cli.common import print_json, print_table, read_recipe, recipe_arguments, say
 
 if TYPE_CHECKING:
-    from lidr.recipe.schema import Recipe
-    from lidr.release.finished import Finished
-    from lidr.release.make_release import Destinations
+    from lidr.recipe import Recipe
+    from lidr.release import Destinations, Finished
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +30,9 @@ def repository_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Publish, or show what would be."""
-    from lidr.hub_server.background import hub_for
-    from lidr.release.make_release import release
-    from lidr.release.usage_lines import loading_lines
-    from lidr.store.store import store_root
+    from lidr.hub_server import hub_for
+    from lidr.release import loading_lines, release
+    from lidr.store import store_root
 
     recipe = read_recipe(options)
     run, to = finished(recipe, options)
@@ -59,9 +57,9 @@ def finished(recipe: Recipe, options: argparse.Namespace) -> tuple[Finished, Des
     Raises:
         HubError: the run is not finished, or was made by other settings.
     """
-    from lidr.release.make_release import Destinations
-    from lidr.steps.publish import destinations, finished_for
-    from lidr.store.store import Store, store_root
+    from lidr.release import Destinations
+    from lidr.steps import destinations, finished_for
+    from lidr.store import Store, store_root
 
     config: Any = next((step.config for step in recipe.chain if step.name == "publish"), None)
     to = destinations(config) if config is not None else Destinations(None, None)
@@ -88,7 +86,7 @@ def _refuse_unfinished(recipe: Recipe, file: str) -> None:
 
 
 def _show_files(run: Finished, to: Destinations, options: argparse.Namespace) -> int:
-    from lidr.release.make_release import staged
+    from lidr.release import staged
 
     shown = []
     for what, repo in (("pairs", to.pairs), ("policy", to.policy)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lidr.cli.common import print_json, print_table, read_recipe, recipe_arguments, say
 
 if TYPE_CHECKING:
-    from lidr.report.run_state import RunState
+    from lidr.report import RunState
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,15 +20,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Write the page, then print the short of it."""
-    from lidr.report.html_page import page
-    from lidr.report.run_state import run_state_of
+    from lidr.report import page, run_state_of
 
     run = run_state_of(read_recipe(options))
     out: Path = options.out or run.folder / "report.html"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page(run), encoding="utf-8")
     if options.json:
-        from lidr.report.report_text import as_json
+        from lidr.report import as_json
 
         print_json("lidr.report/1", {**as_json(run), "page": str(out)})
     else:
@@ -39,7 +38,7 @@ def main(options: argparse.Namespace) -> int:
 
 def show(run: RunState) -> None:
     """Print how far it is, where the slots went, the scores and what the gates found."""
-    from lidr.report.report_text import guard_lines, head_lines, score_tables
+    from lidr.report import guard_lines, head_lines, score_tables
 
     print(*head_lines(run), sep="\n")
     for table in score_tables(run):

@@ -48,19 +48,19 @@ def main(options: argparse.Namespace) -> int:
         raise PlanError(f"--rows {options.rows}: give a number of prompts, 1 or more")
     from lidr.errors import NegativeVerdict
     from lidr.reproduce import Wanted, reproduce
-    from lidr.store.store import store_root
+    from lidr.store import store_root
 
     wanted = Wanted(options.start, options.until, options.rows, options.trust_remote_code)
     out = options.out or store_root("runs") / ".reproduced"
     done = reproduce(options.release, out, wanted, endpoint=options.endpoint, say=say, quiet=options.quiet)
     if options.json:
-        from lidr.reproduce.verdict import SCHEMA
+        from lidr.reproduce import SCHEMA
 
         print_json(SCHEMA, done.as_json())
     else:
         show(done)
     if options.attest is not None:
-        from lidr.reproduce.attestation import attest
+        from lidr.reproduce import attest
 
         say(f"attested: {attest(done, options.attest or None)}")
     if done.kind in ("different", "cannot run here"):

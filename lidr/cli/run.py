@@ -11,7 +11,7 @@ from lidr.cli.common import duration, print_json, print_table, read_recipe, reci
 
 if TYPE_CHECKING:
     from lidr.pipeline import Plan, PlannedStep
-    from lidr.report.summary import Summary
+    from lidr.report import Summary
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def main(options: argparse.Namespace) -> int:
     """Run, then print the summary."""
     from lidr import pipeline
     from lidr.errors import NegativeVerdict
-    from lidr.report.summary import summarise
+    from lidr.report import summarise
 
     recipe = read_recipe(options)
     began = time.monotonic()
@@ -96,8 +96,8 @@ def iterations_of(planned: Plan) -> str:
 
 def _show_selection(planned: Plan) -> None:
     """Print what dropping selects, and which prompts are bound to their language: at most two lines."""
-    from lidr.report.selection import selection_lines
-    from lidr.store.artifact import open_artifact
+    from lidr.report import selection_lines
+    from lidr.store import open_artifact
 
     done = [step for step in planned.steps if step.state in ("cached", "taken over")]
     records = [open_artifact(planned.folder(s)).record for s in done if s.kind.writes.name == "pairs"]
@@ -107,8 +107,8 @@ def _show_selection(planned: Plan) -> None:
 
 def _show_guards(planned: Plan) -> None:
     """Print what was measured before training and what the gates found, if the recipe does that."""
-    from lidr.report.finding_lines import gate_lines, premise
-    from lidr.store.artifact import open_artifact
+    from lidr.report import gate_lines, premise
+    from lidr.store import open_artifact
 
     done = [step for step in planned.steps if step.state in ("cached", "taken over")]
     records = [open_artifact(planned.folder(s)).record for s in done if s.kind.writes.name in ("measures", "verdicts")]
@@ -123,8 +123,8 @@ def _show_guards(planned: Plan) -> None:
 
 def _show_scores(planned: Plan) -> None:
     """Print what each policy scored, before and after, if the recipe evaluates."""
-    from lidr.report.before_after_tables import LEGEND, before_after
-    from lidr.store.artifact import open_artifact
+    from lidr.report import LEGEND, before_after
+    from lidr.store import open_artifact
 
     steps = [
         step for step in planned.steps if step.kind.writes.name == "scores" and step.state in ("cached", "taken over")
@@ -158,7 +158,7 @@ def _what_next(planned: Plan, recipe_words: str) -> None:
     print_table(("", ""), steps, left=2)
     release = _last(planned, "release")
     if release and release.state == "cached":
-        from lidr.steps.publish import lines_of
+        from lidr.steps import lines_of
 
         loading = lines_of(planned.folder(release), f"iter_{release.iteration}", planned.store.root)
         print(f"\nPublished. To load it from there, in a shell:\n\n{loading}")

@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Print the state of every step, and the progress of the one at work."""
     from lidr import pipeline
-    from lidr.store.store import partial_folder
+    from lidr.store import partial_folder
 
     recipe = read_recipe(options)
     planned = pipeline.plan(recipe)

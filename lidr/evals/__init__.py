@@ -1,1 +1,80 @@
-"""Evaluation: MGSM and X-AlpacaEval as lm-eval tasks, a judge, and statistics for parallel items."""
+"""Evaluation: MGSM, X-AlpacaEval and MT-Bench for any checkpoint, a judge, and statistics for parallel items.
+
+In: a checkpoint (any reference) and an `EvalSpec`. Out: a results folder: `results.json` with every score and what it
+depends on, `samples.parquet` with the texts, `scores.parquet` with the values by item.
+
+    harness/        lm-eval, in a process of its own: who asks the model
+    mgsm/, x_alpacaeval/, mt_bench/    one folder a benchmark: what is asked, how an answer is read
+    judge/          which of two answers is better, or what mark one deserves
+    compare/        several evaluations of the same items
+    statistics, win_rate, paper        numbers; the paper's beside ours
+"""
+
+from typing import TYPE_CHECKING
+
+from lidr.lazy import lazily
+
+if TYPE_CHECKING:
+    from lidr.evals.benchmark_rows import Loaded, RowBenchmark, load_rows
+    from lidr.evals.benchmarks import JUDGED, benchmark, task_specs
+    from lidr.evals.checkpoint import Checkpoint, digest_of, find_checkpoint
+    from lidr.evals.evaluation import Listener, evaluate, identity_of, judge_again, load_all, totals
+    from lidr.evals.model_outputs import pairs_of, read_outputs
+    from lidr.evals.paper import ITERATIONS, TABLES, Cell, PaperCheck, check, read_paper
+    from lidr.evals.reader import open_evaluations, results_folder
+    from lidr.evals.results import (
+        SCORES,
+        ModelFacts,
+        Results,
+        Score,
+        TaskResult,
+        read_results,
+        read_samples,
+        read_scores,
+    )
+    from lidr.evals.scoring import score_again
+    from lidr.evals.spec import Decoding, EvalSpec, TaskSpec
+    from lidr.evals.statistics import ALL, Estimate
+
+__all__ = [
+    "ALL",
+    "ITERATIONS",
+    "JUDGED",
+    "SCORES",
+    "TABLES",
+    "Cell",
+    "Checkpoint",
+    "Decoding",
+    "Estimate",
+    "EvalSpec",
+    "Listener",
+    "Loaded",
+    "ModelFacts",
+    "PaperCheck",
+    "Results",
+    "RowBenchmark",
+    "Score",
+    "TaskResult",
+    "TaskSpec",
+    "benchmark",
+    "check",
+    "digest_of",
+    "evaluate",
+    "find_checkpoint",
+    "identity_of",
+    "judge_again",
+    "load_all",
+    "load_rows",
+    "open_evaluations",
+    "pairs_of",
+    "read_outputs",
+    "read_paper",
+    "read_results",
+    "read_samples",
+    "read_scores",
+    "results_folder",
+    "score_again",
+    "task_specs",
+    "totals",
+]
+__getattr__ = lazily(__name__)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from lidr.errors import EvaluationError, HubError
 from lidr.evals.results import ModelFacts
-from lidr.hub.model_folders import check_model_folder, dist_file, model_files, model_snapshot
-from lidr.hub.pins import resolve
+from lidr.hub import check_model_folder, dist_file, model_files, model_snapshot, resolve
 from lidr.references import (
     DistReference,
     FolderReference,
@@ -21,9 +20,7 @@ from lidr.references import (
     ServerReference,
     parse_reference,
 )
-from lidr.store.digests import kept_sha256
-from lidr.store.fingerprints import folder_sha256
-from lidr.store.store import store_root
+from lidr.store import folder_sha256, kept_sha256, store_root
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def _folder(reference: Reference, dtype: str, where: str) -> tuple[Path, str | N
     if isinstance(reference, HubReference):
         return _from_hub(reference, where)
     if isinstance(reference, RunReference):
-        from lidr.store.run_locations import locate
+        from lidr.store import locate
 
         return check_model_folder(locate(reference).model, where), None
     if isinstance(reference, DistReference):
@@ -132,7 +129,7 @@ def _from_hub(reference: HubReference, where: str) -> tuple[Path, str]:
 
 def converted(gguf: Path, dtype: str) -> Path:
     """The folder that a GGUF file becomes; made once in the store, kept by the file's digest."""
-    from lidr.engines.gguf import convert
+    from lidr.engines import convert
 
     root = store_root("runs") / ".models"
     folder = root / f"{gguf.stem}-{dtype}-{kept_sha256(gguf, root.parent)[:16]}"
@@ -146,7 +143,7 @@ def _adapter(text: str) -> Path:
     if isinstance(reference, HubReference):
         path, _ = _from_hub(reference, "--adapter")
     elif isinstance(reference, RunReference):
-        from lidr.store.run_locations import locate
+        from lidr.store import locate
 
         path = locate(reference).folder / "adapter"
     elif isinstance(reference, FolderReference):

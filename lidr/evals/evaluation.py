@@ -16,20 +16,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lidr.engines.registry import distributions
+from lidr.engines import distributions
 from lidr.errors import EvaluationError, NegativeVerdict
 from lidr.evals.alignment_tax import kept_through, passed_through
 from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows, place_of
 from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark
-from lidr.evals.harness.answer_process import answer
-from lidr.evals.judge.settings import Judge
+from lidr.evals.harness import answer
+from lidr.evals.judge import Judge
 from lidr.evals.results import ModelFacts, Results, read_results, read_samples
 from lidr.evals.scoring import write_scored
 from lidr.evals.spec import EvalSpec, TaskSpec
-from lidr.store.fingerprints import fingerprint
+from lidr.store import fingerprint
 
 if TYPE_CHECKING:
-    from lidr.evals.judge.verdicts import Comparison
+    from lidr.evals.judge import Comparison
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def load_all(spec: EvalSpec) -> dict[str, Loaded]:
 
 
 def _golds_as_text(found: Loaded) -> Loaded:
-    from lidr.evals.mgsm.mgsm_task import as_text
+    from lidr.evals.mgsm import as_text
 
     return replace(found, rows=as_text(found.rows))
 
@@ -227,9 +227,8 @@ def _judge(
     judge: Judge,
     listen: Listener,
 ) -> Results:
-    from lidr.evals.judge import calls_needed, check_errors
+    from lidr.evals.judge import calls_needed, check_errors, facts_of
     from lidr.evals.judge import judge as ask
-    from lidr.evals.judge.question import facts_of
 
     comparisons = _comparisons(loaded, answers)
     with judge() as settings:
@@ -248,7 +247,7 @@ def _judge(
 
 
 def _comparisons(loaded: Mapping[str, Loaded], answers: Mapping[TaskSpec, Mapping[str, str]]) -> list[Comparison]:
-    from lidr.evals.judge.verdicts import Comparison
+    from lidr.evals.judge import Comparison
 
     return [
         Comparison(f"{task.task}/{row['item']}", row["instruction"], row["reference"], said[row["item"]])

@@ -6,8 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from lidr.errors import EvaluationError
-from lidr.hub.hub_errors import away
-from lidr.hub.snapshot import DATASETS, read_file
+from lidr.hub import DATASETS, away, read_file
 from lidr.references import HubReference
 
 

@@ -22,7 +22,7 @@ from pydantic import Field
 from lidr.errors import EvaluationError
 from lidr.evals.results import JudgeFacts, Results, Score, TaskResult
 from lidr.intervals import quantile, wilson
-from lidr.recipe.schema import Frozen
+from lidr.recipe import Frozen
 
 ITERATIONS = ("M0", "M1", "M2")
 """As published: the base model, after iteration 1, after iteration 2."""

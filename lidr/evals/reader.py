@@ -68,7 +68,7 @@ def _folder(place: str) -> Path:
 
     if not place.startswith("run:"):
         return Path(place).expanduser()
-    from lidr.store.run_locations import locate
+    from lidr.store import locate
 
     try:
         reference = parse_reference(place)

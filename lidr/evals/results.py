@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
 from lidr.errors import EvaluationError
-from lidr.recipe.schema import Frozen
+from lidr.recipe import Frozen
 
 SCHEMA = "lidr.results/1"
 Benchmark = Literal["mgsm", "x_alpacaeval", "mt_bench", "head_to_head", "tax"]

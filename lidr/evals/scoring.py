@@ -19,7 +19,7 @@ from lidr.evals.spec import TaskSpec
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lidr.evals.judge.verdicts import Verdict
+    from lidr.evals.judge import Verdict
 
 
 def write_scored(
@@ -120,6 +120,6 @@ def _compared(row: Mapping[str, Any], task: TaskResult) -> dict[str, Any]:
 
 
 def _verdict(row: Mapping[str, Any]) -> Verdict | None:
-    from lidr.evals.judge.verdicts import Verdict
+    from lidr.evals.judge import Verdict
 
     return Verdict(row["item"], row["preference"]) if row["is_judged"] else None

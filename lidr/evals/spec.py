@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from lidr.engines.engine import EngineSpec
-from lidr.engines.registry import EngineRow, engine_row
+from lidr.engines import EngineRow, EngineSpec, engine_row
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lidr.store.fingerprints import file_sha256
+from lidr.store import file_sha256
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile

@@ -10,7 +10,7 @@ from lidr.errors import HubError
 from lidr.hub.client import Target
 from lidr.hub.pins import resolve
 from lidr.hub.snapshot import Entry, content_digest, listed, listing
-from lidr.store.recipe_lock import Content, read_contents, read_lock
+from lidr.store import Content, read_contents, read_lock
 
 
 @dataclass(frozen=True)

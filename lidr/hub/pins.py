@@ -14,9 +14,9 @@ from lidr.errors import HubError, PlanError
 from lidr.hub.client import Target
 from lidr.hub.hub_errors import away
 from lidr.hub.snapshot import DATASETS, content_digest, listing
-from lidr.recipe.schema import PolicyConfig, Recipe
+from lidr.recipe import PolicyConfig, Recipe
 from lidr.references import UNPINNED, HubReference, parse_reference
-from lidr.store.recipe_lock import Content, Lock, read_whole_lock, write_lock
+from lidr.store import Content, Lock, read_whole_lock, write_lock
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -23,11 +23,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from lidr.errors import HubError, PlanError, RowError
 from lidr.hub.snapshot import DATASETS
-from lidr.recipe.schema import Recipe
+from lidr.recipe import Recipe
 from lidr.references import HubReference
 from lidr.resources import resolve_source
-from lidr.store.fingerprints import file_sha256
-from lidr.store.record import write_json
+from lidr.store import file_sha256, write_json
 
 _LARGEST = 200 << 20  # bytes of one file
 _GOLDS_MAY_DIFFER = 0.01  # share of items whose gold answers differ between two languages

@@ -20,8 +20,7 @@ from typing import Any
 from lidr.errors import HubError
 from lidr.hub.client import HUGGING_FACE, Target, plain_uploads, target_of_environment
 from lidr.hub.content_ids import git_blob_id
-from lidr.store.fingerprints import file_sha256
-from lidr.store.record import write_json
+from lidr.store import file_sha256, write_json
 
 DATASETS = "datasets/"
 """What the name of a data set begins with, here and in recipe.lock.json."""

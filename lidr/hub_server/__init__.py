@@ -3,21 +3,15 @@
     with serve_in_background(folder) as hub:
         subprocess.run([...], env={**os.environ, **hub.environment})
 
-What is where, from the bottom up:
+In: a folder. Out: repositories over HTTP, for clients (`api/`) and for people (`pages/`). From the bottom up:
 
-    refusal    what the Hub says no to, with the code that makes the client raise the right exception
-    names      which names of repositories, paths and refs are allowed
-    gitids     git's own ids of blobs, trees and commits
-    disk       files that are there whole or not at all, also after a power cut
-    objects    all file contents, by sha256
-    history    one repository: its commits and refs
-    storage    all repositories under one folder; collect: what nothing refers to any more
-    commit     a commit request, line by line
-    cards      is this README's metadata what the Hub accepts?
-    wire       requests and answers; access: who may; routes: which path is answered by which function
-    api_*      the endpoints; pages/: the same for people
-    faults     failures on request; app: all of it as one ASGI application
-    serve      the process (__main__ starts it); background: start it or share it
+    refusal        what the Hub says no to, with the code that makes the client raise the right exception
+    storage/       what is kept, and how it stays whole
+    card_rules     is this README's metadata what the Hub accepts?
+    wire           requests and answers; access: who may; routes: how a path finds its function
+    api/           the endpoints; pages/: the same for people
+    faults         failures on request; app: all of it as one ASGI application
+    serving        the process (__main__ starts it); background: start it or share it
 
 Layout under the root:
 
@@ -31,6 +25,21 @@ Layout under the root:
 Only hub.json ever holds the token: a second lidr process of the same user needs it to share the server.
 """
 
-from lidr.hub_server.background import Hub, default_root, find_running, serve_in_background
+from typing import TYPE_CHECKING
 
-__all__ = ["Hub", "default_root", "find_running", "serve_in_background"]
+from lidr.lazy import lazily
+
+if TYPE_CHECKING:
+    from lidr.hub_server.background import Hub, default_root, find_running, hub_for, serve_in_background
+    from lidr.hub_server.serving import is_loopback, serve
+
+__all__ = [
+    "Hub",
+    "default_root",
+    "find_running",
+    "hub_for",
+    "is_loopback",
+    "serve",
+    "serve_in_background",
+]
+__getattr__ = lazily(__name__)

@@ -13,9 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lidr.hub_server.api.api_routes import API_ROUTES
+from lidr.hub_server.api import API_ROUTES
 from lidr.hub_server.faults import ConnectionCut, FaultyApp
-from lidr.hub_server.pages.page_routes import PAGE_ROUTES
+from lidr.hub_server.pages import PAGE_ROUTES
 from lidr.hub_server.refusal import Refusal
 from lidr.hub_server.routes import Table
 from lidr.hub_server.wire import LARGEST_BODY, Call, Context, Handler, StreamHandler, decoded, refused

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from lidr.errors import HubError
-from lidr.hub.client import Target, target_of_environment
+from lidr.hub import Target, target_of_environment
 from lidr.hub_server.serving import STATE
-from lidr.hub_server.storage.disk import locked_file, read_json
+from lidr.hub_server.storage import locked_file, read_json
 
 _START_S = 30.0
 _STOP_S = 15.0

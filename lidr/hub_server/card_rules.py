@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage.names import RepoType
+from lidr.hub_server.storage import RepoType
 
 _IDENTIFIERS = """
 apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m

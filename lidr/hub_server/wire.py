@@ -14,9 +14,7 @@ from starlette.responses import JSONResponse, Response
 from lidr.hub_server.access import Access
 from lidr.hub_server.faults import Faults
 from lidr.hub_server.refusal import Refusal, no_repository
-from lidr.hub_server.storage.history import Repository
-from lidr.hub_server.storage.names import RepoType, checked_repo_type
-from lidr.hub_server.storage.storage import Storage
+from lidr.hub_server.storage import Repository, RepoType, Storage, checked_repo_type
 
 LARGEST_BODY = 16 * 1024 * 1024
 """Of a request that is read as a whole; contents and commits are streamed."""

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import HubError
-from lidr.hub.client import Patience, Target, patiently
-from lidr.hub.snapshot import DATASETS
+from lidr.hub import DATASETS, Patience, Target, patiently
 from lidr.lineage.graph import Data, Graph, foreign_graph, graph_of, parent_node, release_node
 from lidr.lineage.row_lineage import add_row
 from lidr.references import repository_of
-from lidr.release.release_reader import RUN, Found, OpenedRelease, find, open_release
+from lidr.release import RUN, Found, OpenedRelease, find, open_release
 
 _DEPTH = 8
 _MOST = 200  # repositories that are looked through for what was made from one

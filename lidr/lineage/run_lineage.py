@@ -12,9 +12,7 @@ from typing import Any
 from lidr.errors import StoreError
 from lidr.lineage.graph import Graph, graph_of
 from lidr.lineage.row_lineage import add_row
-from lidr.store.fingerprints import file_sha256
-from lidr.store.record import Record
-from lidr.store.store import Store
+from lidr.store import Record, Store, file_sha256
 
 _RUN = re.compile(r"run:(?P<name>[\w.-]+)(?:@(?P<version>[^/\s]+))?(?:/(?P<pair>\d+/.+))?")
 

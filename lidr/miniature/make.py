@@ -19,7 +19,7 @@ from lidr.languages import LANGUAGES as TABLE
 from lidr.miniature.model import new_model, new_tokenizer, save
 from lidr.miniature.words import LANGUAGES
 from lidr.miniature.world import WORLDS, Problem, World, draw
-from lidr.transforms.translations import PREFILL, translation_messages
+from lidr.transforms import PREFILL, translation_messages
 
 DIRECTIONS = (("en", "de"), ("en", "es"), ("de", "en"), ("es", "en"))
 """What the method translates: the dominant language into each other one, and back."""

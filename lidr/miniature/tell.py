@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from lidr.evals.compare.iteration_differences import differences
+from lidr.evals.compare import differences
 from lidr.pipeline import Plan
-from lidr.store.artifact import open_artifact
+from lidr.store import open_artifact
 
 Curve = Mapping[int, Mapping[str, tuple[float, int]]]
 """Iteration -> language -> accuracy (0-1) and the number of problems; 0 is the first policy."""

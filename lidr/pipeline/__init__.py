@@ -1,5 +1,6 @@
 """From a recipe to a plan, and from a plan to artifacts. It knows no step by name: all it needs is the table of steps.
 
+    load_recipe(path) -> Recipe                 every problem at once, with file, line and column
     plan(recipe) -> Plan[step, step, ...]       what would be made, what is there, what drifted and why
     run(recipe)  -> Plan, carried out           each step: cached, taken over, resumed or made; then recorded
 
@@ -7,8 +8,29 @@ A step's fingerprint is a hash over its settings, the recipe fields it uses, wha
 fingerprints of its inputs. So a change shows in every step after it, and nowhere before.
 """
 
-from lidr.pipeline.make_plan import plan
-from lidr.pipeline.planned import Plan, PlannedStep
-from lidr.pipeline.run_plan import Say, run
+from typing import TYPE_CHECKING
 
-__all__ = ["Plan", "PlannedStep", "Say", "plan", "run"]
+from lidr.lazy import lazily
+
+if TYPE_CHECKING:
+    from lidr.pipeline.decisions import Decisions
+    from lidr.pipeline.make_plan import plan, recipe_field
+    from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
+    from lidr.pipeline.recipe_file import load_recipe
+    from lidr.pipeline.run_plan import Say, package_versions, run
+    from lidr.pipeline.step_order import order
+
+__all__ = [
+    "NOTHING_TO_DO",
+    "Decisions",
+    "Plan",
+    "PlannedStep",
+    "Say",
+    "load_recipe",
+    "order",
+    "package_versions",
+    "plan",
+    "recipe_field",
+    "run",
+]
+__getattr__ = lazily(__name__)

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lidr.pipeline.planned import Ending, PlannedStep
-from lidr.recipe.schema import Frozen
-from lidr.steps.base import Decision, InitialPolicy, Policy, StepKind
+from lidr.recipe import Frozen
+from lidr.steps import Decision, InitialPolicy, Policy, StepKind
 
 Made = Mapping[int, Mapping[str, "PlannedStep"]]
 """Iteration -> name of the rows -> the last step that writes them."""

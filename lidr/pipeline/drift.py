@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lidr.pipeline.planned import PlannedStep
-from lidr.store.fingerprints import difference
-from lidr.store.record import Record
+from lidr.store import Record, difference
 
 
 def drift_of(old: Mapping[str, Any], step: PlannedStep) -> tuple[str, ...]:

@@ -8,9 +8,8 @@ from typing import Any
 from lidr.errors import PlanError
 from lidr.pipeline.decisions import Decisions, Made
 from lidr.pipeline.planned import PlannedStep
-from lidr.recipe.schema import Recipe
-from lidr.steps import STEPS
-from lidr.steps.base import StepKind
+from lidr.recipe import Recipe
+from lidr.steps import STEPS, StepKind
 
 
 def inputs_of(recipe: Recipe, name: str, config: Any, made: Mapping[str, PlannedStep]) -> dict[str, PlannedStep]:

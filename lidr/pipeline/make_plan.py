@@ -7,18 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from lidr.errors import StoreError
-from lidr.hub.pins import locked_for
+from lidr.hub import locked_for
 from lidr.pipeline.decisions import Decisions
 from lidr.pipeline.drift import drift_of, other_inputs
 from lidr.pipeline.inputs import inputs_of, of_earlier, within_reach
 from lidr.pipeline.planned import DONE, Plan, PlannedStep
 from lidr.pipeline.step_order import check_order, order
-from lidr.recipe.schema import Recipe
-from lidr.steps import STEPS
-from lidr.steps.base import Scale, Surroundings, Unresolved
-from lidr.store.fingerprints import fingerprint
-from lidr.store.record import read_record
-from lidr.store.store import Store, partial_identity, store_root
+from lidr.recipe import Recipe
+from lidr.steps import STEPS, Scale, Surroundings, Unresolved
+from lidr.store import Store, fingerprint, partial_identity, read_record, store_root
 
 
 def plan(recipe: Recipe, *, until: str | None = None, anew: Collection[str] = ()) -> Plan:

@@ -9,10 +9,9 @@ from typing import Any, Literal
 
 from lidr.errors import PlanError
 from lidr.pipeline.step_order import placed
-from lidr.recipe.schema import Recipe
-from lidr.steps import STEPS
-from lidr.steps.base import Expected, StepKind, Surroundings
-from lidr.store.store import Store
+from lidr.recipe import Recipe
+from lidr.steps import STEPS, Expected, StepKind, Surroundings
+from lidr.store import Store
 
 State = Literal["cached", "new", "resumes", "taken over", "drifted", "damaged", "unresolved", "skipped"]
 DONE = ("cached", "taken over")

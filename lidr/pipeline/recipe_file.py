@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lidr.recipe.load import read_recipe
-from lidr.recipe.schema import Recipe
+from lidr.recipe import Recipe, read_recipe
 from lidr.steps import CHAIN_STEPS
 
 

@@ -10,17 +10,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
-from lidr.engines.registry import distributions
+from lidr.engines import distributions
 from lidr.errors import NegativeVerdict, PlanError, StoreError
 from lidr.pipeline.drift import describe
 from lidr.pipeline.make_plan import plan
 from lidr.pipeline.planned import DONE, Plan, PlannedStep
-from lidr.recipe.schema import Recipe
-from lidr.steps.base import StepRun
-from lidr.steps.progress import Progress
-from lidr.store.artifact import open_artifact
-from lidr.store.record import Rate, Record, write_json
-from lidr.store.store import Store, discard, partial_folder, store_root
+from lidr.recipe import Recipe
+from lidr.steps import Progress, StepRun
+from lidr.store import Rate, Record, Store, discard, open_artifact, partial_folder, store_root, write_json
 
 Say = Callable[[str], None]
 
@@ -58,7 +55,7 @@ def run(
     with store.lock(lambda who: say(f"{who} is writing to {store.root}; waiting for it to finish")):
         store.settle()
         if allow_unpinned:
-            from lidr.hub.pins import pin
+            from lidr.hub import pin
 
             pin(recipe, store.version_folder(recipe.name, recipe.version))
         planned = plan(recipe)

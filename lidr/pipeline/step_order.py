@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lidr.errors import PlanError
-from lidr.recipe.schema import Recipe
-from lidr.steps import STEPS
-from lidr.steps.base import Policy
+from lidr.recipe import Recipe
+from lidr.steps import STEPS, Policy
 
 
 def order(recipe: Recipe) -> Iterator[tuple[int, str]]:

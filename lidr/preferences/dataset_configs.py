@@ -20,7 +20,7 @@ from typing import Any
 
 from lidr.errors import HubError
 from lidr.preferences.row_files import ROW_FILES
-from lidr.release.file_schemas import CardConfigs, fault
+from lidr.release import CardConfigs, fault
 
 _SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-\d{5}(?:-[0-9a-zA-Z]+)?")
 

@@ -31,10 +31,9 @@ from lidr.preferences.mapped_rows import Mapped
 from lidr.preferences.pair_source import PairSource
 from lidr.preferences.query import PairQuery
 from lidr.preferences.read_pairs import ROWS_PER_BATCH, Census, census, pair_batches, unread_said
-from lidr.release.finished import dumps
-from lidr.release.licences import licence_text
+from lidr.release import dumps, licence_text
 from lidr.rows import Pair
-from lidr.store.artifact import written_behind
+from lidr.store import written_behind
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
-from lidr.hub.front_matter import compose
+from lidr.hub import compose
 from lidr.preferences.pair_source import PairSource
 from lidr.preferences.query import PairQuery
 from lidr.preferences.read_pairs import Census, unread_said
-from lidr.release.cards.card_tables import markdown_table, parents_table
+from lidr.release.cards import markdown_table, parents_table
 
 _HOW = {
     "trl": """\

@@ -14,7 +14,7 @@ from lidr.preferences.columns import KINDS, Foreign
 from lidr.preferences.native_rows import fits
 from lidr.preferences.pair_source import PairSource
 from lidr.preferences.row_files import file_batches, file_schema
-from lidr.recipe.column_map import Columns
+from lidr.recipe import Columns
 from lidr.rows import Pair
 
 if TYPE_CHECKING:

@@ -17,19 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr.errors import HubError, RowError, StoreError
-from lidr.hub.pins import resolve
-from lidr.hub.snapshot import DATASETS, listing, read_snapshot
+from lidr.hub import DATASETS, listing, read_snapshot, resolve
 from lidr.preferences.dataset_configs import config_of
 from lidr.preferences.row_files import ROW_FILES, file_batches, file_schema
 from lidr.references import FolderReference, HubReference, RunReference, parse_reference
-from lidr.release.licences import Licence, Parent, strictest
-from lidr.release.model_parents import HUB
-from lidr.release.pair_parents import parents_of_run, parents_of_set, read_card
+from lidr.release import HUB, Licence, Parent, parents_of_run, parents_of_set, read_card, strictest
 from lidr.rows import Pair
-from lidr.store.artifact import open_artifact
-from lidr.store.fingerprints import file_sha256, folder_sha256
-from lidr.store.record import Record
-from lidr.store.store import Store, store_root
+from lidr.store import Record, Store, file_sha256, folder_sha256, open_artifact, store_root
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from lidr.engines.registry import engines
+from lidr.engines import engines
 from lidr.recipe.frozen import Frozen
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from lidr.engines.registry import engine_row, engines
+from lidr.engines import engine_row, engines
 from lidr.languages import LANGUAGES, unknown_language
 from lidr.recipe.frozen import Frozen as Frozen
 from lidr.recipe.runtime import Runtime

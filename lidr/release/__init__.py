@@ -1,0 +1,77 @@
+"""A finished run becomes a data set, a model and their cards on a Hub; and is read back from there.
+
+In: a run in the store (`finished`). Out: one commit for the pairs, one for each policy, verified and tagged last.
+`release_reader` goes the other way: from a repository and a commit to plain data.
+
+    finished -> dataset_release, model_release (staging, cards/, reproduction_files) -> make_release -> publish
+"""
+
+from typing import TYPE_CHECKING
+
+from lidr.lazy import lazily
+
+if TYPE_CHECKING:
+    from lidr.release.dataset_release import configs_of, of_language
+    from lidr.release.evaluation_outputs import FOLDER, item_digest, read_outputs, write_samples
+    from lidr.release.file_schemas import CardConfigs, fault
+    from lidr.release.finished import Finished, dumps, finished_run, resolved
+    from lidr.release.licences import Licence, Parent, licence_text, overridden, strictest
+    from lidr.release.make_release import Destinations, release, staged
+    from lidr.release.model_parents import HUB
+    from lidr.release.pair_parents import parents_of_run, parents_of_set, read_card
+    from lidr.release.publish_staged import Published
+    from lidr.release.release_reader import (
+        MANIFEST,
+        RUN,
+        Found,
+        OpenedRelease,
+        find,
+        open_release,
+        target_or_public,
+        without_weights,
+    )
+    from lidr.release.reproduction_files import measured_again
+    from lidr.release.staging import CONTENT, DatasetFiles, RowFile
+    from lidr.release.usage_lines import loading_lines
+
+__all__ = [
+    "CONTENT",
+    "FOLDER",
+    "HUB",
+    "MANIFEST",
+    "RUN",
+    "CardConfigs",
+    "DatasetFiles",
+    "Destinations",
+    "Finished",
+    "Found",
+    "Licence",
+    "OpenedRelease",
+    "Parent",
+    "Published",
+    "RowFile",
+    "configs_of",
+    "dumps",
+    "fault",
+    "find",
+    "finished_run",
+    "item_digest",
+    "licence_text",
+    "loading_lines",
+    "measured_again",
+    "of_language",
+    "open_release",
+    "overridden",
+    "parents_of_run",
+    "parents_of_set",
+    "read_card",
+    "read_outputs",
+    "release",
+    "resolved",
+    "staged",
+    "strictest",
+    "target_or_public",
+    "without_weights",
+    "write_samples",
+]
+__getattr__ = lazily(__name__)

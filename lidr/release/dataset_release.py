@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import HubError
-from lidr.hub.repo_names import check_config, check_split
+from lidr.hub import check_config, check_split
 from lidr.release.candidates import Candidate, candidates
-from lidr.release.cards.card_plots import write_plots
-from lidr.release.cards.render import dataset_card
+from lidr.release.cards import dataset_card, write_plots
 from lidr.release.finished import Finished, dumps
 from lidr.release.llama_factory import llama_factory
 from lidr.release.reproduction_files import Links
@@ -34,8 +33,7 @@ from lidr.release.staging import (
     write_text,
 )
 from lidr.rows import Dropped, Pair, RowType
-from lidr.store.artifact import SHARD_ROWS, TableWriter
-from lidr.store.row_digests import RowDigest
+from lidr.store import SHARD_ROWS, RowDigest, TableWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lidr.rows import METADATA, RowType
-from lidr.store.artifact import Artifact, TableWriter
+from lidr.store import Artifact, TableWriter
 
 if TYPE_CHECKING:
     from lidr.release.finished import Finished
@@ -104,7 +104,7 @@ def write_outputs(run: Finished, folder: Path) -> None:
 
 def outputs_json(run: Finished) -> Iterator[tuple[str, dict[str, Any]]]:
     """For each evaluation its place, and number and digest of its outputs, as run.json holds them."""
-    from lidr.store.row_digests import row_digest
+    from lidr.store import row_digest
 
     for artifact in run.artifacts:
         if has_outputs(artifact):

@@ -15,18 +15,16 @@ from typing import Any
 
 import yaml
 
-from lidr.analysis.run_outcome import Outcome, outcome_of
-from lidr.engines.registry import engines
+from lidr.analysis import Outcome, outcome_of
+from lidr.engines import engines
 from lidr.errors import HubError
-from lidr.hub.redact import clean, clean_execution, without_paths
-from lidr.recipe.schema import Recipe
+from lidr.hub import clean, clean_execution, without_paths
+from lidr.recipe import Recipe
 from lidr.references import HubReference
 from lidr.release.licences import Licence, Parent, strictest
 from lidr.release.model_parents import base_model, policy_parent, translator_parents
 from lidr.release.pair_parents import parents_of_mixture
-from lidr.store.artifact import Artifact, open_artifact
-from lidr.store.record import Record
-from lidr.store.store import Store
+from lidr.store import Artifact, Record, Store, open_artifact
 
 
 @dataclass(frozen=True)

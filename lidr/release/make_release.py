@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lidr.errors import HubError
-from lidr.hub.client import Patience, Target, plain_uploads
-from lidr.hub.hub_errors import is_client_error, without_secrets
-from lidr.hub.repo_names import check_repo
+from lidr.hub import Patience, Target, check_repo, is_client_error, plain_uploads, without_secrets
 from lidr.release.dataset_release import stage_dataset
 from lidr.release.finished import Finished
 from lidr.release.model_release import stage_model

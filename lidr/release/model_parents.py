@@ -6,12 +6,11 @@ import importlib.metadata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from lidr.hub.redact import without_paths
-from lidr.recipe.schema import Recipe
+from lidr.hub import without_paths
+from lidr.recipe import Recipe
 from lidr.references import DistReference, FolderReference, HubReference, ServerReference, parse_reference
 from lidr.release.licences import Parent
-from lidr.store.fingerprints import folder_sha256
-from lidr.store.record import Record
+from lidr.store import Record, folder_sha256
 
 HUB = "https://huggingface.co"
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import HubError
-from lidr.hub.redact import clean_model_config
+from lidr.hub import clean_model_config
 from lidr.release.finished import Finished
 from lidr.release.reproduction_files import Links
 from lidr.release.staging import Staged, check_staged, files_below, owned_by, write_description
-from lidr.store.fingerprints import file_sha256
+from lidr.store import file_sha256
 
 OWNED = r"LICENSE\.md|[^/]+\.safetensors(\.index\.json)?|(adapter_|generation_)?config\.json|chat_template\.jinja"
 _CONFIGS = ("config.json", "adapter_config.json", "tokenizer_config.json")
@@ -45,7 +45,7 @@ def stage_model(
     Raises:
         HubError: the run trained no policy, or no adapter.
     """
-    from lidr.release.cards.render import model_card
+    from lidr.release.cards import model_card
 
     policy = run.policy()
     source = policy.folder / ("adapter" if adapter_only else "model")

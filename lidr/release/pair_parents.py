@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import HubError
-from lidr.hub.front_matter import read_front_matter
-from lidr.hub.redact import without_paths
+from lidr.hub import read_front_matter, without_paths
 from lidr.references import DistReference, HubReference, parse_reference, repository_of
 from lidr.release.file_schemas import PublishedParents, fault
 from lidr.release.licences import Parent, strictest
 from lidr.release.model_parents import HUB, dist_licence
-from lidr.store.record import RECORD_FILE
+from lidr.store import RECORD_FILE
 
 
 def read_card(path: Path) -> dict[str, Any]:

@@ -20,10 +20,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from lidr.errors import HubError
-from lidr.hub.client import Patience, Target, patiently, plain_uploads, trouble_of
-from lidr.hub.content_ids import ContentId
-from lidr.hub.hub_errors import read_trouble
-from lidr.hub.repo_names import check_repo, check_tag
+from lidr.hub import (
+    ContentId,
+    Patience,
+    Target,
+    check_repo,
+    check_tag,
+    patiently,
+    plain_uploads,
+    read_trouble,
+    trouble_of,
+)
 from lidr.release.staging import CONTENT, Staged
 
 if TYPE_CHECKING:

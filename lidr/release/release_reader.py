@@ -14,11 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lidr.errors import HubError
-from lidr.hub.client import HUGGING_FACE, Patience, Target, patiently, target_of_environment
-from lidr.hub.snapshot import DATASETS, Entry, listing, read_snapshot
+from lidr.hub import (
+    DATASETS,
+    HUGGING_FACE,
+    Entry,
+    Patience,
+    Target,
+    listing,
+    patiently,
+    read_snapshot,
+    target_of_environment,
+)
 from lidr.release.file_schemas import Content, Environment, Manifest, Run, fault
 from lidr.release.staging import CONTENT
-from lidr.store.record import Record, record_of
+from lidr.store import Record, record_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -18,13 +18,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lidr.hub.redact import clean
-from lidr.recipe.schema import Recipe
+from lidr.hub import clean
+from lidr.recipe import Recipe
 from lidr.release.evaluation_outputs import outputs_json, write_outputs
 from lidr.release.finished import Finished
 from lidr.resources import resolve_source
-from lidr.store.artifact import Artifact, open_artifact
-from lidr.store.fingerprints import file_sha256
+from lidr.store import Artifact, file_sha256, open_artifact
 
 LARGEST_FILE = 1 << 20  # bytes
 NUMBERS = ("scores", "measures", "verdicts")
@@ -160,7 +159,7 @@ def _rows_of(folder: Path, digest: str) -> dict[str, dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from lidr.store.row_digests import row_digest
+    from lidr.store import row_digest
 
     found = {}
     for part in ("data", "dropped"):

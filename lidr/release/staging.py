@@ -18,13 +18,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from lidr.errors import HubError
-from lidr.hub.redact import without_paths
-from lidr.hub.repo_names import check_tag
+from lidr.hub import check_tag, without_paths
 from lidr.release.finished import Finished, dumps, environment_json, record_json, run_json
 from lidr.release.licences import licence_text
 from lidr.release.reproduction_files import Links, repeatable_json, write_repeatable
-from lidr.store.fingerprints import file_sha256
-from lidr.store.recipe_lock import LOCK_FILE
+from lidr.store import LOCK_FILE, file_sha256
 
 RepoType = Literal["dataset", "model"]
 CONTENT = "lidr/content.json"

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from lidr.hub.client import HUGGING_FACE
+from lidr.hub import HUGGING_FACE
 from lidr.release.publish_staged import Published
 
 

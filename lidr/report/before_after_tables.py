@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from lidr.analysis.recorded_scores import MEAN, Evaluated, evaluated
-from lidr.evals.compare.text_tables import TextTable
-from lidr.evals.results import Score
-from lidr.release.cards.score_tables import change_cell
+from lidr.analysis import MEAN, Evaluated, evaluated
+from lidr.evals import Score
+from lidr.evals.compare import TextTable
+from lidr.release.cards import change_cell
 
 if TYPE_CHECKING:
-    from lidr.store.record import Record
+    from lidr.store import Record
 
 OF_CHANGES = (
     "[95% interval] of the paired difference, whole items resampled in all languages together; * does not contain 0"

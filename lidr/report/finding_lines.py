@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from lidr.analysis.findings import COLUMNS, gates, lines, measurements, sentences, source_of
-from lidr.evals.compare.text_tables import TextTable
+from lidr.analysis import COLUMNS, gates, lines, measurements, sentences, source_of
+from lidr.evals.compare import TextTable
 
 if TYPE_CHECKING:
-    from lidr.store.record import Record
+    from lidr.store import Record
 
 
 def premise(records: Iterable[Record]) -> tuple[TextTable, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lidr.hub.redact import without_paths
+from lidr.hub import without_paths
 from lidr.languages import LANGUAGES
 from lidr.report.samples import sample_pairs
 from lidr.report.sections import sections

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from lidr.drawing import Circle, Drawing, Line, Rectangle, Text, text_width, write_svg
-from lidr.evals.compare.comparison_plots import nice_step, shortened
+from lidr.evals.compare import nice_step, shortened
 
 _INK, _SOFT, _GRID, _BAND = "#282c34", "#6b7280", "#e1e4e8", "#f5f6f8"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6d31", "#636363")

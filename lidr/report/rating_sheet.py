@@ -24,9 +24,8 @@ import polars as pl
 from lidr.errors import EvaluationError
 from lidr.languages import LANGUAGES
 from lidr.rows import Response
-from lidr.store.artifact import Artifact, open_artifact
-from lidr.transforms.language_gap import Number, mean, share
-from lidr.transforms.rater_agreement import alpha, different, kappa, squared, with_interval
+from lidr.store import Artifact, open_artifact
+from lidr.transforms import Number, alpha, different, kappa, mean, share, squared, with_interval
 
 MARKS = (1, 2, 3, 4, 5)
 ASPECTS = ("adequacy", "fluency")

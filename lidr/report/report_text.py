@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from lidr.analysis.findings import gates, measurements
-from lidr.analysis.recorded_scores import evaluated
-from lidr.evals.compare.text_tables import TextTable
+from lidr.analysis import evaluated, gates, measurements
+from lidr.evals.compare import TextTable
 from lidr.report.finding_lines import gate_lines
 from lidr.report.html_page import lead, state_sentences
 from lidr.report.samples import sample_pairs

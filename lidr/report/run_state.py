@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lidr.analysis.run_outcome import Outcome, outcome_of
+from lidr.analysis import Outcome, outcome_of
 from lidr.errors import LidrError, StoreError
-from lidr.hub.redact import without_paths
-from lidr.pipeline.step_order import order
+from lidr.hub import without_paths
+from lidr.pipeline import order
 from lidr.steps import STEPS
-from lidr.store.record import Record, read_record
-from lidr.store.store import Store, partial_folder, store_root
+from lidr.store import Record, Store, partial_folder, read_record, store_root
 
 if TYPE_CHECKING:
-    from lidr.recipe.schema import Recipe
+    from lidr.recipe import Recipe
 
 State = Literal["finished", "ended", "not finished"]
 

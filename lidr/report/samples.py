@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import StoreError
-from lidr.store.artifact import open_artifact
+from lidr.store import open_artifact
 
 if TYPE_CHECKING:
     from lidr.report.run_state import RunState

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from lidr.analysis.recorded_scores import MEAN, Evaluated, evaluated
-from lidr.analysis.score_names import ShownScore
-from lidr.evals.compare.text_tables import TextTable
-from lidr.hub.redact import without_paths
-from lidr.release.cards.score_tables import change_cell, interval, score_cell
+from lidr.analysis import MEAN, Evaluated, ShownScore, evaluated
+from lidr.evals.compare import TextTable
+from lidr.hub import without_paths
+from lidr.release.cards import change_cell, interval, score_cell
 from lidr.report.pictures import Beside, Point, Series, beside_zero, lines_over
 
 if TYPE_CHECKING:
-    from lidr.store.record import Record
+    from lidr.store import Record
 
 
 def scores_table(one: Evaluated) -> TextTable:

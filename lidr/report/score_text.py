@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lidr.analysis.score_names import title_of
-from lidr.evals.results import Results, Score, TaskResult
+from lidr.analysis import title_of
+from lidr.evals import Results, Score, TaskResult
 
 _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
     "mgsm": (

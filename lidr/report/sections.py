@@ -6,20 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lidr.analysis.findings import COLUMNS, Line, gates, lines, measurements, sentences, source_of
-from lidr.analysis.recorded_scores import evaluated
+from lidr.analysis import COLUMNS, Line, evaluated, gates, lines, measurements, sentences, source_of
 from lidr.errors import StoreError
-from lidr.evals.compare.text_tables import TextTable
-from lidr.hub.redact import without_paths
+from lidr.evals.compare import TextTable
+from lidr.hub import without_paths
 from lidr.report.before_after_tables import OF_CHANGES
 from lidr.report.score_sections import changes_table, loss_picture, score_pictures, scores_table
 from lidr.report.selection import bound_tables, length_remarks, selection_tables
 from lidr.report.summary import Summary, summary_of
-from lidr.store.artifact import open_artifact
+from lidr.store import open_artifact
 
 if TYPE_CHECKING:
     from lidr.report.run_state import RunState
-    from lidr.store.record import Record
+    from lidr.store import Record
 
 
 @dataclass(frozen=True)

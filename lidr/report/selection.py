@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from lidr.evals.compare.text_tables import TextTable
+from lidr.evals.compare import TextTable
 
 if TYPE_CHECKING:
-    from lidr.store.record import Record
+    from lidr.store import Record
 
 _BY = {
     "length": ("fifth of length, 1 the shortest", "By length of the text that had to be translated"),

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lidr.pipeline import Plan
-    from lidr.recipe.schema import Recipe
-    from lidr.store.record import Record
+    from lidr.recipe import Recipe
+    from lidr.store import Record
 
 OUTSIDE = "others"
 """The language of a column of rows in languages that the recipe does not have."""
@@ -72,7 +72,7 @@ class Summary:
 
 def summarise(planned: Plan) -> Summary:
     """Read the records of a finished plan."""
-    from lidr.store.artifact import open_artifact
+    from lidr.store import open_artifact
 
     made = [step for step in planned.steps if step.state != "skipped"]
     return summary_of(planned.recipe, [open_artifact(planned.folder(step)).record for step in made])

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from lidr.report.rating_sheet import translated
-from lidr.store.artifact import Artifact
-from lidr.transforms.language_gap import chrf, mean, share
+from lidr.store import Artifact
+from lidr.transforms import chrf, mean, share
 
 
 def compared(translations: Mapping[str, Artifact], measures: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

@@ -1,15 +1,29 @@
 """Reproducing a release: fetched at its commit, checked against itself, made again step by step, compared.
 
-environment   what differs here, listed before anything runs
-checks        whether the release is what its own records say; card: rendered again
-recipe        the recipe as it was resolved; published: its rows as artifacts
-again         one step, in a fresh store, from published inputs where there are any
-rescored      the scores of evaluations, from their stored answers
-compare       by digest, row by row, or within error; verdict: what comes out
-attest        a verdict, published beside the release
+In: `ORG/NAME@TAG` and a folder to work in. Out: a `Reproduction`: what is identical, equal within error or different.
+
+environment                     what differs here, listed before anything runs
+self_checks, card_check         whether the release is what its own records say; the card rendered again
+released_recipe, released_rows  the recipe as it was resolved; the rows as artifacts
+rerun, step_check, comparison   one step made again and compared; rescore: evaluations from their kept answers
+attestation                     the outcome, published beside the release
 """
 
-from lidr.reproduce.reproduction import Wanted, reproduce
-from lidr.reproduce.verdict import Reproduction, Verdict
+from typing import TYPE_CHECKING
 
-__all__ = ["Reproduction", "Verdict", "Wanted", "reproduce"]
+from lidr.lazy import lazily
+
+if TYPE_CHECKING:
+    from lidr.reproduce.attestation import attest
+    from lidr.reproduce.reproduction import Wanted, reproduce
+    from lidr.reproduce.verdict import SCHEMA, Reproduction, Verdict
+
+__all__ = [
+    "SCHEMA",
+    "Reproduction",
+    "Verdict",
+    "Wanted",
+    "attest",
+    "reproduce",
+]
+__getattr__ = lazily(__name__)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lidr.errors import HubError
-from lidr.hub.client import HUGGING_FACE, Patience, Target, patiently, plain_uploads, target_of_environment
-from lidr.hub.redact import clean
+from lidr.hub import HUGGING_FACE, Patience, Target, clean, patiently, plain_uploads, target_of_environment
 from lidr.reproduce.verdict import Reproduction
 
 SCHEMA = "lidr.attestation/1"

@@ -10,20 +10,26 @@ from typing import Any
 
 import yaml
 
-from lidr.analysis.run_outcome import Outcome
+from lidr.analysis import Outcome
 from lidr.errors import HubError, LidrError
-from lidr.recipe.schema import Provenance, Recipe
-from lidr.release.cards.render import dataset_card, model_card
-from lidr.release.dataset_release import configs_of
-from lidr.release.finished import Finished
-from lidr.release.licences import Licence, Parent, strictest
-from lidr.release.release_reader import RUN, OpenedRelease
-from lidr.release.staging import CONTENT, DatasetFiles, RowFile
+from lidr.recipe import Provenance, Recipe
+from lidr.release import (
+    CONTENT,
+    RUN,
+    DatasetFiles,
+    Finished,
+    Licence,
+    OpenedRelease,
+    Parent,
+    RowFile,
+    configs_of,
+    strictest,
+)
+from lidr.release.cards import dataset_card, model_card
 from lidr.reproduce.released_recipe import OF_THE_PUBLISHER
 from lidr.reproduce.verdict import CARD as PLACE
 from lidr.reproduce.verdict import RowDifference, Verdict
-from lidr.store.artifact import Artifact
-from lidr.store.fingerprints import file_sha256
+from lidr.store import Artifact, file_sha256
 from lidr.version import __version__
 
 CARD = "README.md"

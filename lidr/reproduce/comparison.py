@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lidr.intervals import quantile, student
 from lidr.reproduce.verdict import Number, RowDifference, Verdict
 from lidr.rows import RowType
-from lidr.store.record import Record
+from lidr.store import Record
 
 if TYPE_CHECKING:
     import pyarrow as pa

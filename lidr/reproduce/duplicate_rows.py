@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lidr.recipe.schema import Recipe
-from lidr.release.dataset_release import of_language
-from lidr.release.release_reader import RUN, OpenedRelease
+from lidr.recipe import Recipe
+from lidr.release import RUN, OpenedRelease, of_language
 from lidr.reproduce.verdict import Finding
 from lidr.rows import Dropped, Pair, RowType
-from lidr.store.row_digests import row_digest
+from lidr.store import row_digest
 
 if TYPE_CHECKING:
     import pyarrow as pa

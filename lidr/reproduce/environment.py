@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lidr.engines.registry import ENGINES
+from lidr.engines import ENGINES
 from lidr.errors import HubError, StoreError
-from lidr.hub.pin_changes import moved
-from lidr.pipeline.run_plan import package_versions
-from lidr.release.release_reader import OpenedRelease
-from lidr.store.recipe_lock import read_contents
-from lidr.store.record import Record
+from lidr.hub import moved
+from lidr.pipeline import package_versions
+from lidr.release import OpenedRelease
+from lidr.store import Record, read_contents
 
 _MACHINE = ("machine", "cpus")
 

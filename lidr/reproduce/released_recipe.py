@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from lidr.errors import HubError, LidrError
-from lidr.recipe.schema import Recipe
-from lidr.release.release_reader import RUN, OpenedRelease
+from lidr.recipe import Recipe
+from lidr.release import RUN, OpenedRelease
 
 OF_THE_PUBLISHER = "of-the-publisher"
 """Stands for a folder of the machine that published: nothing is there."""

@@ -13,15 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr.errors import HubError, LidrError
-from lidr.hub.snapshot import DATASETS, read_snapshot
-from lidr.release.evaluation_outputs import read_outputs, write_samples
-from lidr.release.release_reader import OpenedRelease, find, open_release
-from lidr.release.reproduction_files import measured_again
+from lidr.hub import DATASETS, read_snapshot
+from lidr.release import OpenedRelease, find, measured_again, open_release, read_outputs, write_samples
 from lidr.reproduce.verdict import Finding
 from lidr.rows import Pair, Prompt, Response, RowType, Translation
 from lidr.steps import STEPS
-from lidr.store.artifact import Artifact, ArtifactWriter, open_artifact
-from lidr.store.record import RECORD_FILE, Record, write_record
+from lidr.store import RECORD_FILE, Artifact, ArtifactWriter, Record, open_artifact, write_record
 
 if TYPE_CHECKING:
     import polars as pl
@@ -217,7 +214,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _model_files(source: Path) -> Iterator[Path]:
-    from lidr.hub.model_folders import MODEL_FILES
+    from lidr.hub import MODEL_FILES
 
     seen = {path for pattern in MODEL_FILES for path in source.glob(pattern) if path.is_file()}
     yield from sorted(path for path in seen if path.name != "README.md")

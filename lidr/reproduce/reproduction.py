@@ -11,9 +11,8 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from lidr.errors import HubError, PlanError, StoreError
-from lidr.recipe.schema import Recipe
-from lidr.release.release_reader import Found, OpenedRelease, find, open_release, target_or_public, without_weights
-from lidr.release.staging import CONTENT
+from lidr.recipe import Recipe
+from lidr.release import CONTENT, Found, OpenedRelease, find, open_release, target_or_public, without_weights
 from lidr.reproduce.card_check import check_card
 from lidr.reproduce.duplicate_rows import repeated
 from lidr.reproduce.environment import differences, machine
@@ -25,10 +24,7 @@ from lidr.reproduce.self_checks import check_steps, findings
 from lidr.reproduce.step_check import Step
 from lidr.reproduce.verdict import SCHEMA, Finding, Reproduction, Verdict
 from lidr.steps import STEPS
-from lidr.store.fingerprints import file_sha256
-from lidr.store.recipe_lock import read_lock
-from lidr.store.record import write_json
-from lidr.store.store import Store
+from lidr.store import Store, file_sha256, read_lock, write_json
 
 Say = Callable[[str], None]
 VERDICT = "verdict.json"
@@ -88,7 +84,7 @@ def reproduce(
         HubError: the Hub does not give the release, or it is none that can be read.
         PlanError: `wanted` names no step of its recipe.
     """
-    from lidr.hub.client import Target
+    from lidr.hub import Target
 
     target = target_or_public()
     if endpoint is not None and endpoint.rstrip("/") != target.endpoint:

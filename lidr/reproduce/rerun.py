@@ -8,25 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lidr.engines.registry import engine_row
+from lidr.engines import engine_row
 from lidr.errors import LidrError
-from lidr.pipeline.decisions import Decisions
-from lidr.pipeline.make_plan import recipe_field
-from lidr.pipeline.run_plan import package_versions
-from lidr.recipe.schema import Recipe
+from lidr.pipeline import Decisions, package_versions, recipe_field
+from lidr.recipe import Recipe
 from lidr.references import ServerReference, parse_reference
-from lidr.release.reproduction_files import measured_again
+from lidr.release import measured_again
 from lidr.reproduce.environment import missing_engine, too_large
 from lidr.reproduce.released_recipe import OF_THE_PUBLISHER
 from lidr.reproduce.released_rows import PublishedRows
-from lidr.steps import STEPS
-from lidr.steps.base import InitialPolicy, StepRun, Surroundings, Unresolved
-from lidr.steps.progress import Progress
-from lidr.store.artifact import Artifact, open_artifact
-from lidr.store.fingerprints import difference
-from lidr.store.recipe_lock import Lock, read_contents
-from lidr.store.record import Record
-from lidr.store.store import Store
+from lidr.steps import STEPS, InitialPolicy, Progress, StepRun, Surroundings, Unresolved
+from lidr.store import Artifact, Lock, Record, Store, difference, open_artifact, read_contents
 
 Say = Callable[[str], None]
 _PUBLISHERS = re.compile(rf"/\S*/{OF_THE_PUBLISHER}/([\w./-]*[\w/-])")

@@ -14,17 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import EvaluationError
-from lidr.evals.compare.iteration_differences import differences
-from lidr.evals.results import Score, TaskResult
-from lidr.evals.scoring import score_again
-from lidr.release.evaluation_outputs import FOLDER, item_digest, read_outputs
-from lidr.release.release_reader import RUN, OpenedRelease
+from lidr.evals import Score, TaskResult, score_again
+from lidr.evals.compare import differences
+from lidr.release import FOLDER, RUN, OpenedRelease, item_digest, read_outputs
 from lidr.reproduce.comparison import FIRST, compare_rows
 from lidr.reproduce.released_rows import PublishedRows
 from lidr.reproduce.verdict import Finding, RowDifference, Verdict
 from lidr.steps import STEPS
-from lidr.store.record import Record
-from lidr.store.row_digests import row_digest
+from lidr.store import Record, row_digest
 
 if TYPE_CHECKING:
     import pyarrow as pa

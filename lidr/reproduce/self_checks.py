@@ -12,16 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from lidr.errors import HubError, LidrError
-from lidr.hub.client import Patience, patiently
-from lidr.hub.snapshot import Entry
-from lidr.recipe.schema import Recipe
-from lidr.release.finished import resolved
-from lidr.release.release_reader import MANIFEST, RUN, OpenedRelease
-from lidr.release.staging import CONTENT
+from lidr.hub import Entry, Patience, patiently
+from lidr.recipe import Recipe
+from lidr.release import CONTENT, MANIFEST, RUN, OpenedRelease, resolved
 from lidr.reproduce.verdict import Finding
 from lidr.steps import STEPS
-from lidr.store.fingerprints import difference, file_sha256, fingerprint
-from lidr.store.recipe_lock import LOCK_FILE, read_contents, read_lock
+from lidr.store import LOCK_FILE, difference, file_sha256, fingerprint, read_contents, read_lock
 
 LOCK = f"lidr/{LOCK_FILE}"
 RECIPE = "lidr/recipe.yaml"
@@ -186,7 +182,7 @@ def _pins(release: OpenedRelease) -> Iterator[Finding]:
     for name, content in contents.items():
         repo, _, sha = name.partition("@")
         try:
-            from lidr.hub.snapshot import content_digest, listing
+            from lidr.hub import content_digest, listing
 
             there = content_digest(listing(repo, sha, target=release.found.target))
         except HubError:

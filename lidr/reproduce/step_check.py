@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lidr.hub.redact import clean
-from lidr.release.release_reader import OpenedRelease
-from lidr.release.reproduction_files import measured_again
+from lidr.hub import clean
+from lidr.release import OpenedRelease, measured_again
 from lidr.reproduce.comparison import (
     compare_numbers,
     compare_rows,
@@ -21,9 +20,7 @@ from lidr.reproduce.rerun import IN_PART, Again, CannotRun, OtherSettings, rows_
 from lidr.reproduce.verdict import Verdict
 from lidr.rows import Dropped
 from lidr.steps import STEPS
-from lidr.store.artifact import Artifact
-from lidr.store.fingerprints import difference
-from lidr.store.record import Record
+from lidr.store import Artifact, Record, difference
 from lidr.version import __version__
 
 if TYPE_CHECKING:

@@ -38,13 +38,13 @@ from lidr.steps.weigh import STEP as WEIGH
 
 __all__ = [
     "CHAIN_STEPS",
+    "STEPS",
     "Decision",
     "Expected",
     "InitialPolicy",
     "Outcome",
     "Policy",
     "Progress",
-    "STEPS",
     "Scale",
     "StepKind",
     "StepRun",

@@ -9,12 +9,10 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
-from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
-from lidr.engines.registry import engine_row
+from lidr.engines import ChatRequest, Completion, Engine, EngineSpec, Failure, engine_row
 from lidr.errors import EngineError
 from lidr.steps.base import StepRun, Surroundings, scripted_answers
-from lidr.store.fingerprints import file_sha256
-from lidr.store.journal import Journal
+from lidr.store import Journal, file_sha256
 
 ANSWER_FIELDS = ("system_prompt", "seed", "policy.dtype", "runtime.engine", "runtime.max_model_len")
 """Recipe fields that can change an answer of the policy."""

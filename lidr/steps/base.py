@@ -10,20 +10,15 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from lidr.engines.engine import Engine, EngineSpec
-from lidr.engines.engine_process import open_engine
-from lidr.engines.registry import engine_row
+from lidr.engines import Engine, EngineSpec, engine_row, open_engine
 from lidr.errors import PlanError
-from lidr.hub.pins import keep_content, locked_commit
-from lidr.recipe.schema import Frozen, Recipe
+from lidr.hub import keep_content, locked_commit
+from lidr.recipe import Frozen, Recipe
 from lidr.references import HubReference, ServerReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.rows import RowType
 from lidr.steps.progress import Progress
-from lidr.store.artifact import Artifact, ArtifactWriter
-from lidr.store.recipe_lock import Lock
-from lidr.store.record import Rate
-from lidr.store.store import Store
+from lidr.store import Artifact, ArtifactWriter, Lock, Rate, Store
 
 
 def _no_rows() -> pa.Schema:

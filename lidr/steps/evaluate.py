@@ -13,21 +13,29 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from lidr.engines.registry import engine_row
+from lidr.engines import engine_row
 from lidr.errors import PlanError
-from lidr.evals.benchmark_rows import load_rows
-from lidr.evals.benchmarks import JUDGED, benchmark, task_specs
-from lidr.evals.checkpoint import digest_of
-from lidr.evals.results import SCORES, ModelFacts, read_scores
-from lidr.evals.spec import Decoding, EvalSpec, TaskSpec
-from lidr.hub.model_folders import check_model_folder, dist_file
-from lidr.recipe.schema import Frozen, LanguageCode, Recipe, ReferenceText
+from lidr.evals import (
+    JUDGED,
+    SCORES,
+    Decoding,
+    EvalSpec,
+    ModelFacts,
+    TaskSpec,
+    benchmark,
+    digest_of,
+    load_rows,
+    read_scores,
+    task_specs,
+)
+from lidr.hub import check_model_folder, dist_file
+from lidr.recipe import Frozen, LanguageCode, Recipe, ReferenceText
 from lidr.references import DistReference, FolderReference, HubReference, RunReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.rows import RowType
 from lidr.steps.answering import ANSWER_FIELDS
 from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings, Unresolved, identity_of
-from lidr.store.digests import kept_sha256
+from lidr.store import kept_sha256
 
 Scores = RowType("scores", SCORES.with_metadata({"lidr.schema": "1"}), key=("task", "item", "metric"))
 """What answers were worth."""
@@ -79,7 +87,7 @@ class EvaluateConfig(Frozen):
 
 def run_evaluate(run: StepRun) -> Outcome:
     """Answer, judge and score; what an interruption leaves is not asked again."""
-    from lidr.evals.evaluation import Listener, evaluate, load_all, totals
+    from lidr.evals import Listener, evaluate, load_all, totals
 
     spec = evaluate_spec(run)
     asked, judged = totals(spec, load_all(spec))
@@ -158,7 +166,7 @@ def _facts(run: StepRun) -> Any:
 
 def judge_for(run: StepRun, config: JudgeConfig) -> Any:
     """The judge that a step's settings name, to be opened when it is asked; all steps of a store share its cache."""
-    from lidr.evals.judge.judge_choice import judge_of
+    from lidr.evals.judge import judge_of
 
     settings = config.model_dump(exclude={"model"}, exclude_none=True)
     settings["cache"] = str((run.around.store_root / ".judge.sqlite").resolve())
@@ -169,7 +177,7 @@ def judge_for(run: StepRun, config: JudgeConfig) -> Any:
 
 def _differences(run: StepRun, after: pa.Table) -> list[dict[str, Any]]:
     """What changed since the first policy, in pairs of equal items."""
-    from lidr.evals.compare.iteration_differences import differences
+    from lidr.evals.compare import differences
 
     first = run.inputs.get(f"{Scores.name}_0")
     if first is None:

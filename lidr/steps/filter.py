@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from lidr.errors import PlanError
-from lidr.recipe.schema import Frozen, LanguageCode
+from lidr.recipe import Frozen, LanguageCode
 from lidr.rows import Kind, Pair
 from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings, identity_of
 from lidr.steps.ledger import Ledger
@@ -98,7 +98,7 @@ def run_filter(run: StepRun) -> Outcome:
     """Stream the pairs through the filters."""
     import polars as pl
 
-    from lidr.transforms.filters import NgramLimit, PairFilter
+    from lidr.transforms import NgramLimit, PairFilter
 
     config: FilterConfig = run.config
     pairs = run.inputs[Pair.name]

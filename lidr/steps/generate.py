@@ -9,8 +9,8 @@ from __future__ import annotations
 import pyarrow as pa
 from pydantic import Field
 
-from lidr.engines.engine import ChatRequest, Message, Sampling
-from lidr.recipe.schema import Frozen
+from lidr.engines import ChatRequest, Message, Sampling
+from lidr.recipe import Frozen
 from lidr.rows import Prompt, Response
 from lidr.steps.answering import ANSWER_FIELDS, Answering, outside_answers, request_seed
 from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lidr.engines.gguf import convert
-from lidr.hub.model_folders import check_model_folder, dist_file, model_files, model_snapshot
-from lidr.recipe.schema import PolicyConfig
+from lidr.engines import convert
+from lidr.hub import check_model_folder, dist_file, model_files, model_snapshot
+from lidr.recipe import PolicyConfig
 from lidr.references import (
     DistReference,
     FolderReference,
@@ -24,9 +24,7 @@ from lidr.references import (
 )
 from lidr.resources import resolve_source
 from lidr.steps.base import Expected, InitialPolicy, Outcome, Scale, StepKind, StepRun, Surroundings, Unresolved
-from lidr.store.digests import kept_sha256
-from lidr.store.record import Rate, write_json
-from lidr.store.run_locations import locate
+from lidr.store import Rate, kept_sha256, locate, write_json
 
 _WHERE = "policy.model"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from lidr.store.record import Rate, write_json
+from lidr.store import Rate, write_json
 
 _EVERY_S = 0.5
 

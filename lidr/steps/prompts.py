@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import PlanError, RowError
-from lidr.hub.prompt_sources import PublishedPrompts, fetch_prompts, identity_of_prompts, local_copy, read_published
+from lidr.hub import PublishedPrompts, fetch_prompts, identity_of_prompts, local_copy, read_published
 from lidr.languages import LANGUAGES
-from lidr.recipe.schema import PromptsConfig
+from lidr.recipe import PromptsConfig
 from lidr.resources import resolve_source
 from lidr.rows import Prompt
 from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings, Unresolved
 from lidr.steps.ledger import Ledger
-from lidr.store.fingerprints import file_sha256
+from lidr.store import file_sha256
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 
@@ -22,7 +22,7 @@ def run_prompts(run: StepRun) -> Outcome:
     """Read every language's file, join by id, take the slice, drop what cannot be used with its reason."""
     import polars as pl
 
-    from lidr.transforms.parallel_prompts import DROP_REASONS, instruct, read_prompts, select_prompts
+    from lidr.transforms import DROP_REASONS, instruct, read_prompts, select_prompts
 
     config: PromptsConfig = run.config
     languages = run.recipe.languages

@@ -15,16 +15,14 @@ import pyarrow as pa
 from pydantic import AfterValidator, Field, model_validator
 
 from lidr.errors import PlanError
-from lidr.hub.repo_names import problem_of_repo
-from lidr.recipe.schema import Frozen, Recipe
+from lidr.hub import problem_of_repo
+from lidr.recipe import Frozen, Recipe
 from lidr.rows import Pair, RowType
 from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun
-from lidr.store.record import Rate, write_json
-from lidr.store.store import Store
+from lidr.store import Rate, Store, write_json
 
 if TYPE_CHECKING:
-    from lidr.release.finished import Finished
-    from lidr.release.make_release import Destinations
+    from lidr.release import Destinations, Finished
 
 Release = RowType("release", pa.schema([]), key=())
 """What was published where; no rows, but release.json with repositories, commits and tags."""
@@ -80,8 +78,8 @@ class PublishConfig(Frozen):
 
 def run_publish(run: StepRun) -> Outcome:
     """Publish after the last iteration; before it there is nothing whole to publish."""
-    from lidr.hub_server.background import hub_for
-    from lidr.release.make_release import release
+    from lidr.hub_server import hub_for
+    from lidr.release import release
 
     if not run.recipe.runtime.push:
         raise PlanError("publish: runtime.push is false; set it to true, or use `lidr publish RECIPE`")
@@ -100,8 +98,7 @@ def run_publish(run: StepRun) -> Outcome:
 
 def lines_of(folder: Path, split: str, store_root: Path) -> str:
     """How to load what a publish step published: the lines to print at the end of a run."""
-    from lidr.release.publish_staged import Published
-    from lidr.release.usage_lines import loading_lines
+    from lidr.release import Published, loading_lines
 
     entries = json.loads((folder / RELEASE_FILE).read_text(encoding="utf-8"))["published"]
     published = [Published(**entry) for entry in entries]
@@ -111,7 +108,7 @@ def lines_of(folder: Path, split: str, store_root: Path) -> str:
 
 def destinations(config: PublishConfig) -> Destinations:
     """The repositories of a configuration."""
-    from lidr.release.make_release import Destinations
+    from lidr.release import Destinations
 
     return Destinations(config.pairs, config.policy, config.private, config.adapter_only)
 
@@ -122,8 +119,7 @@ def finished_for(recipe: Recipe, config: PublishConfig | None, store: Store) -> 
     Raises:
         HubError: the run is not finished, or the licence is none that a Hub knows.
     """
-    from lidr.release.finished import finished_run
-    from lidr.release.licences import overridden
+    from lidr.release import finished_run, overridden
 
     choice = config.license if config else None
     override = overridden(choice.id, choice.reason, name=choice.name, link=choice.link) if choice else None

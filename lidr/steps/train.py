@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from lidr.errors import PlanError
-from lidr.recipe.schema import Frozen
+from lidr.recipe import Frozen
 from lidr.references import RunReference, ServerReference, parse_reference
 from lidr.rows import Pair, RowType
 from lidr.steps.base import (
@@ -28,10 +28,8 @@ from lidr.steps.base import (
     identity_of,
 )
 from lidr.steps.ledger import Ledger
-from lidr.store.artifact import Artifact
-from lidr.store.record import Rate
-from lidr.train.train_process import train
-from lidr.train.training_spec import (
+from lidr.store import Artifact, Rate
+from lidr.train import (
     DROP_REASONS,
     LoraSpec,
     Method,
@@ -42,6 +40,7 @@ from lidr.train.training_spec import (
     StepMetrics,
     TrainResult,
     TrainSpec,
+    train,
 )
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lidr.errors import StoreError
-from lidr.recipe.schema import Recipe
+from lidr.recipe import Recipe
 from lidr.references import RunReference
 from lidr.store.artifact import Artifact, open_artifact
 from lidr.store.store import Store, store_root

@@ -30,7 +30,7 @@ from lidr.transforms.language_id import language_of, letters, prose
 from lidr.transforms.refusals import is_refusal
 
 if TYPE_CHECKING:
-    from lidr.engines.engine import Message
+    from lidr.engines import Message
 
 TRANSLATION_PROMPT = (
     "Please translate the following sentences into {lang}. "

@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Build all tasks and print what they will ask; every problem at once."""
-    from lidr.evals.harness.evaluation_check import check
+    from lidr.evals.harness import check
 
     checked = check(
         words(options.tasks, "--tasks"),

@@ -29,10 +29,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Compare, print, and draw where asked."""
-    from lidr.evals.compare.comparison_plots import check_plot, write_plot
-    from lidr.evals.compare.paired_comparison import compare
-    from lidr.evals.compare.text_tables import legend, tables
-    from lidr.evals.reader import open_evaluations
+    from lidr.evals import open_evaluations
+    from lidr.evals.compare import check_plot, compare, legend, tables, write_plot
 
     if options.plot:
         check_plot(options.plot)

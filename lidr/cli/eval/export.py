@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Write the files and say which."""
-    from lidr.evals.x_alpacaeval.alpaca_eval_export import export_alpaca_eval
+    from lidr.evals.x_alpacaeval import export_alpaca_eval
 
     files = export_alpaca_eval(
         options.results, options.folder, data=options.data, with_reference=options.with_reference

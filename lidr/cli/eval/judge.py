@@ -15,7 +15,7 @@ from lidr.cli.eval.progress import listening
 from lidr.errors import EvaluationError, NegativeVerdict
 
 if TYPE_CHECKING:
-    from lidr.evals.judge.settings import Judge
+    from lidr.evals.judge import Judge
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Judge, write, print."""
-    from lidr.evals.reader import results_folder
+    from lidr.evals import results_folder
 
     options.results = results_folder(options.results)
     judge = judge_from(options, log=options.results / "judge.log")
@@ -51,9 +51,8 @@ def main(options: argparse.Namespace) -> int:
     if options.against:
         return _head_to_head(options, judge)
     from lidr.cli.eval.run import show
-    from lidr.evals.evaluation import judge_again
-    from lidr.evals.judge.verdict_dataset import import_verdicts, verdict_table, write_verdicts
-    from lidr.evals.results import read_results
+    from lidr.evals import judge_again, read_results
+    from lidr.evals.judge import import_verdicts, verdict_table, write_verdicts
 
     if read_results(options.results).of("mt_bench"):
         return _grade_again(options, judge)
@@ -78,9 +77,8 @@ def main(options: argparse.Namespace) -> int:
 def _grade_again(options: argparse.Namespace, judge: Judge) -> int:
     """Marks for the answers of mt_bench."""
     from lidr.cli.eval.run import show
-    from lidr.evals.mt_bench.mt_bench_run import grade_again
-    from lidr.evals.mt_bench.questions import TURNS
-    from lidr.evals.results import read_results
+    from lidr.evals import read_results
+    from lidr.evals.mt_bench import TURNS, grade_again
 
     if options.export_verdicts or options.import_verdicts:
         raise EvaluationError(
@@ -100,10 +98,10 @@ def _grade_again(options: argparse.Namespace, judge: Judge) -> int:
 
 def _head_to_head(options: argparse.Namespace, judge: Judge) -> int:
     """Win, tie, lose of one checkpoint's answers against another's."""
-    from lidr.evals.compare.head_to_head_judging import comparisons, head_to_head, languages_of, write_head_to_head
+    from lidr.evals import pairs_of, read_outputs
+    from lidr.evals.compare import comparisons, head_to_head, languages_of, write_head_to_head
     from lidr.evals.judge import check_errors
-    from lidr.evals.model_outputs import pairs_of, read_outputs
-    from lidr.report.score_text import head_to_head_text
+    from lidr.report import head_to_head_text
 
     a, b = read_outputs(options.results), read_outputs(options.against)
     pairs = {language: pairs_of(a, b, language) for language in languages_of(a, b)}

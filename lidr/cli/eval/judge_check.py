@@ -15,8 +15,8 @@ from lidr.cli.eval.options import judge_arguments, judge_from, judge_settings, w
 from lidr.cli.eval.progress import listening
 
 if TYPE_CHECKING:
-    from lidr.evals.judge.agreement import JudgeReport
-    from lidr.evals.statistics import Estimate
+    from lidr.evals import Estimate
+    from lidr.evals.judge import JudgeReport
 
 _COLUMNS = {
     "orders agree": "order_agreement",
@@ -54,8 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Ask, compare, print; exit code 3 where too many questions failed."""
     from lidr.errors import EvaluationError, NegativeVerdict
-    from lidr.evals.judge.agreement import calls_of, check_judge, items_of
-    from lidr.evals.judge.judge_comparisons import reasons
+    from lidr.evals.judge import calls_of, check_judge, items_of, reasons
 
     if options.limit is not None and options.limit < 1:
         raise EvaluationError(f"--limit {options.limit}: at least 1")

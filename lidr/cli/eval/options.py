@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lidr.engines.registry import engines
+from lidr.engines import engines
 from lidr.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from lidr.evals.judge.settings import Judge
+    from lidr.evals.judge import Judge
 
 _SETTINGS = (
     "mode",
@@ -75,8 +75,7 @@ def judge_from(options: argparse.Namespace, *, log: Path, dtype: str = "float32"
     Raises:
         EvaluationError: no such judge, or a setting that cannot be used.
     """
-    from lidr.evals.judge.judge_choice import judge_of, served
-    from lidr.evals.judge.settings import JudgeSettings
+    from lidr.evals.judge import JudgeSettings, judge_of, served
 
     if options.judge == "none":
         return None
@@ -100,7 +99,7 @@ def judge_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def _cache() -> Path:
     """Where judges' answers are kept: one file for the whole store."""
-    from lidr.store.store import store_root
+    from lidr.store import store_root
 
     root = store_root("runs")
     root.mkdir(parents=True, exist_ok=True)

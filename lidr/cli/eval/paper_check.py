@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lidr.cli.common import print_json, print_table
 
 if TYPE_CHECKING:
-    from lidr.evals.paper import Cell, PaperCheck
+    from lidr.evals import Cell, PaperCheck
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Compare and print; a number outside is a finding, not a failure."""
     from lidr.errors import EvaluationError
-    from lidr.evals.paper import ITERATIONS, TABLES, check, read_paper
-    from lidr.evals.reader import results_folder
-    from lidr.evals.results import read_results
+    from lidr.evals import ITERATIONS, TABLES, check, read_paper, read_results, results_folder
 
     results = read_results(results_folder(options.results))
     names = [options.table] if options.table else [name for name in TABLES if results.of(name)]
@@ -55,8 +53,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _show(check: PaperCheck, name: str) -> None:
-    from lidr.analysis.score_names import TITLES
-    from lidr.evals.compare.metrics import metric_named
+    from lidr.analysis import TITLES
+    from lidr.evals.compare import metric_named
 
     form = "" if check.variant == "plain" else f" ({check.variant})"
     title = f"{TITLES[check.table]}{form}, {metric_named(check.table, check.metric).label}"

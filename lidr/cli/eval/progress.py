@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lidr.cli.common import say
 
 if TYPE_CHECKING:
-    from lidr.evals.evaluation import Listener
+    from lidr.evals import Listener
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def listening(asked: int, judged: int, what: str = "comparisons") -> Iterator[Li
     """Bars of so many answers, and of `what` a judge gives; each is drawn when its first unit is done."""
     from tqdm import tqdm
 
-    from lidr.evals.evaluation import Listener
+    from lidr.evals import Listener
 
     bars: dict[str, Any] = {}
     with ExitStack() as stack:

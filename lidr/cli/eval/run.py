@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 from lidr.cli.common import print_json, say
 from lidr.cli.eval.options import judge_arguments, judge_from, judge_settings, words
 from lidr.cli.eval.progress import listening
-from lidr.engines.registry import ENGINES
+from lidr.engines import ENGINES
 from lidr.errors import EvaluationError, NegativeVerdict
 
 if TYPE_CHECKING:
-    from lidr.evals.benchmark_rows import Loaded
-    from lidr.evals.checkpoint import Checkpoint
-    from lidr.evals.judge.settings import Judge
-    from lidr.evals.spec import EvalSpec, TaskSpec
+    from lidr.evals import Checkpoint, EvalSpec, Loaded, TaskSpec
+    from lidr.evals.judge import Judge
 
 PAPER = {"repetition_penalty": 1.1, "system_prompt": "You are a helpful assistant."}
 """The paper's decoding for Llama-3 and Qwen: ZNLP/Language-Imbalance-Driven-Rewarding at bd9764e, batch_inference."""
@@ -68,8 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Evaluate, write a results folder, print its scores."""
-    from lidr.evals.benchmarks import task_specs
-    from lidr.evals.evaluation import evaluate, identity_of, load_all, totals
+    from lidr.evals import evaluate, identity_of, load_all, task_specs, totals
 
     names = words(options.tasks, "--tasks")
     if "mt_bench" in names:
@@ -96,7 +93,7 @@ def main(options: argparse.Namespace) -> int:
 
 def _mt_bench(options: argparse.Namespace, names: tuple[str, ...]) -> int:
     """Two turns: asked by lidr's own engines, so it runs alone."""
-    from lidr.evals.mt_bench.mt_bench_run import asked, mt_bench_identity, read_questions, run_mt_bench
+    from lidr.evals.mt_bench import asked, mt_bench_identity, read_questions, run_mt_bench
 
     if names != ("mt_bench",):
         raise EvaluationError("mt_bench has two turns, which lm-eval cannot ask: give --tasks mt_bench alone")
@@ -120,7 +117,7 @@ def _mt_bench(options: argparse.Namespace, names: tuple[str, ...]) -> int:
 
 
 def _checkpoint(options: argparse.Namespace) -> Checkpoint:
-    from lidr.evals.checkpoint import find_checkpoint
+    from lidr.evals import find_checkpoint
 
     for name in ("limit", "max_tokens", "batch", "max_model_len", "tensor_parallel"):
         if (value := getattr(options, name)) is not None and value < 1:
@@ -130,7 +127,7 @@ def _checkpoint(options: argparse.Namespace) -> Checkpoint:
 
 
 def _spec(options: argparse.Namespace, tasks: tuple[TaskSpec, ...], checkpoint: Checkpoint) -> EvalSpec:
-    from lidr.evals.spec import Decoding, EvalSpec
+    from lidr.evals import Decoding, EvalSpec
 
     given = {"repetition_penalty": options.repetition_penalty, "system_prompt": options.system_prompt}
     words: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
@@ -162,7 +159,7 @@ def _announce(
     spec: EvalSpec, loaded: dict[str, Loaded], judge: Judge | None, options: argparse.Namespace, out: Path
 ) -> None:
     """Say what it will cost before it costs anything."""
-    from lidr.evals.evaluation import totals
+    from lidr.evals import totals
 
     asked, judged = totals(spec, loaded)
     say(f"{asked:,} answers, at most {asked * spec.decoding.max_tokens:,} tokens; into {out}")
@@ -184,8 +181,8 @@ def _announce(
 
 def show(out: Path, *, as_json: bool) -> None:
     """Print the scores of a results folder."""
-    from lidr.evals.results import read_results
-    from lidr.report.score_text import scores_text
+    from lidr.evals import read_results
+    from lidr.report import scores_text
 
     results = read_results(out)
     if as_json:
@@ -196,6 +193,6 @@ def show(out: Path, *, as_json: bool) -> None:
 
 
 def _store() -> Path:
-    from lidr.store.store import store_root
+    from lidr.store import store_root
 
     return store_root("runs")

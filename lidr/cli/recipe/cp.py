@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Write the copy, which stands alone."""
-    from lidr.recipe.inherit import read_whole
+    from lidr.recipe import read_whole
 
     recipes, target = shipped(), Path(options.file)
     if options.name not in recipes:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from lidr.cli.common import print_json, read_recipe, recipe_arguments
 
 if TYPE_CHECKING:
-    from lidr.hub.pin_changes import Change
-    from lidr.store.recipe_lock import Content
+    from lidr.hub import Change
+    from lidr.store import Content
 
 _MOST = 12  # files of a change that are shown
 
@@ -29,11 +29,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Ask the Hub, write the file, show what changed."""
-    from lidr.hub.pin_changes import changes, mended
-    from lidr.hub.pins import pin
+    from lidr.hub import changes, mended, pin
     from lidr.references import UNPINNED
-    from lidr.store.recipe_lock import LOCK_FILE, read_contents, read_lock
-    from lidr.store.store import Store, store_root
+    from lidr.store import LOCK_FILE, Store, read_contents, read_lock, store_root
 
     recipe = read_recipe(options)
     folder = Store(store_root(recipe.runtime.store)).version_folder(recipe.name, recipe.version)
@@ -67,7 +65,7 @@ def _check(contents: Mapping[str, Content], file: Path) -> int:
         HubError: a tag or branch was moved or deleted, or a commit holds another content.
     """
     from lidr.errors import HubError
-    from lidr.hub.pin_changes import moved, unconfirmed
+    from lidr.hub import moved, unconfirmed
 
     lines, other = moved(contents), unconfirmed(contents)
     said = [*lines, *other]

@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Read the recipe, or print the schema."""
     if options.json_schema:
-        from lidr.recipe.json_schema import recipe_json_schema
+        from lidr.recipe import recipe_json_schema
         from lidr.steps import CHAIN_STEPS
 
         print(json.dumps(recipe_json_schema(CHAIN_STEPS), indent=1))
@@ -50,6 +50,6 @@ def main(options: argparse.Namespace) -> int:
 def _resolved(options: argparse.Namespace) -> str:
     from pathlib import Path
 
-    from lidr.recipe.load import resolved_text
+    from lidr.recipe import resolved_text
 
     return resolved_text(Path(options.recipe), options.overrides)

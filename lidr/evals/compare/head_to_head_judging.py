@@ -24,9 +24,7 @@ from typing import Any, Literal, NamedTuple
 
 from lidr.errors import EvaluationError
 from lidr.evals import win_rate as rates
-from lidr.evals.judge.question import facts_of
-from lidr.evals.judge.settings import JudgeSettings
-from lidr.evals.judge.verdicts import Comparison, Verdict
+from lidr.evals.judge import Comparison, JudgeSettings, Verdict, facts_of
 from lidr.evals.model_outputs import OutputSet, Pair, pairs_of
 from lidr.evals.results import (
     DataFacts,
@@ -40,7 +38,7 @@ from lidr.evals.results import (
     scores_table,
     write_results,
 )
-from lidr.evals.x_alpacaeval.x_alpacaeval_task import prompt_sha256
+from lidr.evals.x_alpacaeval import prompt_sha256
 
 MARGIN = 0.05
 """A preference this close to 1.5 is a tie (ours)."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lidr.analysis.score_names import title_of
+from lidr.analysis import title_of
 from lidr.errors import EvaluationError
 from lidr.evals.compare.comparability import differing, remarks
 from lidr.evals.compare.metrics import METRICS, Metric, metric_named

@@ -60,7 +60,7 @@ def _hf(spec: EvalSpec) -> LM:
 def _vllm(spec: EvalSpec) -> LM:
     import torch
 
-    from lidr.engines.vllm import set_environment
+    from lidr.engines import set_environment
 
     set_environment(spec.threads)
     rank = json.loads((Path(spec.adapter) / "adapter_config.json").read_text())["r"] if spec.adapter else 16
@@ -101,7 +101,7 @@ def _vllm_class() -> Any:
 
 @contextmanager
 def _engine(spec: EvalSpec) -> Iterator[LM]:
-    from lidr.engines.engine_process import open_engine
+    from lidr.engines import open_engine
     from lidr.evals.harness.engine_lm import EngineLM
 
     if spec.adapter:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from lidr.engines.engine import ChatRequest, Completion, Engine, Sampling
+from lidr.engines import ChatRequest, Completion, Engine, Sampling
 from lidr.errors import EvaluationError
 
 

@@ -126,8 +126,7 @@ def _tokenizer(model: str) -> Any:
         return None
     from transformers import AutoTokenizer
 
-    from lidr.engines.chat import ChatTokenizer
-    from lidr.engines.model_folder import ModelFolder
+    from lidr.engines import ChatTokenizer, ModelFolder
 
     ModelFolder(folder).check()
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -21,7 +21,7 @@ from lidr.evals.judge.settings import JudgeSettings
 from lidr.retry import Retry
 
 if TYPE_CHECKING:
-    from lidr.engines.engine import Message
+    from lidr.engines import Message
 
 _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
 _NO_REFERENCE = "(none is given)"

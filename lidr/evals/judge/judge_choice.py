@@ -46,7 +46,7 @@ def served(settings: JudgeSettings) -> Judge:
 
 @contextmanager
 def _local(found: Checkpoint, settings: Mapping[str, Any], kind: str, log: Path, dtype: str) -> Iterator[JudgeSettings]:
-    from lidr.evals.judge.local.judge_server import local_judge
+    from lidr.evals.judge.local import local_judge
 
     assert found.folder is not None
     digest, facts = found.facts.digest, found.facts

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from lidr.engines.chat_client import ChatClient, NoAnswer
+from lidr.engines import ChatClient, NoAnswer
 from lidr.evals.judge.settings import JudgeSettings
 from lidr.retry import Retry
 

@@ -27,7 +27,7 @@ from lidr.errors import EvaluationError
 from lidr.resources import shared
 
 if TYPE_CHECKING:
-    from lidr.engines.engine import Message
+    from lidr.engines import Message
     from lidr.evals.judge.settings import JudgeSettings
 
 COMPARE = ("instruction", "output_1", "output_2")

@@ -19,7 +19,7 @@ from lidr.evals.judge.verdicts import Comparison, JudgeMode
 from lidr.evals.results import JudgeFacts
 
 if TYPE_CHECKING:
-    from lidr.engines.engine import Message
+    from lidr.engines import Message
 
 _LONGEST: Mapping[JudgeMode, int] = {"logprob": 1, "logprob_swap": 1, "text": 16, "score": 1024}
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
 
-from lidr.engines.chat_client import Hopeless
+from lidr.engines import Hopeless
 from lidr.errors import EvaluationError
 from lidr.evals.judge.answer_reading import read_logprobs
 from lidr.evals.judge.judge_cache import Cache

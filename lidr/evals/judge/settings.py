@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from lidr.errors import EvaluationError
 from lidr.evals.judge.verdicts import JudgeMode
-from lidr.recipe.schema import Frozen
+from lidr.recipe import Frozen
 
 
 class JudgeSettings(Frozen):

@@ -78,7 +78,7 @@ def prompt_of(row: Row, language: str, variant: str = "plain") -> str:
     _check(language, variant)
     question: str = row["question"]
     if variant == "paper_instr":
-        from lidr.transforms.parallel_prompts import LANGUAGE_INSTRUCTION
+        from lidr.transforms import LANGUAGE_INSTRUCTION
 
         return LANGUAGE_INSTRUCTION.format(language=NAMES[language].name, question=question)
     return f"{WORDS[language].instruction}\n\n{question}" if variant == "instr" else question
@@ -152,7 +152,7 @@ def _detect(responses: Sequence[str]) -> list[str | None]:
     """The language of each answer; None where it is empty, too short, or only numbers and signs."""
     import polars as pl
 
-    from lidr.transforms.language_id import identify
+    from lidr.transforms import identify
 
     whole = [
         response.encode("utf-8", "replace").decode() for response in responses

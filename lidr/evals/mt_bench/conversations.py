@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lidr.engines.engine import ChatRequest, Completion, Engine, Message, Sampling
+from lidr.engines import ChatRequest, Completion, Engine, Message, Sampling
 from lidr.errors import EvaluationError
 from lidr.evals.mt_bench.questions import TURNS, Question, Questions
 from lidr.evals.spec import Decoding
-from lidr.store.journal import Journal
+from lidr.store import Journal
 
 if TYPE_CHECKING:
     from lidr.evals.judge import Grade

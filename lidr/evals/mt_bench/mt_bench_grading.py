@@ -20,15 +20,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lidr.errors import NegativeVerdict
 from lidr.evals import win_rate as rates
-from lidr.evals.judge.question import facts_of
-from lidr.evals.judge.settings import JudgeSettings
+from lidr.evals.judge import JudgeSettings, facts_of
 from lidr.evals.mt_bench.conversations import Conversation
 from lidr.evals.mt_bench.questions import TURNS, Questions
 from lidr.evals.results import JudgeFacts, Score, TaskResult, mean_score
 from lidr.evals.spec import Decoding
 
 if TYPE_CHECKING:
-    from lidr.engines.engine import Message
+    from lidr.engines import Message
     from lidr.evals.judge import Grade, Grading
 
 VERSION = 1
@@ -103,8 +102,7 @@ def _unmarked(
     talks: Sequence[Conversation], settings: JudgeSettings, system_prompt: str | None
 ) -> tuple[list[Grading], dict[str, Grade]]:
     """What is to be graded, and the marks that stand."""
-    from lidr.evals.judge.grading import Grade, Grading, grading_question
-    from lidr.evals.judge.judge_template import grading_template
+    from lidr.evals.judge import Grade, Grading, grading_question, grading_template
 
     asked, marked, template = list[Grading](), dict[str, Grade](), grading_template(settings)
     for talk in talks:
@@ -171,7 +169,7 @@ def summarise(values: Sequence[Mapping[str, float | None]]) -> dict[str, Score]:
 
 
 def _values(talk: Conversation, *, judged: bool) -> dict[str, float | None]:
-    from lidr.evals.x_alpacaeval.x_alpacaeval_task import detect
+    from lidr.evals.x_alpacaeval import detect
 
     first, second = (None if mark is None else mark.score for mark in talk.grades)
     found = None if talk.error else detect("\n\n".join(talk.answers), talk.language)
@@ -189,7 +187,7 @@ def _values(talk: Conversation, *, judged: bool) -> dict[str, float | None]:
 
 def judge_facts(settings: JudgeSettings) -> JudgeFacts:
     """What a record says about the judge that grades: its template is another than that of comparisons."""
-    from lidr.evals.judge.judge_template import grading_template
+    from lidr.evals.judge import grading_template
 
     template = grading_template(settings)
     facts = facts_of(settings.model_copy(update={"mode": "score", "template": None}))

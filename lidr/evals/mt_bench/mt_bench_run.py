@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lidr.engines.engine_process import open_engine
+from lidr.engines import open_engine
 from lidr.errors import EvaluationError, StoreError
 from lidr.evals.benchmark_rows import Loaded
 from lidr.evals.evaluation import Listener, identity_of, locked, standing, versions
-from lidr.evals.judge.settings import Judge
+from lidr.evals.judge import Judge
 from lidr.evals.mt_bench.conversations import Conversation, ask, talks_of
 from lidr.evals.mt_bench.mt_bench_grading import (
     VERSION,
@@ -41,8 +41,7 @@ from lidr.evals.results import (
     write_results,
 )
 from lidr.evals.spec import EvalSpec
-from lidr.store.fingerprints import fingerprint
-from lidr.store.journal import Journal
+from lidr.store import Journal, fingerprint
 
 
 def read_questions(source: str | None, languages: Sequence[str]) -> dict[str, Questions]:

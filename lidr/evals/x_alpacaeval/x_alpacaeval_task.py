@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from lidr.evals import win_rate as rates
 from lidr.evals.benchmark_rows import load_rows
-from lidr.evals.judge.settings import JudgeSettings
-from lidr.evals.judge.verdicts import Comparison, Verdict
+from lidr.evals.judge import Comparison, JudgeSettings, Verdict
 from lidr.evals.results import Score, Scored, mean_score
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def score(row: Row, response: str, *, language: str, verdict: Verdict | None = N
 
 def detect(response: str, language: str) -> str | None:
     """The language of an answer: a code, OTHER, or None where it cannot be told."""
-    from lidr.transforms.language_id import language_of
+    from lidr.transforms import language_of
 
     whole = response.encode("utf-8", "replace").decode()  # a server may send half characters
     return language_of(whole, [*CANDIDATES, language]) if whole.strip() else None

@@ -6,7 +6,7 @@ import os
 
 from starlette.responses import Response
 
-from lidr.hub_server.storage.garbage import GRACE_S, collect
+from lidr.hub_server.storage import GRACE_S, collect
 from lidr.hub_server.wire import Call, answer, number, parse
 from lidr.version import __version__
 

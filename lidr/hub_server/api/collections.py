@@ -12,8 +12,7 @@ from typing import Any
 from starlette.responses import Response
 
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage.disk import read_json, write_json
-from lidr.hub_server.storage.history import iso
+from lidr.hub_server.storage import iso, read_json, write_json
 from lidr.hub_server.wire import Call, answer, number
 
 Collections = dict[str, dict[str, Any]]

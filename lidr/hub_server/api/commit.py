@@ -14,8 +14,7 @@ from starlette.responses import Response
 from lidr.hub_server import card_rules
 from lidr.hub_server.api.commit_draft import LONGEST_LINE, Draft
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage.history import Commit
-from lidr.hub_server.storage.names import checked_path, checked_repo_type
+from lidr.hub_server.storage import Commit, checked_path, checked_repo_type
 from lidr.hub_server.wire import Call, answer, mappings
 
 LARGEST_REGULAR = 10 * 1024 * 1024  # bytes; above it a file is a large one, whatever it is called

@@ -9,9 +9,7 @@ from typing import Any
 
 from lidr.hub_server import card_rules
 from lidr.hub_server.refusal import Refusal, no_entry
-from lidr.hub_server.storage.history import Commit, File, Repository
-from lidr.hub_server.storage.names import checked_path, checked_sha256
-from lidr.hub_server.storage.storage import Storage
+from lidr.hub_server.storage import Commit, File, Repository, Storage, checked_path, checked_sha256
 from lidr.hub_server.wire import parse
 
 LONGEST_LINE = 64 * 1024 * 1024

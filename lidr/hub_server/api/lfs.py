@@ -8,8 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage.names import checked_sha256
-from lidr.hub_server.storage.objects import Incoming
+from lidr.hub_server.storage import Incoming, checked_sha256
 from lidr.hub_server.wire import Call, answer, mappings, number
 
 _WRITE_AT_ONCE = 1024 * 1024  # bytes; fewer, larger writes keep the event loop free

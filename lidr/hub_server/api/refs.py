@@ -8,8 +8,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from lidr.hub_server.refusal import Refusal, no_revision
-from lidr.hub_server.storage.history import Commit, Refs
-from lidr.hub_server.storage.names import checked_ref
+from lidr.hub_server.storage import Commit, Refs, checked_ref
 from lidr.hub_server.wire import Call, answer, page
 
 

@@ -12,8 +12,7 @@ from urllib.parse import quote
 from starlette.responses import Response, StreamingResponse
 
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage.history import File
-from lidr.hub_server.storage.names import checked_sha256
+from lidr.hub_server.storage import File, checked_sha256
 from lidr.hub_server.wire import Call
 
 _CHUNK = 256 * 1024  # bytes

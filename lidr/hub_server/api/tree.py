@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from lidr.hub_server.api.repos import pointer_size
 from lidr.hub_server.refusal import no_entry
-from lidr.hub_server.storage.history import Commit, File, Repository
+from lidr.hub_server.storage import Commit, File, Repository
 from lidr.hub_server.wire import Call, answer, page
 
 PAGE, EXPANDED_PAGE = 1000, 50

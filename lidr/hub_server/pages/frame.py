@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from lidr.hub_server.pages.element import Child, Html, h
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage.history import Commit, Repository
+from lidr.hub_server.storage import Commit, Repository
 from lidr.hub_server.wire import Call, Handler, one_line
 
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")

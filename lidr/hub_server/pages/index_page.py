@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from lidr.hub_server.api.collections import collection_of, collections_of
+from lidr.hub_server.api import collection_of, collections_of
 from lidr.hub_server.pages.element import Child, Html, h
 from lidr.hub_server.pages.frame import day, link, page
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage.history import Repository
-from lidr.hub_server.storage.names import REPO_TYPES, RepoType
+from lidr.hub_server.storage import REPO_TYPES, Repository, RepoType
 from lidr.hub_server.wire import Call
 
 _TITLES: dict[RepoType, str] = {"dataset": "Datasets", "model": "Models", "space": "Spaces"}

@@ -11,10 +11,9 @@ from starlette.responses import Response
 from lidr.hub_server.pages.element import Html, h
 from lidr.hub_server.pages.frame import repository_page
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage.history import Commit, Repository
+from lidr.hub_server.storage import Commit, Repository
 from lidr.hub_server.wire import Call
-from lidr.lineage.graph import Graph, Node, foreign_graph, graph_of, release_node
-from lidr.lineage.picture import Link, svg
+from lidr.lineage import Graph, Link, Node, foreign_graph, graph_of, release_node, svg
 from lidr.references import repository_of
 
 RUN = "lidr/run.json"

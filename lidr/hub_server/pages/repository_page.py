@@ -8,12 +8,12 @@ from typing import Any
 from starlette.responses import Response
 
 from lidr.hub_server import card_rules
-from lidr.hub_server.api.repos import card_of, tags_of
+from lidr.hub_server.api import card_of, tags_of
 from lidr.hub_server.pages.element import Html, h
 from lidr.hub_server.pages.frame import day, link, repository_page, size
 from lidr.hub_server.pages.markdown import render
 from lidr.hub_server.refusal import no_entry
-from lidr.hub_server.storage.history import Commit, Repository
+from lidr.hub_server.storage import Commit, Repository
 from lidr.hub_server.wire import Call
 
 _LONGEST_TEXT = 256 * 1024  # bytes of a file that are shown

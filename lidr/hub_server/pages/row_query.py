@@ -12,8 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lidr.hub_server.storage.history import Commit
-from lidr.hub_server.storage.objects import Objects
+from lidr.hub_server.storage import Commit, Objects
 
 FILTERS = ("language", "other_language", "kind", "iteration", "step", "reason", "status")
 """The columns of `lidr.rows` with few values; the page offers those that a table has."""

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from lidr.hub_server import card_rules
-from lidr.hub_server.api.repos import card_of
+from lidr.hub_server.api import card_of
 from lidr.hub_server.pages import row_query as data
 from lidr.hub_server.pages.element import Child, Html, h
 from lidr.hub_server.pages.frame import link, repository_page

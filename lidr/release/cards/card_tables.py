@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lidr.hub.redact import without_paths
+from lidr.hub import without_paths
 from lidr.release.licences import Parent
 
 if TYPE_CHECKING:
     from lidr.release.finished import Finished
-    from lidr.store.record import Record
+    from lidr.store import Record
 
 _LONGEST_SAMPLE = 400
 _NUMBER = re.compile(r"[+-]?[\d,]+(\.\d+)?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lidr.analysis.findings import COLUMNS, gates, lines, measurements, sentences, source_of
+from lidr.analysis import COLUMNS, gates, lines, measurements, sentences, source_of
 from lidr.release.cards.card_tables import markdown_table
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lidr.hub.front_matter import compose
+from lidr.hub import compose
 from lidr.languages import LANGUAGES
 from lidr.references import repository_of
 from lidr.release.cards.card_tables import (

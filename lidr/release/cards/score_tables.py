@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lidr.analysis.recorded_scores import MEAN, Difference, Evaluated, evaluated
-from lidr.analysis.score_names import ShownScore, title_of
-from lidr.hub.front_matter import SOURCE
+from lidr.analysis import MEAN, Difference, Evaluated, ShownScore, evaluated, title_of
+from lidr.hub import SOURCE
 from lidr.intervals import of_mean, wilson
 from lidr.languages import LANGUAGES
 from lidr.release.cards.card_tables import markdown_table

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import EvaluationError, PlanError
-from lidr.evals.benchmark_rows import RowBenchmark, load_rows
-from lidr.hub.snapshot import DATASETS, read_snapshot
+from lidr.evals import RowBenchmark, load_rows
+from lidr.hub import DATASETS, read_snapshot
 from lidr.languages import LANGUAGES
-from lidr.preferences.row_files import ROW_FILES, file_batches
+from lidr.preferences import ROW_FILES, file_batches
 from lidr.references import HubReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.steps.base import Surroundings, Unresolved
-from lidr.transforms.contamination import Questions
+from lidr.transforms import Questions
 
 BENCHMARKS: dict[str, RowBenchmark] = {"mgsm": "mgsm", "x_alpacaeval": "x_alpacaeval"}
 _TEXTS = {"mgsm": "question", "x_alpacaeval": "instruction"}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from lidr.recipe.schema import Frozen
+from lidr.recipe import Frozen
 from lidr.references import HubReference, parse_reference
 from lidr.rows import Pair
 from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from lidr.transforms.contamination import Contamination
+    from lidr.transforms import Contamination
 
 ROWS_PER_BATCH = 1_000
 REASONS = ("contaminated", "exact_duplicate", "near_duplicate")
@@ -98,7 +98,7 @@ def run_clean(run: StepRun) -> Outcome:
     """Look at every pair, decide, then pass on those that stay."""
     import polars as pl
 
-    from lidr.transforms.contamination import report
+    from lidr.transforms import report
 
     pairs = run.inputs[Pair.name]
     run.progress.start(2 * pairs.rows, "pairs")
@@ -152,7 +152,7 @@ class _Seen:
         """Make room."""
         import numpy as np
 
-        from lidr.transforms.minhash import PERMUTATIONS
+        from lidr.transforms import PERMUTATIONS
 
         self.work.mkdir(parents=True, exist_ok=True)
         self.facts = {name: np.zeros(self.rows, np.uint64) for name in ("text", "group", "prompt", "slot")}
@@ -165,8 +165,7 @@ class _Seen:
         """Take in the next pairs."""
         import polars as pl
 
-        from lidr.transforms.minhash import signatures
-        from lidr.transforms.text_shingles import normal, shingles, whole
+        from lidr.transforms import normal, shingles, signatures, whole
 
         here = slice(self.at, self.at + frame.height)
         texts = [frame[f"{side}_text"] for side in _SIDES]
@@ -198,7 +197,7 @@ class _Seen:
         """
         import numpy as np
 
-        from lidr.transforms.minhash import near_duplicates
+        from lidr.transforms import near_duplicates
 
         stays = np.ones(self.rows, bool)
         stays[list(self.held)] = False
@@ -233,14 +232,14 @@ class _Seen:
 
     def alike(self, first: int, row: int) -> str:
         """How alike two rows are, in words; nothing where only what is exactly the same is looked for."""
-        from lidr.transforms.minhash import similarity
+        from lidr.transforms import similarity
 
         return "" if self.signed is None else f", similarity {similarity(self.signed, first, row):.2f}"
 
 
 def _looker(run: StepRun) -> Contamination | None:
     from lidr.steps.clean.benchmark_questions import keep_questions, questions_of
-    from lidr.transforms.contamination import Contamination
+    from lidr.transforms import Contamination
 
     wanted = run.config.decontaminate
     if wanted is None:

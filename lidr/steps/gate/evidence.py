@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from lidr.evals.compare.metrics import METRICS
+from lidr.evals.compare import METRICS
 from lidr.intervals import LEVEL, student
 from lidr.rows import METADATA, RowType
 from lidr.steps.evaluate import Scores
-from lidr.store.artifact import Artifact
-from lidr.transforms.language_gap import Number
+from lidr.store import Artifact
+from lidr.transforms import Number
 
 Findings = RowType(
     "verdicts",
@@ -124,8 +124,8 @@ def score_changes(before: pa.Table, after: pa.Table, languages: Sequence[str], *
     """
     import pyarrow.compute as pc
 
-    from lidr.evals.compare.iteration_differences import differences
-    from lidr.evals.statistics import ALL
+    from lidr.evals import ALL
+    from lidr.evals.compare import differences
 
     chosen = pa.array(list(languages))
     items = pa.array(sorted({metrics[0].item for metrics in METRICS.values()}))

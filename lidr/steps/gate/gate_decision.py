@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from lidr.evals.compare.metrics import METRICS
+from lidr.evals.compare import METRICS
 from lidr.steps.base import StepRun
 from lidr.steps.evaluate import Scores
 from lidr.steps.gate.evidence import Evidence, Finding, Findings

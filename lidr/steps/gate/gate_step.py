@@ -27,8 +27,8 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from lidr.errors import PlanError
-from lidr.evals.benchmarks import JUDGED
-from lidr.recipe.schema import Frozen, Recipe
+from lidr.evals import JUDGED
+from lidr.recipe import Frozen, Recipe
 from lidr.rows import DominantPairs, Pair, Response, RowType, Translation
 from lidr.steps.base import Changes, Decision, Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
 from lidr.steps.evaluate import EvaluateConfig, Scores

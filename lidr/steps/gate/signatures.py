@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from lidr.evals.results import read_samples
-from lidr.recipe.schema import Frozen
+from lidr.evals import read_samples
+from lidr.recipe import Frozen
 from lidr.rows import Pair, Response, Translation
 from lidr.steps.base import Policy
 from lidr.steps.evaluate import Scores
 from lidr.steps.gate.evidence import Evidence, Finding, ScoreChange, widened
 from lidr.steps.measure import Measures
-from lidr.store.artifact import Artifact
-from lidr.transforms.language_gap import family, mean, rise, share
+from lidr.store import Artifact
+from lidr.transforms import family, mean, rise, share
 
 if TYPE_CHECKING:
     import polars as pl
@@ -231,7 +231,7 @@ def answers_of(scores: Artifact) -> pl.DataFrame:
     """What an evaluation's answers look like: rows {sign, language, task, item, value}."""
     import polars as pl
 
-    from lidr.transforms.filters import ngram_share, repeated_line
+    from lidr.transforms import ngram_share, repeated_line
 
     columns = ["language", "task", "item", "response"]
     frame = pl.DataFrame(read_samples(scores.folder / "results").select(columns))

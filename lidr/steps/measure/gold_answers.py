@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import PlanError, RowError
-from lidr.evals.mgsm.number_reading import gold_number
-from lidr.recipe.schema import Recipe
+from lidr.evals.mgsm import gold_number
+from lidr.recipe import Recipe
 from lidr.resources import resolve_source
 from lidr.steps.base import Surroundings, Unresolved
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from lidr.recipe.schema import Frozen
+from lidr.recipe import Frozen
 from lidr.steps.evaluate import JudgeConfig
 
 

@@ -43,7 +43,7 @@ from lidr.steps.measure.measurement_summary import summary
 from lidr.steps.measure.measurements import Measures, Row, measurement
 from lidr.steps.measure.prompt_sample import PromptSample
 from lidr.steps.measure.referees import logp_margins, rewarded, round_trips
-from lidr.store.fingerprints import file_sha256
+from lidr.store import file_sha256
 
 
 def run_measure(run: StepRun) -> Outcome:
@@ -70,7 +70,7 @@ def off_targets(sample: PromptSample) -> Iterator[Row]:
     """Whether the policy answers in the language that it was asked in; where that cannot be told, null."""
     import polars as pl
 
-    from lidr.transforms.language_id import identify
+    from lidr.transforms import identify
 
     keys = list(sample.answers)
     texts = pl.Series([sample.answers[key] for key in keys], dtype=pl.String)

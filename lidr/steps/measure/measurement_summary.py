@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lidr.recipe.schema import Languages
+from lidr.recipe import Languages
 from lidr.steps.evaluate import JudgeConfig
-from lidr.transforms.language_gap import Number, agreement, mean, share
+from lidr.transforms import Number, agreement, mean, share
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,7 +96,7 @@ def _judge_facts(judge: JudgeConfig | None) -> dict[str, Any] | None:
 
 def _paper(languages: Sequence[str]) -> dict[str, Any]:
     """What was published of the same tests, in the recipe's languages."""
-    from lidr.evals.paper import read_paper
+    from lidr.evals import read_paper
 
     table = read_paper().tables["premise"]
     published = table.rows["M0"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lidr.rows import Pair, Prompt, Response, Translation
 from lidr.steps.base import StepRun
 from lidr.steps.measure.measure_config import MeasureConfig
-from lidr.transforms.language_gap import by_lot
+from lidr.transforms import by_lot
 
 if TYPE_CHECKING:
     import polars as pl

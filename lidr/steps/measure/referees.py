@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lidr.engines.engine import ChatRequest, Sampling
+from lidr.engines import ChatRequest, Sampling
 from lidr.errors import RowError
-from lidr.evals.mgsm.number_reading import read_number
+from lidr.evals.mgsm import read_number
 from lidr.languages import LANGUAGES
 from lidr.rows import Pair
 from lidr.steps.answering import Answering, request_seed
@@ -17,8 +17,8 @@ from lidr.steps.generate import conversation
 from lidr.steps.measure.gold_answers import gold_file, read_gold
 from lidr.steps.measure.measurements import Row, measurement
 from lidr.steps.measure.prompt_sample import PromptSample
-from lidr.train.pair_margins import margins
-from lidr.transforms.language_gap import chrf
+from lidr.train import margins
+from lidr.transforms import chrf
 
 if TYPE_CHECKING:
     from lidr.evals.judge import Comparison, Grading, JudgeSettings
@@ -123,7 +123,7 @@ def _rankings(sample: PromptSample) -> Iterator[tuple[tuple[str, str, str], Comp
 
 def round_trips(sample: PromptSample) -> Iterator[Row]:
     """How much of a dominant answer is left after the policy has translated it there and back."""
-    from lidr.transforms.translations import PREFILL, parse_translation, translation_messages
+    from lidr.transforms import PREFILL, parse_translation, translation_messages
 
     config, recipe = sample.run.config.round_trip, sample.run.recipe
     if config is None:

@@ -13,7 +13,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from lidr.errors import PlanError, RowError
-from lidr.recipe.schema import Frozen, LanguageCode
+from lidr.recipe import Frozen, LanguageCode
 from lidr.resources import resolve_source
 from lidr.rows import BoundClass, TranslationTypePolicy
 from lidr.steps.base import StepRun, Unresolved
@@ -21,7 +21,7 @@ from lidr.steps.base import StepRun, Unresolved
 if TYPE_CHECKING:
     import polars as pl
 
-    from lidr.transforms.language_bound import Rule
+    from lidr.transforms import Rule
 
 
 class Detector(Frozen):
@@ -80,7 +80,7 @@ def read_rules(path: Path) -> list[Rule]:
     Raises:
         RowError: it is not YAML, not a list of rules, or a name stands twice.
     """
-    from lidr.transforms.language_bound import Rule
+    from lidr.transforms import Rule
 
     try:
         found = RuleList.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -115,7 +115,7 @@ class Detection:
         """Ids of the prompts that are bound to a language, each with its policy."""
         if self._detector is None:
             return {}
-        from lidr.transforms.language_bound import count_hits, detect, policy_of
+        from lidr.transforms import count_hits, detect, policy_of
 
         asked = prompts.filter(language=self._dominant)
         found = detect(asked["text"], self._rules, threshold=self._detector.threshold)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from lidr.errors import PlanError, RowError
-from lidr.recipe.schema import Frozen
+from lidr.recipe import Frozen
 from lidr.resources import resolve_source
 from lidr.rows import (
     DominantPairs,
@@ -32,8 +32,7 @@ from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun,
 from lidr.steps.ledger import Ledger
 from lidr.steps.pair.language_bound_prompts import Detection, Detector, rules_file
 from lidr.steps.pair.selection_bias import SelectionBias
-from lidr.store.artifact import Artifact, written_behind
-from lidr.store.fingerprints import file_sha256
+from lidr.store import Artifact, file_sha256, written_behind
 
 if TYPE_CHECKING:
     import polars as pl
@@ -89,7 +88,7 @@ def run_pair(run: StepRun) -> Outcome:
     """Build every slot of the iteration, batch by batch, and account for each."""
     import polars as pl
 
-    from lidr.transforms.pairs import PairRules, build_pairs, reasons_of
+    from lidr.transforms import PairRules, build_pairs, reasons_of
 
     config: PairConfig = run.config
     languages = run.recipe.languages

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
-    from lidr.transforms.pairs import PairResult, PairRules
+    from lidr.transforms import PairResult, PairRules
 
 
 class SelectionBias:
@@ -20,7 +20,7 @@ class SelectionBias:
         """Take one batch."""
         import polars as pl
 
-        from lidr.transforms.bias import prompt_kind, units_of_slots
+        from lidr.transforms import prompt_kind, units_of_slots
 
         bound = pl.col("prompt_id").is_in([*rules.bound, *rules.detected])
         of_dominant = prompts.filter(pl.col("language") == rules.dominant)
@@ -32,6 +32,6 @@ class SelectionBias:
         """The report, as a section of the step's counts."""
         import polars as pl
 
-        from lidr.transforms.bias import selection_bias
+        from lidr.transforms import selection_bias
 
         return {"selection": selection_bias(pl.concat(self._units))} if self._units else {}

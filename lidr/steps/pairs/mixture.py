@@ -10,15 +10,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lidr.preferences.mapped_rows import Mapped
-from lidr.preferences.pair_source import PairSource
-from lidr.preferences.query import PairQuery
-from lidr.preferences.read_pairs import census, readings
+from lidr.preferences import Mapped, PairQuery, PairSource, census, readings
 from lidr.rows import Pair
 from lidr.steps.base import StepRun
 from lidr.steps.ledger import Ledger
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
-from lidr.transforms.text_shingles import mix
+from lidr.transforms import mix
 
 ROWS_PER_BATCH = 4_000
 _TOLD_BY = ("language", "other_language", "kind")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from lidr.recipe.column_map import Columns
-from lidr.recipe.schema import Frozen, LanguageCode, ReferenceText
+from lidr.recipe import Columns, Frozen, LanguageCode, ReferenceText
 from lidr.references import FolderReference, HubReference, RunReference, parse_reference
 from lidr.rows import Kind
 

@@ -24,12 +24,12 @@ from lidr.steps.ledger import Ledger
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
 
 if TYPE_CHECKING:
-    from lidr.preferences.pair_source import PairSource
+    from lidr.preferences import PairSource
 
 
 def run_pairs(run: StepRun) -> Outcome:
     """Read the sets one after the other, take what the recipe wants, account for every row."""
-    from lidr.preferences.columns import REASONS
+    from lidr.preferences import REASONS
     from lidr.steps.pairs.mixture import OpenedSet, set_facts, share_out, take_rows, with_names
 
     config: PairsConfig = run.config
@@ -58,7 +58,7 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
         Unresolved: a Hub data set that is not locked.
         HubError: it is not there, or holds another content than was locked.
     """
-    from lidr.preferences.pair_source import open_pairs
+    from lidr.preferences import open_pairs
 
     commit, digest = None, None
     if (hub := one.hub) is not None:

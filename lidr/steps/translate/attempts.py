@@ -7,19 +7,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lidr.engines.engine import ChatRequest, Completion, Message, Sampling
+from lidr.engines import ChatRequest, Completion, Message, Sampling
 from lidr.languages import LANGUAGES
 from lidr.rows import TRANSLATION_STATUSES, Response, TranslationStatus
 from lidr.steps.answering import request_seed
 from lidr.steps.base import StepRun
 from lidr.steps.translate.translate_config import TranslateConfig
-from lidr.transforms.plain_translations import has_words, read_untagged, split_lines
-from lidr.transforms.translations import (
+from lidr.transforms import (
     PREFILL,
     Attempt,
     Parsed,
+    has_words,
     parse_paragraphs,
+    read_untagged,
     retry_plan,
+    split_lines,
     split_paragraphs,
     translation_messages,
 )

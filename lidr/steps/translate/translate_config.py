@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from lidr.recipe.schema import Frozen, PolicyConfig
+from lidr.recipe import Frozen, PolicyConfig
 from lidr.rows import TranslationStatus
 from lidr.steps.translate.translator import Translator
 

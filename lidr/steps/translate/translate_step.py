@@ -70,8 +70,7 @@ def look_up(run: StepRun, items: Sequence[PendingTranslation]) -> dict[str, Any]
     Raises:
         RowError: a translation says that it is of another answer than the policy gave.
     """
-    from lidr.transforms.plain_translations import read_whole
-    from lidr.transforms.translations import Parsed
+    from lidr.transforms import Parsed, read_whole
 
     config: TranslateConfig = run.config
     assert config.by is not None

@@ -15,17 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from lidr.engines.engine import EngineSpec
-from lidr.engines.gguf import convert
-from lidr.engines.registry import engine_row, engines
-from lidr.hub.model_folders import dist_file
-from lidr.recipe.schema import Dtype, Frozen, PolicyConfig, ReferenceText
+from lidr.engines import EngineSpec, convert, engine_row, engines
+from lidr.hub import dist_file
+from lidr.recipe import Dtype, Frozen, PolicyConfig, ReferenceText
 from lidr.references import DistReference, HubReference, ServerReference, parse_reference
 from lidr.steps.base import StepRun, Surroundings
 from lidr.steps.policy import model_folder, outside_policy
 from lidr.steps.translate.translation_file import translation_files
-from lidr.store.digests import kept_sha256
-from lidr.store.fingerprints import folder_sha256
+from lidr.store import folder_sha256, kept_sha256
 
 WHERE = "translate.by.model"
 

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lidr.engines.model_folder import ModelFolder
-from lidr.engines.registry import engine_row
+from lidr.engines import ModelFolder, engine_row
 from lidr.evals.judge.settings import JudgeSettings
 from lidr.extras import require
-from lidr.hub.model_folders import model_files
-from lidr.store.fingerprints import file_sha256
+from lidr.hub import model_files
+from lidr.store import file_sha256
 from lidr.worker import Worker
 
 

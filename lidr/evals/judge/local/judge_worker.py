@@ -23,8 +23,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lidr.engines.engine import ChatRequest, EngineSpec, Message, Sampling
-from lidr.engines.registry import engine_row
+from lidr.engines import ChatRequest, EngineSpec, Message, Sampling, engine_row
 from lidr.errors import EngineError
 from lidr.evals.judge.local.logprob_engine import Answered, Asked, ScoringEngine
 from lidr.worker import serve
@@ -198,8 +197,7 @@ def serve_transformers(spec: EngineSpec, name: str, log: str) -> int:
 
 def serve_vllm(spec: EngineSpec, name: str, log: str) -> int:
     """Start vLLM's own server in this worker's process group, which ends it whatever happens; returns the port."""
-    from lidr.engines.chat import ChatTokenizer
-    from lidr.engines.vllm import set_environment
+    from lidr.engines import ChatTokenizer, set_environment
 
     ChatTokenizer.load(spec.model)  # vLLM would notice a missing chat template only when it is asked
     set_environment(spec.threads)

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from lidr.engines.chat import Prompt, sort_out
-from lidr.engines.engine import ChatRequest, Completion, Sampling
-from lidr.engines.transformers import TransformersEngine, processors
+from lidr.engines import ChatRequest, Completion, Prompt, Sampling, TransformersEngine, processors, sort_out
 
 
 class Asked(NamedTuple):
