@@ -7,6 +7,7 @@ import sys
 
 from lidr.cli.common import print_json, read_recipe, recipe_arguments
 from lidr.cli.publish import finished, repository_arguments
+from lidr.errors import HubError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Render the card from the run's records and print it; nothing is sent."""
-    from lidr.errors import HubError
     from lidr.release import staged
 
     run, to = finished(read_recipe(options), options)

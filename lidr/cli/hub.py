@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.cli.common import print_json, print_table, say
+from lidr.errors import HubError
+from lidr.hub_server import default_root, find_running
+from lidr.hub_server.storage import REPO_TYPES, Storage
 
 if TYPE_CHECKING:
     from lidr.hub_server.storage import Repository
@@ -34,8 +37,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Carry out one of the three."""
-    from lidr.hub_server import default_root
-
     root = options.root or default_root()
     return {"serve": _serve, "env": _env, "ls": _ls}[options.action](root, options)
 
@@ -61,9 +62,6 @@ def _serve(root: Path, options: argparse.Namespace) -> int:
 
 
 def _env(root: Path, options: argparse.Namespace) -> int:
-    from lidr.errors import HubError
-    from lidr.hub_server import find_running
-
     hub = find_running(root)
     if hub is None:
         raise HubError(f"no Hub serves {root}: start one with `lidr hub serve --root {shlex.quote(str(root))}`")
@@ -76,8 +74,6 @@ def _env(root: Path, options: argparse.Namespace) -> int:
 
 
 def _ls(root: Path, options: argparse.Namespace) -> int:
-    from lidr.hub_server.storage import REPO_TYPES, Storage
-
     if not (root / "repos").is_dir():
         say(f"nothing was published to {root} yet")
     storage = Storage(root) if (root / "repos").is_dir() else None

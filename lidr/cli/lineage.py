@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lidr.cli.common import other_hub, print_json, printable, say
+from lidr.lineage import svg
 
 if TYPE_CHECKING:
     from lidr.lineage import Graph, Node
@@ -53,8 +54,6 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _draw(graph: Graph, file: Path, endpoint: str | None) -> None:
-    from lidr.lineage import svg
-
     def link(node: Node) -> str | None:
         return f"{endpoint}/{node.repo}/tree/{node.revision or 'main'}" if endpoint and node.repo else None
 

@@ -14,6 +14,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from lidr.cli.common import say
+from lidr.errors import LidrError, NegativeVerdict
+from lidr.version import __version__
+
 COMMANDS = {
     "ls": "list the recipes that ship with lidr",
     "cp": "copy a shipped recipe to start your own from",
@@ -59,9 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{error.filename or type(error).__name__}: {error.strerror or error}", file=sys.stderr)
         return 2
     except Exception as error:
-        from lidr.cli.common import say
-        from lidr.errors import LidrError, NegativeVerdict
-
         if not isinstance(error, LidrError):
             raise
         say(f"{type(error).__name__}: {error}")
@@ -70,8 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Build the parser; only the command that is called is imported, so `lidr --help` stays quick."""
-    from lidr.version import __version__
-
     parser = argparse.ArgumentParser(
         prog="lidr",
         description="Preference pairs from a model's own language gap: recipes, data sets, training, evaluation.",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lidr.cli.common import print_json, print_table, say
 from lidr.errors import EvaluationError
+from lidr.references import RunReference, parse_reference
 
 if TYPE_CHECKING:
     from lidr.store import Artifact
@@ -128,7 +129,6 @@ def _block(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], le
 
 def _translate(text: str) -> Artifact:
     """The translate step that a reference names; without a step the last iteration's."""
-    from lidr.references import RunReference, parse_reference
     from lidr.store import Store, open_artifact, store_root
 
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,8 +129,6 @@ def _samples(source: PairSource, wanted: PairQuery, mapped: Mapped, most: int) -
 
 
 def _facts(source: PairSource) -> dict[str, Any]:
-    from dataclasses import asdict
-
     return {
         "name": source.name,
         "revision": source.revision,

@@ -6,7 +6,9 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from lidr import pipeline
 from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments
+from lidr.cli.run import iterations_of
 
 if TYPE_CHECKING:
     from lidr.pipeline import Plan, PlannedStep
@@ -20,8 +22,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Make the plan and print it."""
-    from lidr import pipeline
-
     recipe = read_recipe(options)
     planned = pipeline.plan(recipe, until=options.until)
     if options.json:
@@ -33,8 +33,6 @@ def main(options: argparse.Namespace) -> int:
 
 def show(planned: Plan) -> None:
     """Print the plan as a table, what is in the way, and the totals."""
-    from lidr.cli.run import iterations_of
-
     recipe = planned.recipe
     print(
         f"{recipe.name} {recipe.version}: {recipe.languages.dominant} and {', '.join(recipe.languages.others)}, "

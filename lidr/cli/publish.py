@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from lidr.cli.common import print_json, print_table, read_recipe, recipe_arguments, say
+from lidr.errors import HubError
+from lidr.hub_server import hub_for
 
 if TYPE_CHECKING:
     from lidr.recipe import Recipe
@@ -30,7 +32,6 @@ def repository_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Publish, or show what would be."""
-    from lidr.hub_server import hub_for
     from lidr.release import loading_lines, release
     from lidr.store import store_root
 
@@ -77,7 +78,6 @@ def finished(recipe: Recipe, options: argparse.Namespace) -> tuple[Finished, Des
 
 def _refuse_unfinished(recipe: Recipe, file: str) -> None:
     from lidr import plan
-    from lidr.errors import HubError
 
     for step in plan(recipe).steps:
         if step.state != "cached" and step.name != "publish":

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr.cli.common import other_hub, print_json, print_table, printable, say
+from lidr.errors import NegativeVerdict, PlanError
+from lidr.reproduce import SCHEMA, attest
 
 if TYPE_CHECKING:
     from lidr.reproduce import Reproduction
@@ -43,10 +45,7 @@ def main(options: argparse.Namespace) -> int:
     if options.data:
         os.environ["LIDR_DATA"] = str(Path(options.data).resolve())
     if options.rows is not None and options.rows < 1:
-        from lidr.errors import PlanError
-
         raise PlanError(f"--rows {options.rows}: give a number of prompts, 1 or more")
-    from lidr.errors import NegativeVerdict
     from lidr.reproduce import Wanted, reproduce
     from lidr.store import store_root
 
@@ -54,14 +53,10 @@ def main(options: argparse.Namespace) -> int:
     out = options.out or store_root("runs") / ".reproduced"
     done = reproduce(options.release, out, wanted, endpoint=options.endpoint, say=say, quiet=options.quiet)
     if options.json:
-        from lidr.reproduce import SCHEMA
-
         print_json(SCHEMA, done.as_json())
     else:
         show(done)
     if options.attest is not None:
-        from lidr.reproduce import attest
-
         say(f"attested: {attest(done, options.attest or None)}")
     if done.kind in ("different", "cannot run here"):
         raise NegativeVerdict(f"{options.release}: {done.kind}: {done.reason}")

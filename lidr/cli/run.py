@@ -7,7 +7,10 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
+from lidr import pipeline
 from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments, say
+from lidr.errors import NegativeVerdict
+from lidr.report import summarise
 
 if TYPE_CHECKING:
     from lidr.pipeline import Plan, PlannedStep
@@ -33,10 +36,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Run, then print the summary."""
-    from lidr import pipeline
-    from lidr.errors import NegativeVerdict
-    from lidr.report import summarise
-
     recipe = read_recipe(options)
     began = time.monotonic()
     verdict: NegativeVerdict | None = None

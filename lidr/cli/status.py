@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lidr import pipeline
 from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments
 
 
@@ -18,7 +19,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Print the state of every step, and the progress of the one at work."""
-    from lidr import pipeline
     from lidr.store import partial_folder
 
     recipe = read_recipe(options)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from lidr.errors import EvaluationError
+from lidr.evals.alignment_tax import tax_tasks
 from lidr.evals.results import Score, Scored
 from lidr.evals.spec import TaskSpec
 from lidr.languages import LANGUAGES, unknown_language
@@ -87,7 +88,5 @@ def task_specs(names: Sequence[str], languages: Sequence[str], variant: str | No
 
 
 def _tax_specs(language: str) -> list[TaskSpec]:
-    from lidr.evals.alignment_tax import tax_tasks
-
     names = tax_tasks(language)
     return [TaskSpec(name, TAX, name.replace(f"_{language}", "", 1), language) for name in names]

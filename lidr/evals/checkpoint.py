@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lidr.engines import convert
 from lidr.errors import EvaluationError, HubError
 from lidr.evals.results import ModelFacts
 from lidr.hub import check_model_folder, dist_file, model_files, model_snapshot, resolve
@@ -20,7 +21,7 @@ from lidr.references import (
     ServerReference,
     parse_reference,
 )
-from lidr.store import folder_sha256, kept_sha256, store_root
+from lidr.store import folder_sha256, kept_sha256, locate, store_root
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,6 @@ def _folder(reference: Reference, dtype: str, where: str) -> tuple[Path, str | N
     if isinstance(reference, HubReference):
         return _from_hub(reference, where)
     if isinstance(reference, RunReference):
-        from lidr.store import locate
-
         return check_model_folder(locate(reference).model, where), None
     if isinstance(reference, DistReference):
         return converted(dist_file(reference, where), dtype), None
@@ -129,8 +128,6 @@ def _from_hub(reference: HubReference, where: str) -> tuple[Path, str]:
 
 def converted(gguf: Path, dtype: str) -> Path:
     """The folder that a GGUF file becomes; made once in the store, kept by the file's digest."""
-    from lidr.engines import convert
-
     root = store_root("runs") / ".models"
     folder = root / f"{gguf.stem}-{dtype}-{kept_sha256(gguf, root.parent)[:16]}"
     if not folder.is_dir():
@@ -143,8 +140,6 @@ def _adapter(text: str) -> Path:
     if isinstance(reference, HubReference):
         path, _ = _from_hub(reference, "--adapter")
     elif isinstance(reference, RunReference):
-        from lidr.store import locate
-
         path = locate(reference).folder / "adapter"
     elif isinstance(reference, FolderReference):
         path = Path(reference.path)

@@ -16,13 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from lidr.engines import distributions
 from lidr.errors import EvaluationError, NegativeVerdict
 from lidr.evals.alignment_tax import kept_through, passed_through
 from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows, place_of
 from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark
 from lidr.evals.harness import answer
-from lidr.evals.judge import Judge
+from lidr.evals.judge import Comparison, Judge
+from lidr.evals.mgsm import as_text
 from lidr.evals.results import ModelFacts, Results, read_results, read_samples
 from lidr.evals.scoring import write_scored
 from lidr.evals.spec import EvalSpec, TaskSpec
@@ -57,8 +60,6 @@ def load_all(spec: EvalSpec) -> dict[str, Loaded]:
 
 
 def _golds_as_text(found: Loaded) -> Loaded:
-    from lidr.evals.mgsm import as_text
-
     return replace(found, rows=as_text(found.rows))
 
 
@@ -136,8 +137,6 @@ def _evaluate(
 @contextmanager
 def locked(out: Path, listen: Listener) -> Iterator[None]:
     """One process at a time works on a results folder; another waits."""
-    from filelock import FileLock, Timeout
-
     out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / ".lock")
     try:
@@ -247,8 +246,6 @@ def _judge(
 
 
 def _comparisons(loaded: Mapping[str, Loaded], answers: Mapping[TaskSpec, Mapping[str, str]]) -> list[Comparison]:
-    from lidr.evals.judge import Comparison
-
     return [
         Comparison(f"{task.task}/{row['item']}", row["instruction"], row["reference"], said[row["item"]])
         for task, said in answers.items()

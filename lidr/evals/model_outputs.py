@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lidr.errors import EvaluationError
+from lidr.evals.reader import results_folder
 from lidr.evals.results import Results, read_results, read_samples
 from lidr.languages import LANGUAGES, unknown_language
 
@@ -74,8 +75,6 @@ def read_outputs(path: Path, language: str | None = None) -> OutputSet:
         EvaluationError: nothing of the kind is there, or a row has no instruction or output.
     """
     if str(path).startswith("run:") or (path / "results" / "results.json").is_file():
-        from lidr.evals.reader import results_folder
-
         path = results_folder(str(path))
     if (path / "results.json").is_file():
         return _of_results(path)

@@ -14,6 +14,8 @@ import pyarrow as pa
 
 from lidr.errors import EvaluationError
 from lidr.evals.results import Results, TaskResult, read_results, read_scores
+from lidr.references import RunReference, parse_reference
+from lidr.store import locate
 
 Values = dict[str, float | None]
 """Item -> its value; None: not scored."""
@@ -64,11 +66,8 @@ def results_folder(place: str) -> Path:
 
 
 def _folder(place: str) -> Path:
-    from lidr.references import RunReference, parse_reference
-
     if not place.startswith("run:"):
         return Path(place).expanduser()
-    from lidr.store import locate
 
     try:
         reference = parse_reference(place)

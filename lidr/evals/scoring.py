@@ -13,6 +13,7 @@ from lidr.errors import EvaluationError
 from lidr.evals.alignment_tax import NOTHING_THROUGH, PassedThrough
 from lidr.evals.benchmark_rows import Loaded
 from lidr.evals.benchmarks import JUDGED, benchmark
+from lidr.evals.judge import Verdict
 from lidr.evals.results import JudgeFacts, Results, Score, TaskResult, samples_table, scores_table, write_results
 from lidr.evals.spec import TaskSpec
 
@@ -120,6 +121,4 @@ def _compared(row: Mapping[str, Any], task: TaskResult) -> dict[str, Any]:
 
 
 def _verdict(row: Mapping[str, Any]) -> Verdict | None:
-    from lidr.evals.judge import Verdict
-
     return Verdict(row["item"], row["preference"]) if row["is_judged"] else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lidr.errors import HubError, PlanError
 from lidr.hub.client import Target
 from lidr.hub.hub_errors import away
+from lidr.hub.prompt_sources import datasets_of
 from lidr.hub.snapshot import DATASETS, content_digest, listing
 from lidr.recipe import PolicyConfig, Recipe
 from lidr.references import UNPINNED, HubReference, parse_reference
@@ -31,8 +32,6 @@ def unpinned(recipe: Recipe) -> list[HubReference]:
     Raises:
         PlanError: a data set stands in it at two revisions.
     """
-    from lidr.hub.prompt_sources import datasets_of
-
     found = [reference for model, reference in _hub_models(recipe) if model.pinned is None]
     return [*found, *datasets_of(recipe), *_unpinned_sets(recipe)]
 

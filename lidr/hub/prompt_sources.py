@@ -22,7 +22,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from lidr.errors import HubError, PlanError, RowError
-from lidr.hub.snapshot import DATASETS
+from lidr.hub.snapshot import DATASETS, read_file
 from lidr.recipe import Recipe
 from lidr.references import HubReference
 from lidr.resources import resolve_source
@@ -218,8 +218,6 @@ def download(url: str, sha256: str, target: Path) -> None:
 
 
 def _of_dataset(part: _Part, commit: str) -> Path:
-    from lidr.hub.snapshot import read_file
-
     return read_file(f"{DATASETS}{part.dataset}", commit, part.path)
 
 

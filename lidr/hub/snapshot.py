@@ -20,6 +20,7 @@ from typing import Any
 from lidr.errors import HubError
 from lidr.hub.client import HUGGING_FACE, Target, plain_uploads, target_of_environment
 from lidr.hub.content_ids import git_blob_id
+from lidr.hub.hub_errors import away
 from lidr.store import file_sha256, write_json
 
 DATASETS = "datasets/"
@@ -100,8 +101,6 @@ def listed(repo: str, sha: str, *, target: Target | None = None) -> list[Entry]:
     """
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
-
-    from lidr.hub.hub_errors import away
 
     api = target.api() if target else HfApi()
     name, kind = _name(repo)
@@ -191,8 +190,6 @@ def _check_space(what: str, into: Path, wanted: Sequence[Entry]) -> None:
 
 def _download(repo: str, sha: str, patterns: Sequence[str] | None, target: Target | None, into: Path | None) -> Path:
     from huggingface_hub import snapshot_download
-
-    from lidr.hub.hub_errors import away
 
     name, kind = _name(repo)
     where: dict[str, Any] = {"endpoint": target.endpoint, "token": target.token or False} if target else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import subprocess
 import sys
@@ -104,8 +105,6 @@ def find_running(root: Path) -> Hub | None:
 
 
 def _health(url: str) -> dict[str, Any]:
-    import json
-
     connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=5)
     try:
         connection.request("GET", "/lidr/health")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import HubError, MissingExtraError
-from lidr.hub_server.storage import locked_file, write_json
+from lidr.hub_server.storage import Storage, collect, locked_file, remove_unfinished, write_json
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -122,7 +122,6 @@ def is_loopback(host: str) -> bool:
 def _prepare(root: Path, host: str, token: str, *, redirect: bool) -> ASGIApp:
     from lidr.hub_server.access import Access
     from lidr.hub_server.app import application
-    from lidr.hub_server.storage import Storage, collect, remove_unfinished
     from lidr.hub_server.wire import Context
 
     storage = Storage(root)

@@ -8,6 +8,7 @@ from it with the training answers of one world, wrong ones among them.
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import sys
 import time
@@ -124,8 +125,6 @@ def train(model: Any, rows: Rows, stage: Stage, say: Callable[[str], None]) -> N
 
 
 def _height(step: int, rise: int, steps: int) -> float:
-    import math
-
     return min((step + 1) / rise, 0.5 + 0.5 * math.cos(math.pi * step / steps))
 
 

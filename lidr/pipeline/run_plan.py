@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 
 from lidr.engines import distributions
 from lidr.errors import NegativeVerdict, PlanError, StoreError
+from lidr.hub import pin
 from lidr.pipeline.drift import describe
 from lidr.pipeline.make_plan import plan
 from lidr.pipeline.planned import DONE, Plan, PlannedStep
@@ -55,8 +56,6 @@ def run(
     with store.lock(lambda who: say(f"{who} is writing to {store.root}; waiting for it to finish")):
         store.settle()
         if allow_unpinned:
-            from lidr.hub import pin
-
             pin(recipe, store.version_folder(recipe.name, recipe.version))
         planned = plan(recipe)
         again = _to_rebuild(planned, rebuild)

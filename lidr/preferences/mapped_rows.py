@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -122,8 +123,6 @@ def _is_valid(name: str, column: pa.Array) -> bool:
 
 
 def _named(frame: Any, name: str) -> Any:
-    import hashlib
-
     import polars as pl
 
     texts = frame["prompt_text"].to_list()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lidr.rows import METADATA, RowType
-from lidr.store import Artifact, TableWriter
+from lidr.store import Artifact, TableWriter, row_digest
 
 if TYPE_CHECKING:
     from lidr.release.finished import Finished
@@ -104,8 +104,6 @@ def write_outputs(run: Finished, folder: Path) -> None:
 
 def outputs_json(run: Finished) -> Iterator[tuple[str, dict[str, Any]]]:
     """For each evaluation its place, and number and digest of its outputs, as run.json holds them."""
-    from lidr.store import row_digest
-
     for artifact in run.artifacts:
         if has_outputs(artifact):
             table = outputs_table(artifact)

@@ -15,6 +15,7 @@ from typing import Any
 
 from lidr.errors import HubError
 from lidr.hub import clean_model_config
+from lidr.release.cards import model_card
 from lidr.release.finished import Finished
 from lidr.release.reproduction_files import Links
 from lidr.release.staging import Staged, check_staged, files_below, owned_by, write_description
@@ -45,8 +46,6 @@ def stage_model(
     Raises:
         HubError: the run trained no policy, or no adapter.
     """
-    from lidr.release.cards import model_card
-
     policy = run.policy()
     source = policy.folder / ("adapter" if adapter_only else "model")
     if not source.is_dir():

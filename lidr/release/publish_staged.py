@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from lidr.errors import HubError
@@ -225,8 +226,6 @@ class _Sender:
                 yield CommitOperationDelete(path)
 
     def _existing_card(self, head: str) -> str:
-        from tempfile import TemporaryDirectory
-
         with TemporaryDirectory() as cache:  # the usual cache is keyed by repository, not by Hub
             path = self._ask(self._api.hf_hub_download, filename=CARD, revision=head, cache_dir=cache)
             return Path(path).read_text(encoding="utf-8")

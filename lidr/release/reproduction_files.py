@@ -23,7 +23,7 @@ from lidr.recipe import Recipe
 from lidr.release.evaluation_outputs import outputs_json, write_outputs
 from lidr.release.finished import Finished
 from lidr.resources import resolve_source
-from lidr.store import Artifact, file_sha256, open_artifact
+from lidr.store import Artifact, file_sha256, open_artifact, row_digest
 
 LARGEST_FILE = 1 << 20  # bytes
 NUMBERS = ("scores", "measures", "verdicts")
@@ -158,8 +158,6 @@ def rows_of(artifact: Artifact) -> dict[str, dict[str, Any]]:
 def _rows_of(folder: Path, digest: str) -> dict[str, dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from lidr.store import row_digest
 
     found = {}
     for part in ("data", "dropped"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lidr.analysis import Outcome, outcome_of
 from lidr.errors import LidrError, StoreError
 from lidr.hub import without_paths
-from lidr.pipeline import order
+from lidr.pipeline import order, plan
 from lidr.steps import STEPS
 from lidr.store import Record, Store, partial_folder, read_record, store_root
 
@@ -148,8 +148,6 @@ def _nothing(recipe: Recipe, store: Store) -> str:
 
 def _differs(recipe: Recipe) -> tuple[str, ...]:
     """What `lidr plan` would call drifted; where a plan cannot be made here, nothing is claimed."""
-    from lidr.pipeline import plan
-
     try:
         drifted = plan(recipe).in_state("drifted")
     except (LidrError, OSError):

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from lidr import load_recipe
 from lidr.analysis import Outcome
 from lidr.errors import HubError, LidrError
 from lidr.recipe import Provenance, Recipe
@@ -86,8 +87,6 @@ def released(release: OpenedRelease, work: Path) -> Released:
 
 def _written(release: OpenedRelease, work: Path) -> Recipe:
     """The recipe with what was written down, so that defaults are told apart."""
-    from lidr import load_recipe
-
     data: dict[str, Any] = {**release.run["written"], "runtime": release.run["resolved"]["runtime"]}
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     path = work / "written.yaml"

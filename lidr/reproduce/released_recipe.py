@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from lidr import load_recipe
 from lidr.errors import HubError, LidrError
 from lidr.recipe import Recipe
 from lidr.release import RUN, OpenedRelease
@@ -22,8 +23,6 @@ def recipe_of(release: OpenedRelease, work: Path) -> Recipe:
     Raises:
         HubError: the release holds no whole recipe, or one that this lidr does not read.
     """
-    from lidr import load_recipe
-
     data = copy.deepcopy(release.run.get("written"))
     resolved = release.run.get("resolved")
     if not isinstance(data, dict) or not isinstance(resolved, dict):

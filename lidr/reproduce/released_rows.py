@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr.errors import HubError, LidrError
-from lidr.hub import DATASETS, read_snapshot
+from lidr.hub import DATASETS, MODEL_FILES, read_snapshot
 from lidr.release import OpenedRelease, find, measured_again, open_release, read_outputs, write_samples
 from lidr.reproduce.verdict import Finding
 from lidr.rows import Pair, Prompt, Response, RowType, Translation
@@ -214,7 +214,5 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _model_files(source: Path) -> Iterator[Path]:
-    from lidr.hub import MODEL_FILES
-
     seen = {path for pattern in MODEL_FILES for path in source.glob(pattern) if path.is_file()}
     yield from sorted(path for path in seen if path.name != "README.md")

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from lidr.errors import HubError, PlanError, StoreError
+from lidr.hub import Target
 from lidr.recipe import Recipe
 from lidr.release import CONTENT, Found, OpenedRelease, find, open_release, target_or_public, without_weights
 from lidr.reproduce.card_check import check_card
@@ -84,8 +85,6 @@ def reproduce(
         HubError: the Hub does not give the release, or it is none that can be read.
         PlanError: `wanted` names no step of its recipe.
     """
-    from lidr.hub import Target
-
     target = target_or_public()
     if endpoint is not None and endpoint.rstrip("/") != target.endpoint:
         target = Target(endpoint.rstrip("/"))  # a token of one Hub is not sent to another

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from lidr import load_recipe
 from lidr.errors import HubError, LidrError
-from lidr.hub import Entry, Patience, patiently
+from lidr.hub import Entry, Patience, content_digest, listing, patiently
 from lidr.recipe import Recipe
 from lidr.release import CONTENT, MANIFEST, RUN, OpenedRelease, resolved
 from lidr.reproduce.verdict import Finding
@@ -95,7 +96,6 @@ def _what(release: OpenedRelease, path: str, recipe: Recipe) -> str:
     """What of a recipe was changed, setting by setting, where it can be read."""
     if path != RECIPE:
         return ""
-    from lidr import load_recipe
 
     try:
         changed = difference(_by_name(recipe), _by_name(load_recipe(str(release.folder / path))))
@@ -182,8 +182,6 @@ def _pins(release: OpenedRelease) -> Iterator[Finding]:
     for name, content in contents.items():
         repo, _, sha = name.partition("@")
         try:
-            from lidr.hub import content_digest, listing
-
             there = content_digest(listing(repo, sha, target=release.found.target))
         except HubError:
             continue  # said where the model is needed: it cannot be had here

@@ -20,14 +20,19 @@ from lidr.evals import (
     SCORES,
     Decoding,
     EvalSpec,
+    Listener,
     ModelFacts,
     TaskSpec,
     benchmark,
     digest_of,
+    evaluate,
+    load_all,
     load_rows,
     read_scores,
     task_specs,
+    totals,
 )
+from lidr.evals.judge import judge_of
 from lidr.hub import check_model_folder, dist_file
 from lidr.recipe import Frozen, LanguageCode, Recipe, ReferenceText
 from lidr.references import DistReference, FolderReference, HubReference, RunReference, parse_reference
@@ -87,8 +92,6 @@ class EvaluateConfig(Frozen):
 
 def run_evaluate(run: StepRun) -> Outcome:
     """Answer, judge and score; what an interruption leaves is not asked again."""
-    from lidr.evals import Listener, evaluate, load_all, totals
-
     spec = evaluate_spec(run)
     asked, judged = totals(spec, load_all(spec))
     config: EvaluateConfig = run.config
@@ -166,8 +169,6 @@ def _facts(run: StepRun) -> Any:
 
 def judge_for(run: StepRun, config: JudgeConfig) -> Any:
     """The judge that a step's settings name, to be opened when it is asked; all steps of a store share its cache."""
-    from lidr.evals.judge import judge_of
-
     settings = config.model_dump(exclude={"model"}, exclude_none=True)
     settings["cache"] = str((run.around.store_root / ".judge.sqlite").resolve())
     engine = engine_row(run.recipe.runtime.engine)

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from tqdm import tqdm
+
 from lidr.store import Rate, write_json
 
 _EVERY_S = 0.5
@@ -29,8 +31,6 @@ class Progress:
 
     def start(self, total: int, unit: str, done: int = 0) -> None:
         """Say how much there is to do, and how much of it an earlier try finished."""
-        from tqdm import tqdm
-
         self._total, self._unit, self._done, self._resumed = total, unit, done, done
         self._began = time.monotonic()
         self._close_bar()

@@ -16,7 +16,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from lidr.errors import PlanError
 from lidr.hub import problem_of_repo
+from lidr.hub_server import hub_for
 from lidr.recipe import Frozen, Recipe
+from lidr.release import Destinations, Published, finished_run, loading_lines, overridden, release
 from lidr.rows import Pair, RowType
 from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun
 from lidr.store import Rate, Store, write_json
@@ -78,9 +80,6 @@ class PublishConfig(Frozen):
 
 def run_publish(run: StepRun) -> Outcome:
     """Publish after the last iteration; before it there is nothing whole to publish."""
-    from lidr.hub_server import hub_for
-    from lidr.release import release
-
     if not run.recipe.runtime.push:
         raise PlanError("publish: runtime.push is false; set it to true, or use `lidr publish RECIPE`")
     finished = finished_for(run.recipe, run.config, Store(run.around.store_root))
@@ -98,8 +97,6 @@ def run_publish(run: StepRun) -> Outcome:
 
 def lines_of(folder: Path, split: str, store_root: Path) -> str:
     """How to load what a publish step published: the lines to print at the end of a run."""
-    from lidr.release import Published, loading_lines
-
     entries = json.loads((folder / RELEASE_FILE).read_text(encoding="utf-8"))["published"]
     published = [Published(**entry) for entry in entries]
     is_embedded = any(found.endpoint == EMBEDDED for found in published)
@@ -108,8 +105,6 @@ def lines_of(folder: Path, split: str, store_root: Path) -> str:
 
 def destinations(config: PublishConfig) -> Destinations:
     """The repositories of a configuration."""
-    from lidr.release import Destinations
-
     return Destinations(config.pairs, config.policy, config.private, config.adapter_only)
 
 
@@ -119,8 +114,6 @@ def finished_for(recipe: Recipe, config: PublishConfig | None, store: Store) -> 
     Raises:
         HubError: the run is not finished, or the licence is none that a Hub knows.
     """
-    from lidr.release import finished_run, overridden
-
     choice = config.license if config else None
     override = overridden(choice.id, choice.reason, name=choice.name, link=choice.link) if choice else None
     return finished_run(recipe, store, policy_licence=config.policy_license if config else None, override=override)

@@ -16,6 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from lidr.errors import StoreError
 from lidr.rows import RowType
 from lidr.store.artifact import Artifact, ArtifactWriter, open_artifact
@@ -59,8 +61,6 @@ class Store:
     @contextmanager
     def lock(self, on_wait: Callable[[str], None]) -> Iterator[None]:
         """Hold the store for writing; `on_wait` is told once who holds it when one must wait."""
-        from filelock import FileLock, Timeout
-
         self.root.mkdir(parents=True, exist_ok=True)
         holder = self.root / ".holder.json"
         lock = FileLock(self.root / ".lock")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lidr.cli.common import print_json, say
 from lidr.cli.eval.options import judge_arguments, judge_from, judge_settings
 from lidr.cli.eval.progress import listening
+from lidr.cli.eval.run import show
 from lidr.errors import EvaluationError, NegativeVerdict
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ def main(options: argparse.Namespace) -> int:
         raise EvaluationError("no judge: give --judge REF, or set LIDR_JUDGE_BASE_URL and LIDR_JUDGE_MODEL")
     if options.against:
         return _head_to_head(options, judge)
-    from lidr.cli.eval.run import show
     from lidr.evals import judge_again, read_results
     from lidr.evals.judge import import_verdicts, verdict_table, write_verdicts
 
@@ -76,7 +76,6 @@ def main(options: argparse.Namespace) -> int:
 
 def _grade_again(options: argparse.Namespace, judge: Judge) -> int:
     """Marks for the answers of mt_bench."""
-    from lidr.cli.eval.run import show
     from lidr.evals import read_results
     from lidr.evals.mt_bench import TURNS, grade_again
 

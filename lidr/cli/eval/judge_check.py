@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lidr.cli.common import print_json, print_table, say
 from lidr.cli.eval.options import judge_arguments, judge_from, judge_settings, words
 from lidr.cli.eval.progress import listening
+from lidr.errors import EvaluationError, NegativeVerdict
 
 if TYPE_CHECKING:
     from lidr.evals import Estimate
@@ -53,7 +54,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Ask, compare, print; exit code 3 where too many questions failed."""
-    from lidr.errors import EvaluationError, NegativeVerdict
     from lidr.evals.judge import calls_of, check_judge, items_of, reasons
 
     if options.limit is not None and options.limit < 1:

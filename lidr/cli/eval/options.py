@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,8 +89,6 @@ def judge_from(options: argparse.Namespace, *, log: Path, dtype: str = "float32"
 
 def judge_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Settings of the judge but for who it is: the command line's, else the environment's, else none."""
-    import os
-
     given = {name: getattr(options, f"judge_{name}", None) for name in _SETTINGS}
     around = {name: os.environ.get(f"LIDR_JUDGE_{name.upper()}") for name in (*_SETTINGS, "cache")}
     settings: dict[str, Any] = {name: value for name, value in around.items() if value}

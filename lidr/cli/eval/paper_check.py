@@ -6,7 +6,10 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from lidr.analysis import TITLES
 from lidr.cli.common import print_json, print_table
+from lidr.errors import EvaluationError
+from lidr.evals.compare import metric_named
 
 if TYPE_CHECKING:
     from lidr.evals import Cell, PaperCheck
@@ -31,7 +34,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Compare and print; a number outside is a finding, not a failure."""
-    from lidr.errors import EvaluationError
     from lidr.evals import ITERATIONS, TABLES, check, read_paper, read_results, results_folder
 
     results = read_results(results_folder(options.results))
@@ -53,9 +55,6 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _show(check: PaperCheck, name: str) -> None:
-    from lidr.analysis import TITLES
-    from lidr.evals.compare import metric_named
-
     form = "" if check.variant == "plain" else f" ({check.variant})"
     title = f"{TITLES[check.table]}{form}, {metric_named(check.table, check.metric).label}"
     print(f"{title}: {name} beside the paper's {check.row}" + (f", {check.label}" if check.label != check.row else ""))

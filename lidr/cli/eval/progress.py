@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
 from lidr.cli.common import say
 
 if TYPE_CHECKING:
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 @contextmanager
 def listening(asked: int, judged: int, what: str = "comparisons") -> Iterator[Listener]:
     """Bars of so many answers, and of `what` a judge gives; each is drawn when its first unit is done."""
-    from tqdm import tqdm
-
     from lidr.evals import Listener
 
     bars: dict[str, Any] = {}

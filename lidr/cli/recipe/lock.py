@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr.cli.common import print_json, read_recipe, recipe_arguments
+from lidr.errors import HubError
+from lidr.references import UNPINNED
 
 if TYPE_CHECKING:
     from lidr.hub import Change
@@ -30,7 +32,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Ask the Hub, write the file, show what changed."""
     from lidr.hub import changes, mended, pin
-    from lidr.references import UNPINNED
     from lidr.store import LOCK_FILE, Store, read_contents, read_lock, store_root
 
     recipe = read_recipe(options)
@@ -64,7 +65,6 @@ def _check(contents: Mapping[str, Content], file: Path) -> int:
     Raises:
         HubError: a tag or branch was moved or deleted, or a commit holds another content.
     """
-    from lidr.errors import HubError
     from lidr.hub import moved, unconfirmed
 
     lines, other = moved(contents), unconfirmed(contents)

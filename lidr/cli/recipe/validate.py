@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 from lidr.cli.common import print_json, read_recipe, recipe_arguments
+from lidr.errors import RecipeError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +31,6 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps(recipe_json_schema(CHAIN_STEPS), indent=1))
         return 0
     if options.recipe is None:
-        from lidr.errors import RecipeError
-
         raise RecipeError(["validate: name a recipe file, or give --json-schema"])
     recipe = read_recipe(options)
     steps = [step.name for step in recipe.chain]
@@ -48,8 +48,6 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _resolved(options: argparse.Namespace) -> str:
-    from pathlib import Path
-
     from lidr.recipe import resolved_text
 
     return resolved_text(Path(options.recipe), options.overrides)

@@ -13,7 +13,9 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
+from lidr.engines import open_engine, set_environment
 from lidr.errors import EvaluationError
+from lidr.evals.harness.engine_lm import EngineLM
 from lidr.evals.spec import EvalSpec
 
 _PROBE = "1 + 1 = 2. Paris, Berlin, Madrid: "
@@ -60,8 +62,6 @@ def _hf(spec: EvalSpec) -> LM:
 def _vllm(spec: EvalSpec) -> LM:
     import torch
 
-    from lidr.engines import set_environment
-
     set_environment(spec.threads)
     rank = json.loads((Path(spec.adapter) / "adapter_config.json").read_text())["r"] if spec.adapter else 16
     return _vllm_class()(
@@ -101,9 +101,6 @@ def _vllm_class() -> Any:
 
 @contextmanager
 def _engine(spec: EvalSpec) -> Iterator[LM]:
-    from lidr.engines import open_engine
-    from lidr.evals.harness.engine_lm import EngineLM
-
     if spec.adapter:
         raise EvaluationError(f"the engine {spec.backend} loads no adapter; merge it into the model's folder")
     with open_engine(spec.engine_spec(), log=Path(spec.work) / "log.txt") as engine:

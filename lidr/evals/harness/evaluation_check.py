@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from lidr.engines import ChatTokenizer, ModelFolder
 from lidr.errors import EvaluationError, LidrError, MissingExtraError
 from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows
 from lidr.evals.benchmarks import task_specs
+from lidr.evals.checkpoint import find_checkpoint
 from lidr.evals.spec import TaskSpec
 
 
@@ -119,14 +121,10 @@ def _tokenizer(model: str) -> Any:
     Raises:
         EngineError: the model has no chat template, or its folder is no model.
     """
-    from lidr.evals.checkpoint import find_checkpoint
-
     folder = find_checkpoint(model).folder
     if folder is None:
         return None
     from transformers import AutoTokenizer
-
-    from lidr.engines import ChatTokenizer, ModelFolder
 
     ModelFolder(folder).check()
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

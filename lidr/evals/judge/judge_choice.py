@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.evals.checkpoint import Checkpoint, find_checkpoint
+from lidr.evals.judge.local import local_judge
 from lidr.evals.judge.settings import Judge, JudgeSettings
 
 _SERVED = "judge"
@@ -46,8 +47,6 @@ def served(settings: JudgeSettings) -> Judge:
 
 @contextmanager
 def _local(found: Checkpoint, settings: Mapping[str, Any], kind: str, log: Path, dtype: str) -> Iterator[JudgeSettings]:
-    from lidr.evals.judge.local import local_judge
-
     assert found.folder is not None
     digest, facts = found.facts.digest, found.facts
     shown = f"{facts.reference}@{facts.revision}" if facts.revision and "@" not in facts.reference else facts.reference

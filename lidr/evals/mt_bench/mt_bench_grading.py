@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lidr.errors import NegativeVerdict
 from lidr.evals import win_rate as rates
-from lidr.evals.judge import JudgeSettings, facts_of
+from lidr.evals.judge import JudgeSettings, facts_of, grading_template
 from lidr.evals.mt_bench.conversations import Conversation
 from lidr.evals.mt_bench.questions import TURNS, Questions
 from lidr.evals.results import JudgeFacts, Score, TaskResult, mean_score
 from lidr.evals.spec import Decoding
+from lidr.evals.x_alpacaeval import detect
 
 if TYPE_CHECKING:
     from lidr.engines import Message
@@ -169,8 +170,6 @@ def summarise(values: Sequence[Mapping[str, float | None]]) -> dict[str, Score]:
 
 
 def _values(talk: Conversation, *, judged: bool) -> dict[str, float | None]:
-    from lidr.evals.x_alpacaeval import detect
-
     first, second = (None if mark is None else mark.score for mark in talk.grades)
     found = None if talk.error else detect("\n\n".join(talk.answers), talk.language)
     missing = sum(mark is not None and mark.score is None for mark in talk.grades)
@@ -187,8 +186,6 @@ def _values(talk: Conversation, *, judged: bool) -> dict[str, float | None]:
 
 def judge_facts(settings: JudgeSettings) -> JudgeFacts:
     """What a record says about the judge that grades: its template is another than that of comparisons."""
-    from lidr.evals.judge import grading_template
-
     template = grading_template(settings)
     facts = facts_of(settings.model_copy(update={"mode": "score", "template": None}))
     return facts.model_copy(update={"template": template.name, "template_sha256": template.sha256})

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lidr.errors import EvaluationError
+from lidr.evals.hub_rows import commit_of, file_at, files_at
 from lidr.evals.results import DataFacts
 from lidr.languages import LANGUAGES, unknown_language
 from lidr.references import FolderReference, HubReference, parse_reference
@@ -61,8 +62,6 @@ def load_questions(source: str, languages: Sequence[str]) -> dict[str, Questions
 
 def _file(source: str, language: str) -> tuple[Path, str]:
     """The file of a language, and what a record calls it."""
-    from lidr.evals.hub_rows import commit_of, file_at, files_at
-
     path = Path(source).expanduser()
     if path.is_file():
         return path, path.name

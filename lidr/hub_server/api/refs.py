@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 from urllib.parse import quote
 
@@ -111,8 +112,6 @@ def describe(commit: Commit, *, formatted: bool = False) -> dict[str, Any]:
         "date": commit.date,
     }
     if formatted:
-        from html import escape
-
         described["formatted"] = {"title": escape(commit.title), "message": escape(commit.message)}
     return described
 

@@ -8,7 +8,16 @@ from starlette.responses import Response
 
 from lidr.hub_server import card_rules
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.storage import REPO_TYPES, Commit, File, Repository, checked_repo_id, checked_repo_type, iso
+from lidr.hub_server.storage import (
+    REPO_TYPES,
+    Commit,
+    File,
+    Repository,
+    checked_repo_id,
+    checked_repo_type,
+    iso,
+    lfs_pointer,
+)
 from lidr.hub_server.wire import Call, answer
 
 LARGEST_CARD = 4 * 1024 * 1024  # bytes of README that are read for lists and pages
@@ -116,8 +125,6 @@ def _sibling(path: str, file: File, *, with_blobs: bool) -> dict[str, Any]:
 
 def pointer_size(file: File) -> int:
     """Bytes of the pointer that stands in git for a large file."""
-    from lidr.hub_server.storage import lfs_pointer
-
     return len(lfs_pointer(file["sha256"], file["size"]))
 
 

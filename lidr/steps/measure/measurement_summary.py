@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lidr.evals import read_paper
 from lidr.recipe import Languages
 from lidr.steps.evaluate import JudgeConfig
 from lidr.transforms import Number, agreement, mean, share
@@ -96,8 +97,6 @@ def _judge_facts(judge: JudgeConfig | None) -> dict[str, Any] | None:
 
 def _paper(languages: Sequence[str]) -> dict[str, Any]:
     """What was published of the same tests, in the recipe's languages."""
-    from lidr.evals import read_paper
-
     table = read_paper().tables["premise"]
     published = table.rows["M0"]
     at = [code for code in table.columns if code in languages]

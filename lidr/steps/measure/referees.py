@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lidr.engines import ChatRequest, Sampling
 from lidr.errors import RowError
+from lidr.evals.judge import Comparison
 from lidr.evals.mgsm import read_number
 from lidr.languages import LANGUAGES
 from lidr.rows import Pair
@@ -111,8 +112,6 @@ def _compared(sample: PromptSample, settings: JudgeSettings) -> Iterator[Row]:
 
 def _rankings(sample: PromptSample) -> Iterator[tuple[tuple[str, str, str], Comparison]]:
     """((prompt id, language, other), comparison); output_2 is the answer that began in the dominant language."""
-    from lidr.evals.judge import Comparison
-
     for (prompt_id, source, target), translated in sample.translations.items():
         own = sample.answers.get((prompt_id, target))
         if own is not None:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import RowError
+from lidr.preferences import open_pairs
 from lidr.rows import Pair
 from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 from lidr.steps.ledger import Ledger
@@ -58,8 +59,6 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
         Unresolved: a Hub data set that is not locked.
         HubError: it is not there, or holds another content than was locked.
     """
-    from lidr.preferences import open_pairs
-
     commit, digest = None, None
     if (hub := one.hub) is not None:
         commit = around.commit_of(hub)

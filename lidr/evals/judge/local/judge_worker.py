@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lidr.engines import ChatRequest, EngineSpec, Message, Sampling, engine_row
+from lidr.engines import ChatRequest, ChatTokenizer, EngineSpec, Message, Sampling, engine_row, set_environment
 from lidr.errors import EngineError
 from lidr.evals.judge.local.logprob_engine import Answered, Asked, ScoringEngine
 from lidr.worker import serve
@@ -197,8 +197,6 @@ def serve_transformers(spec: EngineSpec, name: str, log: str) -> int:
 
 def serve_vllm(spec: EngineSpec, name: str, log: str) -> int:
     """Start vLLM's own server in this worker's process group, which ends it whatever happens; returns the port."""
-    from lidr.engines import ChatTokenizer, set_environment
-
     ChatTokenizer.load(spec.model)  # vLLM would notice a missing chat template only when it is asked
     set_environment(spec.threads)
     port = _free_port()
