@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lidr.cli.common import print_json, print_table, say
 from lidr.errors import HubError
-from lidr.hub_server import default_root, find_running
+from lidr.hub_server import default_root, find_running, is_loopback, serve
 from lidr.hub_server.storage import REPO_TYPES, Storage
 
 if TYPE_CHECKING:
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    serve = actions.add_parser("serve", help="serve a folder as a Hub until Ctrl-C")
-    serve.add_argument("--port", type=int, default=8080, metavar="N", help="default 8080; 0 takes a free one")
-    serve.add_argument("--host", default="127.0.0.1", metavar="H", help="default 127.0.0.1: this machine only")
-    serve.add_argument(
+    serving = actions.add_parser("serve", help="serve a folder as a Hub until Ctrl-C")
+    serving.add_argument("--port", type=int, default=8080, metavar="N", help="default 8080; 0 takes a free one")
+    serving.add_argument("--host", default="127.0.0.1", metavar="H", help="default 127.0.0.1: this machine only")
+    serving.add_argument(
         "--token", metavar="T", help="default $LIDR_HUB_TOKEN, which other users cannot see; else random"
     )
-    serve.add_argument("--redirect", action="store_true", help="answer downloads with redirections, as the real Hub")
+    serving.add_argument("--redirect", action="store_true", help="answer downloads with redirections, as the real Hub")
     env = actions.add_parser("env", help='print what a client needs: eval "$(lidr hub env)"')
     ls = actions.add_parser("ls", help="list the repositories and their tags")
     for action in (env, ls):
         action.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-    for action in (serve, env, ls):
+    for action in (serving, env, ls):
         action.add_argument("--root", type=Path, metavar="DIR", help="where it keeps everything; default <store>/.hub")
 
 
@@ -42,8 +42,6 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _serve(root: Path, options: argparse.Namespace) -> int:
-    from lidr.hub_server import is_loopback, serve
-
     given = options.token or os.environ.get("LIDR_HUB_TOKEN")
 
     def ready(url: str, token: str) -> None:

@@ -1,4 +1,4 @@
-"""The worker that holds a model: `python -m lidr.engines.engine_worker`, started by lidr.engines.engine_process and by nobody else."""
+"""The worker that holds a model: `python -m lidr.engines.engine_worker`, started by engine_process alone."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class EngineRow:
         cpu_build: another distribution of the packages, for machines without a GPU; the usual one then needs a GPU.
         grace_s: seconds that its worker gets to end by itself.
         only_translates: it cannot answer prompts: `translate.by.engine` takes it, `runtime.engine` does not.
-        lm_eval: lm-eval's own back end for such a model; None: lm-eval asks this engine (lidr/evals/harness/engine_lm.py).
+        lm_eval: lm-eval's own back end for such a model; None: lm-eval asks this engine, by engine_lm.
         judge: MODULE:FUNCTION that serves a model as a local judge, from (EngineSpec, served name, log) to its port.
     """
 

@@ -24,7 +24,7 @@ from lidr.evals.alignment_tax import kept_through, passed_through
 from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows, place_of
 from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark
 from lidr.evals.harness import answer
-from lidr.evals.judge import Comparison, Judge
+from lidr.evals.judge import Comparison, Judge, facts_of
 from lidr.evals.mgsm import as_text
 from lidr.evals.results import ModelFacts, Results, read_results, read_samples
 from lidr.evals.scoring import write_scored
@@ -226,7 +226,7 @@ def _judge(
     judge: Judge,
     listen: Listener,
 ) -> Results:
-    from lidr.evals.judge import calls_needed, check_errors, facts_of
+    from lidr.evals.judge import calls_needed, check_errors
     from lidr.evals.judge import judge as ask
 
     comparisons = _comparisons(loaded, answers)

@@ -1,4 +1,4 @@
-"""Model folders that lidr may read, wherever they come from: a Hub model_snapshot, a folder, a file of a Python package.
+"""Model folders that lidr may read, wherever they come from: a Hub snapshot, a folder, a file of a Python package.
 
 `where` opens every message: the place in the recipe or the option that named the model.
 """

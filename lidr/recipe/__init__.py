@@ -1,7 +1,7 @@
 """Recipes: the typed schema, and reading a YAML file into it.
 
-In: a YAML file, or a recipe it inherits from. Out: a `Recipe`, frozen; or every problem at once, each with file, line and
-column. The settings of a step are defined where the step is.
+In: a YAML file, and those that it inherits from. Out: a `Recipe`, frozen; or every problem at once, each with file,
+line and column. The settings of a step are defined where the step is.
 """
 
 from typing import TYPE_CHECKING

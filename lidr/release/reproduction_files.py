@@ -2,7 +2,7 @@
 
 lidr/files/<12 hex>-<name>         small files that the recipe names and that steps read: lists of ids, canned answers
 lidr/rows/iter_K/STEP/*.parquet    the numbers of steps that write neither texts nor weights: scores, measures, verdicts
-lidr/outputs/iter_K/STEP/*.parquet the answers of evaluations, and what it takes to score them again: lidr.release.evaluation_outputs
+lidr/outputs/iter_K/STEP/*.parquet the answers of evaluations, and what it takes to score them again: evaluation_outputs
 run.json                           for each step the digests of its tables; where a file went; what belongs together
 
 A file is brought along only where a step's identity holds its SHA-256: it is what was read, and nothing else goes out.

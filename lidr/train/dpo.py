@@ -1,7 +1,7 @@
 """Our loss inside TRL 1.16: one subclass of its DPOTrainer, and the settings that it runs with.
 
 TRL gives the loop, the fused log-probabilities, the DPO term and the reference pass; lidr gives the NLL term
-(lidr.train.loss), the tokens (lidr.train.tokens) and the settings (lidr.train.trl_settings). What lidr leans on is named
+(lidr.train.loss), the tokens (lidr.train.tokens) and the settings (trl_settings). What lidr leans on is named
 here, because the next TRL may move it: `_compute_loss`, `_prepare_dataset`, `_precompute_ref_logps`,
 `compute_ref_log_probs`, `get_batch_samples`, `_metrics`, and the forward's `fused_lm_head` and `.log_probs`.
 

@@ -1,4 +1,4 @@
-"""The worker process of training: one spec in; steps, then the result, out. Run as: python -m lidr.train.train_worker."""
+"""The worker of training: one spec in; steps, then the result, out. Run as: python -m lidr.train.train_worker."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class PairFilter:
         length_ratio: smallest and largest quotient that pass.
         copied_source, duplicates: on or off.
         script_share: 0-1, the smallest share that passes; texts without letters outside code and links pass.
-        language_confidence: 0-1, how sure another language must be; `lidr.transforms.language_id` has measured .8 and .9.
+        language_confidence: 0-1, how sure another language must be; `language_id` has measured .8 and .9.
         language_of: the sides that `script_share` and `language` look at.
 
     Calling it gives a FilterResult. Only `duplicates` remembers earlier frames.

@@ -78,7 +78,10 @@ def test_a_users_error_is_plain_text_with_exit_code_2(tmp_path):
 
 
 def test_a_bug_keeps_its_traceback_and_exits_with_1(tmp_path):
-    code = "import lidr.cli.recipe.ls as ls, sys\nls.shipped = lambda: 1 / 0\nimport lidr.cli.main as m\nsys.exit(m.main(['ls']))"
+    code = (
+        "import lidr.cli.recipe.ls as ls, sys\nls.shipped = lambda: 1 / 0\n"
+        "import lidr.cli.main as m\nsys.exit(m.main(['ls']))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr

@@ -112,6 +112,7 @@ def test_a_missing_package_is_named_with_the_pip_line(
 
 
 def test_the_parent_imports_no_torch() -> None:
-    code = "import sys, lidr.train.train_process, lidr.train.train_worker; print('torch' in sys.modules, 'trl' in sys.modules)"
+    modules = "sys, lidr.train.train_process, lidr.train.train_worker"
+    code = f"import {modules}; print('torch' in sys.modules, 'trl' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["False", "False"]

@@ -1,6 +1,6 @@
 """The words of judging: what is compared, what one asked order said, and what the verdict is.
 
-Comparison --answer_order--> one or two Orders --question, judge_client, judge_cache--> answers --answer_reading--> Verdict
+Comparison --answer_order--> Orders --question, judge_client, judge_cache--> answers --answer_reading--> Verdict
 
 A preference lies between 1 and 2, as alpaca_eval counts: 1 = output_1 (the reference) is better, 2 = output_2 (the
 model) is better, 1.5 = a tie. Not judged is None, with the reason in `error`; it is never a loss.

@@ -1,7 +1,7 @@
 """The words of MGSM's eleven languages: what an answer begins with, and lidr's own short instruction.
 
 An instruction asks for the reasoning in the question's language and for a last line `<word>: <integer>`, which is what
-`lidr.evals.mgsm.number_reading` looks for. The words are matched with their capital, as evaluation by prefix is measured with.
+`number_reading` looks for. The words are matched with their capital, as evaluation by prefix is measured with.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ Three rules, the first that finds a number wins:
 
 An answer word counts with its capital, or in capitals, anywhere in a line: "Die Antwort lautet 18", "**Answer:** 18",
 "Réponse : 18", "Ответ — 18", "答案是18"; "the answer is 18" is read by `last`. What is a number, and what it is worth,
-is the matter of `lidr.evals.mgsm.numerals`; numbers inside words, ordinals and marks of lists are passed over where there is
+is the matter of `numerals`; numbers inside words, ordinals and marks of lists are passed over where there is
 any other number.
 
 A calculation is numbers with operators between them (signs, or words: 3 fois 6, 50% of 80), then an equals sign. What

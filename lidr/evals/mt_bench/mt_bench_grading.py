@@ -103,7 +103,7 @@ def _unmarked(
     talks: Sequence[Conversation], settings: JudgeSettings, system_prompt: str | None
 ) -> tuple[list[Grading], dict[str, Grade]]:
     """What is to be graded, and the marks that stand."""
-    from lidr.evals.judge import Grade, Grading, grading_question, grading_template
+    from lidr.evals.judge import Grade, Grading, grading_question
 
     asked, marked, template = list[Grading](), dict[str, Grade](), grading_template(settings)
     for talk in talks:

@@ -44,8 +44,8 @@ VERSION = 1
 """Of the tasks, as lm-eval shows it: goes up when a number would change."""
 
 CANDIDATES = ("de", "en", "es", "fr", "ja", "ru", "th", "zh")
-"""Languages that an answer may be in besides the prompt's own: those that lidr.transforms.language_id was measured on, and
-fixed, so that a number does not depend on which other languages were evaluated."""
+"""Languages that an answer may be in besides the prompt's own: those that lidr.transforms.language_id was measured on,
+and fixed, so that a number does not depend on which other languages were evaluated."""
 
 
 def task_name(language: str, variant: str = "") -> str:

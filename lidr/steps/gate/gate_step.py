@@ -72,10 +72,10 @@ class Reweight(Frozen):
 class GateConfig(Frozen):
     """The signatures that are looked for, each off until named.
 
-    Of each benchmark that `evaluate` names one score counts, its first in `lidr.evals.compare.metrics`, for `dominant_worse`,
-    `no_gain`, the end of a repetition and the best policy alike: accuracy of MGSM, win rate of X-AlpacaEval (not the
-    length-controlled one, which is no mean over items). Each benchmark is looked at by itself, and the best policy is
-    that of the highest mean over all of them.
+    Of each benchmark that `evaluate` names one score counts, its first in `lidr.evals.compare.metrics`, for
+    `dominant_worse`, `no_gain`, the end of a repetition and the best policy alike: accuracy of MGSM, win rate of
+    X-AlpacaEval (not the length-controlled one, which is no mean over items). Each benchmark is looked at by itself, and
+    the best policy is that of the highest mean over all of them.
     """
 
     dominant_worse: DominantWorse | None = None

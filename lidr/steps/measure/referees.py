@@ -22,7 +22,7 @@ from lidr.train import margins
 from lidr.transforms import chrf
 
 if TYPE_CHECKING:
-    from lidr.evals.judge import Comparison, Grading, JudgeSettings
+    from lidr.evals.judge import Grading, JudgeSettings
 
 
 def rewarded(sample: PromptSample) -> Iterator[Row]:
@@ -96,7 +96,7 @@ def _marked(sample: PromptSample, marks: dict[tuple[str, ...], float | None]) ->
 
 def _compared(sample: PromptSample, settings: JudgeSettings) -> Iterator[Row]:
     """The pairs as they were built, and every answer beside the translated one, whether it became a pair or not."""
-    from lidr.evals.judge import Comparison, check_errors, judge
+    from lidr.evals.judge import check_errors, judge
 
     pairs = list(sample.pairs.iter_rows(named=True))
     built = [Comparison(p["pair_id"], p["prompt_text"], p["rejected_text"], p["chosen_text"]) for p in pairs]

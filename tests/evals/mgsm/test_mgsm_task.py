@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from lidr.errors import EvaluationError
-from lidr.evals.mgsm import mgsm_task
+from lidr.evals import mgsm
 from lidr.evals.mgsm.language_words import WORDS
 from lidr.languages import LANGUAGES
 from lidr.transforms.parallel_prompts import instruct
@@ -31,10 +31,10 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("language", mgsm_task.LANGUAGES)
+@pytest.mark.parametrize("language", mgsm.LANGUAGES)
 def test_a_right_answer_in_its_language_is_right_read_and_on_target(language):
     response = f"{SAID[language]}\n\n{WORDS[language].answer}: 1.218"
-    scored = mgsm_task.score(ROW, response, language=language)
+    scored = mgsm.score(ROW, response, language=language)
     assert scored.values == {
         "acc": 1.0,
         "off_target": 0.0,
@@ -47,46 +47,46 @@ def test_a_right_answer_in_its_language_is_right_read_and_on_target(language):
 
 
 def test_a_right_answer_in_another_language_is_right_and_off_target():
-    scored = mgsm_task.score(ROW, f"{SAID['en']} 1218", language="de")
+    scored = mgsm.score(ROW, f"{SAID['en']} 1218", language="de")
     assert (scored.values["acc"], scored.values["off_target"], scored.detail["rule"]) == (1.0, 1.0, "last")
 
 
 @pytest.mark.parametrize("response", ["", "1218", r"\boxed{1218}", "7 · 6 = 42"])
 def test_an_answer_without_words_is_undecided_and_not_off_target(response):
-    values = mgsm_task.score(ROW, response, language="de").values
+    values = mgsm.score(ROW, response, language="de").values
     assert (values["off_target"], values["undecided"]) == (None, 1.0)
 
 
 def test_an_answer_without_a_number_is_wrong_and_not_parsed():
-    values = mgsm_task.score(ROW, SAID["de"], language="de").values
+    values = mgsm.score(ROW, SAID["de"], language="de").values
     assert (values["acc"], values["parsed"], values["acc_flexible"]) == (0.0, 0.0, 0.0)
 
 
 def test_half_a_character_in_an_answer_is_scored_like_any_other():
-    assert mgsm_task.score(ROW, "Antwort: 1218 \ud83d", language="de").values["acc"] == 1.0
+    assert mgsm.score(ROW, "Antwort: 1218 \ud83d", language="de").values["acc"] == 1.0
 
 
 def test_together_answers_are_scored_as_one_by_one():
     responses = [f"{said} {WORDS[code].answer}: 1218" for code, said in SAID.items()]
-    together = mgsm_task.score_all([ROW] * len(responses), responses, language="fr")
-    assert together == [mgsm_task.score(ROW, response, language="fr") for response in responses]
-    scores = mgsm_task.summarise([one.values for one in together])
-    assert set(scores) == set(mgsm_task.METRICS)
+    together = mgsm.score_all([ROW] * len(responses), responses, language="fr")
+    assert together == [mgsm.score(ROW, response, language="fr") for response in responses]
+    scores = mgsm.summarise([one.values for one in together])
+    assert set(scores) == set(mgsm.METRICS)
     assert scores["off_target"].value == pytest.approx(10 / 11)
     assert scores["acc"].n == 11
     assert scores["acc"].stderr is not None
 
 
 def test_prompts_are_the_question_the_papers_instruction_or_our_own():
-    assert mgsm_task.prompt_of(ROW, "de") == ROW["question"]
+    assert mgsm.prompt_of(ROW, "de") == ROW["question"]
     frame = pl.DataFrame({"language": ["sw"], "text": [ROW["question"]]})
-    assert mgsm_task.prompt_of(ROW, "sw", "paper_instr") == instruct(frame, {"sw": LANGUAGES["sw"].name})["text"].item()
-    prompt = mgsm_task.prompt_of(ROW, "de", "instr")
+    assert mgsm.prompt_of(ROW, "sw", "paper_instr") == instruct(frame, {"sw": LANGUAGES["sw"].name})["text"].item()
+    prompt = mgsm.prompt_of(ROW, "de", "instr")
     assert prompt.startswith("Löse diese")
     assert prompt.endswith("\n\n" + ROW["question"])
 
 
-@pytest.mark.parametrize("language", mgsm_task.LANGUAGES)
+@pytest.mark.parametrize("language", mgsm.LANGUAGES)
 def test_our_instruction_names_the_answer_word_that_is_looked_for(language):
     instruction = WORDS[language].instruction
     assert f"{WORDS[language].answer}" in instruction
@@ -95,14 +95,12 @@ def test_our_instruction_names_the_answer_word_that_is_looked_for(language):
     assert len(last) < 60
     from lidr.transforms.language_id import language_of
 
-    assert language_of(instruction, mgsm_task.LANGUAGES) == language
+    assert language_of(instruction, mgsm.LANGUAGES) == language
 
 
 def test_each_form_and_language_has_its_own_hash():
-    hashes = {
-        mgsm_task.prompt_sha256(language, variant) for language in mgsm_task.LANGUAGES for variant in mgsm_task.VARIANTS
-    }
-    assert len(hashes) == len(mgsm_task.LANGUAGES) * len(mgsm_task.VARIANTS)
+    hashes = {mgsm.prompt_sha256(language, variant) for language in mgsm.LANGUAGES for variant in mgsm.VARIANTS}
+    assert len(hashes) == len(mgsm.LANGUAGES) * len(mgsm.VARIANTS)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +111,7 @@ def test_each_form_and_language_has_its_own_hash():
     ],
 )
 def test_what_mgsm_does_not_have_is_said(language, variant, said):
-    for function in (mgsm_task.task_name, mgsm_task.prompt_sha256):
+    for function in (mgsm.task_name, mgsm.prompt_sha256):
         with pytest.raises(EvaluationError, match=said):
             function(language, variant)
 
@@ -139,27 +137,27 @@ GENERATIONS = [
 ]
 
 
-@pytest.mark.parametrize("language", mgsm_task.LANGUAGES)
+@pytest.mark.parametrize("language", mgsm.LANGUAGES)
 def test_lm_evals_bundled_task_and_ours_give_the_same_accuracy_read_by_lm_evals_filter(language):
     responses = [text.format(SAID[language]) for text in GENERATIONS]
     golds = ["18", "70000", "15", "114200"]
     pairs = [(gold, response) for gold in golds for response in responses]
     bundled = read_by(mgsm_task("direct", language, [gold for gold, _ in pairs]), [text for _, text in pairs])
     rows = [{"gold": f"{int(gold):,}"} for gold, _ in pairs]
-    ours = mgsm_task.score_all(rows, [text for _, text in pairs], language=language)
+    ours = mgsm.score_all(rows, [text for _, text in pairs], language=language)
     theirs = [is_right for _, is_right in bundled["flexible-extract"]]
     assert [one.values["acc_flexible"] for one in ours] == theirs
-    assert mgsm_task.summarise([one.values for one in ours])["acc_flexible"].value == math.fsum(theirs) / len(theirs)
+    assert mgsm.summarise([one.values for one in ours])["acc_flexible"].value == math.fsum(theirs) / len(theirs)
     assert 0 < sum(theirs) < len(theirs)
 
 
 def test_the_filter_takes_what_a_chat_server_sends():
     docs = [{**ROW, "language": "de"}] * 3
-    found = mgsm_task.read_answers([[None], [], ["Antwort: 1218"]], docs)
+    found = mgsm.read_answers([[None], [], ["Antwort: 1218"]], docs)
     assert [one["values"]["acc"] for one in found] == [0.0, 0.0, 1.0]
-    results = mgsm_task.process_results(docs[2], [found[2]])
+    results = mgsm.process_results(docs[2], [found[2]])
     assert results["reading"]["rule"] == "prefix"
-    assert mgsm_task.count_readings([results["reading"], {"number": None}]) == 1
-    assert mgsm_task.mean_of_decided([1.0, None, 0.0]) == 0.5
-    assert math.isnan(mgsm_task.mean_of_decided([None]))
-    assert mgsm_task.read_answers([], []) == []
+    assert mgsm.count_readings([results["reading"], {"number": None}]) == 1
+    assert mgsm.mean_of_decided([1.0, None, 0.0]) == 0.5
+    assert math.isnan(mgsm.mean_of_decided([None]))
+    assert mgsm.read_answers([], []) == []

@@ -1,4 +1,4 @@
-"""The worker that serves a local judge: `python -m lidr.evals.judge.local.judge_worker`, started by server.py and by nobody else.
+"""The worker that serves a local judge: `python -m lidr.evals.judge.local.judge_worker`, started by judge_server alone.
 
 GET  /v1/models            the one model
 POST /v1/chat/completions  max_tokens, temperature, seed, logprobs, top_logprobs; nothing else of the API
