@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from lidr.engines import Engine, EngineSpec, engine_row, open_engine
+from lidr import engines
+from lidr.engines import Engine, EngineSpec, engine_row
 from lidr.errors import PlanError
 from lidr.hub import keep_content, locked_commit
 from lidr.recipe import Frozen, Recipe
@@ -185,7 +186,7 @@ class StepRun:
     @contextmanager
     def engine(self, spec: EngineSpec | None = None) -> Iterator[Engine]:
         """Start an engine once, by default the policy's; it is gone, with all its memory, when the block ends."""
-        engine = open_engine(spec or self.engine_spec(), log=self.log)
+        engine = engines.open_engine(spec or self.engine_spec(), log=self.log)
         try:
             yield engine
         finally:

@@ -13,26 +13,10 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
+from lidr import evals
 from lidr.engines import engine_row
 from lidr.errors import PlanError
-from lidr.evals import (
-    JUDGED,
-    SCORES,
-    Decoding,
-    EvalSpec,
-    Listener,
-    ModelFacts,
-    TaskSpec,
-    benchmark,
-    digest_of,
-    evaluate,
-    load_all,
-    load_rows,
-    read_scores,
-    task_specs,
-    totals,
-)
-from lidr.evals.judge import judge_of
+from lidr.evals import JUDGED, SCORES, Decoding, EvalSpec, TaskSpec, benchmark, judge, task_specs
 from lidr.hub import check_model_folder, dist_file
 from lidr.recipe import Frozen, LanguageCode, Recipe, ReferenceText
 from lidr.references import DistReference, FolderReference, HubReference, RunReference, parse_reference
@@ -93,20 +77,22 @@ class EvaluateConfig(Frozen):
 def run_evaluate(run: StepRun) -> Outcome:
     """Answer, judge and score; what an interruption leaves is not asked again."""
     spec = evaluate_spec(run)
-    asked, judged = totals(spec, load_all(spec))
+    asked, judged = evals.totals(spec, evals.load_all(spec))
     config: EvaluateConfig = run.config
     run.progress.start(asked + (judged if config.judge else 0), "answers")
     folder = run.out.folder / "results"
-    results = evaluate(
+    results = evals.evaluate(
         spec,
         _facts(run),
         name=f"{run.recipe.name}/iter_{run.iteration}",
         out=folder,
         log=run.log,
         judge=judge_for(run, config.judge) if config.judge else None,
-        listen=Listener(say=lambda text: run.progress.note("judging"), asked=run.progress.add, judged=run.progress.add),
+        listen=evals.Listener(
+            say=lambda text: run.progress.note("judging"), asked=run.progress.add, judged=run.progress.add
+        ),
     )
-    scores = read_scores(folder)
+    scores = evals.read_scores(folder)
     run.out.data.write(scores)
     counts = {
         "tasks": [task.model_dump(mode="json") for task in results.tasks],
@@ -164,7 +150,7 @@ def _data(config: EvaluateConfig, around: Surroundings) -> str:
 def _facts(run: StepRun) -> Any:
     policy = run.inputs[Policy.name].record
     place = RunReference(policy.recipe, policy.version, policy.iteration, policy.step)
-    return ModelFacts(reference=str(place), digest=policy.digest)
+    return evals.ModelFacts(reference=str(place), digest=policy.digest)
 
 
 def judge_for(run: StepRun, config: JudgeConfig) -> Any:
@@ -173,7 +159,7 @@ def judge_for(run: StepRun, config: JudgeConfig) -> Any:
     settings["cache"] = str((run.around.store_root / ".judge.sqlite").resolve())
     engine = engine_row(run.recipe.runtime.engine)
     kind = engine.name if engine.judge else "transformers"
-    return judge_of(config.model, settings, kind=kind, log=run.log, dtype=run.recipe.policy.dtype)
+    return judge.judge_of(config.model, settings, kind=kind, log=run.log, dtype=run.recipe.policy.dtype)
 
 
 def _differences(run: StepRun, after: pa.Table) -> list[dict[str, Any]]:
@@ -203,7 +189,7 @@ def judging_identity(judge: Mapping[str, Any]) -> dict[str, Any]:
 def outside_evaluate(around: Surroundings, config: EvaluateConfig) -> dict[str, Any]:
     """Digests of the rows, and who judges."""
     data = _data(config, around)
-    found = {task: load_rows(task.benchmark, task.language, data) for task in _tasks(config, around.recipe)}  # type: ignore[arg-type]
+    found = {task: evals.load_rows(task.benchmark, task.language, data) for task in _tasks(config, around.recipe)}  # type: ignore[arg-type]
     rows = {task.task: [loaded.facts.sha256, loaded.facts.reference_sha256 or ""] for task, loaded in found.items()}
     judge = judge_identity(around, config.judge) if config.judge and set(config.tasks) & set(JUDGED) else None
     return {"rows": rows, "judge": judge}
@@ -220,7 +206,7 @@ def judge_identity(around: Surroundings, config: JudgeConfig, where: str = "eval
     if isinstance(reference, DistReference):
         return {"sha256": kept_sha256(dist_file(reference, where), around.store_root), **template}
     if isinstance(reference, FolderReference):
-        return {"digest": digest_of(check_model_folder(Path(reference.path), where)), **template}
+        return {"digest": evals.digest_of(check_model_folder(Path(reference.path), where)), **template}
     return {"model": config.model, **template}
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from tqdm import tqdm
-
 from lidr.store import Rate, write_json
 
 _EVERY_S = 0.5
@@ -34,6 +32,8 @@ class Progress:
         self._total, self._unit, self._done, self._resumed = total, unit, done, done
         self._began = time.monotonic()
         self._close_bar()
+        from tqdm import tqdm
+
         self._bar = tqdm(
             total=total,
             initial=done,

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import pyarrow as pa
 from pydantic import AfterValidator, Field, model_validator
 
+from lidr import hub_server, release
 from lidr.errors import PlanError
 from lidr.hub import problem_of_repo
-from lidr.hub_server import hub_for
 from lidr.recipe import Frozen, Recipe
-from lidr.release import Destinations, Published, finished_run, loading_lines, overridden, release
 from lidr.rows import Pair, RowType
 from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun
 from lidr.store import Rate, Store, write_json
@@ -84,8 +83,8 @@ def run_publish(run: StepRun) -> Outcome:
         raise PlanError("publish: runtime.push is false; set it to true, or use `lidr publish RECIPE`")
     finished = finished_for(run.recipe, run.config, Store(run.around.store_root))
     run.progress.start(1, "releases")
-    with hub_for(run.around.store_root, embedded=run.recipe.runtime.hub == "embedded") as (target, embedded):
-        published = [asdict(found) for found in release(finished, destinations(run.config), target=target)]
+    with hub_server.hub_for(run.around.store_root, embedded=run.recipe.runtime.hub == "embedded") as (target, embedded):
+        published = [asdict(found) for found in release.release(finished, destinations(run.config), target=target)]
     for found in published:
         found["state"] = "already there"  # true of every later look, whatever this try did
         if embedded is not None:
@@ -98,14 +97,14 @@ def run_publish(run: StepRun) -> Outcome:
 def lines_of(folder: Path, split: str, store_root: Path) -> str:
     """How to load what a publish step published: the lines to print at the end of a run."""
     entries = json.loads((folder / RELEASE_FILE).read_text(encoding="utf-8"))["published"]
-    published = [Published(**entry) for entry in entries]
+    published = [release.Published(**entry) for entry in entries]
     is_embedded = any(found.endpoint == EMBEDDED for found in published)
-    return loading_lines(published, split, store_root / ".hub" if is_embedded else None)
+    return release.loading_lines(published, split, store_root / ".hub" if is_embedded else None)
 
 
 def destinations(config: PublishConfig) -> Destinations:
     """The repositories of a configuration."""
-    return Destinations(config.pairs, config.policy, config.private, config.adapter_only)
+    return release.Destinations(config.pairs, config.policy, config.private, config.adapter_only)
 
 
 def finished_for(recipe: Recipe, config: PublishConfig | None, store: Store) -> Finished:
@@ -115,8 +114,10 @@ def finished_for(recipe: Recipe, config: PublishConfig | None, store: Store) -> 
         HubError: the run is not finished, or the licence is none that a Hub knows.
     """
     choice = config.license if config else None
-    override = overridden(choice.id, choice.reason, name=choice.name, link=choice.link) if choice else None
-    return finished_run(recipe, store, policy_licence=config.policy_license if config else None, override=override)
+    override = release.overridden(choice.id, choice.reason, name=choice.name, link=choice.link) if choice else None
+    return release.finished_run(
+        recipe, store, policy_licence=config.policy_license if config else None, override=override
+    )
 
 
 def also_read_publish(config: PublishConfig) -> tuple[RowType, ...]:

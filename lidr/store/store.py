@@ -16,8 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from lidr.errors import StoreError
 from lidr.rows import RowType
 from lidr.store.artifact import Artifact, ArtifactWriter, open_artifact
@@ -63,6 +61,8 @@ class Store:
         """Hold the store for writing; `on_wait` is told once who holds it when one must wait."""
         self.root.mkdir(parents=True, exist_ok=True)
         holder = self.root / ".holder.json"
+        from filelock import FileLock, Timeout
+
         lock = FileLock(self.root / ".lock")
         try:
             lock.acquire(timeout=0)

@@ -10,7 +10,6 @@ from pkgutil import resolve_name
 from typing import Any
 
 import pytest
-from lidr.steps.translator import Translator
 
 from lidr.engines.engine import EngineSpec
 from lidr.engines.engine_process import ProcessEngine, open_engine
@@ -19,6 +18,7 @@ from lidr.errors import EngineError, MissingExtraError
 from lidr.evals.harness.backends import open_lm
 from lidr.recipe.runtime import Runtime
 from lidr.reproduce.environment import missing_engine
+from lidr.steps.translate.translator import Translator
 from tests.engines.helpers import ask, by_key
 from tests.evals.asked import scripted_spec
 

@@ -132,7 +132,7 @@ def test_rows_are_filtered_and_counted(shown, query, count):
 
 def test_rows_come_in_pages(owner, shown):
     repo = create(owner, "lidr/long")
-    from tests.hub.server import showcase
+    from tests.hub_server import showcase
 
     rows = [
         {**showcase._pair(0, "es", "dominant", 1), "pair_id": f"p{i}", "prompt_text": f"question {i}"}

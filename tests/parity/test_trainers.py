@@ -20,7 +20,7 @@ import pytest
 
 from lidr.preferences.export_forms import export_pairs
 from lidr.preferences.pair_source import open_pairs
-from lidr.preferences.query import Wanted
+from lidr.preferences.query import PairQuery
 from tests.tiny import tiny_model
 
 PYTHON = Path(os.environ.get("LIDR_TRAINERS", Path(sys.prefix) / "trainers")) / "bin/python"
@@ -51,7 +51,7 @@ def pairs(tmp_path) -> Path:
 
 
 def test_llama_factory_takes_the_rows_as_preference_pairs(pairs, tmp_path):
-    folder = export_pairs(open_pairs(str(pairs)), Wanted(), "llama-factory", tmp_path / "x").folder
+    folder = export_pairs(open_pairs(str(pairs)), PairQuery(), "llama-factory", tmp_path / "x").folder
     found = read_by("llama-factory", str(folder))
     assert [row["_prompt"] for row in found] == [[{"role": "user", "content": f"Is {n} even?"}] for n in range(3)]
     assert [[turn["content"] for turn in row["_response"]] for row in found] == [
@@ -61,7 +61,7 @@ def test_llama_factory_takes_the_rows_as_preference_pairs(pairs, tmp_path):
 
 
 def test_axolotl_renders_prompt_and_both_sides(pairs, tmp_path):
-    folder = export_pairs(open_pairs(str(pairs)), Wanted(), "axolotl", tmp_path / "x").folder
+    folder = export_pairs(open_pairs(str(pairs)), PairQuery(), "axolotl", tmp_path / "x").folder
     found = read_by("axolotl", str(folder), str(tiny_model(tmp_path / "model", "llama3")))
     assert [row["chosen"] for row in found] == [f"{n} is not odd.<|eot_id|>" for n in range(3)]
     assert {row["rejected"] for row in found} == {"Who knows?<|eot_id|>"}

@@ -15,10 +15,11 @@ import pytest
 from lidr.cli.main import COMMANDS
 from lidr.errors import HubError
 from lidr.hub.client import HUGGING_FACE, target_of_environment
+from lidr.hub_server import hub_for
 from lidr.recipe.schema import Iteration
 from lidr.release.cards.render import model_card
 from lidr.release.dataset_release import configs_of, stage_dataset
-from lidr.release.make_release import Destinations, hub_for, release
+from lidr.release.make_release import Destinations, release
 from lidr.release.publish_staged import Published
 from lidr.release.usage_lines import loading_lines
 from lidr.store.artifact import Artifact

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from lidr.engines import engine_process
 from lidr.steps.translate.attempts import PendingTranslation, requests_of
 from tests.scripted import write_answers, write_world
 from tests.steps.helpers import record_of, rows_of
@@ -103,9 +104,7 @@ def test_the_prompt_ends_with_the_papers_prefill(tmp_path):
 
 def watch_engine(monkeypatch):
     """Record every request that reaches the engine, and every start of one."""
-    from lidr.steps import base
-
-    asked, starts, real = [], [], base.open_engine
+    asked, starts, real = [], [], engine_process.open_engine
 
     def opened(spec, *, log):
         starts.append(1)
@@ -120,5 +119,5 @@ def watch_engine(monkeypatch):
         engine.generate = generate
         return engine
 
-    monkeypatch.setattr(base, "open_engine", opened)
+    monkeypatch.setattr(engine_process, "open_engine", opened)
     return asked, starts

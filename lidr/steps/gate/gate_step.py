@@ -74,8 +74,8 @@ class GateConfig(Frozen):
 
     Of each benchmark that `evaluate` names one score counts, its first in `lidr.evals.compare.metrics`, for
     `dominant_worse`, `no_gain`, the end of a repetition and the best policy alike: accuracy of MGSM, win rate of
-    X-AlpacaEval (not the length-controlled one, which is no mean over items). Each benchmark is looked at by itself, and
-    the best policy is that of the highest mean over all of them.
+    X-AlpacaEval (not the length-controlled one, which is no mean over items). Each benchmark is looked at by itself,
+    and the best policy is that of the highest mean over all of them.
     """
 
     dominant_worse: DominantWorse | None = None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import PlanError, RowError
-from lidr.evals.mgsm import gold_number
+from lidr.evals import mgsm
 from lidr.recipe import Recipe
 from lidr.resources import resolve_source
 from lidr.steps.base import Surroundings, Unresolved
@@ -65,4 +65,4 @@ def _answer_of(row: dict[str, Any]) -> tuple[str, Decimal]:
     prompt_id = row.get("id", row.get("prompt_id"))
     if prompt_id is None:
         raise ValueError("it has no id, so nobody knows which prompt it answers")
-    return str(prompt_id), gold_number(answer.rsplit("####", 1)[-1])
+    return str(prompt_id), mgsm.gold_number(answer.rsplit("####", 1)[-1])

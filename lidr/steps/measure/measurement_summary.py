@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lidr.evals import read_paper
+from lidr import evals
 from lidr.recipe import Languages
 from lidr.steps.evaluate import JudgeConfig
 from lidr.transforms import Number, agreement, mean, share
@@ -97,7 +97,7 @@ def _judge_facts(judge: JudgeConfig | None) -> dict[str, Any] | None:
 
 def _paper(languages: Sequence[str]) -> dict[str, Any]:
     """What was published of the same tests, in the recipe's languages."""
-    table = read_paper().tables["premise"]
+    table = evals.read_paper().tables["premise"]
     published = table.rows["M0"]
     at = [code for code in table.columns if code in languages]
     return {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from lidr import train
 from lidr.engines import ChatRequest, Sampling
 from lidr.errors import RowError
-from lidr.evals.judge import Comparison
-from lidr.evals.mgsm import read_number
+from lidr.evals import judge, mgsm
 from lidr.languages import LANGUAGES
 from lidr.rows import Pair
 from lidr.steps.answering import Answering, request_seed
@@ -18,11 +18,10 @@ from lidr.steps.generate import conversation
 from lidr.steps.measure.gold_answers import gold_file, read_gold
 from lidr.steps.measure.measurements import Row, measurement
 from lidr.steps.measure.prompt_sample import PromptSample
-from lidr.train import margins
 from lidr.transforms import chrf
 
 if TYPE_CHECKING:
-    from lidr.evals.judge import Grading, JudgeSettings
+    from lidr.evals.judge import Comparison, Grading, JudgeSettings
 
 
 def rewarded(sample: PromptSample) -> Iterator[Row]:
@@ -54,7 +53,8 @@ def _by_gold(sample: PromptSample) -> Iterator[Row]:
     for pair in sample.pairs.iter_rows(named=True):
         if (wanted := gold.get(pair["prompt_id"])) is not None:
             chosen, rejected = (
-                read_number(pair[f"{side}_text"], pair["language"]).number == wanted for side in ("chosen", "rejected")
+                mgsm.read_number(pair[f"{side}_text"], pair["language"]).number == wanted
+                for side in ("chosen", "rejected")
             )
             yield _of_pair("reward_gold", pair, 0.5 + 0.5 * (chosen - rejected))
 
@@ -65,11 +65,10 @@ def _of_pair(test: str, pair: Row, value: float | None) -> Row:
 
 def _marks(sample: PromptSample, settings: JudgeSettings) -> dict[tuple[str, ...], float | None]:
     """(prompt id, language) -> mark of the own answer; (prompt id, source, target) -> mark of the translation."""
-    from lidr.evals.judge import Grading, check_errors, grade
 
     texts = {**sample.answers, **sample.translations}
     gradings: list[Grading] = [
-        Grading(
+        judge.Grading(
             "/".join(key),
             (
                 {"role": "user", "content": sample.prompts[key[0], key[-1]]},
@@ -78,8 +77,8 @@ def _marks(sample: PromptSample, settings: JudgeSettings) -> dict[tuple[str, ...
         )
         for key, text in texts.items()
     ]
-    grades = grade(gradings, settings)
-    check_errors(grades, settings)  # type: ignore[arg-type]  # a grade has an error, as a verdict has
+    grades = judge.grade(gradings, settings)
+    judge.check_errors(grades, settings)  # type: ignore[arg-type]  # a grade has an error, as a verdict has
     return {key: found.score for key, found in zip(texts, grades, strict=True)}
 
 
@@ -96,13 +95,12 @@ def _marked(sample: PromptSample, marks: dict[tuple[str, ...], float | None]) ->
 
 def _compared(sample: PromptSample, settings: JudgeSettings) -> Iterator[Row]:
     """The pairs as they were built, and every answer beside the translated one, whether it became a pair or not."""
-    from lidr.evals.judge import check_errors, judge
 
     pairs = list(sample.pairs.iter_rows(named=True))
-    built = [Comparison(p["pair_id"], p["prompt_text"], p["rejected_text"], p["chosen_text"]) for p in pairs]
+    built = [judge.Comparison(p["pair_id"], p["prompt_text"], p["rejected_text"], p["chosen_text"]) for p in pairs]
     rankings = list(_rankings(sample))
-    verdicts = judge([*built, *(comparison for _, comparison in rankings)], settings)
-    check_errors(verdicts, settings)
+    verdicts = judge.judge([*built, *(comparison for _, comparison in rankings)], settings)
+    judge.check_errors(verdicts, settings)
     said = [None if verdict.preference is None else verdict.preference - 1.0 for verdict in verdicts]
     for pair, value in zip(pairs, said[: len(pairs)], strict=True):
         yield _of_pair("reward_judge", pair, None if value is None else 0.5 + 0.5 * ((value > 0.5) - (value < 0.5)))
@@ -117,7 +115,7 @@ def _rankings(sample: PromptSample) -> Iterator[tuple[tuple[str, str, str], Comp
         if own is not None:
             sides = (own, translated) if source == sample.dominant else (translated, own)
             key = f"{prompt_id}/{source}-{target}"
-            yield (prompt_id, target, source), Comparison(key, sample.prompts[prompt_id, target], *sides)
+            yield (prompt_id, target, source), judge.Comparison(key, sample.prompts[prompt_id, target], *sides)
 
 
 def round_trips(sample: PromptSample) -> Iterator[Row]:
@@ -159,7 +157,7 @@ def logp_margins(sample: PromptSample) -> Iterator[Row]:
     if config is None or not sample.pairs.height:
         return
     pairs: dict[str, Row] = {pair["pair_id"]: pair for pair in sample.pairs.iter_rows(named=True)}
-    found = margins(
+    found = train.margins(
         sample.run.inputs[Policy.name].model,
         sample.run.inputs[Pair.name].tables,
         log=sample.run.log,

@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lidr import preferences
 from lidr.errors import RowError
-from lidr.preferences import open_pairs
 from lidr.rows import Pair
 from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 from lidr.steps.ledger import Ledger
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 def run_pairs(run: StepRun) -> Outcome:
     """Read the sets one after the other, take what the recipe wants, account for every row."""
-    from lidr.preferences import REASONS
     from lidr.steps.pairs.mixture import OpenedSet, set_facts, share_out, take_rows, with_names
 
     config: PairsConfig = run.config
@@ -40,7 +39,7 @@ def run_pairs(run: StepRun) -> Outcome:
     if any(one.weight or one.cap for one in config.all_sets):
         share_out(run, sets)
     run.progress.start(0, "pairs")
-    ledger = Ledger(run, REASONS)
+    ledger = Ledger(run, preferences.REASONS)
     run.out.start_tables()
     for one in sets:
         take_rows(run, one, ledger, is_alone=len(sets) == 1)
@@ -63,7 +62,7 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
     if (hub := one.hub) is not None:
         commit = around.commit_of(hub)
         digest = around.digest_of(hub.repo, commit)
-    return open_pairs(
+    return preferences.open_pairs(
         one.dataset or "",
         config=one.config,
         split=one.split,

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from lidr.errors import EvaluationError
-from lidr.evals import mgsm
+from lidr.evals.mgsm import mgsm_task as mgsm
 from lidr.evals.mgsm.language_words import WORDS
 from lidr.languages import LANGUAGES
 from lidr.transforms.parallel_prompts import instruct
