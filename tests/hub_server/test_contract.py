@@ -22,7 +22,7 @@ REDIRECTED = ("files", "filesystem", "data", "models")  # the groups that downlo
 
 def _run(group: str, environment: dict[str, str]) -> dict[str, str | None]:
     """Run a group in a process of its own; step -> what went wrong."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.hub.server.contract", group]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.hub_server.contract", group]
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "LIDR_"))}
     done = subprocess.run(
         command,

@@ -17,7 +17,7 @@ from tests.hub_server.contract.world import World
 
 
 def main(group: str) -> None:
-    module = importlib.import_module(f"tests.hub.server.contract.{group}")
+    module = importlib.import_module(f"tests.hub_server.contract.{group}")
     with tempfile.TemporaryDirectory() as folder:
         world = World(HfApi(), Path(folder))
         try:
