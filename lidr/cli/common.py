@@ -36,7 +36,7 @@ def recipe_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_recipe(options: argparse.Namespace) -> Recipe:
     """The recipe of the options."""
-    from lidr import load_recipe
+    from lidr.pipeline import load_recipe
 
     if options.data:
         os.environ["LIDR_DATA"] = str(Path(options.data).resolve())

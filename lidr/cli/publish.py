@@ -77,7 +77,7 @@ def finished(recipe: Recipe, options: argparse.Namespace) -> tuple[Finished, Des
 
 
 def _refuse_unfinished(recipe: Recipe, file: str) -> None:
-    from lidr import plan
+    from lidr.pipeline import plan
 
     for step in plan(recipe).steps:
         if step.state != "cached" and step.name != "publish":

@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import lidr
 from lidr.drawing import Circle, Drawing, Line, Text, write_png
 from lidr.intervals import wilson
 from lidr.miniature.tell import Curve, accuracies, gains, scores
-from lidr.pipeline import Plan
+from lidr.pipeline import Plan, load_recipe, run
 from lidr.resources import shared
 
 _COLOURS = {"en": "#2e6bb0", "de": "#c8553d", "es": "#d99a2b"}
@@ -26,10 +25,10 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM, _BETWEEN = 900, 420, 60, 84, 60, 40
 
 def run_both(recipe: Path, overrides: Sequence[str] = ()) -> dict[str, Plan]:
     """The run and its control, as far as they are not there yet."""
-    version = lidr.load_recipe(recipe, overrides=overrides).version
+    version = load_recipe(recipe, overrides=overrides).version
     control = (f"version={version}-swapped", "chain.train.sides=swapped", "chain.gate={no_gain: {act: warn}}")
     return {
-        title: lidr.run(lidr.load_recipe(recipe, overrides=[*overrides, *words]), say=_say)
+        title: run(load_recipe(recipe, overrides=[*overrides, *words]), say=_say)
         for title, words in (("the method", ()), ("control: chosen and rejected swapped", control))
     }
 

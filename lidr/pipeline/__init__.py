@@ -1,5 +1,7 @@
 """From a recipe to a plan, and from a plan to artifacts. It knows no step by name: all it needs is the table of steps.
 
+In: a recipe file. Out: artifacts in the store, and the plan as it then stands.
+
     load_recipe(path) -> Recipe                 every problem at once, with file, line and column
     plan(recipe) -> Plan[step, step, ...]       what would be made, what is there, what drifted and why
     run(recipe)  -> Plan, carried out           each step: cached, taken over, resumed or made; then recorded

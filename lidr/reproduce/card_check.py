@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from lidr import load_recipe
 from lidr.analysis import Outcome
 from lidr.errors import HubError, LidrError
+from lidr.pipeline import load_recipe
 from lidr.recipe import Provenance, Recipe
 from lidr.release import (
     CONTENT,

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from lidr import load_recipe
 from lidr.errors import HubError, LidrError
+from lidr.pipeline import load_recipe
 from lidr.recipe import Recipe
 from lidr.release import RUN, OpenedRelease
 

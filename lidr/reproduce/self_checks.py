@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lidr import load_recipe
 from lidr.errors import HubError, LidrError
 from lidr.hub import Entry, Patience, content_digest, listing, patiently
+from lidr.pipeline import load_recipe
 from lidr.recipe import Recipe
 from lidr.release import CONTENT, MANIFEST, RUN, OpenedRelease, resolved
 from lidr.reproduce.verdict import Finding

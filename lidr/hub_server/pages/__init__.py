@@ -1,5 +1,7 @@
 """The same repositories for people: pages that need no JavaScript and load nothing from elsewhere.
 
+In: a `Call` (`lidr.hub_server.wire`). Out: one HTML page.
+
 element      HTML as values; whatever is not an element is escaped, so nothing can be forgotten
 frame        what is around every page: head, navigation, style, and the policy that lets nothing run
 markdown     a README as HTML

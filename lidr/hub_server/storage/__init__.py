@@ -1,4 +1,6 @@
-"""Where the embedded Hub keeps what it serves, from the bottom up.
+"""Where the embedded Hub keeps what it serves.
+
+In: bytes, and commit requests that were checked. Out: repositories, commits and file contents. From the bottom up:
 
 disk         files that are there whole or not at all, also after a power cut
 names        which names of repositories, paths and refs are allowed
