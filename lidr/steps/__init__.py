@@ -1,6 +1,7 @@
 """Every step that a recipe can have: a module, or a package, that exports its settings, its function and its STEP.
 
-A step of one file is lidr/steps/NAME.py; one of several is lidr/steps/NAME/, of which others import the package alone.
+In: a `StepRun` (settings, inputs, where to write). Out: one artifact, and what the step counted. A step of one file is
+lidr/steps/NAME.py; one of several is lidr/steps/NAME/, of which others import the package alone.
 """
 
 from __future__ import annotations
