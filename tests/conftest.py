@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from lidr.engines.gguf import convert
+from tests.publishing import hub, new_name, running, trained, world  # noqa: F401  # fixtures of several folders
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,6 +16,7 @@ import pytest
 
 import lidr
 from lidr.hub.client import Patience, Target
+from lidr.hub_server import serve_in_background
 from lidr.release.finished import Finished, finished_run
 from lidr.store.store import Store
 from tests.scripted import NAMES, TINY, TOPICS, write_answers, write_world
@@ -93,8 +94,6 @@ class RunningHub:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory) -> Iterator[RunningHub]:
-    from lidr.hub_server import serve_in_background
-
     root = tmp_path_factory.mktemp("hub")
     with serve_in_background(root, token=TOKEN) as hub:
         yield RunningHub(root, Target(hub.url, hub.token), hub.environment)

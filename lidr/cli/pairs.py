@@ -15,7 +15,6 @@ from lidr.errors import RowError
 if TYPE_CHECKING:
     from lidr.preferences import Mapped, PairQuery, PairSource
 
-_TO = ("trl", "llama-factory", "axolotl", "open-instruct", "jsonl")
 _LONGEST = 700
 _SHOWN = ("pair_id", "language", "other_language", "kind", "iteration", "prompt_text", "chosen_text", "rejected_text",
           "margin")  # fmt: skip
@@ -23,11 +22,13 @@ _SHOWN = ("pair_id", "language", "other_language", "kind", "iteration", "prompt_
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
+    from lidr.preferences import FORMS
+
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     show = actions.add_parser("show", help="configuration, counts, licences, and a few pairs side by side")
     show.add_argument("--rows", type=int, default=2, metavar="N", help="pairs to show; default 2")
     export = actions.add_parser("export", help="write pairs for a trainer, with their licence")
-    export.add_argument("--to", required=True, choices=_TO, help="whose form")
+    export.add_argument("--to", required=True, choices=tuple(FORMS), help="whose form")
     export.add_argument("--name", help="what the trainer calls the set; default: from the reference")
     for action in (show, export):
         action.add_argument("reference", metavar="REF", help="org/name[@rev], run:NAME[@VERSION], ./folder or file")

@@ -11,7 +11,7 @@ from lidr.lazy import lazily
 
 if TYPE_CHECKING:
     from lidr.preferences.columns import REASONS
-    from lidr.preferences.export_forms import export_pairs
+    from lidr.preferences.export_forms import FORMS, export_pairs
     from lidr.preferences.mapped_rows import Mapped, column_map
     from lidr.preferences.pair_source import PairSource, open_pairs
     from lidr.preferences.query import PairQuery
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lidr.preferences.row_files import ROW_FILES, file_batches
 
 __all__ = [
+    "FORMS",
     "REASONS",
     "ROW_FILES",
     "Mapped",

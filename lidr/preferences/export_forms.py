@@ -25,6 +25,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import yaml
+
 from lidr.errors import HubError
 from lidr.preferences.export_readme import readme
 from lidr.preferences.mapped_rows import Mapped
@@ -51,12 +53,14 @@ class Form:
         file: the file of rows.
         reads: columns of rows.Pair that it is made from.
         shape: those columns -> the columns of the file.
+        how: how to train on it, for the README of the export, given the name of the set.
         beside: other files, by name, given the name of the set.
     """
 
     file: str
     reads: tuple[str, ...]
     shape: Shape
+    how: Callable[[str], str]
     beside: Callable[[str], dict[str, str]] = lambda name: {}
 
 
@@ -143,12 +147,38 @@ def _axolotl(name: str) -> dict[str, str]:
 
 _SIDES = ("prompt", "chosen", "rejected", *_NAMED)
 
+_TRL = """\
+```python
+from datasets import load_dataset
+from trl import DPOConfig, DPOTrainer
+
+pairs = load_dataset("parquet", data_files="pairs.parquet", split="train")
+DPOTrainer("path/to/your-model", args=DPOConfig("policy"), train_dataset=pairs).train()
+```"""
+_AXOLOTL = "`axolotl.yaml` holds the lines `rl` and `datasets` of a configuration; run axolotl in this folder."
+_OPEN_INSTRUCT = """\
+```sh
+python open_instruct/dpo.py --mixer_list pairs.jsonl 1.0 --model_name_or_path path/to/your-model
+```"""
+
+
+def _llama_factory(name: str) -> str:
+    settings = {"stage": "dpo", "dataset_dir": ".", "dataset": name}
+    lines = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=1000)
+    return f"```yaml\n{lines}```\n\n`dataset_dir` is this folder: it holds dataset_info.json."
+
+
 FORMS: dict[str, Form] = {
-    "trl": Form("pairs.parquet", _SIDES, _as_is),
-    "llama-factory": Form("pairs.jsonl", _SIDES, _one_message("conversations"), _dataset_info),
-    "axolotl": Form("pairs.jsonl", _SIDES, _one_message("messages"), _axolotl),
-    "open-instruct": Form("pairs.jsonl", _SIDES, _conversations),
-    "jsonl": Form("pairs.jsonl", tuple(Pair.schema.names), _as_is),
+    "trl": Form("pairs.parquet", _SIDES, _as_is, lambda name: _TRL),
+    "llama-factory": Form("pairs.jsonl", _SIDES, _one_message("conversations"), _llama_factory, _dataset_info),
+    "axolotl": Form("pairs.jsonl", _SIDES, _one_message("messages"), lambda name: _AXOLOTL, _axolotl),
+    "open-instruct": Form("pairs.jsonl", _SIDES, _conversations, lambda name: _OPEN_INSTRUCT),
+    "jsonl": Form(
+        "pairs.jsonl",
+        tuple(Pair.schema.names),
+        _as_is,
+        lambda name: "One JSON object a line, with every column of a pair.",
+    ),
 }
 """Trainer -> its form. What each documents of it is checked by the validators in tests/preferences/trainer_forms.py."""
 
@@ -193,7 +223,7 @@ def _describe(
     folder: Path, source: PairSource, wanted: PairQuery, to: str, form: Form, name: str, rows: int, counted: Census
 ) -> None:
     """Everything beside the rows."""
-    texts = {**form.beside(name), "README.md": readme(source, wanted, to, form.file, name, rows, counted)}
+    texts = {**form.beside(name), "README.md": readme(source, wanted, to, form.how(name), form.file, rows, counted)}
     if source.licence.identifier == "other":
         texts["LICENSE.md"] = licence_text(source.licence, source.parents)
     facts = {

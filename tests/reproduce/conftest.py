@@ -25,12 +25,10 @@ from lidr.release.make_release import Destinations, release
 from lidr.steps.evaluate import Scores
 from lidr.store.artifact import Artifact, ArtifactWriter
 from lidr.store.record import write_record
-from tests.publishing import AT_ONCE, RunningHub, hub, new_name, running, world
+from tests.publishing import AT_ONCE, RunningHub
 from tests.scripted import TINY, write_world
 from tests.seeded import DECODING, JUDGE
 from tests.tiny import tiny_model
-
-__all__ = ["hub", "new_name", "running", "world"]  # fixtures
 
 SMALL = TINY.replace("name: scripted", "name: tiny").replace('"0:4"', '"0:2"')
 SMALL = SMALL.replace('"4:8"', '"2:4"') if os.environ.get("LIDR_PROVE") else SMALL.replace('  - prompts: "4:8"\n', "")

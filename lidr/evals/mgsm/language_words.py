@@ -89,4 +89,4 @@ WORDS: dict[str, MgsmWords] = {
         'దాని తర్వాత ఇంకేమీ రాయకండి. రాయవలసిన రూపం "సమాధానం: <పూర్ణసంఖ్య>".',
     ),
 }
-"""In the order of contracts.md's table of languages for MGSM, which `lidr.evals.mgsm.mgsm_task.LANGUAGES` gives."""
+"""In the order of `LANGUAGES` in mgsm_task."""
