@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from lidr.evals.results import SAMPLES, SCORES
 from lidr.steps import STEPS
-from lidr.steps.base import Outcome
+from lidr.steps.step_kind import Outcome
 from lidr.store.record import Rate
 from tests.evals.asked import write_rows
 from tests.scripted import RECIPE, write_world

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from lidr.recipe import Frozen
 from lidr.rows import Pair
-from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun
+from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun
 from lidr.steps.ledger import Ledger
 
 

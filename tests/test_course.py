@@ -11,7 +11,7 @@ import lidr
 from lidr.errors import NegativeVerdict, PlanError, RecipeError, StoreError
 from lidr.pipeline.decisions import changed
 from lidr.steps import STEPS
-from lidr.steps.base import Outcome
+from lidr.steps.step_kind import Outcome
 from lidr.steps.train import TrainConfig
 from lidr.store.artifact import open_artifact
 from lidr.store.record import Rate

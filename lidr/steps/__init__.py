@@ -8,18 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lidr.steps.base import (
-    Decision,
-    Expected,
-    InitialPolicy,
-    Outcome,
-    Policy,
-    Scale,
-    StepKind,
-    StepRun,
-    Surroundings,
-    Unresolved,
-)
 from lidr.steps.clean import STEP as CLEAN
 from lidr.steps.evaluate import STEP as EVALUATE
 from lidr.steps.filter import STEP as FILTER
@@ -33,6 +21,18 @@ from lidr.steps.progress import Progress
 from lidr.steps.prompts import STEP as PROMPTS
 from lidr.steps.publish import STEP as PUBLISH
 from lidr.steps.publish import destinations, finished_for, lines_of
+from lidr.steps.step_kind import (
+    Decision,
+    Expected,
+    InitialPolicy,
+    Outcome,
+    Policy,
+    Scale,
+    StepKind,
+    StepRun,
+    Surroundings,
+    Unresolved,
+)
 from lidr.steps.train import STEP as TRAIN
 from lidr.steps.translate import STEP as TRANSLATE
 from lidr.steps.weigh import STEP as WEIGH

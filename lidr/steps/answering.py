@@ -11,7 +11,7 @@ from typing import Any
 
 from lidr.engines import ChatRequest, Completion, Engine, EngineSpec, Failure, engine_row
 from lidr.errors import EngineError
-from lidr.steps.base import StepRun, Surroundings, scripted_answers
+from lidr.steps.step_kind import StepRun, Surroundings, scripted_answers
 from lidr.store import Journal, file_sha256
 
 ANSWER_FIELDS = ("system_prompt", "seed", "policy.dtype", "runtime.engine", "runtime.max_model_len")

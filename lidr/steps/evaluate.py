@@ -23,7 +23,17 @@ from lidr.references import DistReference, FolderReference, HubReference, RunRef
 from lidr.resources import resolve_source
 from lidr.rows import RowType
 from lidr.steps.answering import ANSWER_FIELDS
-from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings, Unresolved, identity_of
+from lidr.steps.step_kind import (
+    Expected,
+    Outcome,
+    Policy,
+    Scale,
+    StepKind,
+    StepRun,
+    Surroundings,
+    Unresolved,
+    identity_of,
+)
 from lidr.store import kept_sha256
 
 Scores = RowType("scores", SCORES.with_metadata({"lidr.schema": "1"}), key=("task", "item", "metric"))

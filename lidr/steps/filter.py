@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from lidr.errors import PlanError
 from lidr.recipe import Frozen, LanguageCode
 from lidr.rows import Kind, Pair
-from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings, identity_of
 from lidr.steps.ledger import Ledger
+from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings, identity_of
 
 ROWS_PER_BATCH = 4_000
 

@@ -13,7 +13,7 @@ from lidr.engines import ChatRequest, Message, Sampling
 from lidr.recipe import Frozen
 from lidr.rows import Prompt, Response
 from lidr.steps.answering import ANSWER_FIELDS, Answering, outside_answers, request_seed
-from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun
+from lidr.steps.step_kind import Expected, Outcome, Policy, Scale, StepKind, StepRun
 
 
 class GenerateConfig(Frozen):

@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, get_args
 
 from lidr.rows import Dropped, Kind
-from lidr.steps.base import StepRun
+from lidr.steps.step_kind import StepRun
 
 if TYPE_CHECKING:
     import polars as pl

@@ -23,7 +23,7 @@ from lidr.references import (
     parse_reference,
 )
 from lidr.resources import resolve_source
-from lidr.steps.base import Expected, InitialPolicy, Outcome, Scale, StepKind, StepRun, Surroundings, Unresolved
+from lidr.steps.step_kind import Expected, InitialPolicy, Outcome, Scale, StepKind, StepRun, Surroundings, Unresolved
 from lidr.store import Rate, kept_sha256, locate, write_json
 
 _WHERE = "policy.model"

@@ -11,8 +11,8 @@ from lidr.languages import LANGUAGES
 from lidr.recipe import PromptsConfig
 from lidr.resources import resolve_source
 from lidr.rows import Prompt
-from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings, Unresolved
 from lidr.steps.ledger import Ledger
+from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings, Unresolved
 from lidr.store import file_sha256
 
 SUFFIXES = (".jsonl", ".json", ".parquet")

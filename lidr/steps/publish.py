@@ -19,7 +19,7 @@ from lidr.errors import PlanError
 from lidr.hub import problem_of_repo
 from lidr.recipe import Frozen, Recipe
 from lidr.rows import Pair, RowType
-from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun
+from lidr.steps.step_kind import Expected, Outcome, Policy, Scale, StepKind, StepRun
 from lidr.store import Rate, Store, write_json
 
 if TYPE_CHECKING:

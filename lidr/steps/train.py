@@ -16,7 +16,8 @@ from lidr.errors import PlanError
 from lidr.recipe import Frozen
 from lidr.references import RunReference, ServerReference, parse_reference
 from lidr.rows import Pair, RowType
-from lidr.steps.base import (
+from lidr.steps.ledger import Ledger
+from lidr.steps.step_kind import (
     Expected,
     InitialPolicy,
     Outcome,
@@ -27,7 +28,6 @@ from lidr.steps.base import (
     Surroundings,
     identity_of,
 )
-from lidr.steps.ledger import Ledger
 from lidr.store import Artifact, Rate
 from lidr.train import (
     DROP_REASONS,

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from lidr.errors import PlanError
 from lidr.recipe import Frozen
 from lidr.rows import Pair
-from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 from lidr.steps.ledger import Ledger
 from lidr.steps.measure import Measures, can_referee, deciding_accuracy
+from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 from lidr.transforms import by_lot, kept_share
 
 if TYPE_CHECKING:

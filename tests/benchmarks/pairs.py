@@ -65,8 +65,8 @@ def step(folder: Path) -> float:
 
     from lidr.recipe.schema import Languages
     from lidr.rows import Pair
-    from lidr.steps.base import Surroundings
     from lidr.steps.pair import PairConfig, run_pair
+    from lidr.steps.step_kind import Surroundings
     from lidr.store.artifact import Artifact, ArtifactWriter
     from lidr.store.recipe_lock import Lock
 

@@ -6,7 +6,6 @@ from pydantic import ValidationError
 import lidr
 from lidr.errors import HubError, PlanError
 from lidr.rows import Pair
-from lidr.steps.base import Policy, Scale, StepRun, Surroundings
 from lidr.steps.progress import Progress
 from lidr.steps.publish import (
     LicenceChoice,
@@ -18,6 +17,7 @@ from lidr.steps.publish import (
     run_publish,
     skipped_publish,
 )
+from lidr.steps.step_kind import Policy, Scale, StepRun, Surroundings
 from lidr.store.artifact import ArtifactWriter, open_artifact
 from lidr.store.recipe_lock import Lock
 from lidr.store.store import Store

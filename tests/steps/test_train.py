@@ -6,7 +6,7 @@ import lidr
 from lidr.errors import PlanError, RecipeError
 from lidr.rows import Pair
 from lidr.steps import STEPS
-from lidr.steps.base import InitialPolicy, Policy
+from lidr.steps.step_kind import InitialPolicy, Policy
 from lidr.steps.train import TrainConfig, also_read_train
 from tests.scripted import RECIPE, write_world
 

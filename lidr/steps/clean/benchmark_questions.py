@@ -16,7 +16,7 @@ from lidr.languages import LANGUAGES
 from lidr.preferences import ROW_FILES, file_batches
 from lidr.references import HubReference, parse_reference
 from lidr.resources import resolve_source
-from lidr.steps.base import Surroundings, Unresolved
+from lidr.steps.step_kind import Surroundings, Unresolved
 from lidr.transforms import Questions
 
 BENCHMARKS: dict[str, RowBenchmark] = {"mgsm": "mgsm", "x_alpacaeval": "x_alpacaeval"}

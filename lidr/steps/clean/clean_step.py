@@ -21,8 +21,8 @@ from pydantic import Field, model_validator
 from lidr.recipe import Frozen
 from lidr.references import HubReference, parse_reference
 from lidr.rows import Pair
-from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 from lidr.steps.ledger import Ledger
+from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from lidr.evals.compare import METRICS
-from lidr.steps.base import StepRun
 from lidr.steps.evaluate import Scores
 from lidr.steps.gate.evidence import Evidence, Finding, Findings
 from lidr.steps.gate.signatures import Act
+from lidr.steps.step_kind import StepRun
 
 
 def parent_of(run: StepRun) -> int:

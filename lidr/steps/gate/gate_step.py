@@ -30,7 +30,6 @@ from lidr.errors import PlanError
 from lidr.evals import JUDGED
 from lidr.recipe import Frozen, Recipe
 from lidr.rows import DominantPairs, Pair, Response, RowType, Translation
-from lidr.steps.base import Changes, Decision, Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
 from lidr.steps.evaluate import EvaluateConfig, Scores
 from lidr.steps.gate.evidence import Evidence, Finding, Findings
 from lidr.steps.gate.gate_decision import gate_counts, parent_of
@@ -48,6 +47,7 @@ from lidr.steps.gate.signatures import (
     reward_signal,
 )
 from lidr.steps.measure import Measures, can_referee
+from lidr.steps.step_kind import Changes, Decision, Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
 
 
 class Reweight(Frozen):

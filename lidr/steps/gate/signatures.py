@@ -21,10 +21,10 @@ from pydantic import Field
 from lidr.evals import read_samples
 from lidr.recipe import Frozen
 from lidr.rows import Pair, Response, Translation
-from lidr.steps.base import Policy
 from lidr.steps.evaluate import Scores
 from lidr.steps.gate.evidence import Evidence, Finding, ScoreChange, widened
 from lidr.steps.measure import Measures
+from lidr.steps.step_kind import Policy
 from lidr.store import Artifact
 from lidr.transforms import family, mean, rise, share
 

@@ -15,7 +15,7 @@ from lidr.errors import PlanError, RowError
 from lidr.evals import mgsm
 from lidr.recipe import Recipe
 from lidr.resources import resolve_source
-from lidr.steps.base import Surroundings, Unresolved
+from lidr.steps.step_kind import Surroundings, Unresolved
 
 _NAMES = ("final_answer", "answer", "response")
 

@@ -35,7 +35,6 @@ from lidr.errors import PlanError
 from lidr.references import ServerReference, parse_reference
 from lidr.rows import Pair, Prompt, Response, RowType, Translation
 from lidr.steps.answering import ANSWER_FIELDS, outside_answers
-from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
 from lidr.steps.evaluate import judge_identity, judging_identity
 from lidr.steps.measure.gold_answers import gold_file
 from lidr.steps.measure.measure_config import MeasureConfig
@@ -43,6 +42,7 @@ from lidr.steps.measure.measurement_summary import summary
 from lidr.steps.measure.measurements import Measures, Row, measurement
 from lidr.steps.measure.prompt_sample import PromptSample
 from lidr.steps.measure.referees import logp_margins, rewarded, round_trips
+from lidr.steps.step_kind import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
 from lidr.store import file_sha256
 
 

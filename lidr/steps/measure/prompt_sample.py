@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lidr.rows import Pair, Prompt, Response, Translation
-from lidr.steps.base import StepRun
 from lidr.steps.measure.measure_config import MeasureConfig
+from lidr.steps.step_kind import StepRun
 from lidr.transforms import by_lot
 
 if TYPE_CHECKING:

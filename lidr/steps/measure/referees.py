@@ -12,12 +12,12 @@ from lidr.evals import judge, mgsm
 from lidr.languages import LANGUAGES
 from lidr.rows import Pair
 from lidr.steps.answering import Answering, request_seed
-from lidr.steps.base import Policy
 from lidr.steps.evaluate import judge_for
 from lidr.steps.generate import conversation
 from lidr.steps.measure.gold_answers import gold_file, read_gold
 from lidr.steps.measure.measurements import Row, measurement
 from lidr.steps.measure.prompt_sample import PromptSample
+from lidr.steps.step_kind import Policy
 from lidr.transforms import chrf
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from lidr.errors import PlanError, RowError
 from lidr.recipe import Frozen, LanguageCode
 from lidr.resources import resolve_source
 from lidr.rows import BoundClass, TranslationTypePolicy
-from lidr.steps.base import StepRun, Unresolved
+from lidr.steps.step_kind import StepRun, Unresolved
 
 if TYPE_CHECKING:
     import polars as pl

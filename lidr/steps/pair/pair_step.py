@@ -28,10 +28,20 @@ from lidr.rows import (
     TranslationTypePolicy,
     Truncated,
 )
-from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings, Unresolved, identity_of
 from lidr.steps.ledger import Ledger
 from lidr.steps.pair.language_bound_prompts import Detection, Detector, rules_file
 from lidr.steps.pair.selection_bias import SelectionBias
+from lidr.steps.step_kind import (
+    Expected,
+    Outcome,
+    Policy,
+    Scale,
+    StepKind,
+    StepRun,
+    Surroundings,
+    Unresolved,
+    identity_of,
+)
 from lidr.store import Artifact, file_sha256, written_behind
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import polars as pl
 
 from lidr.preferences import Mapped, PairQuery, PairSource, census, readings
 from lidr.rows import Pair
-from lidr.steps.base import StepRun
 from lidr.steps.ledger import Ledger
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
+from lidr.steps.step_kind import StepRun
 from lidr.transforms import mix
 
 ROWS_PER_BATCH = 4_000

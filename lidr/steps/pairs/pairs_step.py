@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from lidr import preferences
 from lidr.errors import RowError
 from lidr.rows import Pair
-from lidr.steps.base import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 from lidr.steps.ledger import Ledger
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
+from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 
 if TYPE_CHECKING:
     from lidr.preferences import PairSource

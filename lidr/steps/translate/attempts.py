@@ -11,7 +11,7 @@ from lidr.engines import ChatRequest, Completion, Message, Sampling
 from lidr.languages import LANGUAGES
 from lidr.rows import TRANSLATION_STATUSES, Response, TranslationStatus
 from lidr.steps.answering import request_seed
-from lidr.steps.base import StepRun
+from lidr.steps.step_kind import StepRun
 from lidr.steps.translate.translate_config import TranslateConfig
 from lidr.transforms import (
     PREFILL,

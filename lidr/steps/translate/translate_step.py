@@ -16,7 +16,7 @@ import pyarrow as pa
 from lidr.errors import RowError
 from lidr.rows import Response, Translation
 from lidr.steps.answering import ANSWER_FIELDS, Answering, outside_answers
-from lidr.steps.base import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings, identity_of
+from lidr.steps.step_kind import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings, identity_of
 from lidr.steps.translate.translate_config import TranslateConfig
 from lidr.steps.translate.translation_file import read_translations, translation_files
 from lidr.steps.translate.translator import Translator, outside_translator, translator_name, translator_spec

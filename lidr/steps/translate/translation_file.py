@@ -16,7 +16,7 @@ from typing import Any
 
 from lidr.errors import PlanError, RowError
 from lidr.resources import resolve_source
-from lidr.steps.base import Unresolved
+from lidr.steps.step_kind import Unresolved
 
 _FIELDS = ("prompt_id", "source", "target", "text")
 

@@ -19,8 +19,8 @@ from lidr.engines import EngineSpec, convert, engine_row, engines
 from lidr.hub import dist_file
 from lidr.recipe import Dtype, Frozen, PolicyConfig, ReferenceText
 from lidr.references import DistReference, HubReference, ServerReference, parse_reference
-from lidr.steps.base import StepRun, Surroundings
 from lidr.steps.policy import model_folder, outside_policy
+from lidr.steps.step_kind import StepRun, Surroundings
 from lidr.steps.translate.translation_file import translation_files
 from lidr.store import folder_sha256, kept_sha256
 
