@@ -7,12 +7,16 @@ A face imports its names under `if TYPE_CHECKING:`, where type checkers and edit
 
 from __future__ import annotations
 
-import ast
 import importlib
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
+
+# Read as text: `import ast` would take longer than `lidr --help`. A test holds it against the syntax tree.
+_BLOCK = re.compile(r"^if TYPE_CHECKING:\n((?:    .*\n|\n)+)", re.MULTILINE)
+_IMPORT = re.compile(r"^    from (\S+) import (\([^)]*\)|.*)$", re.MULTILINE)
 
 
 def lazily(package: str) -> Callable[[str], Any]:
@@ -44,7 +48,7 @@ def lazily(package: str) -> Callable[[str], Any]:
 def homes(package: str) -> Mapping[str, str]:
     """Name -> the module that it comes from, by the imports in the package's `if TYPE_CHECKING:`."""
     loader = sys.modules[package].__spec__.loader  # type: ignore[union-attr]  # an imported package has both
-    tree = ast.parse(loader.get_source(package))  # type: ignore[union-attr]  # files and zip files have a source
-    blocks = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-    imports = (node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom))
-    return {name.name: str(node.module) for node in imports for name in node.names}
+    source = loader.get_source(package)  # type: ignore[union-attr]  # files and zip files have a source
+    block = _BLOCK.search(source)
+    imports = _IMPORT.findall(block[1]) if block else []
+    return {name: module for module, names in imports for name in re.findall(r"\w+", names)}

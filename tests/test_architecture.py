@@ -6,12 +6,14 @@ docs/architecture.md says why. Each message says what to do.
 from __future__ import annotations
 
 import ast
+import importlib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import lidr
+from lidr.lazy import homes
 from lidr.steps import STEPS
 from tests.house import House, Import, circles
 
@@ -104,6 +106,12 @@ def test_a_face_says_what_flows_and_holds_nothing_but_names(package):
     if handed_out:
         at_the_top = {one.name for one in HOUSE.imports[package] if one.where == "at the top" and one.name in named}
         assert handed_out | at_the_top == set(named), f"{package}: TYPE_CHECKING and __all__ name the same"
+
+
+@pytest.mark.parametrize("package", sorted(HOUSE.packages))
+def test_a_face_hands_out_what_its_syntax_tree_names(package):
+    importlib.import_module(package)
+    assert homes(package) == HOUSE.homes[package]
 
 
 def test_no_name_of_a_face_is_the_name_of_a_module_beside_it():
