@@ -4,7 +4,7 @@ outputs --the benchmarks' rules--> the value of each item   must be the publishe
         --summed up-------------> the numbers of the task   must be those of the record, which the card shows
         --paired with iter_0----> the differences           too
 
-Values of items are compared exactly, sums to 9 digits: the last bits of a fit differ between processors.
+Values of items are compared exactly, sums to one part in 100,000: the last digits of a fit differ between processors.
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ def _metrics() -> Iterator[str]:
     names = dict.fromkeys(_SCORES, "aggregate") | {f"{name}_se": "aggregate_error" for name in _WITH_ERROR}
     for name, how in {**names, "judgement": "count_judgements"}.items():
         better = "true" if name in _HIGHER else "false" if name in _LOWER else "null"
-        yield f"  - metric: {name}\n    aggregation: !function {__name__}.{how}\n    higher_is_better: {better}\n"
+        yield f"  - metric: {name}\n    aggregation: !function {__package__}.{how}\n    higher_is_better: {better}\n"
 
 
 _WITH_ERROR = ("win_rate", "discrete_win_rate", "lc_win_rate")
@@ -259,7 +259,7 @@ _HIGHER, _LOWER = {*_WITH_ERROR, "n_judged"}, {"judge_errors", "off_target", "un
 _GENERATED = "# Written by lidr.evals.harness.task_files.\n"
 
 _BASE = f"""{_GENERATED}# What every language shares. No `until`: lm-eval would stop an answer at its first empty line.
-custom_dataset: !function {__name__}.load
+custom_dataset: !function {__package__}.load
 test_split: test
 output_type: generate_until
 doc_to_text: "{{{{instruction}}}}"
@@ -269,8 +269,8 @@ generation_kwargs: {{until: [], do_sample: false, max_gen_toks: 2048}}
 filter_list:
   - name: judge
     filter:
-      - {{function: custom, filter_fn: !function {__name__}.judge_filter}}
-process_results: !function {__name__}.process_results
+      - {{function: custom, filter_fn: !function {__package__}.judge_filter}}
+process_results: !function {__package__}.process_results
 metadata: {{version: {VERSION}}}
 metric_list:
 """
