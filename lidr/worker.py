@@ -5,7 +5,7 @@ standard input close and ends itself and everything it started. Messages are JSO
 input, child to parent on a pipe of their own, because libraries print on standard output, which goes to the log.
 
     parent                                     child (python -m MODULE)
-    worker = Worker("lidr.engines.engine_worker", ...)  def handle(message): yield {...}, {...}
+    worker = Worker("lidr.engines.process.engine_worker", ...)  def handle(message): yield {...}, {...}
     worker.send({...})                          serve(handle)
     for reply in worker.replies(): ...
 """

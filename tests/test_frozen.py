@@ -1,13 +1,12 @@
 """What commit cf61f58 wrote is still read: a store, releases on a Hub, killed runs, a judge's cache, an evaluation.
 
 All of it lies in tests/frozen, whose README says how it was made. Only the command line is used, and `lidr` itself:
-modules may move, what was written may not.
+modules may move, what was written may not. What needs a Hub is in tests/frozen/hub_checks.py.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -15,17 +14,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-import lidr
 from lidr.cli.main import main
 from tests.engines.server import Reply, Server, completion
 
@@ -53,36 +48,6 @@ def frozen(tmp_path, monkeypatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LIDR_STORE", "store")
     return Path.cwd()
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory) -> Iterator[dict[str, str]]:
-    """The frozen Hub, served from a copy by the command line: the variables of its clients."""
-    root = copied(tmp_path_factory.mktemp("served") / "frozen") / "store/.hub"
-    command = [sys.executable, "-m", "lidr.cli.main", "hub", "serve", "--port", "0", "--root", str(root)]
-    surroundings = {**os.environ, "PYTHONPATH": str(FROZEN.parents[1])}
-    with subprocess.Popen(command, env=surroundings, stderr=subprocess.DEVNULL) as process:
-        try:
-            deadline = time.monotonic() + 60
-            out = io.StringIO()
-            while not out.getvalue():
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-                with redirect_stdout(out), redirect_stderr(io.StringIO()):
-                    main(["hub", "env", "--root", str(root), "--json"])
-            yield json.loads(out.getvalue())["environment"]
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-@pytest.fixture
-def hub(frozen, served, tmp_path, monkeypatch) -> dict[str, str]:
-    for name in ("HF_ENDPOINT", "HF_TOKEN"):
-        monkeypatch.setenv(name, served[name])
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    return served
 
 
 @pytest.fixture
@@ -184,55 +149,6 @@ def test_a_row_of_a_journal_stands_in_the_result_as_the_journal_has_it(frozen, t
     assert pq.read_table(table)["text"][0].as_py().startswith("Traducido de English: esta es la tarea primera, y su")
 
 
-@pytest.mark.parametrize("reference", ["run:frozen", f"{PREFS}@v0.1.0"])
-def test_pairs_are_shown_from_the_store_and_from_the_hub(hub, told, reference):
-    found = told("pairs", "show", reference, "--rows", "9")
-    assert [(row["iteration"], row["language"], row["kind"], row["pairs"]) for row in found["counts"]] == [
-        (1, "es", "dominant", 4),
-        (1, "es", "non_dominant", 2),
-        (2, "es", "dominant", 1),
-        (2, "es", "non_dominant", 1),
-    ]
-    assert found["splits"] == ["iter_1", "iter_2"]
-    assert found["license"]["id"] == "cc0-1.0"
-    pairs = {pair["pair_id"]: pair for pair in found["pairs"]}
-    assert len(pairs) == 8
-    first = pairs["1/word-problem-0/es-en/non_dominant"]
-    assert first["chosen_text"].startswith("Traducido de English: esta es la tarea que lleva el número uno")
-    assert first["rejected_text"].startswith("Esta es la tarea número uno.")
-    if reference != "run:frozen":
-        assert found["revision"] == PREFS_COMMIT
-
-
-@pytest.mark.parametrize("form", sorted(EXPECTED["exports"]))
-def test_pairs_are_exported_as_they_were(hub, told, form):
-    for reference, out in (("run:frozen", Path("of-run")), (f"{PREFS}@v0.1.0", Path("of-hub"))):
-        assert told("pairs", "export", reference, "--to", form, "--name", "frozen", str(out))["rows"] == 8
-        assert exported(out) == EXPECTED["exports"][form]
-        assert "cc0-1.0" in (out / "README.md").read_text(encoding="utf-8")
-    assert PREFS_COMMIT in (out / "README.md").read_text(encoding="utf-8")
-
-
-def exported(folder: Path) -> dict[str, str]:
-    """SHA-256 of what an export holds for a trainer: of Parquet the rows, of other files the bytes."""
-    found = {}
-    for path in sorted(path for path in folder.iterdir() if path.is_file() and path.name != "README.md"):
-        content = path.read_bytes()
-        if path.suffix == ".parquet":
-            content = json.dumps(pq.read_table(path).to_pylist(), ensure_ascii=False).encode()
-        found[path.name] = hashlib.sha256(content).hexdigest()
-    return found
-
-
-@pytest.mark.parametrize("reference", ["run:frozen", f"{PREFS}@v0.1.0"])
-def test_pairs_are_loaded(hub, reference):
-    pairs = lidr.load_pairs(reference)
-    assert pairs.num_rows == 8
-    assert pairs[0]["pair_id"] == "1/word-problem-0/en-es/dominant"
-    assert pairs[0]["chosen"][0]["content"].startswith("This is task number one. We work it out")
-    assert lidr.load_pairs(reference, kinds=["non_dominant"], iterations=[1]).num_rows == 2
-
-
 def test_lineage_of_the_run_leads_from_the_recipe_to_the_last_policy(frozen, told):
     graph = told("lineage", "run:frozen")
     nodes = {node["id"]: node for node in graph["nodes"]}
@@ -241,16 +157,6 @@ def test_lineage_of_the_run_leads_from_the_recipe_to_the_last_policy(frozen, tol
     assert f"digest {steps['iter_2/train']['digest'][:12]}" in nodes["iter_2/train"]["lines"]
     assert nodes[f"{POLICY}-base"]["revision"] == BASE_COMMIT
     assert {("iter_1/train", "iter_2/generate"), ("iter_2/weigh", "iter_2/train")} <= edges(graph)
-
-
-def test_lineage_of_the_releases_leads_across_repositories_and_into_a_pair(hub, told):
-    model = told("lineage", f"{POLICY}@v0.1.0")
-    prefs = f"datasets/{PREFS}"
-    assert {(prefs, POLICY), ("iter_2/train", POLICY), ("iter_2/weigh", prefs)} <= edges(model)
-    pair = told("lineage", f"{PREFS}@v0.1.0/1/word-problem-0/es-en/non_dominant")
-    assert pair["focus"] == "row:1/word-problem-0/es-en/non_dominant"
-    assert ("text:word-problem-0/en->es", pair["focus"]) in edges(pair)
-    assert ("text:word-problem-0/en", "text:word-problem-0/en->es") in edges(pair)
 
 
 def edges(graph: dict[str, Any]) -> set[tuple[str, str]]:
@@ -282,69 +188,6 @@ def test_the_report_accounts_for_every_slot_and_shows_the_scores(frozen, told):
     assert "This is task number" in page
 
 
-def test_the_card_of_the_pairs_is_the_one_that_was_published(hub, capsys):
-    assert main(["card", "frozen.yaml", "--of", "pairs"]) == 0
-    assert capsys.readouterr().out == read(hub, f"datasets/{PREFS}/raw/v0.1.0/README.md")
-
-
-def test_the_card_of_the_policy_is_the_one_that_was_published_but_for_the_commit_of_its_pairs(hub, capsys):
-    assert main(["card", "frozen.yaml", "--of", "policy"]) == 0
-    published = read(hub, f"{POLICY}/raw/v0.1.0/README.md")
-    said, lines = capsys.readouterr().out.splitlines(), published.splitlines()
-    less = [
-        "datasets:",
-        f"- {PREFS}",
-        "",
-        "| data | commit |",
-        "| :-- | :-- |",
-        f"| pairs `{PREFS}` | `{PREFS_COMMIT}` |",
-    ]
-    assert sorted(lines) == sorted([*said, *less])
-    rest = iter(lines)
-    assert all(line in rest for line in said)  # in the same order
-
-
-def read(hub: dict[str, str], path: str) -> str:
-    request = urllib.request.Request(
-        f"{hub['HF_ENDPOINT']}/{path}", headers={"Authorization": f"Bearer {hub['HF_TOKEN']}"}
-    )
-    with urllib.request.urlopen(request) as got:
-        return str(got.read().decode())
-
-
-def test_the_lock_still_names_what_the_hub_has(hub, capsys):
-    for name, commits in (("frozen", 1), ("mix", 1)):
-        assert main(["lock", f"{name}.yaml", "--check"]) == 0
-        said = capsys.readouterr()
-        assert f"{commits} commits, every tag and branch as it was" in said.out + said.err
-
-
-def test_publishing_again_finds_every_release_there(hub, told):
-    found = told("publish", "frozen.yaml")["published"]
-    releases = [(PREFS, "v0.1.0"), (POLICY, "v0.1.0-iter_1"), (POLICY, "v0.1.0")]
-    assert [(one["repo"], one["tag"]) for one in found] == releases
-    assert {one["state"] for one in found} == {"already there"}
-    was = json.loads(Path("store/frozen/0.1.0/iter_2/publish/release.json").read_text(encoding="utf-8"))["published"]
-    assert [(one["sha"], one["digest"]) for one in found] == [(one["sha"], one["digest"]) for one in was]
-
-
-def test_the_pairs_are_made_again_from_their_release_and_are_identical(hub, told):
-    found = told("reproduce", f"{PREFS}@v0.1.0", "--from", "pair", "--until", "weigh", "--quiet", "--out", "again")
-    assert (found["verdict"], found["findings"]) == ("identical", [])
-    made = {verdict["place"]: verdict["kind"] for verdict in found["verdicts"] if verdict["kind"] != "not asked for"}
-    again = [f"iter_{k}/{step}" for k in (1, 2) for step in ("pair", "filter", "measure", "weigh")]
-    rescored = [f"iter_{k}/evaluate (scores from stored outputs)" for k in (0, 1, 2)]
-    assert made == dict.fromkeys([*again, *rescored, "card"], "identical")
-
-
-def test_a_policys_release_finds_its_rows_in_the_other_repository(hub, told):
-    words = ("--from", "pair", "--until", "pair", "--quiet", "--out", "again")
-    found = told("reproduce", f"{POLICY}@v0.1.0", *words)
-    kinds = {verdict["place"]: verdict["kind"] for verdict in found["verdicts"]}
-    assert (found["verdict"], found["findings"]) == ("identical", [])
-    assert {kinds[place] for place in ("iter_1/pair", "iter_2/pair", "card")} == {"identical"}
-
-
 def judged() -> dict[str, Any]:
     tasks = json.loads(Path("store/evals/canned/results.json").read_text(encoding="utf-8"))["tasks"]
     return {task["task"]: task["scores"] for task in tasks}
@@ -368,3 +211,22 @@ def test_a_verdict_that_is_not_in_the_cache_is_asked(frozen, capsys):
     cache.close()
     assert judge_again() == 3
     assert "failed on 6 of 6 comparisons" in capsys.readouterr().err
+
+
+def test_what_the_frozen_hub_holds_is_read_by_a_process_that_starts_with_its_address():
+    """The client reads HF_ENDPOINT when it is imported, so these checks have a process of their own."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        str(FROZEN / "hub_checks.py"),
+    ]
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(command, cwd=FROZEN.parents[1], env=surroundings, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from lidr.engines.chat import ChatTokenizer, Prompt, sort_out
     from lidr.engines.chat_client import ChatClient, Hopeless, NoAnswer
     from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure, Message, Sampling
-    from lidr.engines.engine_process import open_engine
     from lidr.engines.gguf import convert
     from lidr.engines.model_folder import ModelFolder
+    from lidr.engines.process import open_engine
     from lidr.engines.registry import ENGINES, EngineRow, distributions, engine_row, engines
     from lidr.engines.transformers import TransformersEngine, processors
     from lidr.engines.vllm import set_environment

@@ -4,7 +4,7 @@
     encoder   the source's token, the text                          __en__ Bees make honey. </s>
     decoder   the target's token, then what the model writes        __fr__ Les abeilles font du miel. </s>
 
-It has no chat, no system prompt and no prefill. Runs inside a worker process: see lidr.engines.engine_process.
+It has no chat, no system prompt and no prefill. Runs inside a worker process: see lidr/engines/process/.
 """
 
 from __future__ import annotations

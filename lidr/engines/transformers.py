@@ -1,6 +1,6 @@
 """The engine of CPU users and of tests: a model loaded with transformers that answers in length-sorted batches.
 
-Runs inside a worker process: see lidr.engines.engine_process.
+Runs inside a worker process: see lidr/engines/process/.
 """
 
 from __future__ import annotations

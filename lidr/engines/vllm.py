@@ -1,4 +1,4 @@
-"""The engine of GPU users: one vLLM for all requests. Runs inside a worker process: see lidr.engines.engine_process.
+"""The engine of GPU users: one vLLM for all requests. Runs inside a worker process: see lidr/engines/process/.
 
 vLLM gets token ids, not messages, so that every engine asks the model with the same prompts.
 """

@@ -15,10 +15,18 @@ if TYPE_CHECKING:
     from lidr.release.evaluation_outputs import FOLDER, item_digest, read_outputs, write_samples
     from lidr.release.file_schemas import CardConfigs, fault
     from lidr.release.finished import Finished, dumps, finished_run, resolved
-    from lidr.release.licences import Licence, Parent, licence_text, overridden, strictest
     from lidr.release.make_release import Destinations, release, staged
-    from lidr.release.model_parents import HUB
-    from lidr.release.pair_parents import parents_of_run, parents_of_set, read_card
+    from lidr.release.parents import (
+        HUB,
+        Licence,
+        Parent,
+        licence_text,
+        overridden,
+        parents_of_run,
+        parents_of_set,
+        read_card,
+        strictest,
+    )
     from lidr.release.publish_staged import Published
     from lidr.release.release_reader import (
         MANIFEST,

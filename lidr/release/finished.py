@@ -21,9 +21,15 @@ from lidr.errors import HubError
 from lidr.hub import clean, clean_execution, without_paths
 from lidr.recipe import Recipe
 from lidr.references import HubReference
-from lidr.release.licences import Licence, Parent, strictest
-from lidr.release.model_parents import base_model, policy_parent, translator_parents
-from lidr.release.pair_parents import parents_of_mixture
+from lidr.release.parents import (
+    Licence,
+    Parent,
+    base_model,
+    parents_of_mixture,
+    policy_parent,
+    strictest,
+    translator_parents,
+)
 from lidr.store import Artifact, Record, Store, open_artifact
 
 

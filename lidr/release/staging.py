@@ -20,7 +20,7 @@ from typing import Any, Literal
 from lidr.errors import HubError
 from lidr.hub import check_tag, without_paths
 from lidr.release.finished import Finished, dumps, environment_json, record_json, run_json
-from lidr.release.licences import licence_text
+from lidr.release.parents import licence_text
 from lidr.release.reproduction_files import Links, repeatable_json, write_repeatable
 from lidr.store import LOCK_FILE, file_sha256
 

@@ -197,7 +197,8 @@ def scripted_answers(around: Surroundings) -> Path:
     """The file of canned answers of a scripted recipe."""
     answers = around.recipe.runtime.answers
     if answers is None:
-        raise PlanError("runtime.engine is scripted: name the file of canned answers in runtime.answers")
+        engine = around.recipe.runtime.engine
+        raise PlanError(f"runtime.engine is {engine}: name the file of canned answers in runtime.answers")
     path = resolve_source(answers, around.recipe_folder)
     if path is None or not path.is_file():
         raise PlanError(f"runtime.answers: no file {answers}; give a JSON-lines file of canned answers")

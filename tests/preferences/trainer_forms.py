@@ -19,6 +19,8 @@ from typing import Any
 import polars as pl
 import yaml
 
+Row = dict[str, Any]
+
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".parquet":
@@ -119,3 +121,24 @@ VALIDATORS: dict[str, Callable[[Path], Iterator[str]]] = {
     "axolotl": axolotl,
     "open-instruct": open_instruct,
 }
+
+
+def _two_answers(row: Row) -> Row:
+    return {**row, "chosen": row["chosen"] * 2}
+
+
+def _listed(row: Row) -> Row:
+    return {**row, "chosen": [row["chosen"]]}
+
+
+def _emptied(row: Row) -> Row:
+    return {**row, "rejected": []}
+
+
+SPOILT: dict[str, Callable[[Row], Row]] = {
+    "trl": _two_answers,
+    "llama-factory": _listed,
+    "axolotl": _listed,
+    "open-instruct": _emptied,
+}
+"""A row -> one that the validator must find wrong."""

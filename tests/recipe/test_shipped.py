@@ -15,7 +15,7 @@ from lidr.cli.recipe.ls import shipped
 from lidr.languages import LANGUAGES
 from lidr.recipe.yaml_positions import read_yaml
 from lidr.references import HubReference, parse_reference
-from lidr.release.licences import Parent, strictest
+from lidr.release.parents.licences import Parent, strictest
 from lidr.resources import shared
 from tests.recipe.gpu_hours import gpu_hours
 from tests.tiny import Family, tiny_model

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lidr.engines import engine_process
+from lidr.engines.process import engine_process
 from lidr.steps.translate.attempts import PendingTranslation, requests_of
 from tests.scripted import write_answers, write_world
 from tests.steps.helpers import record_of, rows_of

@@ -50,7 +50,15 @@ VARIANTS = ("plain", "paper_instr", "instr")
 VERSION = 1
 """Of the tasks, as lm-eval shows it: goes up when a number would change."""
 
-METRICS = ("acc", "off_target", "undecided", "parsed", "hit_prefix", "acc_flexible")
+METRICS = {
+    "acc": True,
+    "off_target": False,
+    "undecided": False,
+    "parsed": True,
+    "hit_prefix": True,
+    "acc_flexible": True,
+}
+"""What each answer gives, 0 or 1 -> whether more is better."""
 
 _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")  # lm_eval/tasks/mgsm, filter flexible-extract
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from lidr.evals.mgsm.mgsm_task import LANGUAGES, METRICS, VARIANTS, VERSION, task_name
 
 _GENERATED = "# Written by lidr.evals.harness.task_files.\n"
-_HIGHER = {"acc", "parsed", "hit_prefix", "acc_flexible"}
 _CODE = "lidr.evals.mgsm"
 
 _BASE = f"""{_GENERATED}# What every task shares. No `until`: lm-eval would stop an answer at its first empty line.
@@ -46,7 +45,7 @@ def task_files() -> dict[str, str]:
 
 def _metric(name: str) -> str:
     how = f"!function {_CODE}.mean_of_decided" if name == "off_target" else "mean"
-    better = "true" if name in _HIGHER else "false"
+    better = "true" if METRICS[name] else "false"
     return f"  - metric: {name}\n    aggregation: {how}\n    higher_is_better: {better}\n"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lidr.hub import without_paths
-from lidr.release.licences import Parent
+from lidr.release.parents import Parent
 
 if TYPE_CHECKING:
     from lidr.release.finished import Finished

@@ -25,9 +25,8 @@ from lidr.release.cards.card_tables import (
 from lidr.release.cards.finding_tables import gates_section, premise_section
 from lidr.release.cards.score_tables import model_index, results_section
 from lidr.release.finished import Finished
-from lidr.release.licences import Licence
 from lidr.release.llama_factory import llama_factory_name
-from lidr.release.model_parents import HUB
+from lidr.release.parents import HUB, Licence
 from lidr.release.staging import DatasetFiles
 from lidr.resources import shared
 

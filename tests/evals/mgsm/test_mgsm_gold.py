@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from lidr.evals.evaluation import identity_of, load_all
-from lidr.evals.mgsm.mgsm_task import LANGUAGES, as_text, load, score
+from lidr.evals.mgsm.mgsm_task import as_text, load, score
 from lidr.evals.results import ModelFacts
 from lidr.evals.spec import EvalSpec, TaskSpec
 
@@ -33,7 +33,7 @@ def test_a_gold_answer_with_a_thousands_comma_is_never_matched_as_text(gold, ans
     assert score(as_text([row])[0], answer, language="en").values["acc"] == text
 
 
-@pytest.mark.parametrize("language", LANGUAGES[:8])
+@pytest.mark.parametrize("language", ["en", "de", "es", "fr", "ja", "ru", "th", "zh"])
 def test_it_costs_a_perfect_model_four_of_the_250_answers(data_folder, language):
     from lidr.evals.benchmark_rows import load_rows
 

@@ -12,7 +12,7 @@ from lidr.evals.mgsm import mgsm_task as mgsm
 from lidr.evals.mgsm.language_words import WORDS
 from lidr.languages import LANGUAGES
 from lidr.transforms.parallel_prompts import instruct
-from tests.evals.bundled import mgsm_task, read_by
+from tests.evals.bundled import MGSM_LANGUAGES, mgsm_task, read_by
 
 ROW = {"item": "0", "question": "Wie viele Eier {sind} es?", "gold": "1,218"}
 
@@ -137,7 +137,7 @@ GENERATIONS = [
 ]
 
 
-@pytest.mark.parametrize("language", mgsm.LANGUAGES)
+@pytest.mark.parametrize("language", MGSM_LANGUAGES)
 def test_lm_evals_bundled_task_and_ours_give_the_same_accuracy_read_by_lm_evals_filter(language):
     responses = [text.format(SAID[language]) for text in GENERATIONS]
     golds = ["18", "70000", "15", "114200"]

@@ -12,8 +12,8 @@ from lidr.release.cards.card_plots import Bars, draw
 from lidr.release.cards.card_tables import sample_block, settings_table
 from lidr.release.dataset_release import stage_dataset
 from lidr.release.finished import Finished, finished_run
-from lidr.release.licences import overridden
 from lidr.release.model_release import stage_model
+from lidr.release.parents.licences import overridden
 from lidr.store.store import Store
 from tests.scripted import write_world
 

@@ -1,7 +1,7 @@
 import pytest
 
 from lidr.errors import HubError
-from lidr.release.licences import IDENTIFIERS, Parent, licence_text, overridden, strictest
+from lidr.release.parents.licences import IDENTIFIERS, Parent, licence_text, overridden, strictest
 
 
 def parents(*licences: str | None) -> list[Parent]:

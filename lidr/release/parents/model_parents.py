@@ -9,7 +9,7 @@ from typing import Any
 from lidr.hub import without_paths
 from lidr.recipe import Recipe
 from lidr.references import DistReference, FolderReference, HubReference, ServerReference, parse_reference
-from lidr.release.licences import Parent
+from lidr.release.parents.licences import Parent
 from lidr.store import Record, folder_sha256
 
 HUB = "https://huggingface.co"

@@ -11,9 +11,9 @@ from huggingface_hub import ModelCard
 from lidr.release.cards.card_tables import parents_table, slots_sentence
 from lidr.release.dataset_release import stage_dataset
 from lidr.release.finished import Finished
-from lidr.release.licences import licence_text, strictest
 from lidr.release.model_release import stage_model
-from lidr.release.pair_parents import parents_of_mixture, parents_of_set
+from lidr.release.parents.licences import licence_text, strictest
+from lidr.release.parents.pair_parents import parents_of_mixture, parents_of_set
 from lidr.steps.pairs import PairSet
 from lidr.steps.pairs.mixture import OpenedSet, set_facts
 

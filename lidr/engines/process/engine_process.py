@@ -13,9 +13,9 @@ from itertools import islice
 from pathlib import Path
 from pkgutil import resolve_name
 
-from lidr.engines import worker_messages
 from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.model_folder import ModelFolder
+from lidr.engines.process import worker_messages
 from lidr.engines.registry import engine_row
 from lidr.errors import EngineError
 from lidr.extras import require
@@ -98,7 +98,7 @@ class ProcessEngine(Engine):
         self._worker, self._is_asking = None, False
 
     def _start(self) -> Worker:
-        worker = Worker("lidr.engines.engine_worker", log=self._log)
+        worker = Worker("lidr.engines.process.engine_worker", log=self._log)
         try:
             worker.send({"open": asdict(self._spec), "by": self._row.opens})
             for _ in worker.replies():

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lidr.engines.engine import EngineSpec
-from lidr.engines.engine_process import ProcessEngine, open_engine
 from lidr.engines.openai import OpenAIEngine
+from lidr.engines.process.engine_process import ProcessEngine, open_engine
 from lidr.engines.scripted import ScriptedEngine
 from lidr.errors import EngineError, MissingExtraError
 from tests.engines.helpers import Holder, ask, by_key, members, wait_until_empty
@@ -46,7 +46,7 @@ def test_answers_pass_the_pipe_unchanged(engine: ProcessEngine, spec: EngineSpec
     with TransformersEngine(spec) as here:
         expected = by_key(here.generate(asked))
     assert by_key(engine.generate(asked)) == expected
-    monkeypatch.setattr("lidr.engines.engine_process._WINDOW", 2)
+    monkeypatch.setattr("lidr.engines.process.engine_process._WINDOW", 2)
     assert by_key(engine.generate(iter(asked))) == expected
 
 
@@ -148,8 +148,7 @@ def test_engines_without_a_model_run_in_this_process(tmp_path: Path) -> None:
 
 
 def test_opening_an_engine_loads_no_torch_here() -> None:
-    check = (
-        "import sys, lidr.engines.engine_process, lidr.engines.gguf, lidr.engines.scripted, lidr.engines.openai;"
-        + ("sys.exit(bool({'torch', 'transformers', 'vllm'} & set(sys.modules)))")
+    check = "import sys, lidr.engines.process.engine_process, lidr.engines.gguf, lidr.engines.scripted;" + (
+        "import lidr.engines.openai; sys.exit(bool({'torch', 'transformers', 'vllm'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

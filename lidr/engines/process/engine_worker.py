@@ -1,4 +1,4 @@
-"""The worker that holds a model: `python -m lidr.engines.engine_worker`, started by engine_process alone."""
+"""The worker that holds a model: `python -m lidr.engines.process.engine_worker`, started by engine_process alone."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pkgutil import resolve_name
 from typing import Any
 
-from lidr.engines import worker_messages
 from lidr.engines.engine import Engine, EngineSpec
+from lidr.engines.process import worker_messages
 from lidr.errors import EngineError, LidrError
 from lidr.worker import serve
 
@@ -19,7 +19,7 @@ class Child:
         self._engine: Engine | None = None
 
     def handle(self, message: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Answer one message of the parent: see lidr.engines.worker_messages."""
+        """Answer one message of the parent: see lidr.engines.process.worker_messages."""
         if "open" in message:
             self._engine = _open(EngineSpec(**message["open"]), message["by"])
             return

@@ -12,8 +12,8 @@ from lidr.errors import HubError
 from lidr.hub import read_front_matter, without_paths
 from lidr.references import DistReference, HubReference, parse_reference, repository_of
 from lidr.release.file_schemas import PublishedParents, fault
-from lidr.release.licences import Parent, strictest
-from lidr.release.model_parents import HUB, dist_licence
+from lidr.release.parents.licences import Parent, strictest
+from lidr.release.parents.model_parents import HUB, dist_licence
 from lidr.store import RECORD_FILE
 
 

@@ -1,0 +1,30 @@
+"""What a release was made from, each with pin and licence; and which licence that gives the release.
+
+In: a recipe, records, sets of pairs. Out: `Parent`s, and the strictest of their licences.
+"""
+
+from typing import TYPE_CHECKING
+
+from lidr.lazy import lazily
+
+if TYPE_CHECKING:
+    from lidr.release.parents.licences import Licence, Parent, licence_text, overridden, strictest
+    from lidr.release.parents.model_parents import HUB, base_model, policy_parent, translator_parents
+    from lidr.release.parents.pair_parents import parents_of_mixture, parents_of_run, parents_of_set, read_card
+
+__all__ = [
+    "HUB",
+    "Licence",
+    "Parent",
+    "base_model",
+    "licence_text",
+    "overridden",
+    "parents_of_mixture",
+    "parents_of_run",
+    "parents_of_set",
+    "policy_parent",
+    "read_card",
+    "strictest",
+    "translator_parents",
+]
+__getattr__ = lazily(__name__)
