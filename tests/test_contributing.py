@@ -87,9 +87,9 @@ def test_every_file_that_is_named_is_there(text):
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-def test_the_short_paths_of_the_walk_are_there():
-    walk = ARCHITECTURE.split("## The walk of one prompt")[1].split("\n## ")[0]
-    named = [path for path in re.findall(r"`([a-z_]+/[\w./]*)`", walk) if not path.startswith("prompts/")]
+def test_the_short_paths_of_the_path_of_a_prompt_are_there():
+    walk = ARCHITECTURE.split("## The path of one prompt")[1].split("\n## ")[0]
+    named = [path for path in re.findall(r"`([a-z_]+/[\w./]*)`", walk) if not path.startswith(("prompts/", "tests/"))]
     assert len(named) > 20
     assert [path for path in named if not (ROOT / "lidr" / path).exists()] == []
 
@@ -106,8 +106,8 @@ def test_what_is_changed_now_and_then_takes_at_most_four_files():
     assert [row for row in rows if not 1 <= len(PATHS.findall(row)) <= 4] == []
 
 
-def test_the_wings_of_the_page_are_those_of_the_tests_floor_by_floor():
-    table = ARCHITECTURE.split("## The wings, from the ground up")[1].split("\n## ")[0]
+def test_the_layers_of_the_page_are_those_of_the_tests():
+    table = ARCHITECTURE.split("## The packages, from the bottom up")[1].split("\n## ")[0]
     floors: list[set[str]] = []
     for floor, wings in re.findall(r"^\| (\d*) *\| ((?:`\w+/?` ?)+)\|", table, re.MULTILINE):
         if floor:
