@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -172,7 +171,7 @@ def test_a_missing_package_names_the_extra(tiny: Path, tmp_path: Path, monkeypat
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from lidr.evals.judge import server
+from lidr.evals.judge.local import judge_server as server
 started = []
 class Worker(server.Worker):
     def __init__(self, *a, **k):
@@ -188,11 +187,13 @@ with server.local_judge(Path(sys.argv[1]), log=Path(sys.argv[2]), threads=1):
 def test_nothing_outlives_a_parent_that_is_killed(tiny: Path, tmp_path: Path):
     command = [sys.executable, "-c", _HOLDER, str(tiny), str(tmp_path / "log")]
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
-    assert parent.stdout is not None
-    group = int(parent.stdout.readline())
-    assert members(group)
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.communicate()
+    try:
+        assert parent.stdout is not None
+        group = int(parent.stdout.readline())
+        assert members(group)
+    finally:
+        parent.kill()
+        parent.communicate()
     wait_until_empty(group)
 
 
