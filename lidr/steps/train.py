@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from lidr import train
 from lidr.errors import PlanError
 from lidr.recipe import Frozen
 from lidr.references import RunReference, ServerReference, parse_reference
@@ -40,7 +41,6 @@ from lidr.train import (
     StepMetrics,
     TrainResult,
     TrainSpec,
-    train,
 )
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def run_train(run: StepRun) -> Outcome:
         run.progress.note(f"loss {metrics.loss:.3f}{margin}")
         shown = metrics.step
 
-    result = train(spec, log=run.log, on_step=on_step)
+    result = train.train(spec, log=run.log, on_step=on_step)
     counts = {**_counts(result), "reference": _reference(run), "dropped": _write_dropped(run, result)}
     return Outcome(counts, Rate("pairs", 0 if resumed else result.pairs_trained, result.elapsed_s))
 

@@ -45,7 +45,7 @@ def test_publish_prints_commit_and_loading_lines(recipe, capsys, no_hub_outside)
 
 
 def test_a_dry_run_lists_the_files_and_asks_no_hub(recipe, capsys, monkeypatch):
-    monkeypatch.setattr("lidr.hub_server.background.hub_for", None)
+    monkeypatch.setattr("lidr.cli.publish.hub_for", None)
     assert call(publish, recipe, "--pairs", "lidr/p", "--dry-run") == 0
     assert "all/iter_1-00000-of-00001.parquet" in capsys.readouterr().out
     assert call(publish, recipe, "--pairs", "lidr/p", "--dry-run", "--json") == 0
