@@ -46,10 +46,10 @@ def main(options: argparse.Namespace) -> int:
         os.environ["LIDR_DATA"] = str(Path(options.data).resolve())
     if options.rows is not None and options.rows < 1:
         raise PlanError(f"--rows {options.rows}: give a number of prompts, 1 or more")
-    from lidr.reproduce import Wanted, reproduce
+    from lidr.reproduce import ReproductionRequest, reproduce
     from lidr.store import store_root
 
-    wanted = Wanted(options.start, options.until, options.rows, options.trust_remote_code)
+    wanted = ReproductionRequest(options.start, options.until, options.rows, options.trust_remote_code)
     out = options.out or store_root("runs") / ".reproduced"
     done = reproduce(options.release, out, wanted, endpoint=options.endpoint, say=say, quiet=options.quiet)
     if options.json:

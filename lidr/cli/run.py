@@ -106,12 +106,12 @@ def _show_selection(planned: Plan) -> None:
 
 def _show_guards(planned: Plan) -> None:
     """Print what was measured before training and what the gates found, if the recipe does that."""
-    from lidr.report import gate_lines, premise
+    from lidr.report import gate_lines, measurement_tables
     from lidr.store import open_artifact
 
     done = [step for step in planned.steps if step.state in ("cached", "taken over")]
     records = [open_artifact(planned.folder(s)).record for s in done if s.kind.writes.name in ("measures", "verdicts")]
-    for table in premise(records):
+    for table in measurement_tables(records):
         print(f"\n{table.title}")
         print_table(table.columns, table.rows, left=table.left)
         print(*table.remarks, sep="\n")

@@ -102,7 +102,7 @@ def _settings(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from _settings(child, f"{path}.{key}")
 
 
-def write_repeatable(run: Finished, folder: Path) -> None:
+def write_reproduction_files(run: Finished, folder: Path) -> None:
     """Write `lidr/files`, `lidr/rows` and `lidr/outputs` of a release."""
     for side in side_files(run):
         _bring(side.file, folder / side.path)
@@ -123,7 +123,7 @@ def _bring(path: Path, target: Path) -> None:
         shutil.copy2(path, target)
 
 
-def repeatable_json(run: Finished, links: Links) -> dict[str, Any]:
+def reproduction_json(run: Finished, links: Links) -> dict[str, Any]:
     """What run.json says of it: `files`, `rows` by place, `release`."""
     sides = side_files(run)
     rows = {artifact.record.place: rows_of(artifact) for artifact in run.artifacts if artifact.tables}

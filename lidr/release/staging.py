@@ -21,7 +21,7 @@ from lidr.errors import HubError
 from lidr.hub import check_tag, without_paths
 from lidr.release.finished import Finished, dumps, environment_json, record_json, run_json
 from lidr.release.parents import licence_text
-from lidr.release.reproduction_files import Links, repeatable_json, write_repeatable
+from lidr.release.reproduction_files import Links, reproduction_json, write_reproduction_files
 from lidr.store import LOCK_FILE, file_sha256
 
 RepoType = Literal["dataset", "model"]
@@ -101,8 +101,8 @@ def write_description(
     lock = run.folder / LOCK_FILE
     if lock.exists():
         write_text(folder, f"lidr/{LOCK_FILE}", without_paths(lock.read_text(encoding="utf-8")))
-    write_repeatable(run, folder)
-    write_text(folder, "lidr/run.json", dumps({**run_json(run), **repeatable_json(run, links)}))
+    write_reproduction_files(run, folder)
+    write_text(folder, "lidr/run.json", dumps({**run_json(run), **reproduction_json(run, links)}))
     write_text(folder, "lidr/environment.json", dumps(environment_json(run)))
     for record in run.records:
         write_text(folder, f"lidr/records/{record.place}.json", dumps(record_json(record), sort_keys=False))

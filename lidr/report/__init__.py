@@ -9,7 +9,7 @@ from lidr.lazy import lazily
 
 if TYPE_CHECKING:
     from lidr.report.before_after_tables import LEGEND, before_after
-    from lidr.report.finding_lines import gate_lines, premise
+    from lidr.report.finding_lines import gate_lines, measurement_tables
     from lidr.report.html_page import page
     from lidr.report.rating_sheet import export, judged, read_key, read_sheet, translated
     from lidr.report.report_text import as_json, guard_lines, head_lines, score_tables
@@ -32,8 +32,8 @@ __all__ = [
     "head_lines",
     "head_to_head_text",
     "judged",
+    "measurement_tables",
     "page",
-    "premise",
     "read_key",
     "read_sheet",
     "run_state_of",

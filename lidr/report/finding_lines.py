@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lidr.store import Record
 
 
-def premise(records: Iterable[Record]) -> tuple[TextTable, ...]:
+def measurement_tables(records: Iterable[Record]) -> tuple[TextTable, ...]:
     """One table for each measurement, the paper's figures beside ours.
 
     Args:

@@ -15,14 +15,14 @@ from lidr.lazy import lazily
 
 if TYPE_CHECKING:
     from lidr.reproduce.attestation import attest
-    from lidr.reproduce.reproduction import Wanted, reproduce
+    from lidr.reproduce.reproduction import ReproductionRequest, reproduce
     from lidr.reproduce.verdict import SCHEMA, Reproduction, Verdict
 
 __all__ = [
     "SCHEMA",
     "Reproduction",
+    "ReproductionRequest",
     "Verdict",
-    "Wanted",
     "attest",
     "reproduce",
 ]

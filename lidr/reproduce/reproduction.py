@@ -32,7 +32,7 @@ VERDICT = "verdict.json"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReproductionRequest:
     """What is to be made again.
 
     Args:
@@ -67,7 +67,7 @@ class Wanted:
 def reproduce(
     reference: str,
     folder: Path,
-    wanted: Wanted | None = None,
+    wanted: ReproductionRequest | None = None,
     *,
     endpoint: str | None = None,
     say: Say = lambda text: None,
@@ -88,13 +88,13 @@ def reproduce(
     target = target_or_public()
     if endpoint is not None and endpoint.rstrip("/") != target.endpoint:
         target = Target(endpoint.rstrip("/"))  # a token of one Hub is not sent to another
-    return _Reproducing(find(reference, target), folder, wanted or Wanted(), say, quiet).carry_out()
+    return _Reproducing(find(reference, target), folder, wanted or ReproductionRequest(), say, quiet).carry_out()
 
 
 class _Reproducing:
     """One reproduction under way."""
 
-    def __init__(self, found: Found, folder: Path, wanted: Wanted, say: Say, quiet: bool) -> None:
+    def __init__(self, found: Found, folder: Path, wanted: ReproductionRequest, say: Say, quiet: bool) -> None:
         self._work = (folder / f"{found.key.replace('/', '--')}-{found.sha[:12]}").resolve()
         if (self._work / VERDICT).exists():
             shutil.rmtree(self._work)

@@ -10,10 +10,10 @@ import lidr
 from lidr.cli.main import main
 from lidr.errors import HubError
 from lidr.release.cards.card_tables import settings_table
-from lidr.release.cards.finding_tables import gates_section, premise_section
+from lidr.release.cards.finding_tables import gates_section, measurements_section
 from lidr.release.finished import finished_run
-from lidr.report.finding_lines import gate_lines, premise
-from tests.courses import lay_down, recipe, write_course
+from lidr.report.finding_lines import gate_lines, measurement_tables
+from tests.decided_runs import lay_down, recipe, write_course
 from tests.scripted import TOPICS
 
 FALLING = {
@@ -82,13 +82,13 @@ def test_the_measurement_stands_beside_the_papers_figures(tmp_path, monkeypatch)
     lay_down(monkeypatch, FALLING)
     planned = lidr.run(lidr.load_recipe(world(tmp_path / "w", "warn")))
     run = finished_run(planned.recipe, planned.store)
-    table = premise(run.records)[0]
+    table = measurement_tables(run.records)[0]
     rows = {(row[0], row[1]): row for row in table.rows}
     assert rows["reward accuracy by gold, non-dominant pairs", "es"][3:] == ("0 + 4 ties", "0.57")
     assert rows["reward accuracy by gold, dominant pairs", "es"][4] == "0.72"  # the paper's one number for English
     assert rows["off-target rate", "en"][4] == "-"
     assert "Llama-3-8B-Instruct" in table.remarks[0]
-    assert "### iter_1/measure, 4 prompts" in premise_section(run)
+    assert "### iter_1/measure, 4 prompts" in measurements_section(run)
     assert len(gate_lines(run.records)) >= 4
 
 

@@ -12,7 +12,7 @@ import lidr
 from lidr.report.html_page import page
 from lidr.report.report_text import as_json
 from lidr.report.run_state import run_state_of
-from tests.courses import lay_down
+from tests.decided_runs import lay_down
 from tests.report.test_before_after_tables import records as scored_records
 from tests.report.test_finding_lines import FALLING, world
 from tests.scripted import write_answers, write_world

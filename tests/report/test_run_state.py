@@ -8,7 +8,7 @@ import lidr
 from lidr.errors import StoreError
 from lidr.report.html_page import state_sentences
 from lidr.report.run_state import run_state_of
-from tests.courses import lay_down
+from tests.decided_runs import lay_down
 from tests.report.test_finding_lines import FALLING, world
 from tests.scripted import RECIPE, write_world
 

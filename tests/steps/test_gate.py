@@ -16,7 +16,7 @@ from lidr.steps.gate.gate_decision import mean_score
 from lidr.steps.gate.signatures import Collapse, NoGain, reward_signal
 from lidr.store.artifact import open_artifact
 from lidr.transforms.language_gap import Number, family, mean, rise, share
-from tests.courses import lay_down, recipe, scores_of, write_course
+from tests.decided_runs import lay_down, recipe, scores_of, write_course
 
 TWO = '[{{prompts: "0:4"}}, {{prompts: "4:8"}}]'
 STEADY = {k: {"en": 0.8, "es": 0.4, "de": 0.4} for k in range(3)}

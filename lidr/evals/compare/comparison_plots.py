@@ -47,10 +47,10 @@ def write_plot(comparison: Comparison, path: Path) -> None:
         EvaluationError: the ending is neither.
     """
     check_plot(path)
-    _FORMATS[path.suffix](scene_of(comparison), path, "; ".join(heading(s) for s in comparison.sections))
+    _FORMATS[path.suffix](drawing_of(comparison), path, "; ".join(heading(s) for s in comparison.sections))
 
 
-def scene_of(comparison: Comparison) -> Drawing:
+def drawing_of(comparison: Comparison) -> Drawing:
     """All sections of a comparison below each other."""
     scene = Drawing(_WIDTH)
     y = 12.0

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lidr.release.finished import Finished
 
 
-def premise_section(run: Finished) -> str:
+def measurements_section(run: Finished) -> str:
     """One table for each iteration that was measured; empty where none was."""
     parts = []
     for record in measurements(run.records):

@@ -22,7 +22,7 @@ from lidr.release.cards.card_tables import (
     slots_sentence,
     training_table,
 )
-from lidr.release.cards.finding_tables import gates_section, premise_section
+from lidr.release.cards.finding_tables import gates_section, measurements_section
 from lidr.release.cards.score_tables import model_index, results_section
 from lidr.release.finished import Finished
 from lidr.release.llama_factory import llama_factory_name
@@ -105,7 +105,7 @@ def _common(run: Finished, repo: str) -> dict[str, Any]:
         "iterations": len(run.iterations),
         "mixture": _mixture(run),
         "settings": settings_table(run),
-        "premise": premise_section(run),
+        "premise": measurements_section(run),
         "gates": gates_section(run),
         "licence": run.licence.identifier,
         "licence_reason": run.licence.reason,

@@ -7,7 +7,7 @@ from PIL import Image
 
 from lidr.drawing import Circle, Drawing, Line, Text, plain, text_width, write_png, write_svg
 from lidr.errors import EvaluationError
-from lidr.evals.compare.comparison_plots import check_plot, nice_step, scene_of, shortened, write_plot
+from lidr.evals.compare.comparison_plots import check_plot, drawing_of, nice_step, shortened, write_plot
 from lidr.evals.compare.paired_comparison import compare
 from lidr.evals.reader import open_evaluations
 from tests.seeded import outcomes, three_models, values_of, write_folder
@@ -44,7 +44,7 @@ def test_every_language_model_axis_and_interval_is_in_the_picture(comparison, tm
 
 
 def test_dots_lie_inside_their_intervals_and_everything_inside_the_picture(comparison):
-    scene = scene_of(comparison)
+    scene = drawing_of(comparison)
     for shape in scene.shapes:
         if isinstance(shape, Circle):
             assert 0 <= shape.x <= scene.width
@@ -59,7 +59,7 @@ def test_dots_lie_inside_their_intervals_and_everything_inside_the_picture(compa
 def test_a_score_axis_does_not_leave_what_is_possible(tmp_path):
     zeros = {"mgsm": values_of(outcomes({"en": 0.0, "de": 0.0}, 30, seed=1))}
     folders = [str(write_folder(tmp_path / n, n, zeros)) for n in "ab"]
-    ticks = [s.text for s in scene_of(compare(open_evaluations(folders))).shapes if isinstance(s, Text)]
+    ticks = [s.text for s in drawing_of(compare(open_evaluations(folders))).shapes if isinstance(s, Text)]
     assert "0.00" in ticks
     assert not any(tick.startswith("-") for tick in ticks[: ticks.index("accuracy")])
 
@@ -67,7 +67,7 @@ def test_a_score_axis_does_not_leave_what_is_possible(tmp_path):
 def test_one_language_has_no_row_for_the_mean(tmp_path):
     one = {"mgsm": values_of(outcomes({"de": 0.5}, 30, seed=1))}
     folders = [str(write_folder(tmp_path / n, n, one)) for n in "ab"]
-    texts = [s.text for s in scene_of(compare(open_evaluations(folders))).shapes if isinstance(s, Text)]
+    texts = [s.text for s in drawing_of(compare(open_evaluations(folders))).shapes if isinstance(s, Text)]
     assert "mean" not in texts
 
 
@@ -86,7 +86,7 @@ def test_long_names_are_cut_in_their_middle_and_many_go_to_the_next_line(tmp_pat
     assert shortened("x" * 70) == "x" * 20 + "..." + "x" * 37
     one = {"mgsm": values_of(outcomes({"de": 0.5}, 30, seed=1))}
     folders = [str(write_folder(tmp_path / str(n), f"{n}" * 50, one)) for n in range(9)]
-    scene = scene_of(compare(open_evaluations(folders)))
+    scene = drawing_of(compare(open_evaluations(folders)))
     legend = [s for s in scene.shapes if isinstance(s, Text) and s.text[0] * 50 == s.text]
     assert len({s.y for s in legend}) > 1
     assert all(s.x + text_width(s.text, s.size) <= scene.width for s in legend)

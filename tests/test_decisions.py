@@ -15,7 +15,7 @@ from lidr.steps.step_kind import Outcome
 from lidr.steps.train import TrainConfig
 from lidr.store.artifact import open_artifact
 from lidr.store.record import Rate
-from tests.courses import lay_down, recipe, write_course
+from tests.decided_runs import lay_down, recipe, write_course
 from tests.scripted import RECIPE, write_world
 
 ALL_GATES = "{{dominant_worse: {{act: ACT}}}}"
