@@ -66,6 +66,7 @@ def serve(
         # h11, though httptools may be installed: the same server wherever lidr runs.
         config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off", http="h11", ws="none")
         config.timeout_graceful_shutdown = 2
+        config.timeout_keep_alive = 120  # s; after uvicorn's 5 a busy client may just be using the connection again
         server = uvicorn.Server(config)
         if background:
             threading.Thread(target=_stop_without_users, args=(root, server), daemon=True).start()

@@ -97,7 +97,9 @@ class _Writer(threading.Thread):
 
 def test_after_kill_9_the_repository_is_as_before_or_as_after(tmp_path):
     port, done, caught_writing = _free_port(), 0, 0
-    for kill in range(KILLS):
+    for kill in range(5 * KILLS):
+        if kill >= KILLS and done > KILLS and caught_writing:  # on a busy machine it takes more of them
+            break
         with serve_in_background(tmp_path, port=port, token="t") as hub, client(hub) as session:
             if kill == 0:
                 create(session, "lidr/killed")
