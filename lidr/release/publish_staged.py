@@ -33,8 +33,7 @@ from lidr.hub import (
     read_trouble,
     trouble_of,
 )
-from lidr.release.beside_others import DEFAULT, READ, Present, card_beside, check_card, check_released
-from lidr.release.load_check import faults, load
+from lidr.release.beside import DEFAULT, READ, Present, card_beside, check_card, check_released, faults, load
 from lidr.release.staging import CONTENT, Staged
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from huggingface_hub import CommitOperationAdd
 
 from lidr.errors import HubError
 from lidr.hub import plain_uploads, read_front_matter
+from lidr.release.beside.load_rules import readable
 from lidr.release.dataset_release import configs_of, stage_dataset
-from lidr.release.load_rules import readable
 from lidr.release.make_release import Destinations, release
 from lidr.release.publish_staged import publish
 from tests.publishing import AT_ONCE
@@ -276,7 +276,9 @@ def test_what_only_loading_shows_is_not_released_until_it_is_mended(hub, new_nam
     repo = new_name("loading")
     Others(INFO.format("all", "x") + config("theirs")).push(hub, repo)
     with monkeypatch.context() as patch:
-        patch.setattr("lidr.release.beside_others.refuse_unloadable", lambda *_: None)  # as if no rule knew of it
+        patch.setattr(
+            "lidr.release.beside.beside_others.refuse_unloadable", lambda *_: None
+        )  # as if no rule knew of it
         with pytest.raises(HubError, match=r"does not load configuration all from it .*so it is not released"):
             release(world, Destinations(repo, None), target=hub.target, patience=AT_ONCE)
     assert hub.target.api().list_repo_refs(repo, repo_type="dataset").tags == []

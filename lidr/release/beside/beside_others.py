@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from lidr.errors import HubError
 from lidr.hub import config_names, rename_config
+from lidr.release.beside.load_rules import ELSEWHERE, SIDE_FILES, Readable, readable, refuse_unloadable
 from lidr.release.file_schemas import Manifest, fault
-from lidr.release.load_rules import ELSEWHERE, SIDE_FILES, Readable, readable, refuse_unloadable
 from lidr.release.release_reader import MANIFEST
 from lidr.release.staging import CONTENT, Staged
 
