@@ -164,6 +164,8 @@ def _without_default(staged: Staged, present: Present, before: Readable, rename:
                 f"{present.where}: no configuration `default` to rename, it has {', '.join(there) or 'none'}: leave "
                 "--rename-default out"
             )
+        if before.is_unnamed and before.form not in (None, "text") and (files := _files(before)):
+            return card.rstrip() + "\n\n" + _unnamed_note(staged, present, files[0]) + "\n"
         if was is None or was not in there or was in (*staged.configs, *written):
             return present.card
         return rename_config(card, was, was, note=_note(staged, present, f"the default is no longer `{was}`", was))
@@ -184,6 +186,19 @@ def _note(staged: Staged, present: Present, what: str, name: str) -> str:
         f'Since `{staged.tag}` {what}: `load_dataset("{present.repo}", "{name}")`. Its files are unchanged; '
         f'`load_dataset("{present.repo}")` gives the release.'
     )
+
+
+def _unnamed_note(staged: Staged, present: Present, file: str) -> str:
+    """For rows without a configuration that are no Parquet: with one, `datasets` would read them as Parquet."""
+    return (
+        f'Since `{staged.tag}` `load_dataset("{present.repo}")` gives the release. The files that it gave before are '
+        f'unchanged: `load_dataset("{present.repo}", data_files="{file}")`.'
+    )
+
+
+def _files(found: Readable) -> list[str]:
+    """The files that no configuration names."""
+    return [name for names in found.configs.get(DEFAULT, {}).values() for name in names]
 
 
 def _refused_default(present: Present, unnamed: Readable | None) -> str:

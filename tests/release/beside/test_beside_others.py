@@ -174,6 +174,16 @@ def test_beside_what_can_stay_both_are_loaded_and_nothing_of_others_is_gone(hub,
     assert "the default is no longer `theirs`" in card  # what they wrote is not taken back without a word
 
 
+def test_rows_without_a_configuration_that_are_no_parquet_are_loaded_as_the_card_says(hub, new_name, world, tmp_path):
+    repo = new_name("csv")
+    Others("license: mit", {"a.csv": b"prompt\na\nb\n"}).push(hub, repo)
+    release(world, Destinations(repo, None), target=hub.target, patience=AT_ONCE)
+    line = f'load_dataset("{repo}", data_files="a.csv")'
+    text = read_front_matter(card_of(hub, repo, tmp_path))[1]
+    assert f"`{line}`" in text.split("<!-- lidr:end -->")[1]
+    assert hub.run(f"from datasets import load_dataset\nprint({line}['train']['prompt'][:])").stdout == "['a', 'b']\n"
+
+
 def card_of(hub, repo: str, folder: Path) -> str:
     where = {"repo_type": "dataset", "cache_dir": folder / "cards"}
     return Path(hub.target.api().hf_hub_download(repo, "README.md", **where)).read_text()
