@@ -20,6 +20,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     recipe_arguments(parser)
     repository_arguments(parser)
     parser.add_argument("--private", action="store_true", help="make new repositories private")
+    parser.add_argument(
+        "--rename-default",
+        metavar="NAME",
+        help="give a configuration `default` of others in the data set repository another name, so that both load",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
 
 
@@ -70,6 +75,7 @@ def finished(recipe: Recipe, options: argparse.Namespace) -> tuple[Finished, Des
         policy=options.policy or to.policy,
         private=to.private or getattr(options, "private", False),
         adapter_only=to.adapter_only or options.adapter_only,
+        rename_default=getattr(options, "rename_default", None),
     )
     to.check()
     _refuse_unfinished(recipe, options.recipe)

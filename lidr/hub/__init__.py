@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         trouble_of,
     )
     from lidr.hub.content_ids import ContentId
-    from lidr.hub.front_matter import SOURCE, compose, read_front_matter
+    from lidr.hub.front_matter import SOURCE, compose, config_names, read_front_matter, rename_config
     from lidr.hub.hub_errors import away, is_client_error, read_trouble, without_secrets
     from lidr.hub.model_folders import MODEL_FILES, check_model_folder, dist_file, model_files, model_snapshot
     from lidr.hub.pin_changes import Change, changes, mended, moved, unconfirmed
@@ -51,6 +51,7 @@ __all__ = [
     "clean_execution",
     "clean_model_config",
     "compose",
+    "config_names",
     "content_digest",
     "dist_file",
     "fetch_prompts",
@@ -74,6 +75,7 @@ __all__ = [
     "read_published",
     "read_snapshot",
     "read_trouble",
+    "rename_config",
     "resolve",
     "target_of_environment",
     "trouble_of",

@@ -13,7 +13,7 @@ Text that a person wrote: kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -43,6 +43,56 @@ def compose(metadata: Mapping[str, Any], body: str, existing: str | None) -> str
     text = "\n\n".join(part.strip() for part in parts if part.strip())
     front = yaml.safe_dump(merge(old, metadata), sort_keys=False, allow_unicode=True, width=120)
     return f"---\n{front}---\n\n{text}\n"
+
+
+def rename_config(text: str, old: str, new: str, *, note: str, files: Mapping[str, Sequence[str]] | None = None) -> str:
+    """A README in which a configuration has another name, with a sentence that says so below everything else.
+
+    Args:
+        note: the sentence, Markdown; it is text of the repository's, so later releases keep it.
+        files: split -> its files, written where the configuration names none; None: leave that as it is.
+    """
+    metadata, rest = read_front_matter(text)
+    entries = _list(metadata.get("configs") or [])
+    if not any(_is_named(entry, old) for entry in entries):
+        entries.append({"config_name": old})
+    metadata["configs"] = [_renamed(entry, new, files) if _is_named(entry, old) else entry for entry in entries]
+    infos = metadata.get("dataset_info")
+    if infos is not None:
+        called = [_renamed(i, new) if _is_named(i, old, unnamed="default") else i for i in _list(infos)]
+        metadata["dataset_info"] = called if isinstance(infos, list) else called[0]
+    front = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=120)
+    return "\n\n".join(part for part in (f"---\n{front}---", rest.strip(), note) if part) + "\n"
+
+
+def _is_named(entry: Any, name: str, *, unnamed: str | None = None) -> bool:
+    return isinstance(entry, dict) and entry.get("config_name", unnamed) == name
+
+
+def _renamed(entry: Mapping[str, Any], name: str, files: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
+    renamed = {"config_name": name, **{key: value for key, value in entry.items() if key != "config_name"}}
+    if files and not (entry.get("data_files") or entry.get("data_dir")):
+        renamed["data_files"] = [{"split": split, "path": list(names)} for split, names in files.items()]
+    return renamed
+
+
+def config_names(text: str | None) -> tuple[list[str], list[str]]:
+    """The configurations in a README: all of them, and those that an earlier release of ours wrote.
+
+    Raises:
+        HubError: an entry is none, so what it names cannot be known.
+    """
+    metadata, _ = read_front_matter(text or "")
+    configs = metadata.get("configs") or []
+    for entry in configs if isinstance(configs, list) else [configs]:
+        if not isinstance(configs, list) or not isinstance(entry, dict) or "config_name" not in entry:
+            raise HubError(
+                f"the README.md that is there has configs that are none ({entry!r}); each is a mapping with a "
+                "config_name in a list: mend or remove it"
+            )
+    said = metadata.get("lidr")
+    written = _list(said.get("configs") or []) if isinstance(said, dict) else []
+    return [str(entry["config_name"]) for entry in configs], [str(name) for name in written]
 
 
 def read_front_matter(text: str) -> tuple[dict[str, Any], str]:

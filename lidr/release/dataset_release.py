@@ -80,6 +80,7 @@ def stage_dataset(run: Finished, folder: Path, repo: str, *, siblings: Mapping[s
         owned=owned_by(OWNED),
         card=lambda existing: dataset_card(run, repo, written, digest, existing),
         title=f"{run.recipe.name} {run.recipe.version}: {sum(f.rows for f in written.rows if f.config == 'all')} pairs",
+        configs={config: written.files(config) for config in written.configs},
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lidr.errors import HubError
-from lidr.hub import Patience, Target, check_repo, is_client_error, plain_uploads, without_secrets
+from lidr.hub import Patience, Target, check_config, check_repo, is_client_error, plain_uploads, without_secrets
 from lidr.release.dataset_release import stage_dataset
 from lidr.release.finished import Finished
 from lidr.release.model_release import stage_model
@@ -26,12 +26,14 @@ class Destinations:
         policy: model repository, or None.
         private: whether a repository that is made now is private.
         adapter_only: publish the LoRA adapter, not the merged model.
+        rename_default: the name that a configuration `default` of others is to have beside the pairs.
     """
 
     pairs: str | None
     policy: str | None
     private: bool = False
     adapter_only: bool = False
+    rename_default: str | None = None
 
     def check(self) -> None:
         """Refuse names before anything is computed.
@@ -44,6 +46,10 @@ class Destinations:
         for repo in (self.pairs, self.policy):
             if repo is not None:
                 check_repo(repo)
+        if self.rename_default is not None:
+            check_config(self.rename_default)
+            if not self.pairs:
+                raise HubError("--rename-default is about a data set repository: name one, --pairs org/name")
 
 
 @contextmanager
@@ -73,7 +79,15 @@ def release(
     published: list[Published] = []
     if to.pairs:
         with staged(run, to, what="pairs") as files:
-            published.append(publish(files, to.pairs, target=target, private=to.private, patience=patience))
+            made = publish(
+                files,
+                to.pairs,
+                target=target,
+                private=to.private,
+                patience=patience,
+                rename_default=to.rename_default,
+            )
+            published.append(made)
     if to.policy:
         datasets = tuple((found.repo, found.sha) for found in published)
         for part in (*(run.up_to(k) for k in run.iterations[:-1]), run):  # the last one ends up on the main branch

@@ -2,9 +2,9 @@
 
     1  a tag of this release with the same content: done; with other content: an error
     2  read the head; if the release was committed already (a lost answer, a killed process), go to 5
-    3  merge the card over the one that is there
+    3  merge the card over the one that is there; refuse what could not be loaded beside what others wrote
     4  one commit on top of that head; whatever goes wrong: wait as told, then 2 again
-    5  compare every file at that commit with what was staged
+    5  compare every file at that commit with what was staged; load every configuration as others will
     6  tag it: only now is it released
 
 A commit is found again by its title and its files when its answer was lost, even when others committed on top of it.
@@ -27,11 +27,13 @@ from lidr.hub import (
     Target,
     check_repo,
     check_tag,
+    config_names,
     patiently,
     plain_uploads,
     read_trouble,
     trouble_of,
 )
+from lidr.release.beside import DEFAULT, READ, Present, card_beside, check_card, check_released, faults, load
 from lidr.release.staging import CONTENT, Staged
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ T = TypeVar("T")
 State = Literal["published", "completed", "already there"]
 CARD = "README.md"
 _LOOK_BACK = 200  # commits
+_LOADS = 3  # tries: a Hub may be busy, and `datasets` says it in many ways
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,18 @@ class Published:
 
 
 def publish(
-    staged: Staged, repo: str, *, target: Target, private: bool = False, patience: Patience | None = None
+    staged: Staged,
+    repo: str,
+    *,
+    target: Target,
+    private: bool = False,
+    patience: Patience | None = None,
+    rename_default: str | None = None,
 ) -> Published:
     """Send a release; calling it again completes what an interrupted call began.
+
+    Args:
+        rename_default: the name that a configuration `default` of others is to have, beside a data set's.
 
     Raises:
         HubError: refused, or out of patience; the message says what to do, and nothing is half-published.
@@ -81,7 +93,7 @@ def publish(
             f"{repo}: publishing to {target.endpoint} needs a token; set HF_TOKEN to one with write access "
             "(for the embedded Hub: `lidr hub env`)"
         )
-    sender = _Sender(staged, repo, target, patience or Patience())
+    sender = _Sender(staged, repo, target, patience or Patience(), rename_default)
     with plain_uploads(target):
         return sender.send(private)
 
@@ -89,8 +101,12 @@ def publish(
 class _Sender:
     """One release on its way to one repository."""
 
-    def __init__(self, staged: Staged, repo: str, target: Target, patience: Patience) -> None:
+    def __init__(
+        self, staged: Staged, repo: str, target: Target, patience: Patience, rename_default: str | None
+    ) -> None:
         self._staged, self._repo, self._target, self._patience = staged, repo, target, patience
+        self._rename = rename_default
+        self._on = f"{repo} on {target.endpoint}"
         self._api = target.api()
         self._ids = {path: ContentId(file) for path, file in staged.files.items()}
         self._where: dict[str, Any] = {"repo_id": repo, "repo_type": staged.repo_type}
@@ -100,9 +116,16 @@ class _Sender:
         tagged = self._tags().get(self._staged.tag)
         if tagged is not None:
             self._same_or_refuse(tagged)
+            if self._staged.configs:
+                check_released(self._staged, self._present(tagged, self._there(tagged)))
             return self._published(tagged, "already there")
         sha, state = self._commit()
         self._verify(sha)
+        if self._staged.configs:
+            if state == "completed":  # what an earlier try sent may have been checked by other rules
+                present = self._present(sha, self._there(sha))
+                check_card(self._staged, present, present.card or "")
+            self._load(sha)
         return self._published(self._tag(sha), state)
 
     def _published(self, sha: str, state: State) -> Published:
@@ -155,7 +178,7 @@ class _Sender:
         Raises:
             HubError: it holds other content than ours.
         """
-        there = {file.path: file for file in self._tree(sha)}
+        there = self._there(sha)
         if CONTENT not in there or not self._ids[CONTENT].match(there[CONTENT]):
             tag = self._staged.tag
             raise HubError(
@@ -172,14 +195,17 @@ class _Sender:
 
         return self._ask(read)
 
+    def _there(self, revision: str) -> dict[str, RepoFile]:
+        return {file.path: file for file in self._tree(revision)}
+
     def _commit(self) -> tuple[str, State]:
         """Commit once; the commit, and whether it is of this call."""
         failed = 0
         while True:
             head = self._ask(self._api.repo_info, revision="main").sha or ""
-            there = {file.path: file for file in self._tree(head)}
+            there = self._there(head)
             landed = self._landed(head, there)
-            if landed is not None:
+            if landed is not None and not self._is_to_rename(landed):
                 return landed, "published" if failed else "completed"
             operations = list(self._operations(head, there))
             try:
@@ -214,21 +240,62 @@ class _Sender:
         """Files of the release that are not there, or not the same."""
         return [path for path, ids in self._ids.items() if path not in there or not ids.match(there[path])]
 
+    def _is_to_rename(self, sha: str) -> bool:
+        """Whether a commit of ours lacks what the caller wants: it was made beside a `default` of others."""
+        return self._rename is not None and DEFAULT in config_names(self._text(CARD, sha))[0]
+
     def _operations(self, head: str, there: Mapping[str, RepoFile]) -> Iterator[Any]:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-        card = self._staged.card(self._existing_card(head) if CARD in there else None)
+        gone = {path for path in set(there) - set(self._staged.files) - {CARD} if self._staged.owned(path)}
+        if self._staged.configs:
+            present = self._present(head, there)
+            card, gone = card_beside(self._staged, present, self._rename), gone & present.released()
+        else:
+            card = self._staged.card(self._text(CARD, head) if CARD in there else None)
         yield CommitOperationAdd(CARD, card.encode())
         for path, file in self._staged.files.items():
             yield CommitOperationAdd(path, str(file))
-        for path in sorted(set(there) - set(self._staged.files) - {CARD}):
-            if self._staged.owned(path):
-                yield CommitOperationDelete(path)
+        for path in sorted(gone):
+            yield CommitOperationDelete(path)
 
-    def _existing_card(self, head: str) -> str:
+    def _present(self, revision: str, there: Mapping[str, RepoFile]) -> Present:
+        same = {path: path in self._ids and self._ids[path].match(file) for path, file in there.items()}
+        texts = {path: self._text(path, revision) for path in READ if path in there}
+        return Present(self._repo, self._on, same, texts)
+
+    def _text(self, path: str, revision: str) -> str:
         with TemporaryDirectory() as cache:  # the usual cache is keyed by repository, not by Hub
-            path = self._ask(self._api.hf_hub_download, filename=CARD, revision=head, cache_dir=cache)
-            return Path(path).read_text(encoding="utf-8")
+            found = self._ask(self._api.hf_hub_download, filename=path, revision=revision, cache_dir=cache)
+            return Path(found).read_text(encoding="utf-8")
+
+    def _load(self, sha: str) -> None:
+        """Load every configuration as others will, from the commit and with an empty cache.
+
+        Raises:
+            HubError: one of the release cannot be loaded, or one of others no longer; nothing is tagged.
+        """
+        release = self._staged.configs
+        configs = dict.fromkeys((*release, *config_names(self._text(CARD, sha))[0]))
+        for failed in range(1, _LOADS + 1):
+            wrong = faults(load(self._repo, sha, configs, self._target), release)
+            if theirs := [config for config in wrong if config not in release]:
+                broken = faults(load(self._repo, self._before(sha), theirs, self._target), {})
+                wrong = {config: why for config, why in wrong.items() if config not in broken}  # before us as well
+            if not wrong:
+                return
+            if failed < _LOADS:
+                self._patience.sleep(failed)
+        config, why = next(iter(wrong.items()))
+        raise HubError(
+            f"{self._on}: commit {sha} holds every file of {self._staged.tag}, but `datasets` does not load "
+            f"configuration {config} from it ({why}), so it is not released. If the Hub was only busy, run the same "
+            "command again; else mend README.md on its main branch, and run it then"
+        )
+
+    def _before(self, sha: str) -> str:
+        commits = [commit.commit_id for commit in self._ask(self._api.list_repo_commits, revision=sha)]
+        return commits[1] if len(commits) > 1 else sha
 
     def _verify(self, sha: str) -> None:
         """Compare what the Hub holds with what was staged.
@@ -236,7 +303,7 @@ class _Sender:
         Raises:
             HubError: a file differs; nothing is tagged.
         """
-        differing = self._differing({file.path: file for file in self._tree(sha)})
+        differing = self._differing(self._there(sha))
         if differing:
             raise HubError(
                 f"{self._repo} on {self._target.endpoint}: commit {sha} does not hold what was sent "

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -52,6 +52,13 @@ class DatasetFiles:
         """Splits of a configuration that have rows: `datasets` cannot load one without."""
         return tuple(dict.fromkeys(file.split for file in self.rows if file.config == config and file.rows))
 
+    def files(self, config: str) -> dict[str, tuple[str, ...]]:
+        """The files of each of its splits that have rows."""
+        return {
+            split: tuple(sorted(file.path for file in self.rows if (file.config, file.split) == (config, split)))
+            for split in self.splits(config)
+        }
+
     @property
     def configs(self) -> tuple[str, ...]:
         """Configurations that can be loaded, the default one first."""
@@ -68,6 +75,7 @@ class Staged:
         owned: whether a path in the repository is ours to replace or remove.
         card: the README that is there now, or None -> the README to send.
         digest: of what is released; equal for equal releases.
+        configs: of a data set: configuration -> split -> its files, as the card says them.
     """
 
     repo_type: RepoType
@@ -77,6 +85,7 @@ class Staged:
     owned: Callable[[str], bool]
     card: Callable[[str | None], str]
     title: str
+    configs: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
 @contextmanager

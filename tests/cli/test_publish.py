@@ -44,6 +44,11 @@ def test_publish_prints_commit_and_loading_lines(recipe, capsys, no_hub_outside)
     assert "token" not in answer["published"][0]
 
 
+def test_the_new_name_of_a_default_of_others_reaches_the_hub(recipe, no_hub_outside):
+    with pytest.raises(HubError, match="no configuration `default` to rename: leave --rename-default out"):
+        call(publish, recipe, "--pairs", "lidr/empty", "--rename-default", "theirs")
+
+
 def test_a_dry_run_lists_the_files_and_asks_no_hub(recipe, capsys, monkeypatch):
     monkeypatch.setattr("lidr.cli.publish.hub_for", None)
     assert call(publish, recipe, "--pairs", "lidr/p", "--dry-run") == 0
@@ -70,6 +75,8 @@ def test_card_prints_the_card_that_would_be_published(recipe, capsys):
         (("--pairs", "a/b", "--set", "chain.pair.drop=independent"), "iter_1/pair is drifted"),
         (("--pairs", "a/b", "--set", "version=9.9.9"), "Only a finished run"),
         (("--policy", "a/b"), "makes no policy"),
+        (("--policy", "a/b", "--rename-default", "x"), "--rename-default is about a data set"),
+        (("--pairs", "a/b", "--rename-default", "x y"), '"x y" cannot be a configuration'),
     ],
 )
 def test_what_cannot_be_published_is_said(recipe, words, said):

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from lidr.errors import HubError
-from lidr.hub.front_matter import compose, read_front_matter
+from lidr.hub.front_matter import compose, config_names, read_front_matter, rename_config
 
 OURS = {
     "license": "cc0-1.0",
@@ -62,3 +62,27 @@ def test_composing_again_changes_nothing(existing):
 def test_broken_metadata_that_is_there_is_an_error_not_lost(broken):
     with pytest.raises(HubError, match="mend or remove"):
         compose(OURS, "text", broken)
+
+
+def test_a_configuration_gets_another_name_wherever_it_is_named():
+    configs = "configs: [{config_name: default, data_dir: x}, {config_name: b}]"
+    card = f"---\n{configs}\ndataset_info: {{features: []}}\n---\nText.\n"
+    metadata, body = read_front_matter(
+        rename_config(card, "default", "old", note="It is `old`.", files={"train": ["y"]})
+    )
+    assert metadata["configs"] == [{"config_name": "old", "data_dir": "x"}, {"config_name": "b"}]
+    assert metadata["dataset_info"] == {"config_name": "old", "features": []}
+    assert body == "\nText.\n\nIt is `old`.\n"
+    metadata, _ = read_front_matter(rename_config("", "default", "old", note="n", files={"train": ["y"]}))
+    assert metadata["configs"] == [{"config_name": "old", "data_files": [{"split": "train", "path": ["y"]}]}]
+
+
+def test_configurations_that_are_there_and_those_of_an_earlier_release():
+    assert config_names(FOREIGN) == (["all", "theirs", "en-xx"], ["all", "en-xx"])
+    assert config_names(None) == ([], [])
+
+
+@pytest.mark.parametrize("configs", ["[foo]", "{config_name: x}", "[{data_files: x}]"])
+def test_configs_that_are_none_are_an_error_not_lost(configs):
+    with pytest.raises(HubError, match=r"configs that are none .* mend or remove"):
+        config_names(f"---\nconfigs: {configs}\n---\n")
