@@ -27,7 +27,7 @@ from tests.engines.server import Reply, Server, completion
 FROZEN = Path(__file__).parent / "frozen"
 EXPECTED = json.loads((FROZEN / "expected.json").read_text(encoding="utf-8"))
 JUDGE = "openai:judge-1@http://127.0.0.1:18765/v1"  # nobody listens there
-RULES = {"pair": {"pair": {"made_by": 1, "now": 2}}}
+RULES = {name: {name: {"made_by": 1, "now": 2}} for name in ("pair", "pairs")}
 """Steps whose rules are others today: what those of cf61f58 made is kept, and named."""
 
 PREFS, POLICY = "lidr/frozen-prefs", "lidr/frozen"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lidr.preferences import Mapped, PairQuery, PairSource, census, readings
+from lidr.preferences import Mapped, PairQuery, PairSource, census, language_tags, readings
 from lidr.rows import Pair
 from lidr.steps.ledger import Ledger
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
@@ -134,11 +134,12 @@ def _slots(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _mapped(run: StepRun, config: PairSet) -> Mapped:
     dominant = run.recipe.languages.dominant
-    return Mapped(config.columns, config.language or dominant, dominant)
+    return Mapped(config.columns, config.language or dominant, dominant, run.recipe.languages.all)
 
 
-def set_facts(one: OpenedSet) -> dict[str, Any]:
+def set_facts(run: StepRun, one: OpenedSet) -> dict[str, Any]:
     """What the record says of a set."""
+    tags = language_tags(one.source, _mapped(run, one.config))
     parent = one.source.parents[0]
     is_set = parent.role == "pairs"
     return {
@@ -154,4 +155,5 @@ def set_facts(one: OpenedSet) -> dict[str, Any]:
         "taken": one.taken,
         "weight": one.config.weight,
         "cap": one.config.cap,
+        **({"language_tags": tags} if tags else {}),
     }
