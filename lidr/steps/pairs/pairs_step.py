@@ -48,7 +48,7 @@ def run_pairs(run: StepRun) -> Outcome:
             ", ".join(sorted({row["reason"] for row in ledger.counts()["dropped"] if row["count"]})) or "none wanted"
         )
         raise RowError(f"pairs: no row of {', '.join(one.name for one in sets)} can be used ({reasons})")
-    return Outcome({**ledger.counts(), "sets": [set_facts(run, one) for one in sets]}, run.progress.rate())
+    return Outcome({**ledger.counts(), "sets": [set_facts(one) for one in sets]}, run.progress.rate())
 
 
 def open_set(around: Surroundings, one: PairSet) -> PairSource:
