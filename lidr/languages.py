@@ -6,7 +6,6 @@ as the `regex` module knows them; more than one where a language mixes them (Jap
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 
@@ -42,6 +41,7 @@ _ROWS = (
     Language("it", "Italian", "italiano", ("Latin",)),
     Language("ja", "Japanese", "日本語", ("Han", "Hiragana", "Katakana")),
     Language("ko", "Korean", "한국어", ("Hangul", "Han")),
+    Language("nb", "Norwegian Bokmål", "norsk bokmål", ("Latin",)),
     Language("nl", "Dutch", "Nederlands", ("Latin",)),
     Language("pl", "Polish", "polski", ("Latin",)),
     Language("pt", "Portuguese", "português", ("Latin",)),
@@ -61,16 +61,3 @@ _ROWS = (
 )
 
 LANGUAGES: dict[str, Language] = {row.code: row for row in _ROWS}
-
-
-def unknown_language(code: str) -> str:
-    """Say that a code is not in the table, and which one may have been meant.
-
-    >>> unknown_language("fra")
-    'unknown language code "fra"; did you mean "fr"? (ISO 639-1, two letters: ar, bg, bn, ca, ...)'
-    """
-    names = {row.name.lower(): row.code for row in _ROWS} | {row.own_name.lower(): row.code for row in _ROWS}
-    near = names.get(code.lower()) or next(iter(difflib.get_close_matches(code, LANGUAGES, n=1)), None)
-    hint = f'; did you mean "{near}"?' if near else ""
-    first = ", ".join(list(LANGUAGES)[:4])
-    return f'unknown language code "{code}"{hint} (ISO 639-1, two letters: {first}, ...)'

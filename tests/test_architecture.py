@@ -21,7 +21,19 @@ HOUSE = House(Path(lidr.__file__).parent)
 ROOT = HOUSE.package.parent
 
 FLOORS = (
-    ("errors", "languages", "rows", "references", "resources", "intervals", "drawing", "retry", "version", "lazy"),
+    (
+        "errors",
+        "languages",
+        "language_tags",
+        "rows",
+        "references",
+        "resources",
+        "intervals",
+        "drawing",
+        "retry",
+        "version",
+        "lazy",
+    ),
     ("extras", "worker"),
     ("engines", "train"),
     ("recipe", "transforms"),

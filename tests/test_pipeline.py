@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,9 @@ import pytest
 
 import lidr
 from lidr import pipeline
+from lidr.cli.main import main
 from lidr.errors import EngineError, PlanError, StoreError
+from lidr.steps import STEPS
 from lidr.store.artifact import open_artifact
 from tests.scripted import RECIPE, write_answers, write_world
 
@@ -490,3 +493,91 @@ def test_a_damaged_artifact_of_another_version_is_not_taken_over_but_made(tmp_pa
     said: list[str] = []
     run(recipe, "version=0.2.0", say=said.append)
     assert any(line.endswith("iter_1/translate: running") for line in said)
+
+
+def raise_rules(monkeypatch, name: str, **changes) -> tuple[int, int]:
+    """Give a step other rules, as a later lidr has them; the rules before and after."""
+    kind = STEPS[name]
+    monkeypatch.setitem(STEPS, name, replace(kind, version=kind.version + 1, **changes))
+    return kind.version, kind.version + 1
+
+
+def test_what_older_rules_made_is_kept_and_named_and_is_no_drift(tmp_path, monkeypatch):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    before = tables(tmp_path)
+    was, now = raise_rules(monkeypatch, "pair")
+    planned = lidr.plan(lidr.load_recipe(recipe))
+    other = {"iter_1/pair", "iter_2/pair"}
+    assert {place for place, state in states(planned).items() if state == "other rules"} == other
+    assert {state for place, state in states(planned).items() if place not in other} == {"cached"}
+    step = planned.in_state("other rules")[0]
+    assert step.said == f"rules {was} -> {now}"
+    assert step.why == (
+        f"made by rules {was}, this lidr has {now}; it is kept and used as it is. A new version of the recipe makes it "
+        "by the new rules, and so does --rebuild iter_1/pair",
+    )
+    said: list[str] = []
+    assert states(run(recipe, say=said.append)) == states(planned)
+    assert [line.split("] ")[1] for line in said if "/pair" in line] == [
+        f"iter_{k}/pair: cached, made by rules {was}, this lidr has {now}" for k in (1, 2)
+    ]
+    assert tables(tmp_path) == before
+
+
+def test_plan_prints_the_rules_as_a_state_and_as_json(tmp_path, monkeypatch, capsys):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    was, now = raise_rules(monkeypatch, "pair")
+    assert main(["plan", str(recipe)]) == 0
+    said = capsys.readouterr().out
+    assert f"rules {was} -> {now}" in next(line for line in said.splitlines() if line.strip().startswith("iter_1/pair"))
+    assert "Everything is there" in said
+    assert main(["plan", str(recipe), "--json"]) == 0
+    steps = {step["place"]: step for step in json.loads(capsys.readouterr().out)["steps"]}
+    assert steps["iter_1/pair"]["state"] == "other rules"
+    assert steps["iter_1/pair"]["rules"] == {"pair": {"made_by": was, "now": now}}
+    assert steps["iter_1/filter"]["rules"] == {}
+    assert main(["status", str(recipe)]) == 0
+    assert f"rules {was} -> {now}" in capsys.readouterr().out
+
+
+def test_rebuild_and_a_new_version_make_it_by_the_new_rules_with_all_that_follows(tmp_path, monkeypatch):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    _, now = raise_rules(monkeypatch, "pair")
+    planned = lidr.plan(lidr.load_recipe(recipe, overrides=["version=0.2.0"]))
+    assert {step.name for step in planned.steps if step.state == "new"} == {"pair", "filter"}
+    planned = run(recipe, rebuild=["iter_1/pair"])
+    found = states(planned)
+    assert (found["iter_1/pair"], found["iter_1/filter"], found["iter_2/pair"]) == ("cached", "cached", "other rules")
+    records = {step.place: open_artifact(planned.folder(step)).record for step in planned.steps}
+    assert records["iter_1/pair"].identity["version"] == now
+    assert records["iter_1/filter"].identity["inputs"]["pairs"] == records["iter_1/pair"].fingerprint
+
+
+def test_a_setting_that_changed_is_drift_whatever_the_rules(tmp_path, monkeypatch):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    raise_rules(monkeypatch, "pair")
+    planned = lidr.plan(lidr.load_recipe(recipe, overrides=["chain.pair.drop=independent"]))
+    step = planned.in_state("drifted")[0]
+    assert (step.place, step.why) == ("iter_1/pair", ("config.drop: joint -> independent",))
+
+
+def test_what_older_rules_began_goes_on_only_where_the_step_says_that_its_questions_are_the_same(tmp_path, monkeypatch):
+    recipe = write_world(tmp_path)
+    write_answers(tmp_path / "answers.jsonl", first=({"match": "Spanish: tell me about rain", "error": "away"},))
+    with pytest.raises(EngineError):
+        run(recipe)
+    journal = tmp_path / "runs/scripted/0.1.0/iter_1/generate.partial/work/answers.jsonl"
+    begun = journal.read_bytes()
+    was, now = raise_rules(monkeypatch, "generate")
+    assert states(lidr.plan(lidr.load_recipe(recipe)))["iter_1/generate"] == "begun by other rules"
+    with pytest.raises(StoreError, match=rf"^iter_1/generate was begun by rules {was}, this lidr has {now}.*--rebuild"):
+        run(recipe)
+    assert journal.read_bytes() == begun
+    monkeypatch.setitem(STEPS, "generate", replace(STEPS["generate"], resumes_since=was))
+    assert states(lidr.plan(lidr.load_recipe(recipe)))["iter_1/generate"] == "resumes"
+    with pytest.raises(EngineError, match=r"1 of 12 requests got no answer"):
+        run(recipe)

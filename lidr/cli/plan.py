@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lidr import pipeline
 from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments
 from lidr.cli.run import iterations_of
+from lidr.store import rules_json
 
 if TYPE_CHECKING:
     from lidr.pipeline import Plan, PlannedStep
@@ -48,7 +49,7 @@ def show(planned: Plan) -> None:
             if step.state == "skipped" and why in said:
                 continue  # one reason for many steps is said at the first
             said.add(why)
-            print(f"\n{step.place} {step.state}: {why}", end="")
+            print(f"\n{step.place} {step.said}: {why}", end="")
     print("\n" if any(step.why for step in planned.steps) else "")
     print(totals(planned))
 
@@ -60,7 +61,7 @@ def _row(step: PlannedStep) -> tuple[str, ...]:
     is_done = step.state in NOTHING_TO_DO
     return (
         step.place,
-        step.state,
+        step.said,
         f"{expected.count:,} {expected.unit} {expected.note}".rstrip() if expected.count else "-",
         f"{expected.tokens:,}" if expected.tokens else "-",
         "-" if is_done else duration(step.seconds),
@@ -94,6 +95,7 @@ def as_json(planned: Plan) -> dict[str, Any]:
                 "place": step.place,
                 "state": step.state,
                 "why": list(step.why),
+                "rules": rules_json(step.rules),
                 "fingerprint": step.fingerprint,
                 "inputs": dict(step.inputs),
                 "expected": asdict(step.expected),

@@ -83,10 +83,10 @@ def finished(recipe: Recipe, options: argparse.Namespace) -> tuple[Finished, Des
 
 
 def _refuse_unfinished(recipe: Recipe, file: str) -> None:
-    from lidr.pipeline import plan
+    from lidr.pipeline import KEPT, plan
 
     for step in plan(recipe).steps:
-        if step.state != "cached" and step.name != "publish":
+        if step.state not in KEPT and step.name != "publish":
             why = f": {'; '.join(step.why)}" if step.why else ""
             raise HubError(f"{step.place} is {step.state}{why}. Only a finished run can be published: lidr run {file}")
 

@@ -38,7 +38,7 @@ def main(options: argparse.Namespace) -> int:
     """Reproduce, print the verdict, publish it where that is asked for.
 
     Raises:
-        NegativeVerdict: it is different, or nothing could be compared.
+        NegativeVerdict: it is different, or this lidr cannot tell: other rules made it, or nothing could be compared.
     """
     if options.endpoint:  # before anything of Hugging Face is imported
         other_hub(options.endpoint.rstrip("/"))
@@ -58,7 +58,7 @@ def main(options: argparse.Namespace) -> int:
         show(done)
     if options.attest is not None:
         say(f"attested: {attest(done, options.attest or None)}")
-    if done.kind in ("different", "cannot run here"):
+    if done.kind in ("different", "other rules", "cannot run here"):
         raise NegativeVerdict(f"{options.release}: {done.kind}: {done.reason}")
     return 0
 
@@ -74,7 +74,7 @@ def show(done: Reproduction) -> None:
     for line in done.environment or ("none",):
         print(printable(f"  {line}"))
     print()
-    rows = [(v.place, v.expected, v.kind, v.reason) for v in done.verdicts]
+    rows = [(v.place, v.expected, v.said, v.reason) for v in done.verdicts]
     print_table(("step", "compared", "verdict", "because"), rows, left=4)
     for verdict in done.verdicts:
         if verdict.details:

@@ -95,10 +95,11 @@ def iterations_of(planned: Plan) -> str:
 
 def _show_selection(planned: Plan) -> None:
     """Print what dropping selects, and which prompts are bound to their language: at most two lines."""
+    from lidr.pipeline import DONE
     from lidr.report import selection_lines
     from lidr.store import open_artifact
 
-    done = [step for step in planned.steps if step.state in ("cached", "taken over")]
+    done = [step for step in planned.steps if step.state in DONE]
     records = [open_artifact(planned.folder(s)).record for s in done if s.kind.writes.name == "pairs"]
     if said := selection_lines(records):
         print(f"\n{said[0]}", *said[1:], sep="\n")
@@ -106,10 +107,11 @@ def _show_selection(planned: Plan) -> None:
 
 def _show_guards(planned: Plan) -> None:
     """Print what was measured before training and what the gates found, if the recipe does that."""
+    from lidr.pipeline import DONE
     from lidr.report import gate_lines, measurement_tables
     from lidr.store import open_artifact
 
-    done = [step for step in planned.steps if step.state in ("cached", "taken over")]
+    done = [step for step in planned.steps if step.state in DONE]
     records = [open_artifact(planned.folder(s)).record for s in done if s.kind.writes.name in ("measures", "verdicts")]
     for table in measurement_tables(records):
         print(f"\n{table.title}")
@@ -122,12 +124,11 @@ def _show_guards(planned: Plan) -> None:
 
 def _show_scores(planned: Plan) -> None:
     """Print what each policy scored, before and after, if the recipe evaluates."""
+    from lidr.pipeline import DONE
     from lidr.report import LEGEND, before_after
     from lidr.store import open_artifact
 
-    steps = [
-        step for step in planned.steps if step.kind.writes.name == "scores" and step.state in ("cached", "taken over")
-    ]
+    steps = [step for step in planned.steps if step.kind.writes.name == "scores" and step.state in DONE]
     tables = before_after(open_artifact(planned.folder(step)).record for step in steps)
     for table in tables:
         print(f"\n{table.title}")
@@ -138,6 +139,8 @@ def _show_scores(planned: Plan) -> None:
 
 def _what_next(planned: Plan, recipe_words: str) -> None:
     """Say where everything lies, and the next commands."""
+    from lidr.pipeline import KEPT
+
     folder = planned.version_folder
     pairs, policy = _last(planned, "pairs"), _last(planned, "policy")
     lines = [("store", str(folder))]
@@ -156,7 +159,7 @@ def _what_next(planned: Plan, recipe_words: str) -> None:
     ]
     print_table(("", ""), steps, left=2)
     release = _last(planned, "release")
-    if release and release.state == "cached":
+    if release and release.state in KEPT:
         from lidr.steps import lines_of
 
         loading = lines_of(planned.folder(release), f"iter_{release.iteration}", planned.store.root)

@@ -23,7 +23,7 @@ def main(options: argparse.Namespace) -> int:
 
     recipe = read_recipe(options)
     planned = pipeline.plan(recipe)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for step in planned.steps:
         progress = read_progress(partial_folder(planned.folder(step)) / "progress.json")
         state = "running" if progress and progress["alive"] else step.state
@@ -32,7 +32,9 @@ def main(options: argparse.Namespace) -> int:
         print_json("lidr.status/1", {"recipe": recipe.name, "version": recipe.version, "steps": rows})
     else:
         print(f"{recipe.name} {recipe.version} in {planned.version_folder}\n")
-        print_table(("step", "state", "done", "left"), [_cells(row) for row in rows], left=2)
+        said = {step.place: step.said for step in planned.steps if step.rules}
+        cells = [_cells({**row, "state": said.get(row["place"], row["state"])}) for row in rows]
+        print_table(("step", "state", "done", "left"), cells, left=2)
     return 0
 
 

@@ -22,9 +22,9 @@ from lidr.languages import LANGUAGES
 _NLLB = (
     "ar arb_Arab, bg bul_Cyrl, bn ben_Beng, ca cat_Latn, cs ces_Latn, da dan_Latn, de deu_Latn, el ell_Grek, "
     "en eng_Latn, es spa_Latn, eu eus_Latn, fa pes_Arab, fi fin_Latn, fr fra_Latn, he heb_Hebr, hi hin_Deva, "
-    "hu hun_Latn, id ind_Latn, it ita_Latn, ja jpn_Jpan, ko kor_Hang, nl nld_Latn, pl pol_Latn, pt por_Latn, "
-    "ro ron_Latn, ru rus_Cyrl, sv swe_Latn, sw swh_Latn, ta tam_Taml, te tel_Telu, th tha_Thai, tr tur_Latn, "
-    "uk ukr_Cyrl, ur urd_Arab, vi vie_Latn, yo yor_Latn, zh zho_Hans"
+    "hu hun_Latn, id ind_Latn, it ita_Latn, ja jpn_Jpan, ko kor_Hang, nb nob_Latn, nl nld_Latn, pl pol_Latn, "
+    "pt por_Latn, ro ron_Latn, ru rus_Cyrl, sv swe_Latn, sw swh_Latn, ta tam_Taml, te tel_Telu, th tha_Thai, "
+    "tr tur_Latn, uk ukr_Cyrl, ur urd_Arab, vi vie_Latn, yo yor_Latn, zh zho_Hans"
 )
 _MBART = (
     "ar ar_AR, bn bn_IN, cs cs_CZ, de de_DE, en en_XX, es es_XX, fa fa_IR, fi fi_FI, fr fr_XX, he he_IL, hi hi_IN, "
@@ -40,7 +40,7 @@ def _table(text: str) -> dict[str, str]:
 NLLB: Mapping[str, str] = _table(_NLLB)
 MBART: Mapping[str, str] = _table(_MBART)
 ISO3: Mapping[str, str] = {code: flores[:3] for code, flores in NLLB.items()}
-ISO1: Mapping[str, str] = {code: code for code in LANGUAGES}
+ISO1: Mapping[str, str] = {code: code for code in LANGUAGES} | {"nb": "no"}
 
 
 @dataclass(frozen=True)

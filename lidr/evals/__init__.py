@@ -16,7 +16,7 @@ from lidr.lazy import lazily
 
 if TYPE_CHECKING:
     from lidr.evals.benchmark_rows import Loaded, RowBenchmark, load_rows
-    from lidr.evals.benchmarks import JUDGED, benchmark, task_specs
+    from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark, task_specs
     from lidr.evals.checkpoint import Checkpoint, digest_of, find_checkpoint
     from lidr.evals.evaluation import Listener, evaluate, identity_of, judge_again, load_all, totals
     from lidr.evals.model_outputs import pairs_of, read_outputs
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALL",
+    "BENCHMARKS",
     "ITERATIONS",
     "JUDGED",
     "SCORES",

@@ -24,7 +24,8 @@ from typing import Any, Literal
 from lidr.errors import EvaluationError, HubError
 from lidr.evals.hub_rows import commit_of, file_at, files_at
 from lidr.evals.results import DataFacts
-from lidr.languages import LANGUAGES, unknown_language
+from lidr.language_tags import unknown_language
+from lidr.languages import LANGUAGES
 from lidr.references import FolderReference, HubReference, parse_reference
 
 RowBenchmark = Literal["mgsm", "x_alpacaeval"]

@@ -10,7 +10,8 @@ from lidr.errors import EvaluationError
 from lidr.evals.alignment_tax import tax_tasks
 from lidr.evals.results import Score, Scored
 from lidr.evals.spec import TaskSpec
-from lidr.languages import LANGUAGES, unknown_language
+from lidr.language_tags import unknown_language
+from lidr.languages import LANGUAGES
 
 BENCHMARKS = {"mgsm": "lidr.evals.mgsm", "x_alpacaeval": "lidr.evals.x_alpacaeval"}
 VARIANTS = {"mgsm": ("plain", "paper_instr", "instr"), "x_alpacaeval": ("plain",)}

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from lidr.errors import EvaluationError
 from lidr.evals.reader import results_folder
 from lidr.evals.results import Results, read_results, read_samples
-from lidr.languages import LANGUAGES, unknown_language
+from lidr.language_tags import unknown_language
+from lidr.languages import LANGUAGES
 
 _LANGUAGE = re.compile(r"(?:^|[_.-])([a-z]{2})$")
 

@@ -76,7 +76,7 @@ def _task_result(
 def score_again(
     tasks: Sequence[TaskResult], kept: Sequence[Mapping[str, Any]]
 ) -> tuple[pa.Table, dict[str, dict[str, Score]]]:
-    """Score answers that a release holds.
+    """Score answers that a release holds, by the rules that this lidr has.
 
     Args:
         tasks: what was asked, as a record holds it.
@@ -86,7 +86,7 @@ def score_again(
         The values of the items (rows of SCORES, task by task, in the order of `kept`), and task -> score -> number.
 
     Raises:
-        EvaluationError: this lidr scores a task by other rules, or what the rules compare with was not kept.
+        EvaluationError: lm-eval scores a task by itself, or what the rules compare with was not kept.
     """
     scores: list[dict[str, Any]] = []
     summed = {}
@@ -94,11 +94,6 @@ def score_again(
         if task.benchmark not in _NEEDS:
             raise EvaluationError(f"{task.task}: {task.benchmark} is scored by lm-eval and cannot be scored again")
         module = benchmark(task.benchmark)
-        if task.rules != module.VERSION:
-            raise EvaluationError(
-                f"{task.task} was scored by the rules {task.rules} of {task.benchmark}, and this lidr has "
-                f"{module.VERSION}: use the lidr that scored it"
-            )
         values = []
         for row in (row for row in kept if row["task"] == task.task):
             scored = module.score(_compared(row, task), row["response"], language=task.language, verdict=_verdict(row))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from lidr.evals.compare import differences
-from lidr.pipeline import Plan
+from lidr.pipeline import KEPT, Plan
 from lidr.store import open_artifact
 
 Curve = Mapping[int, Mapping[str, tuple[float, int]]]
@@ -16,7 +16,7 @@ Curve = Mapping[int, Mapping[str, tuple[float, int]]]
 
 def scores(plan: Plan) -> dict[int, pa.Table]:
     """Iteration -> scores of its policy, where it was evaluated; 0 is the first policy."""
-    steps = (step for step in plan.steps if step.name == "evaluate" and step.state == "cached")
+    steps = (step for step in plan.steps if step.name == "evaluate" and step.state in KEPT)
     return {step.iteration: open_artifact(plan.folder(step)).read() for step in steps}
 
 

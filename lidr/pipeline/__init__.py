@@ -17,12 +17,14 @@ from lidr.lazy import lazily
 if TYPE_CHECKING:
     from lidr.pipeline.decisions import Decisions
     from lidr.pipeline.make_plan import plan, recipe_field
-    from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
+    from lidr.pipeline.planned import DONE, KEPT, NOTHING_TO_DO, Plan, PlannedStep
     from lidr.pipeline.recipe_file import load_recipe
     from lidr.pipeline.run_plan import Say, package_versions, run
     from lidr.pipeline.step_order import order
 
 __all__ = [
+    "DONE",
+    "KEPT",
     "NOTHING_TO_DO",
     "Decisions",
     "Plan",

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from lidr.pipeline.planned import PlannedStep
-from lidr.store import Record, difference
+from lidr.store import Record, by_rules_of, difference
 
 
 def drift_of(old: Mapping[str, Any], step: PlannedStep) -> tuple[str, ...]:
-    """What differs, field by field; an input that is made by other settings is named, not its hashes."""
-    lines = difference(old, step.identity)
+    """What differs, field by field; an input that is made by other settings is named, not its hashes.
+
+    Other rules are no drift: the user changed nothing.
+    """
+    lines = difference(old, by_rules_of(old, step.identity or {}))
     inputs = [line.split(":")[0].removeprefix("inputs.") for line in lines if line.startswith("inputs.")]
     return (
         *(line for line in lines if not line.startswith("inputs.")),

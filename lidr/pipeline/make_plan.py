@@ -15,7 +15,7 @@ from lidr.pipeline.planned import DONE, Plan, PlannedStep
 from lidr.pipeline.step_order import check_order, order
 from lidr.recipe import Recipe
 from lidr.steps import STEPS, Scale, Surroundings, Unresolved
-from lidr.store import Store, fingerprint, partial_identity, read_record, store_root
+from lidr.store import Record, Store, fingerprint, made_by, other_rules, partial_identity, read_record, store_root
 
 
 def plan(recipe: Recipe, *, until: str | None = None, anew: Collection[str] = ()) -> Plan:
@@ -96,11 +96,11 @@ class _Planner:
             return replace(step, state="damaged", why=(str(error),))
         if record is not None:
             why = drift_of(record.identity, step) or other_inputs(record.inputs, digests, step)
-            return replace(step, state="drifted" if why else "cached", why=why, digest=None if why else record.digest)
+            return replace(step, state="drifted", why=why) if why else _kept(step, record)
         begun = partial_identity(folder)
         if begun is not None:
             why = drift_of(begun["identity"], step) or other_inputs(begun["inputs"], digests, step)
-            return replace(step, state="drifted" if why else "resumes", why=why)
+            return replace(step, state="drifted", why=why) if why else _begun(step, begun["identity"])
         if step.place not in self._anew:
             for other, found in self._records:
                 if found.fingerprint == step.fingerprint and not other_inputs(found.inputs, digests, step):
@@ -122,6 +122,40 @@ class _Planner:
         same = [record for record in mine if record.recipe == self._around.recipe.name] or mine
         done = sum(record.rate.count for record in same)
         return count * sum(record.rate.elapsed_s for record in same) / done if done else None
+
+
+def _kept(step: PlannedStep, record: Record) -> PlannedStep:
+    """A step that is there, by its settings; what is made from it is made from this, whatever rules made it."""
+    assert step.identity is not None
+    rules = other_rules(record.identity, step.identity)
+    if not rules:
+        return replace(step, state="cached", digest=record.digest)
+    why = (
+        f"made by {made_by(step.name, rules)}; it is kept and used as it is. A new version of the recipe makes it by "
+        f"the new rules, and so does --rebuild {step.place}"
+    )
+    return replace(
+        step,
+        state="other rules",
+        why=(why,),
+        rules=rules,
+        digest=record.digest,
+        identity=record.identity,
+        fingerprint=record.fingerprint,
+    )
+
+
+def _begun(step: PlannedStep, begun: Mapping[str, Any]) -> PlannedStep:
+    """A step that an earlier try began: its answers are no answers to the questions of other rules."""
+    assert step.identity is not None
+    rules, since = other_rules(begun, step.identity), step.kind.resumes_since
+    if not rules or (rules.keys() == {step.name} and since is not None and since <= rules[step.name][0]):
+        return replace(step, state="resumes")
+    why = (
+        f"begun by {made_by(step.name, rules)}: finish it with the lidr that began it, or begin it anew with --rebuild "
+        f"{step.place}"
+    )
+    return replace(step, state="begun by other rules", why=(why,), rules=rules)
 
 
 def _config(recipe: Recipe, name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +11,22 @@ from lidr.errors import PlanError
 from lidr.pipeline.step_order import placed
 from lidr.recipe import Recipe
 from lidr.steps import STEPS, Expected, StepKind, Surroundings
-from lidr.store import Store
+from lidr.store import Store, arrow
 
-State = Literal["cached", "new", "resumes", "taken over", "drifted", "damaged", "unresolved", "skipped"]
-DONE = ("cached", "taken over")
+State = Literal[
+    "cached",
+    "other rules",
+    "new",
+    "resumes",
+    "begun by other rules",
+    "taken over",
+    "drifted",
+    "damaged",
+    "unresolved",
+    "skipped",
+]
+KEPT = ("cached", "other rules")
+DONE = (*KEPT, "taken over")
 NOTHING_TO_DO = (*DONE, "skipped")
 
 
@@ -41,14 +53,16 @@ class PlannedStep:
         place: `iter_<k>/<step>`, its folder below the run's version.
         inputs: name of each input -> the place of the artifact that it is.
         identity: everything that can change its result; None while something outside is not here.
-        state: cached: there already; new: to be made; resumes: begun by an earlier try; taken over: the same output
-            stands under another version; drifted: made by other settings or from other inputs; damaged: its record
-            cannot be read; unresolved: something outside is missing; skipped: the recipe leaves it out for now, or the
-            run ended before it.
-        why: what drifted, is damaged or is missing, or why it is skipped.
+        state: cached: there already; other rules: there already, made by the same settings under another version of the
+            step or of a benchmark; new: to be made; resumes: begun by an earlier try; begun by other rules: such a try
+            that cannot be gone on with; taken over: the same output stands under another version; drifted: made by
+            other settings or from other inputs; damaged: its record cannot be read; unresolved: something outside is
+            missing; skipped: the recipe leaves it out for now, or the run ended before it.
+        why: what drifted, is damaged or is missing, by which rules it was made, or why it is skipped.
         digest: of the content, where the artifact is there.
         source: where a step that is taken over stands.
         seconds: how long it may take, by earlier records; None without any.
+        rules: those that made or began it, where this lidr has others, by the name of the step or benchmark.
     """
 
     iteration: int
@@ -63,6 +77,12 @@ class PlannedStep:
     digest: str | None = None
     source: Path | None = None
     seconds: float | None = None
+    rules: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def said(self) -> str:
+        """The state for people: "rules 1 -> 2" where other rules made it."""
+        return arrow(self.name, self.rules) if self.state == "other rules" else self.state
 
     @property
     def place(self) -> str:

@@ -15,10 +15,10 @@ from lidr.errors import NegativeVerdict, PlanError, StoreError
 from lidr.hub import pin
 from lidr.pipeline.drift import describe
 from lidr.pipeline.make_plan import plan
-from lidr.pipeline.planned import DONE, Plan, PlannedStep
+from lidr.pipeline.planned import DONE, KEPT, Plan, PlannedStep
 from lidr.recipe import Recipe
 from lidr.steps import Progress, StepRun
-from lidr.store import Rate, Record, Store, discard, open_artifact, partial_folder, store_root, write_json
+from lidr.store import Rate, Record, Store, discard, made_by, open_artifact, partial_folder, store_root, write_json
 
 Say = Callable[[str], None]
 
@@ -43,10 +43,11 @@ def run(
         quiet: show no progress bars.
 
     Returns:
-        The plan as it stands afterwards: every step cached.
+        The plan as it stands afterwards: every step cached, or kept as other rules made it.
 
     Raises:
-        StoreError: an artifact was made by other settings, and neither a new version nor `rebuild` says what to do.
+        StoreError: an artifact was made by other settings, or begun by other rules, and neither a new version nor
+            `rebuild` says what to do.
         PlanError: something that the recipe names is not here.
         EngineError, TrainError: a step failed; what it finished is kept.
         HubError: a Hub model cannot be had.
@@ -66,7 +67,7 @@ def run(
         while number < len(planned.steps):
             step, number = planned.steps[number], number + 1
             _carry_out(planned, step, f"[{number}/{len(planned.steps)}] {step.place}", say, quiet)
-            if step.kind.decides is not None and step.state not in ("cached", "skipped"):
+            if step.kind.decides is not None and step.state not in (*KEPT, "skipped"):
                 planned = plan(recipe, until=until, anew=again)  # the same up to here, and from here on as was decided
                 _refuse(planned, again)
         _write_run(planned)
@@ -92,6 +93,9 @@ def _refuse(planned: Plan, again: set[str]) -> None:
     missing = [f"{step.place}: {why}" for step in planned.in_state("unresolved") for why in step.why]
     if missing:
         raise PlanError("\n".join(missing))
+    begun = [step for step in planned.decided if step.state == "begun by other rules" and step.place not in again]
+    if begun:
+        raise StoreError("\n".join(f"{step.place} was {'; '.join(step.why)}" for step in begun))
     bad = {"drifted", "damaged"}
     drifted = [step for step in planned.decided if step.state in bad and step.place not in again]
     if not drifted:
@@ -120,10 +124,10 @@ def _discard(planned: Plan, places: set[str], say: Say) -> None:
 def _carry_out(planned: Plan, step: PlannedStep, label: str, say: Say, quiet: bool) -> None:
     if step.state == "skipped":
         say(f"{label}: skipped: {'; '.join(step.why)}")
-    elif step.state == "cached":
+    elif step.state in KEPT:
         open_artifact(planned.folder(step))
         _check_inputs(planned, step)
-        say(f"{label}: cached")
+        say(f"{label}: cached{f', made by {made_by(step.name, step.rules)}' if step.rules else ''}")
     elif step.state == "taken over" and _take_over(planned, step):
         say(f"{label}: taken over from {step.source}")
     else:

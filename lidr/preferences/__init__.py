@@ -12,7 +12,7 @@ from lidr.lazy import lazily
 if TYPE_CHECKING:
     from lidr.preferences.columns import REASONS
     from lidr.preferences.export_forms import FORMS, export_pairs
-    from lidr.preferences.mapped_rows import Mapped, column_map
+    from lidr.preferences.mapped_rows import Mapped, column_map, language_tags
     from lidr.preferences.pair_source import PairSource, open_pairs
     from lidr.preferences.query import PairQuery
     from lidr.preferences.read_pairs import census, load_pairs, pair_batches, readings, unread_said
@@ -29,6 +29,7 @@ __all__ = [
     "column_map",
     "export_pairs",
     "file_batches",
+    "language_tags",
     "load_pairs",
     "open_pairs",
     "pair_batches",

@@ -26,7 +26,7 @@ Rows with lidr's own columns are read by `lidr.preferences.native_rows`; its rea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import polars as pl
@@ -70,6 +70,7 @@ class Foreign:
             says the kind.
         language: of every row, where no column says it.
         languages: those that are asked for; empty: all.
+        spoken: of a column of languages: what stands in it -> the language that it is.
 
     Example:
         >>> rows = pl.DataFrame({"q": ["Tea?"], "chosen": ["Yes, please."], "rejected": ["No"]})
@@ -82,12 +83,14 @@ class Foreign:
     dominant: str
     language: str | None = None
     languages: tuple[str, ...] = ()
+    spoken: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __call__(self, rows: pl.DataFrame, *, first: int) -> Read:
         """Turn some rows of the set into pairs, the first of them being row number `first`."""
         frame = self._named(rows).with_row_index("row", offset=first)
         check_kinds(frame["kind"].unique().to_list(), f"column {self.columns.get('kind')}")
-        frame = frame.with_columns(pl.col("language").fill_null(self.language or ""))
+        read = [pl.col(role).replace(dict(values)) for role, values in self.spoken.items() if values]
+        frame = frame.with_columns(read).with_columns(pl.col("language").fill_null(self.language or ""))
         split = _split(frame, has_prompt="prompt" in self.columns)
         checked = split.with_columns(reason=_reason(self.languages))
         failed = pl.col("reason").is_not_null()
@@ -112,7 +115,9 @@ class Foreign:
             ) from error
 
     def _finished(self, frame: pl.DataFrame) -> pl.DataFrame:
-        kind = pl.when(pl.col("language") == self.dominant).then(pl.lit("dominant")).otherwise(pl.lit("non_dominant"))
+        tag = pl.col("language")
+        is_dominant = (tag == self.dominant) | tag.str.starts_with(f"{self.dominant}-")
+        kind = pl.when(is_dominant).then(pl.lit("dominant")).otherwise(pl.lit("non_dominant"))
         return frame.with_columns(
             kind=pl.col("kind").fill_null(kind),
             other_language=pl.col("other_language").fill_null(pl.col("language")),

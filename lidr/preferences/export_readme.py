@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lidr.hub import compose
+from lidr.language_tags import base_code
 from lidr.preferences.pair_source import PairSource
 from lidr.preferences.query import PairQuery
 from lidr.preferences.read_pairs import Census, unread_said
@@ -24,7 +25,7 @@ def readme(source: PairSource, wanted: PairQuery, to: str, how: str, file: str, 
     metadata: dict[str, Any] = {"license": licence.identifier}
     if licence.identifier == "other":
         metadata |= {"license_name": licence.name, "license_link": licence.link}
-    languages = sorted({str(row["texts"]) for row in counted.wanted if row["texts"]})
+    languages = sorted({base_code(row["texts"]) for row in counted.wanted if row["texts"]})
     metadata |= {"language": languages, "tags": ["preference", "dpo"]}
     metadata["configs"] = [{"config_name": "default", "data_files": [{"split": "train", "path": file}]}]
     return compose(metadata, "\n\n".join(_parts(source, wanted, to, how, rows, counted)), None)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import RowError
-from lidr.languages import LANGUAGES, unknown_language
+from lidr.language_tags import unknown_language
+from lidr.languages import LANGUAGES
 from lidr.preferences.columns import KINDS, Foreign
 from lidr.preferences.native_rows import fits
 from lidr.preferences.pair_source import PairSource
 from lidr.preferences.row_files import file_batches, file_schema
+from lidr.preferences.spoken_languages import SPOKEN, languages_in
 from lidr.recipe import Columns
 from lidr.rows import Pair
 
@@ -30,9 +32,11 @@ class Mapped:
 
     Args:
         columns: which columns hold what; None: prompt (if there is one), chosen and rejected, and of language,
-            other_language, kind, iteration, score_chosen, score_rejected and margin those whose every value is one.
+            other_language, kind, iteration, score_chosen, score_rejected and margin those whose every value is one;
+            of languages those that are there.
         language: of every row, where no column says it.
         dominant: pairs in this language are of kind `dominant`.
+        languages: of the recipe; a region of a language that it has without one is dropped. Empty: all tags stay.
 
     Raises:
         RowError: a language that is none.
@@ -41,6 +45,7 @@ class Mapped:
     columns: Columns | None = None
     language: str | None = None
     dominant: str = "en"
+    languages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.language is not None and self.language not in LANGUAGES:
@@ -84,41 +89,57 @@ def foreign_of(source: PairSource, mapped: Mapped) -> Foreign:
     """How this set is read.
 
     Raises:
-        RowError: the map names a column that is not there.
+        RowError: the map names a column that is not there, or one of languages holds something else.
     """
-    columns = mapped.columns or usual_columns([path for _, path in source.files])
+    files = [path for _, path in source.files]
+    columns = mapped.columns or usual_columns(files)
     columns.check(source.columns, source.name)
-    return Foreign(columns.named, mapped.dominant, mapped.language)
+    named = columns.named
+    spoken = {role: languages_in(files, named[role], mapped.languages, source.name) for role in SPOKEN if role in named}
+    return Foreign(named, mapped.dominant, mapped.language, spoken=spoken)
+
+
+def language_tags(source: PairSource, mapped: Mapped) -> dict[str, str]:
+    """What the set writes for a language -> the language it is read as, where these are not the same."""
+    if mapped.columns is None and source.is_ours:
+        spoken = [languages_in([p for _, p in source.files], role, mapped.languages, source.name) for role in SPOKEN]
+    else:
+        spoken = [dict(values) for values in foreign_of(source, mapped).spoken.values()]
+    return {value: code for values in spoken for value, code in sorted(values.items()) if value != code}
 
 
 def usual_columns(files: Sequence[Path]) -> Columns:
-    """A column map of the usual names: what every file has, and nothing but values that a pair can have."""
+    """A column map of the usual names: what every file has, and nothing but values that a pair can have.
+
+    A column of languages counts whatever it holds: what says no language in it is refused where it is read.
+    """
     return _usual(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
 
 
 @lru_cache(maxsize=16)
 def _usual(files: tuple[tuple[Path, int, int], ...]) -> Columns:
     schemas = [file_schema(path) for path, _, _ in files]
+    spoken = [name for name in SPOKEN if all(name in schema.names for schema in schemas)]
     there = [
         name
         for name in _USUAL
-        if all(name in s.names and fits(s.field(name).type, Pair.schema.field(name).type) for s in schemas)
+        if name not in SPOKEN
+        and all(name in s.names and fits(s.field(name).type, Pair.schema.field(name).type) for s in schemas)
     ]
     odd: set[str] = set()
     for path, _, _ in files if there else ():
         for batch in file_batches(path, 50_000, there):
             odd.update(name for name in there if name not in odd and not _is_valid(name, batch[name]))
     prompt = "prompt" if "prompt" in schemas[0].names else None
-    return Columns(prompt=prompt, **{name: name for name in there if name not in odd})
+    return Columns(prompt=prompt, **{name: name for name in (*spoken, *there) if name not in odd})
 
 
 def _is_valid(name: str, column: pa.Array) -> bool:
     """Whether every value is one that pairs can have; null is the same as no value."""
     import pyarrow.compute as pc
 
-    if name in ("language", "other_language", "kind"):
-        allowed = KINDS if name == "kind" else LANGUAGES
-        return all(value is None or value in allowed for value in column.unique().to_pylist())
+    if name == "kind":
+        return all(value is None or value in KINDS for value in column.unique().to_pylist())
     return name != "iteration" or bool(pc.all(pc.greater_equal(column.cast("int64"), 1)).as_py() in (True, None))
 
 

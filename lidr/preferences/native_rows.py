@@ -11,7 +11,7 @@ A Parquet file's own statistics mostly prove that it holds no such row; then not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ import pyarrow as pa
 from lidr.errors import RowError
 from lidr.preferences.columns import check_kinds
 from lidr.preferences.row_files import file_batches, file_schema
+from lidr.preferences.spoken_languages import SPOKEN, as_spoken, respelt
 from lidr.rows import Pair
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ NEEDED = (*_FLAT, *_TALK)
 
 
 def own_batches(
-    files: Sequence[Path], rows: int, columns: Sequence[str]
+    files: Sequence[Path], rows: int, columns: Sequence[str], languages: Collection[str] = ()
 ) -> Iterator[tuple[pa.RecordBatch, pl.DataFrame | None]]:
     """Yield pairs in order with these columns in the types of rows.Pair, each batch with what was dropped of it.
 
     A dropped row has `reason` beside the columns of NEEDED; None: nothing was.
 
     Raises:
-        RowError: a column holds another type, or a kind that there is not.
+        RowError: a column holds another type, or a kind or language that there is not.
     """
     for path in files:
         check_types(path)
@@ -52,7 +53,18 @@ def own_batches(
             batch = _typed(path, found)
             if "kind" in read:
                 check_kinds(batch["kind"].unique().to_pylist(), f"{path}: column kind")
+            batch = _respelt(path, batch, languages)
             yield _sorted(batch, columns, doubts) if doubts else (batch, None)
+
+
+def _respelt(path: Path, batch: pa.RecordBatch, languages: Collection[str]) -> pa.RecordBatch:
+    """The batch with languages as the recipe names them."""
+    for place, name in enumerate(batch.schema.names):
+        if name in SPOKEN:
+            column = batch[name]
+            spoken = as_spoken(column.unique().to_pylist(), languages, f"{path}: column {name}")
+            batch = batch.set_column(place, name, respelt(column, spoken))
+    return batch
 
 
 def fits(found: pa.DataType, needed: pa.DataType) -> bool:

@@ -42,7 +42,7 @@ def readings(
     """
     mapped = mapped or Mapped()
     if mapped.columns is None and source.is_ours:
-        yield from own_batches([path for _, path in source.files], rows, list(columns))
+        yield from own_batches([path for _, path in source.files], rows, list(columns), mapped.languages)
         return
     yield from ((batch.select(list(columns)), dropped) for batch, dropped in mapped_batches(source, rows, mapped))
 

@@ -38,9 +38,19 @@ def file_batches(path: Path, rows: int, columns: Sequence[str] | None) -> Iterat
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             _need(path, columns, file.schema_arrow.names)
-            yield from file.iter_batches(batch_size=rows, columns=columns)
+            yield from map(_plain, file.iter_batches(batch_size=rows, columns=columns))
     except (pa.ArrowInvalid, OSError) as error:
         raise RowError(f"{path}: cannot be read as Parquet: {error}") from error
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with values in place of numbers into a dictionary of them."""
+    import pyarrow as pa
+
+    if not any(pa.types.is_dictionary(kind) for kind in batch.schema.types):
+        return batch
+    columns = [c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for c in batch.columns]
+    return pa.record_batch(columns, names=batch.schema.names)
 
 
 def _need(path: Path, columns: Sequence[str] | None, there: Sequence[str]) -> None:
@@ -62,7 +72,11 @@ def file_schema(path: Path) -> pa.Schema:
     if path.suffix != ".parquet":
         return _json_schema(path).to_frame().to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     try:
-        return pq.read_schema(path)
+        schema = pq.read_schema(path)
+        for place, field in enumerate(schema):
+            if pa.types.is_dictionary(field.type):
+                schema = schema.set(place, field.with_type(field.type.value_type))
+        return schema
     except (pa.ArrowInvalid, OSError) as error:
         raise RowError(f"{path}: no rows in it that can be read: {error}") from error
 

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from lidr.engines import engine_row, engines
-from lidr.languages import LANGUAGES, unknown_language
+from lidr.language_tags import unknown_language
+from lidr.languages import LANGUAGES
 from lidr.recipe.frozen import Frozen as Frozen
 from lidr.recipe.runtime import Runtime
 from lidr.references import UNPINNED, HubReference, ServerReference, parse_reference

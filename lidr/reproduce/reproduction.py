@@ -159,7 +159,7 @@ class _Reproducing:
             if record.writes == "scores":
                 found.append(check_scores(release, published, record))
             for verdict in found:
-                self._say(f"{verdict.place}: {verdict.kind}: {verdict.reason}")
+                self._say(f"{verdict.place}: {verdict.said}: {verdict.reason}")
             verdicts += found
         card = check_card(release, self._work)
         if card.kind == "different":

@@ -18,7 +18,19 @@ from lidr.reproduce.environment import missing_engine, too_large
 from lidr.reproduce.released_recipe import OF_THE_PUBLISHER
 from lidr.reproduce.released_rows import PublishedRows
 from lidr.steps import STEPS, InitialPolicy, Progress, StepRun, Surroundings, Unresolved
-from lidr.store import Artifact, Lock, Record, Store, difference, open_artifact, read_contents
+from lidr.store import (
+    Artifact,
+    Lock,
+    Record,
+    Store,
+    by_rules_of,
+    difference,
+    made_by,
+    open_artifact,
+    other_rules,
+    read_contents,
+    rules_json,
+)
 
 Say = Callable[[str], None]
 _PUBLISHERS = re.compile(rf"/\S*/{OF_THE_PUBLISHER}/([\w./-]*[\w/-])")
@@ -43,6 +55,7 @@ class Again:
         recipe: of the release, resolved.
         store: fresh; what an interrupted reproduction of the same commit made is still there.
         rows: make only the answers to so many prompts of each iteration.
+        others: places that came out otherwise because other rules made them, or what they are made from.
     """
 
     published: PublishedRows
@@ -54,6 +67,7 @@ class Again:
     say: Say = lambda text: None
     quiet: bool = True
     made: dict[str, Artifact] = field(default_factory=dict)
+    others: set[str] = field(default_factory=set)
     _course: Decisions | None = None
 
     @property
@@ -77,8 +91,18 @@ class Again:
                     self._course.follow(other.iteration, _decision(other, decides))
         return self._course.config(config, record.iteration, record.step)
 
-    def make(self, record: Record) -> tuple[Artifact, str]:
-        """Make a step again; the artifact, and from what it was made.
+    def rules(self, record: Record) -> dict[str, tuple[int, int]]:
+        """Which rules made a step, where this lidr has others.
+
+        Raises:
+            OtherSettings: the recipe is not the one that made the release.
+        """
+        kind = STEPS[record.step]
+        identity = kind.identity(self.config(record))
+        return other_rules(record.identity, {"step": record.step, "version": kind.version, "config": identity})
+
+    def make(self, record: Record) -> tuple[Artifact, tuple[str, ...]]:
+        """Make a step again; the artifact, and which of its inputs were made again.
 
         Raises:
             CannotRun: something is missing here.
@@ -104,6 +128,7 @@ class Again:
             "identity": record.identity,
             "inputs": {name: {"place": a.record.place, "digest": a.record.digest} for name, a in inputs.items()},
             "rows": self.rows if record.step in IN_PART else None,
+            "rules": rules_json(self.rules(record)),
         }
         if (folder / "record.json").exists() and (found := open_artifact(folder)).record.identity == begun:
             return found
@@ -129,7 +154,7 @@ class Again:
             "recipe": {name: recipe_field(self.recipe, record.iteration, name) for name in kind.uses},
         }
         was = {name: record.identity.get(name) for name in now}
-        lines = [line for line in difference(was, now) if OF_THE_PUBLISHER not in line]
+        lines = [line for line in difference(was, by_rules_of(was, now)) if OF_THE_PUBLISHER not in line]
         if lines:
             raise OtherSettings(f"the recipe has other settings than the step's record: {'; '.join(lines[:5])}")
 
@@ -165,10 +190,12 @@ class Again:
         if lines:
             raise CannotRun(f"what it read is another here: {'; '.join(lines[:3])}")
 
-    def _inputs(self, record: Record) -> tuple[dict[str, Artifact], str]:
-        """Published inputs where the release holds them, else what was made again."""
+    def _inputs(self, record: Record) -> tuple[dict[str, Artifact], tuple[str, ...]]:
+        """Published inputs where the release holds them, else what was made again; the places of these."""
         kind = STEPS[record.step]
         missing = [rows.name for rows in kind.reads if not kind.last_only and rows.name not in record.inputs]
+        if missing and (rules := self.rules(record)):
+            raise CannotRun(f"made by {made_by(record.step, rules)}, which also reads {missing[0]}")
         if missing:
             raise OtherSettings(f"its record names no {missing[0]}, which the step {record.step} reads")
         found: dict[str, Artifact] = {}
@@ -183,7 +210,7 @@ class Again:
             if self.made.get(source.place) is artifact:
                 again.append(source.place)
             found[name] = artifact
-        return found, f"{', '.join(again)} made again" if again else "published inputs"
+        return found, tuple(again)
 
     def _input(self, source: Record, record: Record) -> Artifact | None:
         if source.writes in (InitialPolicy.name, "policy"):

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import EvaluationError
-from lidr.evals import Score, TaskResult, score_again
+from lidr.evals import BENCHMARKS, Score, TaskResult, benchmark, score_again
 from lidr.evals.compare import differences
 from lidr.release import FOLDER, RUN, OpenedRelease, item_digest, read_outputs
 from lidr.reproduce.comparison import FIRST, compare_rows
 from lidr.reproduce.released_rows import PublishedRows
 from lidr.reproduce.verdict import Finding, RowDifference, Verdict
 from lidr.steps import STEPS
-from lidr.store import Record, row_digest
+from lidr.store import Record, Rules, row_digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,20 +40,30 @@ def check_scores(release: OpenedRelease, published: PublishedRows, record: Recor
     if table is None:
         return _verdict(record, "different", f"{FOLDER}/{record.place} does not hold the outputs that {RUN} names")
     odd = _touched(release, record, table, said["digest"])
+    rules: dict[str, tuple[int, int]] = {}
     if odd is not None:
         published.touched.append(odd)
     try:
         tasks = [TaskResult.model_validate(task) for task in record.counts["tasks"]]
+        rules = _other_rules(tasks)
         again, summed = score_again(tasks, table.to_pylist())
-        found = _compared(release, published, record, again) or _numbers(published, record, again, summed)
+        found = _compared(release, published, record, again, rules)
+        found = found or _numbers(published, record, again, summed).by_rules(record.step, rules)
     except EvaluationError as error:
         return _verdict(record, "cannot run here" if odd is None else "different", str(error))
     except (ValueError, KeyError, TypeError) as error:  # no score can be made of what stands there
         said = (str(error).splitlines() or [type(error).__name__])[0]
-        return _verdict(record, "different", f"cannot be scored: {said}")
+        found = _verdict(record, "different", f"cannot be scored: {said}").by_rules(record.step, rules)
+        return found if odd is None else replace(found, kind="different")
     if odd is not None:
         return _verdict(record, "different", f"the stored outputs {odd.text}", found.rows)
     return found
+
+
+def _other_rules(tasks: Sequence[TaskResult]) -> dict[str, tuple[int, int]]:
+    """The rules of each benchmark that scored the answers, where this lidr has others."""
+    names = {task.benchmark: task.rules for task in tasks if task.benchmark in BENCHMARKS}
+    return {name: (was, now) for name, was in names.items() if (now := benchmark(name).VERSION) != was}
 
 
 def _verdict(record: Record, kind: Any, reason: str, rows: tuple[RowDifference, ...] = ()) -> Verdict:
@@ -71,7 +82,9 @@ def _touched(release: OpenedRelease, record: Record, table: pa.Table, digest: st
     return None
 
 
-def _compared(release: OpenedRelease, published: PublishedRows, record: Record, again: pa.Table) -> Verdict | None:
+def _compared(
+    release: OpenedRelease, published: PublishedRows, record: Record, again: pa.Table, rules: Rules
+) -> Verdict | None:
     """The values of the items against the published rows; None where they are the same."""
     there = published.artifact(record.place)
     said = release.run["rows"][record.place].get("data", {}).get("digest", "")
@@ -84,7 +97,8 @@ def _compared(release: OpenedRelease, published: PublishedRows, record: Record, 
         return None
     if now == said:
         reason = f"{reason}: the published scores were touched; scored again they have the digest of their record"
-    return _verdict(record, "different", reason, differing)
+        return _verdict(record, "different", reason, differing)
+    return _verdict(record, "different", reason, differing).by_rules(record.step, rules)
 
 
 def _numbers(published: PublishedRows, record: Record, again: pa.Table, summed: Mapping[str, Any]) -> Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lidr.hub import clean
@@ -35,6 +35,7 @@ class Step:
     published: PublishedRows
     again: Again
     record: Record
+    _is_touched: bool = False
 
     def verdict(self, is_wanted: bool) -> Verdict:
         """Make it again if it is wanted, and compare."""
@@ -43,16 +44,29 @@ class Step:
             there = self.published.artifact(place)
             return Verdict(place, "not asked for", "taken as published" if there else "left out", self._class)
         try:
-            artifact, inputs = self.again.make(record)
+            artifact, made_again = self.again.make(record)
         except CannotRun as missing:
             self.published.artifact(place)  # its rows are compared with their digest all the same
             return Verdict(place, "cannot run here", str(missing), self._class)
         except OtherSettings as other:
             return Verdict(place, "different", str(other), self._class)
+        rules = self.again.rules(record)
         verdict = self._models(artifact) if not artifact.tables else self._tables(artifact)
-        if verdict.kind in ("identical", "equal rows"):
+        if verdict.kind in ("identical", "equal rows") and not rules:
             verdict = self._counted(artifact, verdict)
-        return Verdict(place, verdict.kind, verdict.reason, self._class, inputs, verdict.rows, verdict.numbers)
+        if not self._is_touched:
+            verdict = self._of_others(verdict.by_rules(record.step, rules), made_again)
+        if verdict.kind == "other rules":
+            self.again.others.add(place)
+        inputs = f"{', '.join(made_again)} made again" if made_again else "published inputs"
+        return replace(verdict, expected=self._class, inputs=inputs)
+
+    def _of_others(self, verdict: Verdict, made_again: tuple[str, ...]) -> Verdict:
+        """What is made from rows that other rules made, and came out otherwise, says nothing either."""
+        others = [place for place in made_again if place in self.again.others]
+        if verdict.kind != "different" or not others:
+            return verdict
+        return replace(verdict, kind="other rules", reason=f"made from {', '.join(others)}: {verdict.reason}")
 
     @property
     def _class(self) -> str:
@@ -99,6 +113,7 @@ class Step:
         again = found["data"]["digest"]
         kind, reason, differing = compare_rows(table, artifact.read(), rows, digests=(digest, again))
         if first is None and again == recorded != digest:
+            self._is_touched = True
             reason = f"{reason}: the published rows were touched; made again they have the digest of their record"
             return Verdict(place, kind, reason, rows=differing)  # type: ignore[arg-type]
         if kind == "different" and self._class == "statistical":

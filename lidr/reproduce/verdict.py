@@ -3,6 +3,7 @@
 identical            the digest is the same: every row in its order, or every weight
 equal rows           the same rows, in another order, or apart from the name of the policy that made them
 equal within error   other rows or weights, and every number inside the interval of its difference
+other rules          made by another version of its step or benchmark, or from such rows, and not the same any more
 different            none of these; or the release is not what its own records say
 cannot run here      hardware, a licence, a model or a file is missing
 not asked for        left out by --from or --until, or nothing that is made again
@@ -11,13 +12,17 @@ not asked for        left out by --from or --until, or nothing that is made agai
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-Kind = Literal["identical", "equal rows", "equal within error", "different", "cannot run here", "not asked for"]
+from lidr.store import Rules, made_by, rules_json
+
+Kind = Literal[
+    "identical", "equal rows", "equal within error", "other rules", "different", "cannot run here", "not asked for"
+]
 
 SCHEMA = "lidr.reproduction/1"
-RAN: tuple[Kind, ...] = ("identical", "equal rows", "equal within error", "different")
+RAN: tuple[Kind, ...] = ("identical", "equal rows", "equal within error", "other rules", "different")
 """From the best to the worst."""
 
 CARD = "card"
@@ -67,6 +72,7 @@ class Verdict:
         inputs: what it was made from: published, or made again.
         rows: the first rows that differ.
         numbers: what was compared within error.
+        rules: that made it, where this lidr has others: {"pair": {"made_by": 1, "now": 2}}.
     """
 
     place: str
@@ -76,6 +82,22 @@ class Verdict:
     inputs: str = ""
     rows: tuple[RowDifference, ...] = ()
     numbers: tuple[Number, ...] = ()
+    rules: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def said(self) -> str:
+        """The kind for people: "made by rules 1" where other rules made it."""
+        versions = ", ".join(str(versions["made_by"]) for versions in self.rules.values())
+        return f"made by rules {versions}" if self.kind == "other rules" and versions else self.kind
+
+    def by_rules(self, step: str, rules: Rules) -> Verdict:
+        """The verdict where other rules made it: that it comes out otherwise says nothing against the release."""
+        if not rules or self.kind not in RAN:
+            return self
+        made = f"made by {made_by(step, rules)}"
+        if self.kind != "different":
+            return replace(self, reason=f"{self.reason}; {made}", rules=rules_json(rules))
+        return replace(self, kind="other rules", reason=f"{made}: {self.reason}", rules=rules_json(rules))
 
     @property
     def details(self) -> list[str]:
@@ -124,6 +146,12 @@ class Reproduction:
         differing = [verdict.place for verdict in self.verdicts if verdict.kind == "different"]
         if differing:
             return f"not the same: {', '.join(differing)}"
+        if self.kind == "other rules":
+            others = [verdict.place for verdict in self.verdicts if verdict.kind == "other rules"]
+            return (
+                f"made by other rules than this lidr has, or from such rows: {', '.join(others)}; lidr "
+                f"{self.release.get('lidr')} can make them again"
+            )
         counts = {kind: sum(verdict.kind == kind for verdict in self.verdicts) for kind in (*RAN, "cannot run here")}
         said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
         if said and self.kind == "cannot run here":

@@ -243,7 +243,9 @@ class StepKind:
         decides: what its counts say about the iterations after it.
         place: `chain`: written in the chain; `run`: once before all iterations; `iteration`: first in each iteration.
         section: the recipe's section that configures a step that is not written in the chain.
-        version: raised when the same inputs give another output than before.
+        version: its rules; raised when the same inputs give another output than before. What older rules made is kept.
+        resumes_since: the oldest version whose unfinished answers it goes on with: since then it asks the same
+            questions under the same keys. None: only its own.
     """
 
     name: str
@@ -265,3 +267,4 @@ class StepKind:
     place: Literal["chain", "run", "iteration"] = "chain"
     section: str = ""
     version: int = 1
+    resumes_since: int | None = None

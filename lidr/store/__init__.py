@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lidr.store.recipe_lock import LOCK_FILE, Content, Lock, read_contents, read_lock, read_whole_lock, write_lock
     from lidr.store.record import RECORD_FILE, Rate, Record, read_record, record_of, write_json, write_record
     from lidr.store.row_digests import RowDigest, row_digest
+    from lidr.store.rules import Rules, arrow, by_rules_of, made_by, other_rules, rules_json, rules_of
     from lidr.store.run_locations import locate
     from lidr.store.store import Store, discard, partial_folder, partial_identity, store_root
 
@@ -34,8 +35,11 @@ __all__ = [
     "Rate",
     "Record",
     "RowDigest",
+    "Rules",
     "Store",
     "TableWriter",
+    "arrow",
+    "by_rules_of",
     "difference",
     "discard",
     "file_sha256",
@@ -43,7 +47,9 @@ __all__ = [
     "folder_sha256",
     "kept_sha256",
     "locate",
+    "made_by",
     "open_artifact",
+    "other_rules",
     "partial_folder",
     "partial_identity",
     "read_contents",
@@ -52,6 +58,8 @@ __all__ = [
     "read_whole_lock",
     "record_of",
     "row_digest",
+    "rules_json",
+    "rules_of",
     "store_root",
     "write_json",
     "write_lock",

@@ -33,7 +33,8 @@ import lingua
 import polars as pl
 
 from lidr.errors import RowError
-from lidr.languages import LANGUAGES, unknown_language
+from lidr.language_tags import unknown_language
+from lidr.languages import LANGUAGES
 
 CONFIDENCE = 0.8
 """Below this the answer is null. At .8, 0.09% of texts of 20-39 letters are confidently wrong and 7.7% undecidable; at

@@ -97,7 +97,7 @@ def build_pairs(
         One row for each of the 2 N L slots, in one of three frames, ordered by prompt, other language, kind.
 
     Raises:
-        RowError: a prompt is missing in a language, or stands twice.
+        RowError: a prompt is missing in a language, or stands twice; an answer or a translation stands twice.
 
     Example:
         >>> rows = {"prompt_id": ["bees"] * 2, "language": ["en", "es"]}
@@ -134,6 +134,8 @@ def _gather(
 ) -> pl.DataFrame:
     """One row for each (prompt, xx) with all it needs: x^d x^xx, y^d y^xx, y^(d->xx) y^(xx->d), and what failed."""
     _check_prompts(prompts, rules)
+    _check_once(responses, "answers", ("prompt_id", "language"), "{} in {}")
+    _check_once(translations, "translations", ("prompt_id", "source", "target"), "{} from {} into {}")
     answers = responses.select(
         "prompt_id", "language", y="text", y_failed=_response_failure(rules), y_key=_key(pl.col("language"))
     )
@@ -218,7 +220,7 @@ def _slots(sides: pl.DataFrame, kind: Kind, rules: PairRules) -> pl.DataFrame:
         .then(own)
         .when(partner.is_not_null())
         .then(pl.lit("other_direction_failed"))
-        .when(chosen == rejected)
+        .when(chosen.str.strip_chars() == rejected.str.strip_chars())  # translations were stripped, answers were not
         .then(pl.lit("identical"))
     )
     return sides.select(
@@ -290,4 +292,15 @@ def _check_prompts(prompts: pl.DataFrame, rules: PairRules) -> None:
         raise RowError(
             f"{wrong.height} prompts do not stand exactly once in each of {', '.join(languages)}; the first: {first}. "
             "Give every prompt in every language of the recipe, under the same id"
+        )
+
+
+def _check_once(rows: pl.DataFrame, what: str, key: Sequence[str], said: str) -> None:
+    """Refuse rows that stand twice: joined, each would make pairs of its own, more than there are slots."""
+    twice = rows.group_by(key).len().filter(pl.col("len") > 1).sort(key)
+    if twice.height:
+        *first, times = twice.row(0)
+        raise RowError(
+            f"{twice.height} {what} stand more than once; the first: {said.format(*first)}, {times} times. Give each "
+            "once: a slot has one pair"
         )

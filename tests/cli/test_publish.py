@@ -1,5 +1,6 @@
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 import lidr
 from lidr.cli import card, publish
 from lidr.errors import HubError
+from lidr.steps import STEPS
 from tests.scripted import write_world
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
@@ -56,6 +58,11 @@ def test_a_dry_run_lists_the_files_and_asks_no_hub(recipe, capsys, monkeypatch):
     assert call(publish, recipe, "--pairs", "lidr/p", "--dry-run", "--json") == 0
     (found,) = json.loads(capsys.readouterr().out)["would_publish"]
     assert {"README.md", "lidr/run.json", "lidr/content.json"} <= set(found["files"])
+
+
+def test_what_older_rules_made_can_still_be_published(recipe, capsys, monkeypatch):
+    monkeypatch.setitem(STEPS, "pair", replace(STEPS["pair"], version=STEPS["pair"].version + 1))
+    assert call(publish, recipe, "--pairs", "lidr/p", "--dry-run") == 0
 
 
 def test_card_prints_the_card_that_would_be_published(recipe, capsys):

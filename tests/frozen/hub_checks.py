@@ -29,6 +29,7 @@ from tests.test_frozen import (
     POLICY,
     PREFS,
     PREFS_COMMIT,
+    RULES,
     copied,
     digests,
     edges,
@@ -176,6 +177,9 @@ def test_publishing_again_finds_every_release_there(hub, told):
 def test_the_pairs_are_made_again_from_their_release_and_are_identical(hub, told):
     found = told("reproduce", f"{PREFS}@v0.1.0", "--from", "pair", "--until", "weigh", "--quiet", "--out", "again")
     assert (found["verdict"], found["findings"]) == ("identical", [])
+    by_rules = {verdict["place"]: verdict["rules"] for verdict in found["verdicts"] if verdict["rules"]}
+    made_again = ("pair", "filter", "measure", "weigh")
+    assert by_rules == {f"iter_{k}/{step}": RULES[step] for k in (1, 2) for step in made_again if step in RULES}
     made = {verdict["place"]: verdict["kind"] for verdict in found["verdicts"] if verdict["kind"] != "not asked for"}
     again = [f"iter_{k}/{step}" for k in (1, 2) for step in ("pair", "filter", "measure", "weigh")]
     rescored = [f"iter_{k}/evaluate (scores from stored outputs)" for k in (0, 1, 2)]

@@ -36,7 +36,7 @@ def test_an_export_for_trl_read_again_keeps_language_kind_iteration_and_margin(t
     [
         ({"language": "de", "kind": "dominant", "iteration": 2, "margin": 1}, True),
         ({"language": None, "score_chosen": 1.5, "score_rejected": None}, True),
-        ({"language": "German"}, False),
+        ({"language": "German"}, True),
         ({"kind": "helpful"}, False),
         ({"iteration": 0}, False),
         ({"iteration": "first"}, False),

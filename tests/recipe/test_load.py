@@ -49,8 +49,18 @@ def test_a_good_recipe_is_read_with_its_types(tmp_path):
 def test_a_slice_and_the_word_no_are_not_read_as_numbers_or_truth_values(tmp_path):
     assert load(tmp_path, GOOD.replace("0:8", "8:16")).iterations[0].stop == 16
     assert problems(tmp_path, GOOD.replace("[es]", "[no]")) == [
-        'r.yaml:4:36 languages.others[0]: unknown language code "no" (ISO 639-1, two letters: ar, bg, bn, ca, ...)'
+        'r.yaml:4:36 languages.others[0]: unknown language code "no"; did you mean "nb"? '
+        "(ISO 639-1, two letters: ar, bg, bn, ca, ...)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("IT", "it"), ("it-IT", "it"), ("Italian", "it"), ("ita", "it"), ("no", "nb"), ("zh-Hans", "zh")],
+)
+def test_a_language_that_is_written_otherwise_is_refused_with_the_code_that_is_meant(tmp_path, written, meant):
+    (said,) = problems(tmp_path, GOOD.replace("[es]", f"[{written}]"))
+    assert f'unknown language code "{written}"; did you mean "{meant}"?' in said
 
 
 def test_a_misspelt_value_says_where_what_is_allowed_and_what_was_meant(tmp_path):

@@ -122,6 +122,7 @@ def test_the_whole_is_as_good_as_the_worst_that_ran():
     missing, left_out = verdict("c", "cannot run here"), verdict("d", "not asked for")
     assert overall([good, missing, left_out]) == "identical"
     assert overall([good, worse]) == "equal within error"
+    assert overall([worse, verdict("e", "other rules")]) == "other rules"
     assert overall([missing, left_out]) == "cannot run here"
     assert overall([missing, verdict("card", "identical")]) == "cannot run here", "a card is no step"
     assert overall([missing, verdict("card", "different")]) == "different"

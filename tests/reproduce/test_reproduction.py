@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from lidr.cli.common import other_hub
+from lidr.steps import STEPS, Outcome
+from lidr.store import made_by
 from tests.reproduce.conftest import tamper
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
@@ -251,3 +254,61 @@ def test_with_the_first_rows_alone_the_others_are_still_compared_with_their_dige
     verdict = reproduced(f"{pairs}@v0.1.0", "--rows", "1", "--until", "translate", rc=3)
     texts = [one["text"] for one in verdict["findings"] if one["path"] == path]
     assert any("holds other rows of iter_1/" in text for text in texts), texts
+
+
+def other_pairs(monkeypatch, change: str = "") -> dict[str, tuple[int, int]]:
+    """Raise the rules of the pair step; with `change` they also make other texts."""
+    kind = STEPS["pair"]
+
+    def run(step) -> Outcome:
+        write = step.out.data.write
+
+        def changed(table) -> None:
+            rows = pl.DataFrame(table).with_columns(chosen_text=pl.col("chosen_text") + change)
+            write(rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
+
+        monkeypatch.setattr(step.out.data, "write", changed)
+        return kind.run(step)
+
+    new = replace(kind, version=kind.version + 1, run=run if change else kind.run)
+    monkeypatch.setitem(STEPS, "pair", new)
+    return {"pair": (kind.version, new.version)}
+
+
+def test_rows_that_older_rules_made_and_that_come_out_the_same_are_identical(pairs, reproduced, monkeypatch):
+    rules = other_pairs(monkeypatch)
+    verdict = reproduced(f"{pairs}@v0.1.0", "--from", "pair")
+    assert verdict["verdict"] == "identical"
+    steps = {one["place"]: one for one in verdict["verdicts"]}
+    assert steps["iter_1/pair"]["reason"].endswith(f"; made by {made_by('pair', rules)}")
+    assert steps["iter_1/pair"]["rules"] == {"pair": dict(zip(("made_by", "now"), rules["pair"], strict=True))}
+    assert steps["iter_1/filter"]["rules"] == {}
+
+
+def test_rows_that_older_rules_made_otherwise_are_compared_and_never_called_different(
+    pairs, reproduced, monkeypatch, hub
+):
+    rules = other_pairs(monkeypatch, change=" By other rules.")
+    verdict = reproduced(f"{pairs}@v0.1.0", "--from", "pair", rc=3)
+    assert (verdict["verdict"], verdict["findings"]) == ("other rules", [])
+    steps = {one["place"]: one for one in verdict["verdicts"]}
+    pair, after = steps["iter_1/pair"], steps["iter_1/filter"]
+    assert pair["kind"] == after["kind"] == "other rules"
+    assert pair["reason"].startswith(f"made by {made_by('pair', rules)}: ")
+    assert after["inputs"] == "iter_1/pair made again"
+    assert after["reason"].startswith("made from iter_1/pair: ")
+    assert "rows differ" in after["reason"]
+    assert after["rows"][0]["again"].endswith("By other rules.")
+    assert "made by other rules than this lidr has, or from such rows: iter_1/pair, iter_1/filter" in verdict["reason"]
+
+
+def test_a_row_that_was_touched_is_different_by_whatever_rules_it_was_made(pairs, hub, reproduced, monkeypatch):
+    def change(content: bytes) -> bytes:
+        rows = pl.read_parquet(io.BytesIO(content)).with_columns(chosen_text=pl.lit("bees"))
+        rows.write_parquet(out := io.BytesIO())
+        return out.getvalue()
+
+    tamper(hub, pairs, "dataset", "all/iter_1-00000-of-00001.parquet", change)
+    other_pairs(monkeypatch)
+    verdict = reproduced(f"{pairs}@v0.1.0", "--from", "pair", rc=3)
+    assert (verdict["verdict"], kinds(verdict)["iter_1/filter"]) == ("different", "different")

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 from lidr.errors import EvaluationError
-from lidr.evals.results import TaskResult
+from lidr.evals import mgsm
+from lidr.evals.results import Scored, TaskResult
 from lidr.evals.scoring import score_again
 from lidr.release.cards.score_tables import results_section
 from lidr.release.dataset_release import stage_dataset
@@ -140,16 +141,42 @@ def test_what_is_no_score_at_all_is_different_and_no_crash(local):
     assert (verdict.kind, "does not hold the outputs" in verdict.reason) == ("different", True)
 
 
-def test_a_release_of_an_older_form_says_so_and_one_scored_by_other_rules_too(local):
-    record = local.records["iter_1/evaluate"]
-    tasks = [{**task, "rules": 0} for task in record.counts["tasks"]]
-    local.records["iter_1/evaluate"] = replace(record, counts={**record.counts, "tasks": tasks})
-    verdict, _ = local.check()
-    assert (verdict.kind, "was scored by the rules 0 of mgsm" in verdict.reason) == ("cannot run here", True)
+def test_a_release_of_an_older_form_says_so(local):
     del local.run["rows"]["iter_1/evaluate"]["outputs"]
     verdict, _ = local.check()
     assert verdict.kind == "cannot run here"
     assert verdict.reason == "the release holds no outputs: it was published by an older lidr"
+
+
+def test_answers_that_older_rules_scored_are_scored_by_those_of_today_and_compared(local, monkeypatch):
+    record = local.records["iter_1/evaluate"]
+    monkeypatch.setattr(mgsm, "VERSION", mgsm.VERSION + 1)
+    rules = {"mgsm": {"made_by": mgsm.VERSION - 1, "now": mgsm.VERSION}}
+    verdict, _ = local.check()
+    assert (verdict.kind, verdict.rules) == ("identical", rules)
+    assert verdict.reason.endswith(f"; made by rules of mgsm {mgsm.VERSION - 1}, this lidr has {mgsm.VERSION}")
+
+    score = mgsm.score
+
+    def stricter(*args: Any, **named: Any) -> Scored:
+        scored = score(*args, **named)
+        return scored._replace(values={**scored.values, "acc": 0.0})
+
+    monkeypatch.setattr(mgsm, "score", stricter)
+    verdict, touched = local.check()
+    assert (verdict.kind, verdict.rules, touched) == ("other rules", rules, [])
+    assert verdict.said == f"made by rules {mgsm.VERSION - 1}"
+    assert verdict.reason.startswith(f"made by rules of mgsm {mgsm.VERSION - 1}, this lidr has {mgsm.VERSION}: ")
+    assert "rows differ" in verdict.reason
+
+    def cannot(*args, **named):
+        raise ValueError("no number")
+
+    monkeypatch.setattr(mgsm, "score", cannot)
+    assert local.check()[0].kind == "other rules"
+    assert local.records["iter_1/evaluate"] == record
+    local.change(FILE, 0, response="The hen lays nine eggs every day, and the baker buys them. The answer is 7.")
+    assert local.check()[0].kind == "different", "what was touched is no matter of rules"
 
 
 def test_the_results_of_a_card_say_where_the_answers_stand_in_the_run_and_read_back(scored_world, local):

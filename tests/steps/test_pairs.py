@@ -189,3 +189,25 @@ def test_a_hub_set_that_is_not_locked_is_said_by_the_plan(world):
     (step,) = [step for step in lidr.plan(recipe).steps if step.name == "pairs"]
     assert step.state == "unresolved"
     assert "datasets/org/x-prefs@v1.0.0 is no commit: `lidr lock RECIPE`" in step.why[0]
+
+
+def test_languages_in_any_spelling_are_read_and_the_record_says_how(world):
+    (world / "spelt").mkdir()
+    rows = [
+        {"prompt": f"Q{n}", "chosen": f"A{n}", "rejected": "B", "language": language}
+        for n, language in enumerate(["DE", "de", "English", "es-MX", "pt-BR"])
+    ]
+    (world / "spelt" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pairs, dropped, counts = made(world, f"{{dataset: {world}/spelt, license: mit}}", "0.81.0")
+    assert pairs.select("language", "kind").rows() == [
+        ("de", "non_dominant"),
+        ("de", "non_dominant"),
+        ("en", "dominant"),
+        ("es", "non_dominant"),
+    ]
+    assert dropped.select("language", "reason").rows() == [("pt-BR", "other_language")]
+    assert counts["sets"][0]["language_tags"] == {"DE": "de", "English": "en", "es-MX": "es"}
+    rows[0]["language"] = "helpful"
+    (world / "spelt" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(RowError, match=r"column language: 'helpful' say no language"):
+        made(world, f"{{dataset: {world}/spelt, license: mit}}", "0.82.0")

@@ -72,7 +72,7 @@ def slots_of_one_prompt(
                 return ("dropped", own)
             if drop == "joint" and either_direction:
                 return ("dropped", "other_direction_failed")
-            if chosen == rejected:
+            if chosen.strip() == rejected.strip():
                 return ("dropped", "identical")
             return ("pair", prompt, chosen, rejected)
 

@@ -82,6 +82,26 @@ def test_equal_chosen_and_rejected_carry_no_signal_and_are_dropped():
     assert reasons(result) == {("en", "es"): "identical"}
 
 
+@pytest.mark.parametrize(("answer", "back"), [("Ciao.\n", "Ciao."), ("Ciao.", "Ciao.\n"), ("\u3000Ciao.", "Ciao. ")])
+def test_texts_that_differ_in_the_space_around_them_alone_are_identical(answer, back):
+    answers, moved = {**ANSWERS, "en": Answer(answer)}, {**MOVED, ("es", "en"): Moved(back)}
+    result = build_pairs(*tables({"bees": (BEES, answers, moved)}), rules=RULES)
+    assert reasons(result) == {("en", "es"): "identical"}
+    (kept,) = [row for row in built(result) if row[:2] == ("en", "de")]
+    assert kept[3] == answer, "what is kept stays as it was answered"
+
+
+def test_answers_and_translations_that_stand_twice_are_refused_and_not_counted_into_more_pairs():
+    prompts, responses, translations = tables({"bees": (BEES, ANSWERS, MOVED)})
+    with pytest.raises(RowError, match=r"^3 answers stand more than once; the first: bees in de, 2 times\. Give each"):
+        build_pairs(prompts, pl.concat([responses, responses]), translations, rules=RULES)
+    once_more = pl.concat([translations, translations.head(1)])
+    with pytest.raises(
+        RowError, match=r"^1 translations stand more than once; the first: bees from en into es, 2 times\. Give each"
+    ):
+        build_pairs(prompts, responses, once_more, rules=RULES)
+
+
 TRANSLATE = {"en": "Translate the phrase into French: I am hungry", "es": "Traduce la frase al francés: tengo hambre"}
 TRANSLATE_ANSWERS = {"en": Answer("J'ai faim"), "es": Answer("Je mange")}
 TRANSLATE_MOVED = {("en", "es"): Moved("Tengo hambre"), ("es", "en"): Moved("I eat")}
@@ -138,7 +158,7 @@ def test_any_script_and_length_passes_unchanged(text):
 
 
 LANGUAGES = ("en", "es", "de", "fr")
-texts = st.sampled_from(["honey", "wax", "miel", " ", ""])
+texts = st.sampled_from(["honey", "honey\n", " honey", "wax", "miel", " ", ""])
 answer = st.none() | st.builds(Answer, texts, st.sampled_from(["stop", "length", "prompt_too_long"]))
 moved_text = st.none() | st.builds(Moved, texts, st.sampled_from(TRANSLATION_STATUSES))
 

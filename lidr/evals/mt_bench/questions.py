@@ -17,7 +17,8 @@ from pathlib import Path
 from lidr.errors import EvaluationError
 from lidr.evals.hub_rows import commit_of, file_at, files_at
 from lidr.evals.results import DataFacts
-from lidr.languages import LANGUAGES, unknown_language
+from lidr.language_tags import unknown_language
+from lidr.languages import LANGUAGES
 from lidr.references import FolderReference, HubReference, parse_reference
 
 TURNS = 2

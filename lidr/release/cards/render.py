@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from lidr.hub import compose
+from lidr.language_tags import base_code, read_tag
 from lidr.languages import LANGUAGES
 from lidr.references import repository_of
 from lidr.release.cards.card_tables import (
@@ -130,7 +131,8 @@ def _dataset_metadata(run: Finished, files: DatasetFiles, pairs: int, digest: st
     return {
         "pretty_name": f"{run.recipe.name} preference pairs",
         **_licence_metadata(run.licence),
-        "language": list(run.recipe.languages.all),
+        "language": [base_code(code) for code in run.recipe.languages.all],
+        **_language_details(run),
         "task_categories": ["text-generation"],
         "tags": [*_TAGS, "synthetic"],
         "size_categories": [next((name for limit, name in _SIZES if pairs < limit), "n>1M")],
@@ -139,6 +141,14 @@ def _dataset_metadata(run: Finished, files: DatasetFiles, pairs: int, digest: st
         "configs": [_config(config, files, is_default=config == "all") for config in files.configs],
         "lidr": {**_block(run, digest), "configs": list(files.configs)},
     }
+
+
+def _language_details(run: Finished) -> dict[str, str]:
+    """Tags with a script or region that sets wrote for the recipe's languages."""
+    sets = [one for record in run.records if record.step == "pairs" for one in record.counts["sets"]]
+    read = {read_tag(value) for one in sets for value in one.get("language_tags", ())}
+    tags = sorted(tag for tag in read if tag is not None and tag != base_code(tag))
+    return {"language_details": ", ".join(tags)} if tags else {}
 
 
 def _config(config: str, files: DatasetFiles, *, is_default: bool) -> dict[str, Any]:
@@ -168,7 +178,8 @@ def _model_metadata(
         "library_name": "peft" if adapter_only else "transformers",
         "pipeline_tag": "text-generation",
         **_licence_metadata(run.licence),
-        "language": list(run.recipe.languages.all),
+        "language": [base_code(code) for code in run.recipe.languages.all],
+        **_language_details(run),
         "tags": [*_TAGS, "trl"],
     }
     if base is not None:

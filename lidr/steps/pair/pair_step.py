@@ -304,4 +304,5 @@ STEP = StepKind(
     uses=("languages", "system_prompt", "seed", "iteration.number"),
     outside=outside_pair,
     identity=identity_pair,
+    version=2,  # 2: texts that differ in the space around them alone are identical
 )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from lidr.preferences import Mapped, PairQuery, PairSource, census, readings
+from lidr.preferences import Mapped, PairQuery, PairSource, census, language_tags, readings
 from lidr.rows import Pair
 from lidr.steps.ledger import Ledger
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
@@ -24,7 +24,8 @@ UNWANTED, OVER_CAP, OVER_WEIGHT = "pairs: not wanted", "pairs: cap", "pairs: wei
 
 @dataclass
 class OpenedSet:
-    """A set with its files, its name within the mixture, and how many of its usable rows are taken (None: all)."""
+    """A set with its files, its name within the mixture, how many of its usable rows are taken (None: all), and what it
+    writes for the recipe's languages where that is not their code."""
 
     config: PairSet
     source: PairSource
@@ -33,6 +34,7 @@ class OpenedSet:
     usable: int = 0
     taken: int | None = None
     why: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 def with_names(sets: Sequence[OpenedSet]) -> Sequence[OpenedSet]:
@@ -65,6 +67,7 @@ def take_rows(run: StepRun, one: OpenedSet, ledger: Ledger, *, is_alone: bool) -
     """Write what is taken of one set, and account for its other rows."""
     lots = None if one.taken is None else _lots(run, one)
     one.rows = one.usable = 0
+    one.tags = language_tags(one.source, _mapped(run, one.config))
     for batch in _batches(run, one):
         one.rows += len(batch.kept) + len(batch.dropped) + len(batch.unwanted)
         kept, first = batch.kept, one.usable
@@ -134,7 +137,7 @@ def _slots(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _mapped(run: StepRun, config: PairSet) -> Mapped:
     dominant = run.recipe.languages.dominant
-    return Mapped(config.columns, config.language or dominant, dominant)
+    return Mapped(config.columns, config.language or dominant, dominant, run.recipe.languages.all)
 
 
 def set_facts(one: OpenedSet) -> dict[str, Any]:
@@ -154,4 +157,5 @@ def set_facts(one: OpenedSet) -> dict[str, Any]:
         "taken": one.taken,
         "weight": one.config.weight,
         "cap": one.config.cap,
+        **({"language_tags": one.tags} if one.tags else {}),
     }

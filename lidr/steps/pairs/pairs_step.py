@@ -109,4 +109,5 @@ STEP = StepKind(
     uses=("languages", "seed", "iteration.number"),
     outside=outside_pairs,
     identity=identity_pairs,
+    version=2,  # 2: languages in any case, as names and as tags are read; what says none is refused
 )

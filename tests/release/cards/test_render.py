@@ -10,6 +10,7 @@ import lidr
 from lidr.hub_server.card_rules import validate
 from lidr.release.cards.card_plots import Bars, draw
 from lidr.release.cards.card_tables import sample_block, settings_table
+from lidr.release.cards.render import _language_details
 from lidr.release.dataset_release import stage_dataset
 from lidr.release.finished import Finished, finished_run
 from lidr.release.model_release import stage_model
@@ -103,6 +104,18 @@ def test_provenance_stands_beside_each_setting(here):
     assert "| `generate.max_tokens` | `64` | paper | section 4 |" in table
     assert '| `pair.drop` | `"joint"` | ours |  |' in table
     assert "| `generate.top_p` | `1.0` | default of lidr |  |" in table
+
+
+def test_tags_with_a_region_or_script_stand_in_the_cards_language_details_and_only_those(world):
+    def details(**tags: str) -> dict[str, str]:
+        found = [{"name": "a"}, {"name": "b", **({"language_tags": tags} if tags else {})}]
+        record = replace(world.records[0], step="pairs", counts={"sets": found})
+        return _language_details(replace(world, artifacts=(replace(world.artifacts[0], record=record),)))
+
+    assert details(**{"pt_br": "pt", "DE": "de", "zh-Hans": "zh", "German": "de"}) == {
+        "language_details": "pt-BR, zh-Hans"
+    }
+    assert details(DE="de") == details() == _language_details(world) == {}
 
 
 def test_an_override_and_its_reason_stand_in_the_card(world, tmp_path):
