@@ -37,8 +37,8 @@ def as_spoken(values: Iterable[str | None], codes: Collection[str], where: str) 
     if odd := [value for value, tag in read.items() if tag is None]:
         more = f" and {len(odd) - _FIRST:,} more" if len(odd) > _FIRST else ""
         raise RowError(
-            f"{where}: {', '.join(map(repr, odd[:_FIRST]))}{more} say no language. Write codes (de, pt-BR) or names "
-            "(German); or, if the column holds something else, give a column map without it "
+            f"{where}: {', '.join(map(repr, odd[:_FIRST]))}{more}: no language that lidr knows. Write codes (de, "
+            "pt-BR) or names (German); or, if the column holds something else, give a column map without it "
             "(columns: {prompt: prompt}) and say the language of all rows"
         )
     return {value: in_recipe(tag, codes) for value, tag in read.items() if tag is not None}

@@ -77,9 +77,11 @@ def test_names_and_tags_are_read_and_a_region_goes_only_where_the_recipe_has_the
 @pytest.mark.parametrize("value", ["helpful", "und", "", "xx", "python"])
 def test_what_says_no_language_is_refused_and_not_read_as_the_dominant_one(tmp_path, value):
     path = lines(tmp_path / "set.jsonl", "de", value)
-    with pytest.raises(RowError, match=rf"^set\.jsonl: column language: '{value}' say no language\. Write codes"):
+    with pytest.raises(
+        RowError, match=rf"^set\.jsonl: column language: '{value}': no language that lidr knows\. Write codes"
+    ):
         read(path, "en", "de")
-    with pytest.raises(RowError, match="say no language"):
+    with pytest.raises(RowError, match="no language that lidr knows"):
         lidr.load_pairs(str(path), columns={"prompt": "prompt", "chosen": "chosen", "rejected": "rejected",
                                             "language": "language"})  # fmt: skip
     plain = {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"}
@@ -87,7 +89,7 @@ def test_what_says_no_language_is_refused_and_not_read_as_the_dominant_one(tmp_p
 
 
 def test_many_values_are_counted_and_a_column_of_numbers_is_named_with_its_type(tmp_path):
-    with pytest.raises(RowError, match=r"'c1', 'c2', 'c3', 'c4', 'c5' and 2 more say no language"):
+    with pytest.raises(RowError, match=r"'c1', 'c2', 'c3', 'c4', 'c5' and 2 more: no language that lidr knows"):
         read(lines(tmp_path / "set.jsonl", *(f"c{n}" for n in range(1, 8))), "en", "de")
     with pytest.raises(RowError, match=r"numbers\.jsonl: column language is int64, which says no language"):
         read(lines(tmp_path / "numbers.jsonl", 0, 1), "en", "de")
@@ -101,7 +103,7 @@ def test_pairs_with_columns_of_ours_are_read_alike(tmp_path):
     assert batch.to_pylist() == [{"language": "de", "other_language": "en"}] * 2
     assert language_tags(open_pairs(str(path)), mapped) == {"DE": "de", "English": "en"}
     odd = written(tmp_path / "odd.parquet", pair(0, language="helpful"))
-    with pytest.raises(RowError, match=r"odd\.parquet: column language: 'helpful' say no language"):
+    with pytest.raises(RowError, match=r"odd\.parquet: column language: 'helpful': no language that lidr knows"):
         read(odd, "en", "de")
 
 

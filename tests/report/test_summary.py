@@ -26,7 +26,7 @@ def mixture(tmp_path_factory):
     rows = [{"prompt": f"Question {n}?", "chosen": f"Good {n}.", "rejected": f"Bad {n}."} for n in range(20)]
     rows += [{**rows[3], "chosen": ""}, {**rows[4], "rejected": rows[4]["chosen"]}, rows[5], rows[6]]
     (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    codes = ["de", "fr", "zz", "de", "it"]
+    codes = ["de", "fr", "sv", "de", "it"]
     others = [{**row, "prompt": f"Frage {n}?", "lang": codes[n % 5]} for n, row in enumerate(rows[:20])]
     (folder / "b.jsonl").write_text("".join(json.dumps(row) + "\n" for row in others))
     (folder / "r.yaml").write_text(

@@ -209,5 +209,5 @@ def test_languages_in_any_spelling_are_read_and_the_record_says_how(world):
     assert counts["sets"][0]["language_tags"] == {"DE": "de", "English": "en", "es-MX": "es"}
     rows[0]["language"] = "helpful"
     (world / "spelt" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(RowError, match=r"column language: 'helpful' say no language"):
+    with pytest.raises(RowError, match=r"column language: 'helpful': no language that lidr knows"):
         made(world, f"{{dataset: {world}/spelt, license: mit}}", "0.82.0")
