@@ -24,7 +24,6 @@ FLOORS = (
     (
         "errors",
         "languages",
-        "language_tags",
         "rows",
         "references",
         "resources",
@@ -34,7 +33,7 @@ FLOORS = (
         "version",
         "lazy",
     ),
-    ("extras", "worker"),
+    ("extras", "language_tags", "worker"),
     ("engines", "train"),
     ("recipe", "transforms"),
     ("store",),
@@ -69,9 +68,11 @@ def test_imports_point_downward():
         for module in HOUSE.paths
         if module != "lidr"
         for one, _ in HOUSE.our_imports(module)
-        if one.module == "lidr" or FLOOR[wing(one.module)] > FLOOR[wing(module)]
+        if one.module == "lidr" or (wing(one.module) != wing(module) and FLOOR[wing(one.module)] >= FLOOR[wing(module)])
     ]
-    assert wrong == [], "these import a wing above their own: move what they need down, or the caller up (FLOORS)"
+    assert wrong == [], (
+        "these import a wing beside or above their own: move what they need down, or the caller up (FLOORS)"
+    )
 
 
 def test_every_wing_stands_on_a_floor():
@@ -169,7 +170,7 @@ def test_one_word_leads_from_the_recipe_to_the_step_its_settings_its_function_an
     for name, kind in STEPS.items():
         assert kind.config.__name__ == f"{name.title()}Config"
         assert kind.run.__name__ == f"run_{name}"
-        assert f"{kind.run.__module__}.".startswith((f"lidr.steps.{name}.", f"lidr.steps.{name}"))
+        assert f"{kind.run.__module__}.".startswith(f"lidr.steps.{name}.")
         assert (ROOT / "tests" / "steps" / f"test_{name}.py").exists()
 
 
