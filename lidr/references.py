@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 FORMS = "org/name[@rev], ./folder, /folder, run:NAME[@VERSION][/iter_K/STEP], dist:PACKAGE/FILE.gguf, openai:MODEL@URL"
 
@@ -90,6 +91,16 @@ class ServerReference:
     model: str
     url: str
 
+    @property
+    def address(self) -> str:
+        """Where it is, written in one way; a reference holds no user, password or query.
+
+        >>> parse_reference("openai:m@http://Host:8000/v1/").address
+        'http://host:8000/v1'
+        """
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
     def __str__(self) -> str:
         return f"openai:{self.model}@{self.url}"
 
@@ -110,7 +121,7 @@ def parse_reference(text: str) -> Reference:
         return RunReference(match["name"], match["version"], int(iteration) if iteration else None, match["step"])
     if match := _DIST.fullmatch(text):
         if ".." in match["file"].split("/"):
-            raise ValueError(f'"{text}": a dist: reference must not leave its package')
+            raise ValueError(f'"{text}": a dist: reference must not leave its package; write dist:PACKAGE/FILE.gguf')
         return DistReference(match["package"], match["file"])
     if match := _OPENAI.fullmatch(text):
         if set("@?#") & set(match["url"]):
@@ -121,7 +132,8 @@ def parse_reference(text: str) -> Reference:
         return ServerReference(match["model"], match["url"].rstrip("/"))
     if match := _HUB.fullmatch(text):
         return HubReference(match["repo"], match["revision"])
-    raise ValueError(f'"{text}" is no reference; allowed forms: {FORMS}')
+    variable = "; variables are not filled in here: write the path itself" if "$" in text else ""
+    raise ValueError(f'"{text}" is no reference{variable}; allowed forms: {FORMS}')
 
 
 def repository_of(parent: Mapping[str, Any]) -> str | None:

@@ -5,6 +5,7 @@ In a checkout they stand beside the package; in an installed wheel under `lidr/_
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 
@@ -15,6 +16,18 @@ def shared(folder: str) -> Path:
     """Return the folder `recipes`, `evals` or `hub_cards`, wherever this lidr keeps it."""
     installed = _PACKAGE / "_share" / folder
     return installed if installed.is_dir() else _PACKAGE.parent / folder
+
+
+def near_file(path: Path) -> str:
+    """A file or folder beside one that is not there, which may have been meant; empty where none is like it."""
+    there = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, there, n=1)
+    return f"; did you mean {path.parent / near[0]}?" if near else ""
+
+
+def is_shipped(path: Path) -> bool:
+    """Whether a file or folder came with lidr, so that everybody who has lidr has it."""
+    return any(path.resolve().is_relative_to(shared(folder).resolve()) for folder in ("recipes", "evals", "hub_cards"))
 
 
 def resolve_source(text: str, recipe_folder: Path) -> Path | None:

@@ -10,7 +10,8 @@ from lidr.lazy import lazily
 
 if TYPE_CHECKING:
     from lidr.analysis.findings import COLUMNS, Line, gates, lines, measurements, sentences, source_of
-    from lidr.analysis.recorded_scores import MEAN, Difference, Evaluated, evaluated
+    from lidr.analysis.pairs_aside import aside_sentences
+    from lidr.analysis.recorded_scores import MEAN, Difference, Evaluated, evaluated, few_of
     from lidr.analysis.run_outcome import Outcome, outcome_of
     from lidr.analysis.score_names import TITLES, ShownScore, title_of
 
@@ -23,7 +24,9 @@ __all__ = [
     "Line",
     "Outcome",
     "ShownScore",
+    "aside_sentences",
     "evaluated",
+    "few_of",
     "gates",
     "lines",
     "measurements",

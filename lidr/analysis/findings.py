@@ -16,6 +16,8 @@ _LABELS: Mapping[str, tuple[str, str | None]] = {
     "round_trip_chrf": ("chrF after a round trip, 0-100", None),
     "length_ratio": ("ln(length / source's length)", None),
     "off_target": ("off-target rate", None),
+    "off_target_all": ("off-target rate, of all", None),
+    "undecided": ("language undecided", None),
     "logp_margin": ("log-probability a token, chosen - rejected", None),
 }
 """Test -> what it is called, and the paper's name for the same."""
@@ -57,6 +59,9 @@ def lines(record: Record) -> Iterator[Line]:
             f"{one['accuracy']['n']:,} + {one['ties']:,} ties",
             _published(published, "reward_accuracy", pairs),
         )
+    for one in record.counts.get("scorer_accuracy", ()):
+        label = f"reward accuracy of the scorer {one['scorer']} by {one['referee']}"
+        yield Line(label, one["language"], _interval(one), _count(one), "-")
 
 
 def source_of(record: Record) -> str:

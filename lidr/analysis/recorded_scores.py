@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lidr.analysis.score_names import SHOWN, ShownScore, title_of
+from lidr.intervals import FEW
 
 if TYPE_CHECKING:
     from lidr.store import Record
@@ -53,15 +54,23 @@ class Evaluated:
         return SHOWN[self.form[0]]
 
     @property
+    def few(self) -> int:
+        """Below how many items the intervals are those of few items; 0 where all was made by rules that had none."""
+        return max(map(few_of, self.records))
+
+    @property
     def headings(self) -> tuple[str, ...]:
         """A name for each iteration."""
         return tuple(f"iter_{record.iteration}" for record in self.records)
 
     def scores(self) -> Iterator[tuple[ShownScore, str, list[dict[str, Any] | None]]]:
-        """Score, language, and for each iteration {value, stderr, n}, None where there is no value."""
+        """Score, language, and for each iteration {value, stderr, n, few}, None where there is no value."""
         for score in self.shown:
             for language in self.last:
-                found = [_score(tasks.get(language), score) for tasks in self.tasks]
+                found = [
+                    _score(tasks.get(language), score, few_of(record))
+                    for record, tasks in zip(self.records, self.tasks, strict=True)
+                ]
                 if any(found):
                     yield score, language, found
 
@@ -94,6 +103,21 @@ def _of_form(records: list[Record], form: Form) -> Evaluated:
     return Evaluated(form, tuple(record for record, _ in kept), tuple(found for _, found in kept))
 
 
-def _score(task: Task | None, score: ShownScore) -> dict[str, Any] | None:
-    found = task["scores"].get(score.name) if task else None
-    return found if found and found["value"] is not None else None
+def _score(task: Task | None, score: ShownScore, few: int) -> dict[str, Any] | None:
+    if task is None or (score.beside and score.beside not in task["scores"]):
+        return None
+    found = _by_name(task).get(score.name)
+    return {**found, "few": few} if found and found["value"] is not None else None
+
+
+def _by_name(task: Task) -> Mapping[str, Any]:
+    """Scores by the names of today: rules 1 of X-AlpacaEval called the rate without a prior `lc_win_rate`."""
+    scores: Mapping[str, Any] = task["scores"]
+    if task["benchmark"] != "x_alpacaeval" or task.get("rules", 1) != 1:
+        return scores
+    return {"lc_win_rate_minimal" if name == "lc_win_rate" else name: score for name, score in scores.items()}
+
+
+def few_of(record: Record) -> int:
+    """Below how many items the intervals of an evaluate step's record are those of few items; rules 1 had none."""
+    return FEW if record.identity.get("version", 1) > 1 else 0

@@ -6,32 +6,56 @@ import argparse
 import contextlib
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lidr.cli.terminal import SAID, STATES, coloured, plain, printable
+from lidr.secrecy import without_user
+
 if TYPE_CHECKING:
     from lidr.recipe import Recipe
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Not tab and newline, and not the joiners that scripts need."""
 
-
-def recipe_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of every command that reads a recipe."""
-    parser.add_argument("recipe", metavar="RECIPE", help="a recipe file")
+def set_argument(parser: argparse.ArgumentParser, *, example: str) -> None:
+    """The option that replaces values of a recipe."""
     parser.add_argument(
         "--set",
         dest="overrides",
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="replace a value of the recipe: --set chain.train.epochs=2 (may be given again)",
+        help=f"replace a value of the recipe: --set {example} (may be given again)",
     )
+
+
+def recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of every command that reads a recipe."""
+    parser.add_argument("recipe", metavar="RECIPE", help="a recipe file")
+    set_argument(parser, example="chain.train.epochs=2")
     parser.add_argument("--data", metavar="FOLDER", help="where $LIDR_DATA points for this command")
+    store_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+
+
+def store_argument(parser: argparse.ArgumentParser) -> None:
+    """Where the artifacts are, for this command."""
+    parser.add_argument(
+        "--store",
+        metavar="FOLDER",
+        help="the store; default LIDR_STORE, else what runtime.store names (runs), looked for in the working folder, "
+        "then beside the recipe",
+    )
+
+
+def accept_argument(parser: argparse.ArgumentParser) -> None:
+    """What says whose answers are in the store that were made before lidr recorded servers' addresses."""
+    parser.add_argument(
+        "--accept-unknown-server",
+        action="store_true",
+        help="answers in the store without their server's address are of this recipe's server",
+    )
 
 
 def read_recipe(options: argparse.Namespace) -> Recipe:
@@ -48,45 +72,66 @@ def print_json(schema: str, content: Mapping[str, Any]) -> None:
     print(json.dumps({"schema": schema, **content}, ensure_ascii=False, indent=1))
 
 
-def printable(text: str) -> str:
-    r"""A text of others for a terminal: what would move its cursor, recolour it or turn a line round is written out.
-
-    >>> print(printable("\x1b[2J gone \u202e"))
-    \x1b[2J gone \u202e
-    """
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
-
-
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-    """Print aligned columns; the first `left` are flush left, the others flush right."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, states: int = -1) -> None:
+    """Print aligned columns; the first `left` are flush left, the others flush right; in `states` stand states."""
     rows = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-    for row in [columns, *rows] if any(columns) else rows:
+    heads = [columns] if any(columns) else []
+    for number, row in enumerate([*heads, *rows]):
         cells = [
             cell.ljust(width) if i < left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        print("  ".join(cells).rstrip())
+        if 0 <= states < len(cells) and number >= len(heads):
+            cells[states] = coloured(cells[states], STATES.get(row[states]), sys.stdout)
+        line = "  ".join(cells).rstrip()
+        print(coloured(line, "bold", sys.stdout) if number < len(heads) else line)
 
 
-def say(text: str) -> None:
-    """Tell the user how it goes, on standard error; when nobody reads there any more, go on."""
-    with contextlib.suppress(BrokenPipeError):
-        print(printable(text), file=sys.stderr, flush=True)
+def say(*lines: str, is_clean: bool = False) -> None:
+    """Tell the user how it goes, on standard error and in the run's log; when nobody reads there any more, go on.
+
+    Args:
+        lines: what to say.
+        is_clean: it holds colours of ours, and nothing of others that moves a cursor.
+    """
+    for text in lines:
+        SAID.info("%s", plain(text))
+        with contextlib.suppress(BrokenPipeError):
+            shown = text if is_clean else printable(text)
+            print(
+                coloured(shown, "yellow" if shown.startswith("warning:") else None, sys.stderr),
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def duration(seconds: float | None) -> str:
     """Write a time as people do.
 
-    >>> duration(7.4), duration(192), duration(8000), duration(None)
-    ('7 s', '3 min 12 s', '2 h 13 min', 'no rate yet')
+    >>> duration(7.4), duration(192), duration(8000), duration(0.2), duration(None)
+    ('7 s', '3 min 12 s', '2 h 13 min', 'under 1 s', 'no rate yet')
     """
     if seconds is None:
         return "no rate yet"
+    if seconds < 0.5:
+        return "under 1 s"
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size_said(size: int) -> str:
+    """Bytes as people say them.
+
+    >>> size_said(1_234_567), size_said(12)
+    ('1.2 MB', '12 B')
+    """
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} B"
 
 
 def other_hub(endpoint: str) -> None:
@@ -94,6 +139,7 @@ def other_hub(endpoint: str) -> None:
 
     The client reads its endpoint once; caches are keyed by name, whichever Hub a file came from.
     """
+    endpoint = without_user(endpoint)
     if endpoint != os.environ.get("HF_ENDPOINT", "").rstrip("/"):
         os.environ["HF_ENDPOINT"] = endpoint
         os.environ["HF_HUB_DISABLE_XET"] = "1"

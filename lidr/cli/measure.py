@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lidr.cli.common import print_json, print_table, say
+from lidr.cli.common import print_json, print_table, say, store_argument
 from lidr.errors import EvaluationError
+from lidr.intervals import FEW
 from lidr.references import RunReference, parse_reference
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     both = actions.add_parser("compare", help="two runs that differ in who translates: failures, chrF, reward accuracy")
     both.add_argument("runs", nargs=2, metavar="RUN", help="as for export-sheet")
     for action in (out, back, both):
+        store_argument(action)
         action.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
 
@@ -91,6 +93,8 @@ def _import(options: argparse.Namespace) -> int:
     if found["agreement"]:
         rows = [(row["aspect"], row["measure"].replace("_", " "), *_cells(row)) for row in found["agreement"]]
         print_table(("agreement on", "measure", "value", "95% interval", "items"), rows, left=2)
+        if any(row["value"] is not None and row["low"] is None for row in found["agreement"]):
+            print(f"No interval of agreement on fewer than {FEW} items: what so few hold does not show how sure it is.")
     else:
         print("One rater: no agreement can be said. Two raters or more show whether the scores mean anything.")
     return 0
@@ -137,13 +141,13 @@ def _translate(text: str) -> Artifact:
         raise EvaluationError(str(error)) from None
     if not isinstance(reference, RunReference):
         raise EvaluationError(f"{text}: name a run, as run:quickstart or run:quickstart@0.1.0/iter_1/translate")
-    store = Store(store_root("runs"))
+    store = Store(store_root())
     versions = store.versions(reference.name)
     version = reference.version or (versions[-1] if versions else None)
     found = [
         (record.iteration, folder)
-        for folder, record in store.records(reference.name)
-        if record.version == version and record.step == "translate"
+        for folder, record in (store.records_of(reference.name, version) if version else ())
+        if record.step == "translate"
         and (reference.step is None or (reference.iteration, reference.step) == (record.iteration, record.step))
     ]  # fmt: skip
     if not found:

@@ -9,13 +9,20 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lidr.cli.common import print_json, print_table, printable, say
+from lidr import preferences
+from lidr.cli.common import print_json, print_table, say, store_argument
+from lidr.cli.terminal import printable
 from lidr.errors import RowError
+from lidr.rows import language_heading
 
 if TYPE_CHECKING:
     from lidr.preferences import Mapped, PairQuery, PairSource
 
 _LONGEST = 700
+_LANGS = (
+    "only pairs of these non-dominant languages: de is the German pairs and the English ones compared with them; for "
+    "pairs in the dominant language write --kind dominant"
+)
 _SHOWN = ("pair_id", "language", "other_language", "kind", "iteration", "prompt_text", "chosen_text", "rejected_text",
           "margin")  # fmt: skip
 
@@ -34,14 +41,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("reference", metavar="REF", help="org/name[@rev], run:NAME[@VERSION], ./folder or file")
         action.add_argument("--config", metavar="NAME", help="configuration of a data set; default: its default")
         action.add_argument("--split", metavar="NAME", help="one split; default: all iterations, or the only split")
-        action.add_argument("--langs", metavar="de,ru", help="only pairs of these non-dominant languages")
-        action.add_argument("--kind", metavar="KIND", help="only dominant or non_dominant pairs")
+        action.add_argument("--langs", metavar="de,ru", help=_LANGS)
+        action.add_argument("--kind", metavar="KIND", help="only dominant, non_dominant or sampled pairs")
         action.add_argument("--iteration", metavar="1,2", help="only pairs of these iterations")
         action.add_argument("--min-margin", type=float, metavar="X", help="only pairs scored at least so far apart")
         action.add_argument(
             "--columns", metavar="prompt=q,...", help="column map of a set that is not lidr's; prompt=- for none"
         )
         action.add_argument("--language", metavar="LANG", help="language of every row, where no column says it")
+        store_argument(action)
         action.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     export.add_argument("out", metavar="OUT", type=Path, help="folder to write; it must not be there yet")
 
@@ -88,10 +96,13 @@ def _export(source: PairSource, wanted: PairQuery, mapped: Mapped, options: argp
         say(f"{source.name}: {unread_said(found.unread)}")
     if options.json:
         content = {"folder": str(found.folder), "file": found.file.name, "rows": found.rows, "license": found.licence}
-        print_json("lidr.pairs.export/1", {**content, "unread": found.unread})
+        print_json("lidr.pairs.export/1", {**content, "unread": found.unread, "chat_template_kwargs": found.switches})
     else:
         print(f"{found.file}: {found.rows:,} pairs for {options.to}, licence {found.licence}")
         say(f"how to train on them, and whose they are: {found.folder / 'README.md'}")
+    if any(found.switches):
+        made = " or ".join(preferences.switches_said(one) or "none" for one in found.switches)
+        say(f"made with switches of the chat template, which training must set too: {made}; the README.md says how")
     return 0
 
 
@@ -152,7 +163,8 @@ def _print_facts(source: PairSource, counts: list[dict[str, Any]]) -> None:
     ]
     total = ("all", "", "", f"{sum(row['pairs'] for row in counts):,}", f"{sum(row['scored'] for row in counts):,}")
     print()
-    print_table(("iteration", "language", "kind", "pairs", "scored"), [*rows, total], left=3)
+    language = language_heading(row["kind"] for row in counts)
+    print_table(("iteration", language, "kind", "pairs", "scored"), [*rows, total], left=3)
 
 
 def _print_pair(pair: dict[str, Any]) -> None:

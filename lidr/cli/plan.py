@@ -3,46 +3,84 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lidr import pipeline
-from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments
+from lidr.cli.common import accept_argument, duration, print_json, print_table, read_recipe, recipe_arguments
 from lidr.cli.run import iterations_of
-from lidr.store import rules_json
+from lidr.costs import main_memory
+from lidr.steps import check_template, halved_by_auto
+from lidr.store import find_store, rules_json
 
 if TYPE_CHECKING:
-    from lidr.pipeline import Plan, PlannedStep
+    from lidr.pipeline import Costs, Plan, PlannedStep
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     recipe_arguments(parser)
     parser.add_argument("--until", metavar="STEP", help="plan each iteration up to this step")
+    parser.add_argument("--fresh", action="store_true", help="plan to make everything, taking nothing over")
+    accept_argument(parser)
 
 
 def main(options: argparse.Namespace) -> int:
     """Make the plan and print it."""
     recipe = read_recipe(options)
-    planned = pipeline.plan(recipe, until=options.until)
+    planned = pipeline.plan(
+        recipe,
+        until=options.until,
+        fresh=options.fresh,
+        accept_unknown_server=options.accept_unknown_server,
+    )
     if options.json:
         print_json("lidr.plan/1", as_json(planned))
     else:
         show(planned)
+        if _can_run(planned):
+            print(f"\nNext: {_run_words(options)}")
     return 0
+
+
+def _can_run(planned: Plan) -> bool:
+    """Whether there is something to make, and nothing that `lidr run` would refuse."""
+    states = {step.state for step in planned.steps} - {*pipeline.NOTHING_TO_DO}
+    return bool(states) and states <= {"new", "resumes"}
+
+
+def _run_words(options: argparse.Namespace) -> str:
+    """The command that makes what is planned."""
+    words = ["lidr", "run", options.recipe, *(word for one in options.overrides for word in ("--set", one))]
+    for name in ("data", "store", "until"):
+        words += [f"--{name}", value] if (value := getattr(options, name)) else []
+    words += [f"--{name.replace('_', '-')}" for name in ("fresh", "accept_unknown_server") if getattr(options, name)]
+    return shlex.join(words)
 
 
 def show(planned: Plan) -> None:
     """Print the plan as a table, what is in the way, and the totals."""
-    recipe = planned.recipe
+    recipe, costs = planned.recipe, pipeline.costs_of(planned)
     print(
         f"{recipe.name} {recipe.version}: {recipe.languages.dominant} and {', '.join(recipe.languages.others)}, "
         f"{iterations_of(planned)}, {recipe.policy.model}"
     )
-    print(f"store: {planned.version_folder}\n")
+    where = find_store(recipe.runtime.store, recipe.folder)
+    print(f"store: {planned.version_folder.resolve()} ({where.why})\n")
     print_table(
-        ("step", "state", "work at most", "tokens at most", "time"), [_row(step) for step in planned.steps], left=2
+        ("step", "state", "work at most", "tokens at most", "time"),
+        [_row(step, costs) for step in planned.steps],
+        left=2,
+        states=1,
     )
+    if (own := halved_by_auto(planned.around)) is not None:
+        print(f"\npolicy.dtype float32 takes twice the memory of the checkpoint's own {own}; `dtype: auto` takes that")
+    for note in check_template(planned.around):
+        print(f"\nchat template: {note}", end="")
+    if alone := pipeline.asked_alone(recipe):
+        print(f"\nruntime.replicas {recipe.runtime.replicas}: not for {'; '.join(f'{n} ({why})' for n, why in alone)}")
     said: set[str] = set()
     for step in planned.steps:
         for why in step.why:
@@ -51,41 +89,103 @@ def show(planned: Plan) -> None:
             said.add(why)
             print(f"\n{step.place} {step.said}: {why}", end="")
     print("\n" if any(step.why for step in planned.steps) else "")
-    print(totals(planned))
+    print(totals(planned, costs))
+    print(*_cost_lines(planned, costs), sep="\n", end="\n" if costs.times else "")
 
 
-def _row(step: PlannedStep) -> tuple[str, ...]:
-    from lidr.pipeline import NOTHING_TO_DO
-
+def _row(step: PlannedStep, costs: Costs) -> tuple[str, ...]:
     expected = step.expected
-    is_done = step.state in NOTHING_TO_DO
     return (
         step.place,
         step.said,
-        f"{expected.count:,} {expected.unit} {expected.note}".rstrip() if expected.count else "-",
+        f"{expected.count:,} {expected.unit} {expected.note}".rstrip() if expected.count else expected.note or "-",
         f"{expected.tokens:,}" if expected.tokens else "-",
-        "-" if is_done else duration(step.seconds),
+        _time(step, costs),
     )
 
 
-def totals(planned: Plan) -> str:
-    """One line: what is still to do."""
-    from lidr.pipeline import NOTHING_TO_DO
+def _time(step: PlannedStep, costs: Costs) -> str:
+    time = costs.times.get(step.place)
+    if time is None:
+        return "-"
+    return ("" if time.is_measured or time.seconds is None else "~") + duration(time.seconds)
 
-    todo = [step for step in planned.steps if step.state not in NOTHING_TO_DO]
+
+def totals(planned: Plan, costs: Costs) -> str:
+    """One line: what is still to do."""
+    todo = [step for step in planned.steps if step.place in costs.times]
     if not todo:
         return "Everything is there: a run makes no request and writes nothing."
     requests = sum(step.expected.count for step in todo if step.expected.unit == "requests")
     tokens = sum(step.expected.tokens for step in todo)
-    times = [step.seconds for step in todo if step.seconds is not None]
-    unknown = len(todo) - len(times)
-    time = duration(sum(times)) if times else "no rate yet (a first run measures it)"
-    partly = f", not counting {unknown} steps without a rate" if times and unknown else ""
-    return f"To make: {len(todo)} steps, {requests:,} requests, at most {tokens:,} tokens. Time: {time}{partly}."
+    asked = f", {requests:,} requests, at most {tokens:,} tokens" if requests or tokens else ", no requests"
+    return f"To make: {_steps(len(todo))}{asked}. Time: {_whole_time(costs)}."
+
+
+def _steps(count: int) -> str:
+    return f"{count} step{'' if count == 1 else 's'}"
+
+
+def _whole_time(costs: Costs) -> str:
+    said = []
+    if costs.measured_s:
+        said.append(f"{duration(costs.measured_s)} by rates measured for the same model, engine and kind of machine")
+    if costs.estimated_s:
+        said.append(f"~{duration(costs.estimated_s)} estimated, not measured")
+    how = "a first run measures it"
+    if costs.card_helps:
+        how += "; for an estimate name a card: --set runtime.gpu=H100"
+    if not said:
+        return f"no rate yet ({how})"
+    number = len(costs.unknown)
+    unknown = f"unknown for {_steps(number)} ({how}); for the others " if number else ""
+    return unknown + " and ".join(said)
+
+
+def _cost_lines(planned: Plan, costs: Costs) -> Iterator[str]:
+    """GPU hours and price, memory, disk; then what the estimates rest on."""
+    if costs.gpu_hours is not None:
+        each = planned.recipe.runtime.gpu_price
+        price = f"; price: {_price(costs.price)} at {each:g} an hour (runtime.gpu_price)" if costs.price else ""
+        yield f"GPU hours: {_hours(costs.gpu_hours, is_estimated=bool(costs.estimated_s))}{price}"
+    for need in costs.memory:
+        has = costs.card.memory * 1e9 if costs.card is not None else main_memory()
+        room = "" if costs.card is None else f" of the {costs.card.memory} GB of one {costs.card.name}"
+        if need.size > has:
+            room = room or f" of the {pipeline.gigabytes(int(has))} of this machine"
+            room += ", more than it has; see runtime.micro_batch, gradient_checkpointing, engine_batch, and train.lora"
+        yield f"Memory, {need.what}: ~{pipeline.gigabytes(need.size)}{room} ({need.parts})"
+    for model in costs.unsized:
+        yield f"Memory and disk of {model}: unknown; neither its files here nor its name tell how large it is"
+    for need in costs.disk:
+        yield f"Disk, {need.what}: ~{pipeline.gigabytes(need.size)} ({need.parts})"
+    if costs.free is not None and costs.disk:
+        needed = sum(need.size for need in costs.disk)
+        advice = "; too little: free some space, or name another store with --store FOLDER"
+        yield f"Disk, free: {pipeline.gigabytes(costs.free)}{advice if costs.free < needed else ''}"
+    if costs.sources:
+        yield "Estimates (~) rest on:"
+        yield from (f"  {source}" for source in costs.sources)
+
+
+def _hours(hours: float, *, is_estimated: bool) -> str:
+    """Hours of a GPU, in the digits that people read.
+
+    >>> _hours(3e-8, is_estimated=True), _hours(0.25, is_estimated=True), _hours(1234.5, is_estimated=False)
+    ('under 0.01', '~0.25', '1,234')
+    """
+    if 0 < hours < 0.01:
+        return "under 0.01"
+    return f"{'~' if is_estimated else ''}{f'{hours:,.0f}' if hours >= 10 else f'{hours:.2g}'}"
+
+
+def _price(price: float) -> str:
+    return "under 0.01" if 0 < price < 0.01 else f"{price:,.2f}"
 
 
 def as_json(planned: Plan) -> dict[str, Any]:
     """The plan as plain data."""
+    costs = pipeline.costs_of(planned)
     return {
         "recipe": planned.recipe.name,
         "version": planned.recipe.version,
@@ -99,8 +199,17 @@ def as_json(planned: Plan) -> dict[str, Any]:
                 "fingerprint": step.fingerprint,
                 "inputs": dict(step.inputs),
                 "expected": asdict(step.expected),
-                "seconds": step.seconds,
+                "seconds": costs.times[step.place].seconds if step.place in costs.times else step.seconds,
+                "is_measured": costs.times[step.place].is_measured if step.place in costs.times else None,
             }
             for step in planned.steps
         ],
+        "not_by_replicas": dict(pipeline.asked_alone(planned.recipe)),
+        "gpu_hours": costs.gpu_hours,
+        "price": costs.price,
+        "memory": [asdict(need) for need in costs.memory],
+        "size_unknown": list(costs.unsized),
+        "disk": [asdict(need) for need in costs.disk],
+        "disk_free": costs.free,
+        "estimates_rest_on": list(costs.sources),
     }

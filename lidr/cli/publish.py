@@ -1,13 +1,17 @@
-"""`lidr publish RECIPE`: publish a finished run of the store to a Hub, and print how to load it from there."""
+"""`lidr publish RECIPE`: publish a finished run of the store to a Hub, and print how to load it from there.
+
+It goes to the Hub of HF_ENDPOINT and HF_TOKEN, or of `hf auth login`; without any of them to the Hub on this machine,
+in the store's folder .hub. The first line says which.
+"""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lidr.cli.common import print_json, print_table, read_recipe, recipe_arguments, say
-from lidr.errors import HubError
+from lidr.hub import target_of_environment
 from lidr.hub_server import hub_for
 
 if TYPE_CHECKING:
@@ -31,23 +35,34 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def repository_arguments(parser: argparse.ArgumentParser) -> None:
     """Where it goes, when the recipe does not say or something else is wanted."""
     parser.add_argument("--pairs", metavar="REPO", help="data set repository, org/name; default: the recipe's publish")
-    parser.add_argument("--policy", metavar="REPO", help="model repository, org/name; default: the recipe's publish")
+    parser.add_argument(
+        "--policy",
+        metavar="REPO",
+        help="model repository, org/name; default: the recipe's publish. Where --pairs or --policy is given, "
+        "only what is named is published",
+    )
     parser.add_argument("--adapter-only", action="store_true", help="the LoRA adapter, not the merged model")
 
 
 def main(options: argparse.Namespace) -> int:
     """Publish, or show what would be."""
     from lidr.release import loading_lines, release
-    from lidr.store import store_root
+    from lidr.steps import unpublished_policy
+    from lidr.store import Store, note_published, store_root
 
     recipe = read_recipe(options)
     run, to = finished(recipe, options)
+    say(("would go to " if options.dry_run else "to ") + _hub_said(recipe))
+    if (note := unpublished_policy(recipe)) is not None:
+        say(f"note: {note}")
     if options.dry_run:
         return _show_files(run, to, options)
     is_embedded = recipe.runtime.hub == "embedded"
-    with hub_for(store_root(recipe.runtime.store), embedded=is_embedded) as (target, embedded):
+    store = Store(store_root(recipe.runtime.store, recipe.folder))
+    with hub_for(store.root, embedded=is_embedded) as (target, embedded):
         published = release(run, to, target=target, say=say)
-    lines = loading_lines(published, f"iter_{run.iterations[-1]}", embedded)
+    note_published(store.version_folder(recipe.name, recipe.version), [found.repo for found in published])
+    lines = loading_lines(published, embedded)
     if options.json:
         print_json("lidr.publish/1", {"published": [asdict(found) for found in published], "load": lines})
         return 0
@@ -57,38 +72,35 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
+def _hub_said(recipe: Recipe) -> str:
+    """Where it goes, and how it would go elsewhere."""
+    from lidr.store import store_root
+
+    is_embedded = recipe.runtime.hub == "embedded"
+    if not is_embedded and (target := target_of_environment()) is not None:
+        return target.endpoint
+    folder = store_root(recipe.runtime.store, recipe.folder) / ".hub"
+    elsewhere = "write runtime.hub: environment, and " if is_embedded else ""
+    return f"the Hub on this machine ({folder}); for huggingface.co: {elsewhere}hf auth login, or set HF_TOKEN"
+
+
 def finished(recipe: Recipe, options: argparse.Namespace) -> tuple[Finished, Destinations]:
     """The run of a recipe, complete and as the recipe says, and where it goes.
 
     Raises:
         HubError: the run is not finished, or was made by other settings.
     """
-    from lidr.release import Destinations
-    from lidr.steps import destinations, finished_for
-    from lidr.store import Store, store_root
+    from lidr.api import finished_release
 
-    config: Any = next((step.config for step in recipe.chain if step.name == "publish"), None)
-    to = destinations(config) if config is not None else Destinations(None, None)
-    to = replace(
-        to,
-        pairs=options.pairs or to.pairs,
-        policy=options.policy or to.policy,
-        private=to.private or getattr(options, "private", False),
-        adapter_only=to.adapter_only or options.adapter_only,
+    return finished_release(
+        recipe,
+        pairs=options.pairs,
+        policy=options.policy,
+        private=getattr(options, "private", False),
+        adapter_only=options.adapter_only,
         rename_default=getattr(options, "rename_default", None),
+        file=options.recipe,
     )
-    to.check()
-    _refuse_unfinished(recipe, options.recipe)
-    return finished_for(recipe, config, Store(store_root(recipe.runtime.store))), to
-
-
-def _refuse_unfinished(recipe: Recipe, file: str) -> None:
-    from lidr.pipeline import KEPT, plan
-
-    for step in plan(recipe).steps:
-        if step.state not in KEPT and step.name != "publish":
-            why = f": {'; '.join(step.why)}" if step.why else ""
-            raise HubError(f"{step.place} is {step.state}{why}. Only a finished run can be published: lidr run {file}")
 
 
 def _show_files(run: Finished, to: Destinations, options: argparse.Namespace) -> int:

@@ -20,12 +20,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Write the page, then print the short of it."""
-    from lidr.report import page, run_state_of
+    from lidr.report import run_state_of, write_page
 
     run = run_state_of(read_recipe(options))
-    out: Path = options.out or run.folder / "report.html"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(run), encoding="utf-8")
+    out = write_page(run, options.out)
     if options.json:
         from lidr.report import as_json
 

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lidr.cli.common import other_hub, print_json, print_table, printable, say
+from lidr.cli.common import other_hub, print_json, print_table, say, store_argument
+from lidr.cli.terminal import printable
 from lidr.errors import NegativeVerdict, PlanError
 from lidr.reproduce import SCHEMA, attest
 
@@ -23,14 +24,29 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--until", metavar="STEP", help="end here")
     parser.add_argument("--rows", type=int, metavar="N", help="answers to N prompts of each iteration only")
+    parser.add_argument(
+        "--policy",
+        type=Path,
+        metavar="FOLDER",
+        help="the first policy's folder, where the release names one that only its publisher has; it is compared with "
+        "the record",
+    )
     parser.add_argument("--endpoint", metavar="URL", help="the Hub; default $HF_ENDPOINT, else huggingface.co")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="for what is made; default <store>/.reproduced")
     parser.add_argument("--data", metavar="FOLDER", help="where $LIDR_DATA points for this command")
     parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
     parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="HOST[:PORT]",
+        help="ask this host where the release names it; else only the Hub that it came from; may stand several times",
+    )
+    parser.add_argument(
         "--attest", metavar="REPO", nargs="?", const="", help="publish the verdict beside the release, or in REPO"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    store_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
 
@@ -49,8 +65,15 @@ def main(options: argparse.Namespace) -> int:
     from lidr.reproduce import ReproductionRequest, reproduce
     from lidr.store import store_root
 
-    wanted = ReproductionRequest(options.start, options.until, options.rows, options.trust_remote_code)
-    out = options.out or store_root("runs") / ".reproduced"
+    wanted = ReproductionRequest(
+        options.start,
+        options.until,
+        options.rows,
+        options.trust_remote_code,
+        tuple(options.allow_host),
+        options.policy,
+    )
+    out = options.out or store_root() / ".reproduced"
     done = reproduce(options.release, out, wanted, endpoint=options.endpoint, say=say, quiet=options.quiet)
     if options.json:
         print_json(SCHEMA, done.as_json())
@@ -81,4 +104,4 @@ def show(done: Reproduction) -> None:
             print(f"\n{verdict.place}: first differences, published -> made again")
             for line in verdict.details[:5]:
                 print(printable(f"  {line}"))
-    print(printable(f"\nVerdict: {done.kind} ({done.reason})"))
+    print(printable(f"\nVerdict: {done.said}: {done.reason}"))

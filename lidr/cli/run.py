@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lidr import pipeline
-from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments, say
-from lidr.errors import NegativeVerdict
-from lidr.report import summarise
+import lidr.report as report
+from lidr import analysis, pipeline, store
+from lidr.cli.common import accept_argument, duration, print_json, print_table, read_recipe, recipe_arguments, say
+from lidr.cli.terminal import kept_in, printable
+from lidr.errors import LidrError, NegativeVerdict
+from lidr.resources import shared
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lidr.pipeline import Plan, PlannedStep
+    from lidr.recipe import Recipe
     from lidr.report import Summary
+    from lidr.store import Record
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,34 +40,91 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-unpinned", action="store_true", help="pin an unpinned Hub model to the commit it has now"
     )
+    parser.add_argument(
+        "--fresh", action="store_true", help="make everything, also what the store has of another version"
+    )
+    accept_argument(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def main(options: argparse.Namespace) -> int:
     """Run, then print the summary."""
     recipe = read_recipe(options)
+    folder = store.Store(store.store_root(recipe.runtime.store, recipe.folder)).version_folder(
+        recipe.name, recipe.version
+    )
+    command = shlex.join(["lidr", "run", options.recipe, *(w for o in options.overrides for w in ("--set", o))])
+    with kept_in(folder, command=command):
+        return _run(recipe, options)
+
+
+def _run(recipe: Recipe, options: argparse.Namespace) -> int:
     began = time.monotonic()
     verdict: NegativeVerdict | None = None
+    accounts = _Accounts()
     try:
         planned = pipeline.run(
             recipe,
             until=options.until,
             rebuild=options.rebuild,
             allow_unpinned=options.allow_unpinned,
+            fresh=options.fresh,
+            accept_unknown_server=options.accept_unknown_server,
             say=say,
             quiet=options.quiet,
+            on_step=accounts,
         )
     except NegativeVerdict as error:  # shown like any run, then raised again
         verdict, planned = error, pipeline.plan(recipe, until=options.until)
-    summary = summarise(planned)
+    except (Exception, KeyboardInterrupt) as error:
+        accounts.rest()
+        if not accounts.has_begun:  # what lies in the store is of an earlier run
+            raise
+        if page := report.report_of_end(recipe, str(error) or "interrupted"):
+            say(f"report so far: {page}")
+        raise
+    page = report.report_of_end(recipe)
+    summary = report.summarise(planned)
     if options.json:
-        print_json("lidr.run/1", {**summary.as_json(), "elapsed_s": round(time.monotonic() - began, 1)})
+        print_json("lidr.run/1", {**summary.as_json(), "elapsed_s": round(time.monotonic() - began, 1),
+                                   "report": str(page)})  # fmt: skip
     else:
         show(planned, summary, time.monotonic() - began)
-        _what_next(planned, shlex.join([options.recipe, *(w for o in options.overrides for w in ("--set", o))]))
+        words = shlex.join([options.recipe, *(w for o in options.overrides for w in ("--set", o))])
+        _what_next(planned, words, page)
     if verdict is not None:
         raise verdict
     return 0
+
+
+class _Accounts:
+    """Tells what became of each iteration's slots when its last pairs are there; on a failure, of what there is."""
+
+    def __init__(self) -> None:
+        self._told: set[int] = set()
+        self._last: tuple[Plan, int] | None = None
+
+    def __call__(self, planned: Plan, step: PlannedStep) -> None:
+        """Take note of a step that is there."""
+        self._last = planned, step.iteration
+        is_made = step.state not in (*pipeline.DONE, "skipped")
+        if is_made and step.kind.writes.name == "pairs" and pipeline.is_last_of_pairs(planned, step):
+            self._tell(planned, step.iteration)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether this run has come to a step."""
+        return self._last is not None
+
+    def rest(self) -> None:
+        """Tell of the iteration that a failure ended."""
+        if self._last is not None and self._last[1] not in self._told:
+            with contextlib.suppress(LidrError, OSError):  # the failure itself is told, whatever it did to the store
+                self._tell(*self._last)
+
+    def _tell(self, planned: Plan, iteration: int) -> None:
+        self._told.add(iteration)
+        say(*report.account_lines(planned, iteration))
 
 
 def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
@@ -68,7 +134,9 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
     if summary.account:
         print("Pairs by language and iteration (the dominant and the non-dominant pair of each prompt)")
         columns = ("", *(f"iter {c.iteration} {c.language}" for c in summary.columns))
-        print_table(columns, [(row.label, *(f"{count:,}" for count in row.counts)) for row in summary.account])
+        shown = (row for row in summary.account if any(row.counts) or row is summary.account[-1])
+        rows = [(row.label, *(f"{count:,}" for count in row.counts)) for row in shown]
+        print_table(columns, rows)
         print()
     if summary.policies:
         print("Policies")
@@ -80,9 +148,17 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
     if summary.groups:
         print("\nAfter training, by language and kind (margin in nats; accuracy: share with margin above 0)")
         print_table(("policy", "language", "kind", "pairs", "margin", "accuracy"), summary.groups, left=3)
-    _show_selection(planned)
-    _show_guards(planned)
-    _show_scores(planned)
+    made = _made(planned)
+    for said in analysis.aside_sentences(made):
+        print(f"\n{said}")
+    _show_unanswered(made)
+    _show_selection(made)
+    _show_guards(made)
+    _show_scores(made)
+
+
+def _made(planned: Plan) -> list[Record]:
+    return [store.open_artifact(planned.folder(step)).record for step in planned.steps if step.state in pipeline.DONE]
 
 
 def iterations_of(planned: Plan) -> str:
@@ -93,79 +169,108 @@ def iterations_of(planned: Plan) -> str:
     return f"{'at most ' if is_open else ''}{count} iteration{'' if count == 1 else 's'}"
 
 
-def _show_selection(planned: Plan) -> None:
-    """Print what dropping selects, and which prompts are bound to their language: at most two lines."""
-    from lidr.pipeline import DONE
-    from lidr.report import selection_lines
-    from lidr.store import open_artifact
+def _show_unanswered(made: Sequence[Record]) -> None:
+    """Print which questions a server would not answer, and in what words: two lines a step at most."""
+    for record in made:
+        for row in record.counts.get("unanswered", ())[:2]:
+            print(
+                f"\n{record.place}: {row['count']:,} without an answer ({row['finish_reason']}), the first of them "
+                f"{row['first']}. The server says: {printable(row['said'])}"
+            )
 
-    done = [step for step in planned.steps if step.state in DONE]
-    records = [open_artifact(planned.folder(s)).record for s in done if s.kind.writes.name == "pairs"]
-    if said := selection_lines(records):
+
+def _show_selection(made: Sequence[Record]) -> None:
+    """Print what dropping selects, and which prompts are bound to their language: at most two lines."""
+    if said := report.selection_lines(record for record in made if record.writes == "pairs"):
         print(f"\n{said[0]}", *said[1:], sep="\n")
 
 
-def _show_guards(planned: Plan) -> None:
+def _show_guards(made: Sequence[Record]) -> None:
     """Print what was measured before training and what the gates found, if the recipe does that."""
-    from lidr.pipeline import DONE
-    from lidr.report import gate_lines, measurement_tables
-    from lidr.store import open_artifact
-
-    done = [step for step in planned.steps if step.state in DONE]
-    records = [open_artifact(planned.folder(s)).record for s in done if s.kind.writes.name in ("measures", "verdicts")]
-    for table in measurement_tables(records):
+    records = [record for record in made if record.writes in ("measures", "verdicts")]
+    if not records:
+        return
+    for table in report.measurement_tables(records):
         print(f"\n{table.title}")
         print_table(table.columns, table.rows, left=table.left)
         print(*table.remarks, sep="\n")
-    if said := gate_lines(records):
+    if said := report.gate_lines(records):
         print("\nGates")
         print(*said, sep="\n")
 
 
-def _show_scores(planned: Plan) -> None:
+def _show_scores(made: Sequence[Record]) -> None:
     """Print what each policy scored, before and after, if the recipe evaluates."""
-    from lidr.pipeline import DONE
-    from lidr.report import LEGEND, before_after
-    from lidr.store import open_artifact
-
-    steps = [step for step in planned.steps if step.kind.writes.name == "scores" and step.state in DONE]
-    tables = before_after(open_artifact(planned.folder(step)).record for step in steps)
+    records = [record for record in made if record.writes == "scores"]
+    if not records:
+        return
+    tables = report.before_after(records)
     for table in tables:
         print(f"\n{table.title}")
         print_table(table.columns, table.rows, left=table.left)
     if tables:
-        print(LEGEND)
+        print(report.LEGEND)
 
 
-def _what_next(planned: Plan, recipe_words: str) -> None:
+def _what_next(planned: Plan, recipe_words: str, page: Path | None) -> None:
     """Say where everything lies, and the next commands."""
     from lidr.pipeline import KEPT
 
     folder = planned.version_folder
     pairs, policy = _last(planned, "pairs"), _last(planned, "policy")
     lines = [("store", str(folder))]
+    if page:
+        lines.insert(0, ("report", f"{page} (all of it on one page; open it in a browser)"))
     if pairs:
         files = f"{folder}/iter_*/{pairs.name}/data/*.parquet"
         lines += [("pairs", files), ("dropped", f"{folder}/iter_*/*/dropped/*.parquet (each row with its reason)")]
+    if parallel := _last(planned, "prompt_translations"):
+        lines.append(
+            ("translated prompts", f"{folder}/iter_*/{parallel.name}/data/*.parquet (see that they mean the same)")
+        )
     if policy:
         lines.append(("policy", f"{folder}/{policy.place}/model (loads in transformers and vLLM)"))
     print("\nWhere everything lies")
     print_table(("", ""), lines, left=2)
     print("\nNext")
-    steps = [
-        (f"lidr plan {recipe_words}", "everything is cached now"),
-        (f"lidr report {recipe_words}", "all of it on one page"),
-        ("lidr cp quickstart my.yaml", "your own recipe"),
-    ]
-    print_table(("", ""), steps, left=2)
+    print_table(("", ""), list(_next_commands(planned, recipe_words)), left=2)
     release = _last(planned, "release")
     if release and release.state in KEPT:
         from lidr.steps import lines_of
 
-        loading = lines_of(planned.folder(release), f"iter_{release.iteration}", planned.store.root)
+        loading = lines_of(planned.folder(release), planned.store.root)
         print(f"\nPublished. To load it from there, in a shell:\n\n{loading}")
     elif pairs:
         print(f"python -c \"import polars as pl; print(pl.read_parquet('{files}'))\"")
+
+
+def _next_commands(planned: Plan, recipe_words: str) -> Iterator[tuple[str, str]]:
+    """What one can do with what this recipe made."""
+    recipe = planned.recipe
+    name = f"run:{recipe.name}@{recipe.version}"
+    whole = pipeline.plan(recipe)
+    if any(step.state not in pipeline.NOTHING_TO_DO for step in whole.steps):
+        yield f"lidr run {recipe_words}", "the steps that are still to make"
+    yield f"lidr report {recipe_words}", "all of it on one page"
+    if _last(planned, "pairs"):
+        yield f"lidr pairs show {name}", "the pairs, side by side"
+    if _last(planned, "policy") and not any(step.kind.writes.name == "scores" for step in planned.steps):
+        yield f"lidr eval run --model {name} --langs {','.join(recipe.languages.all)}", "evaluate the policy"
+    publishes = any(step.name == "publish" for step in recipe.chain)
+    if whole.to_make:
+        pass  # only a finished run can be published
+    elif publishes and not recipe.runtime.push:
+        yield f"lidr publish {recipe_words}", "publish it: runtime.push is off; true lets `lidr run` publish by itself"
+    elif not publishes and _last(planned, "pairs"):
+        yield f"lidr publish {recipe_words} --pairs ORG/NAME", "publish the pairs; the recipe has no step `publish`"
+    if (shipped := _shipped_name(recipe)) is not None:
+        yield f"lidr cp {shipped} my.yaml", "your own recipe, from this one"
+
+
+def _shipped_name(recipe: Recipe) -> str | None:
+    """The name of a recipe that ships with lidr."""
+    file, folder = Path(recipe.file).resolve(), shared("recipes").resolve()
+    return file.relative_to(folder).with_suffix("").as_posix() if file.is_relative_to(folder) else None
 
 
 def _last(planned: Plan, rows: str) -> PlannedStep | None:

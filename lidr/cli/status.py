@@ -34,7 +34,7 @@ def main(options: argparse.Namespace) -> int:
         print(f"{recipe.name} {recipe.version} in {planned.version_folder}\n")
         said = {step.place: step.said for step in planned.steps if step.rules}
         cells = [_cells({**row, "state": said.get(row["place"], row["state"])}) for row in rows]
-        print_table(("step", "state", "done", "left"), cells, left=2)
+        print_table(("step", "state", "done", "speed", "left"), cells, left=2, states=1)
     return 0
 
 
@@ -42,7 +42,7 @@ def read_progress(path: Path) -> dict[str, Any] | None:
     """What a running or interrupted step last wrote, and whether its process still lives."""
     try:
         progress: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return {**progress, "alive": _is_alive(progress["pid"])}
 
@@ -60,11 +60,22 @@ def _is_alive(pid: int) -> bool:
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     progress = row["progress"]
     if progress is None:
-        return row["place"], row["state"], "-", "-"
+        return row["place"], row["state"], "-", "-", "-"
     left = progress["remaining_s"]
     return (
         row["place"],
         row["state"],
         f"{progress['done']:,} of {progress['total']:,} {progress['unit']}",
+        _speed(progress) if progress["alive"] else "-",
         duration(left) if left is not None and progress["alive"] else "-",
     )
+
+
+def _speed(progress: dict[str, Any]) -> str:
+    """Units a second in this try, and of several replicas how many are ready."""
+    found = []
+    if progress.get("per_s"):
+        found.append(f"{progress['per_s']:,.3g}/s")
+    if replicas := progress.get("replicas"):
+        found.append("{} of {} replicas".format(*replicas))
+    return ", ".join(found) or "-"

@@ -13,14 +13,46 @@ if TYPE_CHECKING:
     from lidr.engines.chat_client import ChatClient, Hopeless, NoAnswer
     from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure, Message, Sampling
     from lidr.engines.gguf import convert
-    from lidr.engines.model_folder import ModelFolder
-    from lidr.engines.process import open_engine
+    from lidr.engines.grouped_attention import use_grouped_attention
+    from lidr.engines.merging import MERGE_RULES, AdapterFolder, Merged, bring_tokenizer, merge_adapter, read_merged
+    from lidr.engines.model_folder import (
+        TEMPLATE_FILE,
+        TEMPLATE_FILES,
+        TOKENIZER_FILES,
+        VOCABULARIES,
+        ModelFolder,
+        refused_adapter,
+        refused_tokenizer,
+        template_of,
+    )
+    from lidr.engines.process import KeptEngine, open_engine
     from lidr.engines.registry import ENGINES, EngineRow, distributions, engine_row, engines
+    from lidr.engines.templates import (
+        FIXED_DATE,
+        Probe,
+        TrainingForm,
+        fix,
+        fixed_anyhow,
+        probe,
+        reads_date,
+        said_switches,
+        set_switches,
+        switches,
+        training_form,
+        without_fixing,
+    )
     from lidr.engines.transformers import TransformersEngine, processors
-    from lidr.engines.vllm import set_environment
+    from lidr.engines.vllm import arguments_of_others, budget_settings, check_arguments, set_environment, text_arguments
 
 __all__ = [
     "ENGINES",
+    "FIXED_DATE",
+    "MERGE_RULES",
+    "TEMPLATE_FILE",
+    "TEMPLATE_FILES",
+    "TOKENIZER_FILES",
+    "VOCABULARIES",
+    "AdapterFolder",
     "ChatClient",
     "ChatRequest",
     "ChatTokenizer",
@@ -30,19 +62,43 @@ __all__ = [
     "EngineSpec",
     "Failure",
     "Hopeless",
+    "KeptEngine",
+    "Merged",
     "Message",
     "ModelFolder",
     "NoAnswer",
+    "Probe",
     "Prompt",
     "Sampling",
+    "TrainingForm",
     "TransformersEngine",
+    "arguments_of_others",
+    "bring_tokenizer",
+    "budget_settings",
+    "check_arguments",
     "convert",
     "distributions",
     "engine_row",
     "engines",
+    "fix",
+    "fixed_anyhow",
+    "merge_adapter",
     "open_engine",
+    "probe",
     "processors",
+    "read_merged",
+    "reads_date",
+    "refused_adapter",
+    "refused_tokenizer",
+    "said_switches",
     "set_environment",
+    "set_switches",
     "sort_out",
+    "switches",
+    "template_of",
+    "text_arguments",
+    "training_form",
+    "use_grouped_attention",
+    "without_fixing",
 ]
 __getattr__ = lazily(__name__)

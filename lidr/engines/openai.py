@@ -1,33 +1,43 @@
 """The engine of any OpenAI-compatible server. Runs in this process: it holds no model.
 
 A started answer (`prefill`) is sent as a last assistant message with `continue_final_message: true` and
-`add_generation_prompt: false`. These two are vLLM's extension of the API: OpenAI's own servers refuse them. A server
-whose chat template trims messages (Llama 3, Gemma) also trims a prefill's last newline; our own engines put it back.
+`add_generation_prompt: false`. These two are vLLM's extension of the API, SGLang has the first; a server that refuses
+them is asked without. One whose chat template trims messages (Llama 3, Gemma) also trims a prefill's last newline; our
+own engines put it back.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 import httpx
 
+from lidr.engines.arrivals import LOOK_S, Arrivals
 from lidr.engines.chat import cut_at_stop
 from lidr.engines.chat_client import ChatClient, Hopeless, NoAnswer
 from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
+from lidr.engines.openai_fields import RequestFields
 from lidr.errors import EngineError
+from lidr.reasoning import FAMILIES, told_apart
 from lidr.retry import Retry
 from lidr.rows import FinishReason
+from lidr.tables import THOUGHTS
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
     "eos_token": "stop",  # text-generation-inference
     "stop_sequence": "stop",
     "length": "length",
+    "content_filter": "content_filter",
 }
+_HARMLESS = "Hello!"
+_MOST_TOKENS = 2**31 - 1
+"""What a row can hold."""
 
 
 class OpenAIEngine(Engine):
@@ -40,7 +50,11 @@ class OpenAIEngine(Engine):
             EngineError: there is no URL, or it holds a password.
         """
         self._spec, self._is_closed = spec, False
+        self._fields = RequestFields(spec)
         self._unreachable = 0  # requests in a row that met no server
+        self._has_answered = False
+        self._probing = threading.Lock()
+        self._stated: str | None = None  # what the server says that the model is; asked once
         self._client = ChatClient(
             _base_url(spec.url),
             model=spec.model,
@@ -49,7 +63,7 @@ class OpenAIEngine(Engine):
             retry=retry or Retry(),
         )
 
-    def generate(self, requests: Iterable[ChatRequest]) -> Iterator[Completion | Failure]:
+    def generate(self, requests: Iterable[ChatRequest | None]) -> Iterator[Completion | Failure]:
         """Answer the requests; a stream that is left early asks nothing more.
 
         Raises:
@@ -58,16 +72,19 @@ class OpenAIEngine(Engine):
         if self._is_closed:
             raise EngineError("this engine is closed")
         results: SimpleQueue[Completion | Failure | Exception | None] = SimpleQueue()
-        pending, lock, left = iter(requests), threading.Lock(), threading.Event()
+        pending, lock, left = Arrivals(requests), threading.Lock(), threading.Event()
 
         def work() -> None:
             try:
                 while not left.is_set():
                     with lock:
-                        request = next(pending, None)
-                    if request is None:
+                        some, is_over = pending.take(1, waits=False), pending.is_over
+                    if some:
+                        results.put(self._answer(some[0], left))
+                    elif is_over:
                         break
-                    results.put(self._answer(request, left))
+                    else:
+                        left.wait(LOOK_S)
             except Exception as error:  # also of the iterable; raised where the results are read
                 results.put(error)
             results.put(None)
@@ -87,22 +104,75 @@ class OpenAIEngine(Engine):
 
     def _answer(self, request: ChatRequest, left: threading.Event) -> Completion | Failure:
         try:
-            found = self._client.ask(_body(request, self._spec.model), partial(_completion, request), left)
+            found = self._ask(request, left)
+            self._unreachable = self._unreachable + 1 if isinstance(found, NoAnswer) and found.is_unreachable else 0
+            if isinstance(found, NoAnswer):
+                return self._unanswered(request, found, left)
         except Hopeless as error:
             raise EngineError(str(error)) from None
-        self._unreachable = self._unreachable + 1 if isinstance(found, NoAnswer) and found.is_unreachable else 0
-        if not isinstance(found, NoAnswer):
-            return found
+        self._has_answered |= found.finish_reason in ("stop", "length")
+        learned = self._fields.learned
+        asked = f"(asked with {learned})" if learned else ""
+        served_by = " ".join(filter(None, (self._root(), found.served_by, asked)))
+        # Some servers repeat the key, and answers are kept and published.
+        return replace(
+            found,
+            text=self._client.without_key(found.text),
+            reasoning=self._client.without_key(found.reasoning),
+            served_by=self._client.without_key(served_by),
+        )
+
+    def _ask(self, request: ChatRequest, left: threading.Event) -> Completion | NoAnswer:
+        """Ask, and again where the server's refusal says how it wants to be asked."""
+        while True:
+            body = self._fields.of(request)
+            found = self._client.ask(body, partial(_completion, request, parser=self._spec.reasoning_parser), left)
+            if not isinstance(found, NoAnswer) or found.why != "refused":
+                return found
+            if not self._fields.learn(body, found.body) or self._fields.of(request) == body:
+                return found
+
+    def _root(self) -> str:
+        """Which model the server has under this name, where it says so: a name tells nothing of what stands behind."""
+        with self._probing:
+            if self._stated is None:
+                self._stated = self._client.root()
+            return self._stated
+
+    def _unanswered(self, request: ChatRequest, found: NoAnswer, left: threading.Event) -> Completion | Failure:
+        """A row with its reason where the prompt is at fault; a failure, to be asked again, where the server is."""
         if found.why == "too_long":
             return Completion(request.key, "", "prompt_too_long", 0, 0)
-        if found.why == "refused":
-            return Failure(request.key, found.said)
+        if found.why == "filtered":
+            return Completion(request.key, "", "content_filter", 0, 0, said=found.said)
+        if found.why in ("refused", "unreadable") and self._answers_others(request, found, left):
+            reason: FinishReason = "refused" if found.why == "refused" else "unreadable"
+            return Completion(request.key, "", reason, 0, 0, said=found.said)
         if self._unreachable > self._spec.batch:  # with all its tries, each further row would only cost minutes
             raise EngineError(
                 f"{self._client.base_url}: no server answers there ({found.said}). Finished rows are kept: run the "
                 "same command again when it is back"
             )
         return Failure(request.key, f"no answer after {found.tries} tries: {found.said}")
+
+    def _answers_others(self, request: ChatRequest, found: NoAnswer, left: threading.Event) -> bool:
+        """Whether the server answers the same request with a harmless text in it; asked where it has answered nothing.
+
+        Raises:
+            EngineError: it refuses that too, so it is not the prompt that it does not take.
+        """
+        with self._probing:
+            if self._has_answered:
+                return True
+            probe = replace(request, messages=(*request.messages[:-1], {"role": "user", "content": _HARMLESS}))
+            answer = self._ask(probe, left)
+            if isinstance(answer, NoAnswer) and answer.why == "refused":
+                raise EngineError(
+                    f"{self._client.base_url} refuses every request alike, {_HARMLESS!r} too, so nothing was asked "
+                    f"further. It says: {answer.said}. Change the setting that it names, or use another server"
+                )
+            self._has_answered = isinstance(answer, Completion)
+            return self._has_answered
 
 
 def _until_all_ended(
@@ -131,41 +201,83 @@ def _base_url(url: str | None) -> str:
     return str(parsed.copy_with(path="/v1")) if parsed.path == "/" else url
 
 
-def _body(request: ChatRequest, model: str) -> dict[str, Any]:
-    sampling = request.sampling
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": list(request.messages),
-        "max_tokens": sampling.max_tokens,
-        "temperature": sampling.temperature,
-    }
-    # Only what differs from the servers' defaults: repetition_penalty is not OpenAI's, and some servers refuse it.
-    if sampling.repetition_penalty != 1.0:
-        body["repetition_penalty"] = sampling.repetition_penalty
-    if sampling.temperature > 0:
-        body |= {"seed": sampling.seed, "top_p": sampling.top_p}
-    if sampling.stop:
-        body["stop"] = list(sampling.stop)
-    if request.prefill:
-        body["messages"].append({"role": "assistant", "content": request.prefill})
-        body |= {"continue_final_message": True, "add_generation_prompt": False}
-    return body
+def _completion(request: ChatRequest, answer: Any, *, parser: str = "auto") -> Completion:
+    """What a chat completion says. Thoughts that the server has not told from the answer are cut here, by their marks.
 
-
-def _completion(request: ChatRequest, answer: Any) -> Completion | Failure:
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError: it is none.
+    """
     choice, usage = answer["choices"][0], answer.get("usage") or {}
-    finish = choice.get("finish_reason")
+    finish, message = choice.get("finish_reason"), choice["message"]
+    prompt_tokens, tokens = (_tokens(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
+    text = _text(message.get("content"))
+    if declined := _text(message.get("refusal")):
+        return Completion(request.key, text, "refused", prompt_tokens, tokens, said=f"refusal: {declined[:300]}")
     if finish not in _FINISH:
-        return Failure(request.key, f"the server ended the answer with finish_reason {finish!r}")
-    text = _without_prefill(choice["message"]["content"] or "", request.prefill or "")
-    text, _ = cut_at_stop(text, request.sampling.stop)
+        said = f"the server ended the answer with finish_reason {repr(finish)[:40]}"
+        return Completion(request.key, text, "unreadable", prompt_tokens, tokens, said=said)
+    text, found, is_open = _apart(text, parser)
+    thoughts = _thoughts(message) or found
+    is_open |= bool(thoughts) and not text.strip()  # a server that tells them apart has cut the thought itself
+    text, _ = cut_at_stop(_without_prefill(text, request.prefill or ""), request.sampling.stop)
     return Completion(
         key=request.key,
         text=text,
-        finish_reason=_FINISH[finish],
-        prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        completion_tokens=int(usage.get("completion_tokens") or 0),
+        finish_reason="length" if is_open else _FINISH[finish],
+        prompt_tokens=prompt_tokens,
+        completion_tokens=tokens,
+        said="finish_reason: content_filter" if finish == "content_filter" else "",
+        served_by=_stated(answer),
+        reasoning=thoughts,
+        reasoning_tokens=_tokens((usage.get("completion_tokens_details") or {}).get("reasoning_tokens")),
     )
+
+
+def _stated(answer: Mapping[str, Any]) -> str:
+    """Which model an answer says that it is of: `gpt-4o-2024-08-06 fp_44709d6fcb`."""
+    parts = (answer.get("model"), answer.get("system_fingerprint"))
+    return " ".join(part[:100] for part in parts if isinstance(part, str) and part)
+
+
+def _text(content: Any) -> str:
+    """The text of a message: plain, nothing, or in parts."""
+    if isinstance(content, list):
+        return "".join(_text(part["text"]) for part in content if part.get("type", "text") == "text")
+    if content is not None and not isinstance(content, str):
+        raise TypeError(type(content).__name__)
+    return content or ""
+
+
+def _apart(text: str, parser: str) -> tuple[str, str, bool]:
+    """The answer, the thoughts in it, and whether it ended in one."""
+    if parser == "none":
+        return text, "", False
+    return told_apart(text) if parser == "auto" else told_apart(text, (FAMILIES[parser],))
+
+
+def _thoughts(message: Mapping[str, Any]) -> str:
+    """What the server says that the model thought, in a field of its own or in parts of the content."""
+    for name in THOUGHTS:
+        if isinstance(given := message.get(name), str) and given:
+            return given
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    return "".join(_thought(part) for part in parts if part.get("type") in THOUGHTS)
+
+
+def _thought(part: Mapping[str, Any]) -> str:
+    """A part of a content that is a thought: {type: thinking, thinking: [{type: text, text}]} is Mistral's."""
+    given = next((part[name] for name in ("text", *THOUGHTS) if part.get(name)), "")
+    return given if isinstance(given, str) else _text(given) if isinstance(given, list) else ""
+
+
+def _tokens(count: Any) -> int:
+    """A number of tokens; 0 where the server says none."""
+    if count is None:
+        return 0
+    if not isinstance(count, int) or not 0 <= count <= _MOST_TOKENS:
+        raise ValueError(f"{str(count)[:20]} tokens")
+    return count
 
 
 def _without_prefill(text: str, prefill: str) -> str:

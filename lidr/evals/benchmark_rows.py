@@ -2,7 +2,8 @@
 
 A folder is shaped like `$LIDR_DATA` (mgsm/de.jsonl, x_alpacaeval/prompts/de.json and reference/de.json) or like
 `recipes/prompts` (word_problems/de.jsonl, open_instructions/de.jsonl). On the Hub MGSM is juletxara/mgsm, its commit
-resolved when it is read and written into the results; X-AlpacaEval is any data set that has the folder's shape.
+resolved when it is read and written into the results; X-AlpacaEval is any data set that has the folder's shape. Where
+nothing is given, X-AlpacaEval comes from its authors' repository (`lidr/evals/published_rows.py`).
 
     mgsm          {"item": "0", "question": "Janets Enten legen ...", "gold": "18"}
     x_alpacaeval  {"item": "1", "instruction": "...", "reference": "...", "generator": "gpt-4-...", "dataset": "..."}
@@ -23,6 +24,7 @@ from typing import Any, Literal
 
 from lidr.errors import EvaluationError, HubError
 from lidr.evals.hub_rows import commit_of, file_at, files_at
+from lidr.evals.published_rows import fetch_published, published_name
 from lidr.evals.results import DataFacts
 from lidr.language_tags import unknown_language
 from lidr.languages import LANGUAGES
@@ -65,7 +67,8 @@ def load_rows(benchmark: RowBenchmark, language: str, data: str | None = None) -
     Args:
         benchmark: mgsm or x_alpacaeval.
         language: ISO 639-1 code.
-        data: a folder, or `org/name[@revision]` on the Hub; None is $LIDR_DATA, else for MGSM the Hub.
+        data: a folder, or `org/name[@revision]` on the Hub; None is $LIDR_DATA, else for MGSM the Hub, for X-AlpacaEval
+            its authors' repository.
 
     Raises:
         EvaluationError: no such language or file, or rows that are not what the benchmark has.
@@ -94,7 +97,7 @@ def place_of(data: str | None, loaded: Iterable[Loaded]) -> str | None:
     given = data or os.environ.get("LIDR_DATA")
     if given and Path(given).expanduser().is_dir():
         return str(Path(given).expanduser().resolve())
-    sources = sorted(found.facts.source for found in loaded)
+    sources = sorted(s for found in loaded if not (s := found.facts.source).startswith(published_name()))
     return "/".join(sources[0].split("/")[:2]) if sources else data
 
 
@@ -159,15 +162,29 @@ class _Place:
         return self._folder / name if self._folder is not None else file_at(self._repo, self._commit, name)
 
 
+class _Published(_Place):
+    """X-AlpacaEval in its authors' repository."""
+
+    def __init__(self) -> None:
+        self._what: dict[Path, str] = {}
+
+    def files(self, benchmark: str, language: str) -> list[Path]:
+        """The files of a language, fetched where they are not here."""
+        paths = fetch_published(language)
+        self._what = {
+            path: f"{name}/{language}.json" for path, name in zip(paths, ("prompts", "reference"), strict=True)
+        }
+        return paths
+
+    def shown(self, path: Path) -> str:
+        """As a result names it: with the repository and its commit."""
+        return f"{published_name()}/{self._what[path]}"
+
+
 def _place(benchmark: str, data: str | None) -> _Place:
     given = data or os.environ.get("LIDR_DATA")
     if not given:
-        if benchmark != "mgsm":
-            raise EvaluationError(
-                f"no data for {benchmark}: set LIDR_DATA or give --data: a folder with x_alpacaeval/prompts/LANG.json "
-                "and x_alpacaeval/reference/LANG.json, or a Hub data set of that shape"
-            )
-        return _mgsm_on_the_hub()
+        return _mgsm_on_the_hub() if benchmark == "mgsm" else _Published()
     if (folder := Path(given).expanduser()).is_dir():
         return _Place(folder.resolve())
     try:
@@ -178,6 +195,8 @@ def _place(benchmark: str, data: str | None) -> _Place:
         raise EvaluationError(
             f"--data {given}: no such folder; give a folder shaped like LIDR_DATA, or org/name@COMMIT"
         )
+    if benchmark != "mgsm" and reference.repo == MGSM_HUB:
+        return _Published()  # that set holds no instructions: where nothing was given, each benchmark has its own place
     return _Place(None, reference.repo, commit_of(reference.repo, reference.revision))
 
 
@@ -251,7 +270,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
                 found = [json.loads(line) for line in text.splitlines() if line.strip()]
             else:
                 found = json.loads(text)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise EvaluationError(f"{path}: cannot be read ({error})") from None
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise EvaluationError(f"{path}: must be a list of objects, one a row")
@@ -261,10 +280,10 @@ def _read(path: Path) -> list[dict[str, Any]]:
 def _check_rows(benchmark: str, rows: Sequence[dict[str, Any]], path: Path, shown: Callable[[Path], str]) -> None:
     items = [row["item"] for row in rows]
     if not rows:
-        raise EvaluationError(f"{path}: no rows")
+        raise EvaluationError(f"{path}: no rows in it; fetch the file again")
     if len(set(items)) < len(items):
         twice = sorted({item for item in items if items.count(item) > 1})
-        raise EvaluationError(f"{path}: ids that stand more than once: {', '.join(twice[:5])}")
+        raise EvaluationError(f"{path}: ids that stand more than once: {', '.join(twice[:5])}; keep one row of each")
     if benchmark == "mgsm" and "word_problems/" not in shown(path) and len(rows) != MGSM_ROWS:
         raise EvaluationError(
             f"{path}: {len(rows)} rows; MGSM has {MGSM_ROWS} in every language. Fetch the file again; your own "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
@@ -70,7 +71,10 @@ def task_specs(names: Sequence[str], languages: Sequence[str], variant: str | No
         raise EvaluationError("nothing to evaluate: name at least one task and one language")
     for name in names:
         if name not in (*BENCHMARKS, TAX):
-            raise EvaluationError(f'unknown task "{name}"; allowed: {", ".join((*BENCHMARKS, TAX))}; mt_bench alone')
+            known = (*BENCHMARKS, TAX)
+            near = next(iter(difflib.get_close_matches(name, (*known, "mt_bench"), n=1)), None)
+            hint = f'; did you mean "{near}"?' if near else ""
+            raise EvaluationError(f'unknown task "{name}"{hint} (allowed: {", ".join(known)}; mt_bench alone)')
     for language in languages:
         if language not in LANGUAGES:
             raise EvaluationError(unknown_language(language))

@@ -8,17 +8,17 @@ The answers are written before the judge is asked, so nothing that a judge does 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from lidr.engines import distributions
+from lidr.disk_faults import locked
+from lidr.engines import MERGE_RULES, ModelFolder, distributions, text_arguments
 from lidr.errors import EvaluationError, NegativeVerdict
 from lidr.evals.alignment_tax import kept_through, passed_through
 from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows, place_of
@@ -26,7 +26,7 @@ from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark
 from lidr.evals.harness import answer
 from lidr.evals.judge import Comparison, Judge, facts_of
 from lidr.evals.mgsm import as_text
-from lidr.evals.results import ModelFacts, Results, read_results, read_samples
+from lidr.evals.results import Declined, ModelFacts, Results, read_results, read_samples
 from lidr.evals.scoring import write_scored
 from lidr.evals.spec import EvalSpec, TaskSpec
 from lidr.store import fingerprint
@@ -37,11 +37,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who is told how it goes: `say` a line now and then, `asked` and `judged` how many more are done."""
+    """Who is told how it goes: `say` a line now and then, `asked` and `judged` how many more are done, `ran_on` at the
+    end of the answers how replicas ran, where there were several.
+    """
 
     say: Callable[[str], None] = lambda text: None
     asked: Callable[[int], None] = lambda count: None
     judged: Callable[[int], None] = lambda count: None
+    ran_on: Callable[[Mapping[str, Any]], None] = lambda facts: None
 
 
 def load_all(spec: EvalSpec) -> dict[str, Loaded]:
@@ -88,13 +91,13 @@ def evaluate(
     Raises:
         EvaluationError: rows, model or judge cannot be used; answers that were given are kept in spec.work.
     """
-    with locked(out, listen):
+    with holding(out, listen):
         loaded = load_all(spec)
         identity = identity_of(spec, model, loaded)
         if (found := standing(out, identity)) is not None:
             listen.say(f"{out}: the answers are there")
             return _judge_rest(out, found, spec, judge, listen)
-        # Where an interrupted try keeps its answers: lm-eval knows them by the prompt, and not by the model.
+        # Where an interrupted try keeps its answers: they are known by the prompt, and not by the model.
         work = str(Path(spec.work) / identity[:16])
         asked = replace(spec, work=work, data=place_of(spec.data, loaded.values()))
         results = _evaluate(asked, model, loaded, identity, name, out, log, judge, listen)
@@ -113,9 +116,11 @@ def _evaluate(
     judge: Judge | None,
     listen: Listener,
 ) -> Results:
-    said = answer(spec, log=log, on_answers=listen.asked)
-    model = model.model_copy(update={"adapter_shift": said.adapter_shift})
+    scored = "all answers are there: lm-eval reads and scores them, which takes a while where they are many"
+    said = answer(spec, log=log, on_answers=listen.asked, on_all=lambda: listen.say(scored))
+    listen.ran_on(said.ran_on)
     answers = {task: _of_task(task.task, said.responses) for task in _own(spec.tasks)}
+    listen.say(f"scoring {sum(map(len, answers.values())):,} answers by lidr's own rules, with intervals; into {out}")
     through = passed_through(spec.tasks, said.tax)
     shell = Results(
         name=name,
@@ -134,20 +139,10 @@ def _evaluate(
     return results
 
 
-@contextmanager
-def locked(out: Path, listen: Listener) -> Iterator[None]:
+def holding(out: Path, listen: Listener) -> AbstractContextManager[None]:
     """One process at a time works on a results folder; another waits."""
     out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        listen.say(f"another process works on {out}; waiting for it to finish")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+    return locked(out / ".lock", lambda: listen.say(f"another process works on {out}; waiting for it to finish"))
 
 
 def identity_of(spec: EvalSpec, model: ModelFacts, loaded: Mapping[str, Loaded]) -> str:
@@ -158,7 +153,20 @@ def identity_of(spec: EvalSpec, model: ModelFacts, loaded: Mapping[str, Loaded])
     asked["rules"] = {task.benchmark: benchmark(task.benchmark).VERSION for task in _own(spec.tasks)}
     data = {task: found.facts.model_dump() for task, found in loaded.items()}
     asked |= {"gold": spec.gold} if spec.gold != "number" else {}
+    asked |= {"thoughts": thoughts} if (thoughts := _thoughts(spec)) else {}
+    told = text_arguments(spec.vllm) if spec.row.name == "vllm" else {}
+    asked |= {"vllm": told} if told else {}
+    if model.adapter:
+        asked["merged"] = None if spec.adapter else MERGE_RULES
     return fingerprint({**asked, "model": facts.model_dump(), "decoding": spec.decoding.as_json(), "data": data})
+
+
+def _thoughts(spec: EvalSpec) -> str | None:
+    """By which marks thoughts are cut out of answers, where that can be told before anything is asked."""
+    if spec.reasoning_parser != "auto":
+        return spec.reasoning_parser
+    is_folder = spec.row.model == "folder" and Path(spec.model).is_dir()
+    return ModelFolder(Path(spec.model)).thought_marks() if is_folder else None
 
 
 def standing(out: Path, identity: str) -> Results | None:
@@ -191,7 +199,7 @@ def judge_again(out: Path, *, data: str | None, judge: Judge, listen: Listener) 
     Raises:
         EvaluationError: no answers that a judge can be asked about, or data that are not those that were answered.
     """
-    with locked(out, listen):
+    with holding(out, listen):
         return _judge_again(out, data, judge, listen)
 
 
@@ -214,7 +222,10 @@ def _judge_again(out: Path, data: str | None, judge: Judge, listen: Listener) ->
             loaded[task.task] = _golds_as_text(loaded[task.task])
     said: dict[str, dict[str, str]] = {task.task: {} for task in tasks}
     for row in read_samples(out).to_pylist():
-        said[row["task"]][row["item"]] = row["response"]
+        detail = json.loads(row["detail"])
+        reason = detail.get("declined") if isinstance(detail, dict) else None
+        text = Declined(row["response"], reason, detail["said"]) if reason else row["response"]
+        said[row["task"]][row["item"]] = text
     return _judge(out, results, loaded, {task: said[task.task] for task in tasks}, judge, listen)
 
 
@@ -235,6 +246,7 @@ def _judge(
         listen.say(f"judging {len(comparisons):,} answers, {calls:,} calls: {facts.model}, {facts.mode}")
         verdicts = ask(comparisons, settings, progress=listen.judged)
     by_key = {verdict.key: verdict for verdict in verdicts}
+    listen.say(f"scoring the answers with {len(verdicts):,} verdicts; into {out}")
     own = next(task for task in results.tasks if task.task in loaded)
     through = kept_through(out, results)
     written = write_scored(out, results, own.generation, loaded, answers, by_key, facts, through)

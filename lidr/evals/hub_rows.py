@@ -9,6 +9,9 @@ from lidr.errors import EvaluationError
 from lidr.hub import DATASETS, away, read_file
 from lidr.references import HubReference
 
+_ANSWER_S = 10.0
+"""Longest wait for a Hub that says nothing."""
+
 
 @lru_cache(maxsize=32)
 def commit_of(repo: str, revision: str | None) -> str:
@@ -18,7 +21,7 @@ def commit_of(repo: str, revision: str | None) -> str:
     if (reference := HubReference(repo, revision)).is_pinned:
         return str(reference.revision)
     try:
-        sha = HfApi().dataset_info(repo, revision=revision).sha
+        sha = HfApi().dataset_info(repo, revision=revision, timeout=_ANSWER_S).sha
     except Exception as error:  # the client has changed its HTTP library: its errors share no name
         raise away(f"data set {repo}", error) from error
     if sha is None:

@@ -173,7 +173,7 @@ def _of_files(files: Mapping[str, Path]) -> OutputSet:
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EvaluationError(f"{path}: cannot be read as outputs ({error})") from None
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise EvaluationError(f"{path}: must be a list of objects with `instruction` and `output`, and not empty")

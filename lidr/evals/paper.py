@@ -256,6 +256,8 @@ def _differs(table: PaperTable, task: TaskResult, metric: str) -> Iterator[str]:
         yield f"other data: {task.data.rows:,} rows; the paper has {table.n:,}"
     elif table.n is not None and task.data.asked != table.n:
         yield f"only {task.data.asked:,} of {table.n:,} items were asked"
+    if metric == "published_lc_win_rate":
+        yield "which fit gives the paper's length-controlled rate is not published: no rate of lidr stands beside it"
     if table.judge is not None and metric != "off_target":
         if task.data.reference != table.reference:
             yield f"compared with answers of {task.data.reference}; the paper with those of {table.reference}"

@@ -15,7 +15,7 @@ import pyarrow as pa
 from lidr.errors import EvaluationError
 from lidr.evals.results import Results, TaskResult, read_results, read_scores
 from lidr.references import RunReference, parse_reference
-from lidr.store import locate
+from lidr.store import RECORD_FILE, locate, open_artifact
 
 Values = dict[str, float | None]
 """Item -> its value; None: not scored."""
@@ -57,12 +57,16 @@ def results_folder(place: str) -> Path:
 
     Raises:
         EvaluationError: the text names no evaluation.
+        StoreError: it is a step's, and damaged.
     """
     folder = _folder(place)
     if folder.suffix == ".json":
         folder = folder.parent
     inner = folder / "results"
-    return inner if not (folder / "results.json").exists() and (inner / "results.json").exists() else folder
+    found = inner if not (folder / "results.json").exists() and (inner / "results.json").exists() else folder
+    if found.name == "results" and (found.parent / RECORD_FILE).is_file():  # a step's: its record says what it holds
+        open_artifact(found.parent).verified("results")
+    return found
 
 
 def _folder(place: str) -> Path:

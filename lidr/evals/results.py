@@ -12,39 +12,56 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from lidr.errors import EvaluationError
 from lidr.recipe import Frozen
+from lidr.rows import Columns, arrow_schema
+from lidr.secrecy import clean_data
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SCHEMA = "lidr.results/1"
 Benchmark = Literal["mgsm", "x_alpacaeval", "mt_bench", "head_to_head", "tax"]
 
-SAMPLES = pa.schema(
-    {
-        "task": pa.string(),  # lidr_mgsm_de
-        "benchmark": pa.string(),
-        "language": pa.string(),
-        "item": pa.string(),  # the same in every language: items are parallel
-        "prompt": pa.string(),  # what the user says, before any chat template
-        "response": pa.string(),
-        "detail": pa.string(),  # JSON: how a number was read, what the judge said
-    }
-)
-SCORES = pa.schema(
-    {
-        "task": pa.string(),
-        "benchmark": pa.string(),
-        "language": pa.string(),
-        "item": pa.string(),
-        "metric": pa.string(),
-        "value": pa.float64(),  # null: not scored
-    }
-)
+SAMPLES: Columns = {
+    "task": "string",  # lidr_mgsm_de
+    "benchmark": "string",
+    "language": "string",
+    "item": "string",  # the same in every language: items are parallel
+    "prompt": "string",  # what the user says, before any chat template
+    "response": "string",
+    "detail": "string",  # JSON: how a number was read, what the judge said
+}
+SCORES: Columns = {
+    "task": "string",
+    "benchmark": "string",
+    "language": "string",
+    "item": "string",
+    "metric": "string",
+    "value": "float64",  # null: not scored
+}
+
+
+class Declined(str):
+    """An answer that is none: what came of it, mostly nothing. It is scored like any other, and counted by its reason.
+
+    Args:
+        reason: the finish reason: content_filter, refused, unreadable, prompt_too_long.
+        said: the server's words.
+    """
+
+    reason: str
+    said: str
+
+    def __new__(cls, text: str, reason: str, said: str = "") -> Declined:
+        """Make the text one that knows its reason."""
+        found = super().__new__(cls, text)
+        found.reason, found.said = reason, said
+        return found
 
 
 class Score(Frozen):
@@ -118,6 +135,9 @@ class JudgeFacts(Frozen):
     """Of a server: host and port alone."""
     decoding: dict[str, Any] = Field(default_factory=dict)
     """temperature, max_tokens, top_logprobs, as they were asked for."""
+    reading: int = 1
+    """Version of how its answers were read; since 2, log-probabilities that leave its letters next to nothing are an
+    error. Results without the entry were read by 1."""
 
 
 class TaskResult(Frozen):
@@ -132,19 +152,36 @@ class TaskResult(Frozen):
     """Of the form of the prompt: instruction and answer words of MGSM, system prompt; not of the rows."""
     rules: int = 1
     """Version of the benchmark's scoring."""
-    gold: Literal["number", "text"] = "number"
-    """How a gold answer of MGSM is compared: as a number, or as its text (the authors' way)."""
+    gold: Literal["number", "text"] | None = None
+    """How a gold answer of MGSM is compared: as a number (also where old results say nothing), or as its text (the
+    authors' way). Other benchmarks have none, though old results say "number"."""
     generation: dict[str, Any]
     """max_tokens, temperature, repetition_penalty, system_prompt, ..."""
     judge: JudgeFacts | None = None
     scores: dict[str, Score]
+    declined: dict[str, int] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    """Reason -> how many of the answers are none for it; written where there are any."""
+    length_control_sha256: str | None = Field(None, exclude_if=lambda value: value is None)
+    """Of the two files behind `lc_win_rate_v1`, where there is that score."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _minimal_by_its_name(cls, data: Any) -> Any:
+        """Rules 1 of X-AlpacaEval called the length-controlled rate without a prior `lc_win_rate`."""
+        if not isinstance(data, dict) or data.get("benchmark") != "x_alpacaeval" or data.get("rules", 1) != 1:
+            return data
+        scores = data.get("scores")
+        if not isinstance(scores, dict) or "lc_win_rate" not in scores:
+            return data
+        renamed = {"lc_win_rate_minimal" if name == "lc_win_rate" else name: score for name, score in scores.items()}
+        return {**data, "scores": renamed}
 
 
 class ModelFacts(Frozen):
     """Which checkpoint."""
 
     reference: str
-    """As the user wrote it; a folder by its name only."""
+    """As the user wrote it; an absolute folder by its name only."""
     revision: str | None = None
     """Commit of a Hub model."""
     digest: str | None = None
@@ -152,7 +189,7 @@ class ModelFacts(Frozen):
     adapter: str | None = None
     adapter_digest: str | None = None
     adapter_shift: float | None = None
-    """Largest change that the adapter makes to a logit (hf) or log-probability (vllm) of a fixed prompt, nats."""
+    """Largest change that the adapter makes to a logit of a fixed prompt, nats."""
 
 
 class Results(Frozen):
@@ -181,15 +218,18 @@ class Results(Frozen):
 
 def samples_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Rows of SAMPLES; `detail` may be any JSON value."""
-    return pa.Table.from_pylist(
-        [{**row, "detail": json.dumps(row["detail"], ensure_ascii=False, sort_keys=True)} for row in rows], SAMPLES
-    )
+    import pyarrow as pa
+
+    said = [{**row, "detail": json.dumps(row["detail"], ensure_ascii=False, sort_keys=True)} for row in rows]
+    return pa.Table.from_pylist(said, arrow_schema(SAMPLES))
 
 
 def scores_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Rows of SCORES; not-a-number is read as not scored."""
+    import pyarrow as pa
+
     clean = [{**row, "value": None if _is_nan(row["value"]) else row["value"]} for row in rows]
-    return pa.Table.from_pylist(clean, SCORES)
+    return pa.Table.from_pylist(clean, arrow_schema(SCORES))
 
 
 def _is_nan(value: Any) -> bool:
@@ -200,13 +240,15 @@ def write_results(folder: Path, results: Results, samples: pa.Table, scores: pa.
     """Write all three beside what stands there, then put them in its place, `results.json` last: a full disk or a kill
     before that costs nothing.
     """
+    import pyarrow.parquet as pq
+
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=1, sort_keys=True)
     names = ("samples.parquet", "scores.parquet", "results.json")
     partials = [folder / f".{name}.partial" for name in names]
-    pq.write_table(samples.cast(SAMPLES), partials[0], compression="zstd")
-    pq.write_table(scores.cast(SCORES), partials[1], compression="zstd")
-    partials[2].write_text(text + "\n", encoding="utf-8")
+    pq.write_table(samples.cast(arrow_schema(SAMPLES)), partials[0], compression="zstd")
+    pq.write_table(scores.cast(arrow_schema(SCORES)), partials[1], compression="zstd")
+    partials[2].write_text(clean_data(text) + "\n", encoding="utf-8")
     for partial, name in zip(partials, names, strict=True):
         partial.replace(folder / name)
 
@@ -224,7 +266,7 @@ def read_results(folder: Path) -> Results:
         raise EvaluationError(
             f"{path}: no results here; give the folder that `lidr eval run` wrote, or an evaluate step's folder"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise EvaluationError(f"{path}: no JSON ({error}); evaluate again") from None
     found = data.get("schema") if isinstance(data, dict) else None
     if found != SCHEMA:
@@ -247,16 +289,19 @@ def read_scores(folder: Path) -> pa.Table:
     return _table(folder / "scores.parquet", SCORES)
 
 
-def _table(path: Path, schema: pa.Schema) -> pa.Table:
+def _table(path: Path, columns: Columns) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise EvaluationError(f"{path}: not there; it stands beside results.json: evaluate again") from None
     except pa.ArrowException as error:
         raise EvaluationError(f"{path}: damaged ({error}); evaluate again") from None
-    if missing := [name for name in schema.names if name not in table.column_names]:
+    if missing := [name for name in columns if name not in table.column_names]:
         raise EvaluationError(f"{path}: lacks the columns {', '.join(missing)}; evaluate again")
-    return table.select(schema.names)
+    return table.select(list(columns))
 
 
 class Scored(NamedTuple):

@@ -5,16 +5,27 @@ Answers that a release holds are scored again by the same rules, without the ben
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import EvaluationError
+from lidr.evals import x_alpacaeval
 from lidr.evals.alignment_tax import NOTHING_THROUGH, PassedThrough
 from lidr.evals.benchmark_rows import Loaded
 from lidr.evals.benchmarks import JUDGED, benchmark
 from lidr.evals.judge import Verdict
-from lidr.evals.results import JudgeFacts, Results, Score, TaskResult, samples_table, scores_table, write_results
+from lidr.evals.results import (
+    Declined,
+    JudgeFacts,
+    Results,
+    Score,
+    TaskResult,
+    samples_table,
+    scores_table,
+    write_results,
+)
 from lidr.evals.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -47,12 +58,20 @@ def write_scored(
             values.append(scored.values)
             place = {"task": task.task, "benchmark": task.benchmark, "language": task.language, "item": item}
             prompt = module.prompt_of(row, task.language, task.variant)
-            samples.append({**place, "prompt": prompt, "response": response, "detail": scored.detail})
+            detail = {**scored.detail, **_declined(response)}
+            samples.append({**place, "prompt": prompt, "response": str(response), "detail": detail})
             scores += [{**place, "metric": metric, "value": value} for metric, value in scored.values.items()]
-        tasks.append(_task_result(task, loaded[task.task], len(rows), generation, judge, module.summarise(values)))
+        declined = Counter(text.reason for row in rows if isinstance(text := said[row["item"]], Declined))
+        made = _task_result(task, loaded[task.task], len(rows), generation, judge, module.summarise(values))
+        tasks.append(made.model_copy(update={"declined": dict(sorted(declined.items()))}))
     results = shell.model_copy(update={"tasks": (*tasks, *through.tasks)})
     write_results(out, results, samples_table(samples), scores_table(scores))
     return results
+
+
+def _declined(response: str) -> dict[str, Any]:
+    """Why an answer is none; it stands with the sample."""
+    return {"declined": response.reason, "said": response.said} if isinstance(response, Declined) else {}
 
 
 def _task_result(
@@ -65,7 +84,7 @@ def _task_result(
         language=task.language,
         data=found.facts.model_copy(update={"asked": asked}),
         rules=benchmark(task.benchmark).VERSION,
-        gold=found.rows[0].get("gold_as", "number"),
+        gold=found.rows[0].get("gold_as", "number") if task.benchmark == "mgsm" else None,
         prompt_sha256=benchmark(task.benchmark).prompt_sha256(task.language, task.variant),
         generation=generation,
         judge=judge if task.benchmark in JUDGED else None,
@@ -101,8 +120,13 @@ def score_again(
             place = {"task": task.task, "benchmark": task.benchmark, "language": task.language, "item": row["item"]}
             scores += [{**place, "metric": metric, "value": value} for metric, value in scored.values.items()]
         summed[task.task] = module.summarise(values)
+        if (task.benchmark, task.rules) == _STILL_KNOWN:
+            summed[task.task]["lc_win_rate"] = x_alpacaeval.minimal_lc_win_rate(values)
     return scores_table(scores), summed
 
+
+_STILL_KNOWN = ("x_alpacaeval", 1)
+"""Rules of then by which answers are scored again: their values are today's, but for the fit of lc_win_rate."""
 
 _NEEDS = {"mgsm": "gold", "x_alpacaeval": "reference_length"}
 """What the rules of a benchmark compare an answer with."""
@@ -112,7 +136,7 @@ def _compared(row: Mapping[str, Any], task: TaskResult) -> dict[str, Any]:
     need = _NEEDS[task.benchmark]
     if row[need] is None:
         raise EvaluationError(f"{task.task}: item {row['item']} has no {need}: evaluated by a lidr that kept none")
-    return {"item": row["item"], need: row[need], "gold_as": task.gold}
+    return {"item": row["item"], need: row[need], "gold_as": task.gold or "number"}
 
 
 def _verdict(row: Mapping[str, Any]) -> Verdict | None:

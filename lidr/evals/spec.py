@@ -26,10 +26,19 @@ class Decoding:
     max_tokens: int = 2048
     repetition_penalty: float = 1.0
     system_prompt: str | None = None
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Switches of the chat template; a policy of a run has its own in its template already."""
+    thinking_budget: int | None = None
+    """Most tokens of a thought, which is then ended; of vllm alone."""
 
     def as_json(self) -> dict[str, Any]:
         """For a result."""
-        return {**asdict(self), "temperature": 0.0}
+        said = {**asdict(self), "temperature": 0.0}
+        if not self.chat_template_kwargs:
+            del said["chat_template_kwargs"]
+        if self.thinking_budget is None:
+            del said["thinking_budget"]
+        return said
 
 
 @dataclass(frozen=True)
@@ -39,12 +48,13 @@ class EvalSpec:
     Args:
         backend: hf and vllm are lm-eval's own; others are lidr's engines behind lm-eval's interface.
         model: a folder, a served name, or a file of canned answers.
-        adapter: folder of a LoRA adapter over it.
         data: where rows come from; None is $LIDR_DATA, else the Hub.
         limit: only the first rows of each task.
         work: folder for what an interruption leaves; answers there are not asked for again.
         threads: of torch; 0 leaves its own choice.
         gold: MGSM's gold answers are compared as numbers, or as they are written, thousands comma included.
+        token_limit, body, vllm, reasoning_parser: as of `EngineSpec`.
+        adapter: folder of a LoRA that lm-eval's back end puts over the model; None: there is none, or it is merged.
     """
 
     backend: str
@@ -53,19 +63,25 @@ class EvalSpec:
     tasks: tuple[TaskSpec, ...]
     decoding: Decoding = field(default_factory=Decoding)
     url: str | None = None
-    adapter: str | None = None
     data: str | None = None
     limit: int | None = None
     seed: int = 42
     dtype: str = "float32"
     batch: int = 16
-    max_model_len: int | None = None
+    max_model_len: int | Literal["auto"] | None = None
     trust_remote_code: bool = False
     api_key_env: str = "OPENAI_API_KEY"
     tensor_parallel: int = 1
+    replicas: int | Literal["all"] = 1
+    cluster: str = "local"
     gpu_memory: float = 0.9
     threads: int = 0
     gold: Literal["number", "text"] = "number"
+    token_limit: str | None = None
+    body: Mapping[str, Any] = field(default_factory=dict)
+    reasoning_parser: str = "auto"
+    vllm: Mapping[str, Any] = field(default_factory=dict)
+    adapter: str | None = None
 
     @property
     def row(self) -> EngineRow:
@@ -74,6 +90,7 @@ class EvalSpec:
 
     def engine_spec(self) -> EngineSpec:
         """Describe that engine."""
+        kwargs = dict(self.decoding.chat_template_kwargs) if self.row.model == "server" else {}
         return EngineSpec(
             kind=self.row.name,
             model=self.model,
@@ -84,8 +101,15 @@ class EvalSpec:
             trust_remote_code=self.trust_remote_code,
             api_key_env=self.api_key_env,
             tensor_parallel=self.tensor_parallel,
+            replicas=self.replicas,
+            cluster=self.cluster,
             gpu_memory=self.gpu_memory,
             threads=self.threads,
+            token_limit=self.token_limit,
+            body={**self.body, **({"chat_template_kwargs": kwargs} if kwargs else {})},
+            reasoning_parser=self.reasoning_parser,
+            thinking_budget=self.decoding.thinking_budget,
+            vllm=self.vllm,
         )
 
     @classmethod

@@ -5,10 +5,15 @@ resampled, all their languages and models at once (item-clustered bootstrap, Dav
 score, paired difference, language gap, is made again from each resample. An error that takes tasks for independent, as
 lm-eval's for a group does, is too small for a mean over languages and too large for a difference between models.
 
-Intervals are percentile intervals at 95% with Hesterberg's correction for few items (The American Statistician 69,
-2015, section "expanded percentile": the tails of Student's t and a factor sqrt(n / (n - 1))); from a hundred items on
-it is not visible. Where all items say the same, resampling shows no spread at all; then the bounds are those of an
-event that was not seen in n trials (Clopper & Pearson for 0 of n).
+Intervals are percentile intervals at 95% with Hesterberg's correction (The American Statistician 69, 2015, section
+"expanded percentile": the tails of Student's t and a factor sqrt(n / (n - 1))). Below FEW items resampling shows too
+little of what there is, and such intervals hold the truth less often than they say; then `lidr.intervals.of_few` takes
+their place, or Student's where nothing bounds the values. Where all items say the same, resampling shows no spread at
+all; then the bounds are those of an event that was not seen in n trials (Clopper & Pearson for 0 of n).
+
+The share of a gap that is closed is a quotient, and has Fieller's interval (1954): that of the ratios that the two gaps
+allow. Where the baseline's gap is near 0 any ratio is allowed, so there is none below GAP_ERRORS standard errors. How
+often each of these intervals holds the truth, on which data: docs/measured.md, tests/evals/coverage.py.
 
     panel = Panel(models=("M0", "M1"), languages=("en", "de"), items=("0", "1", ...), values=values)
     paired(panel, baseline="M0", dominant="en").differences["M1"]["de"]      -> Estimate
@@ -25,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lidr.intervals import LEVEL, student, unseen
+from lidr.intervals import FEW, LEVEL, of_few, student, unseen
 
 Array = NDArray[np.float64]
 
@@ -33,6 +38,9 @@ RESAMPLES = 10_000
 SEED = 0
 ALL = "all"
 """Stands where a language stands for the unweighted mean over languages, and in gaps over the others."""
+
+GAP_ERRORS = 4.0
+"""So many standard errors a gap must be away from 0 before a share of it has an interval."""
 
 _CELLS = 1_000_000
 """Counts that are held at a time, 8 bytes each, three times."""
@@ -67,7 +75,7 @@ class Panel:
 
     Args:
         values: (models, items, languages); NaN where an item was not scored.
-        span: smallest and largest value that one item can have; None where there is no bound.
+        span: smallest and largest value of a score; None: unbounded. Items of a fitted score may lie beyond.
     """
 
     models: tuple[str, ...]
@@ -89,7 +97,8 @@ class Paired:
         differences: to the baseline, over the items that both have; without the baseline itself.
         gaps: the dominant language's score minus that of another language, and minus the mean of the others.
         closed: share of the baseline's gap that is gone, 1 - gap / gap of the baseline; UNDEFINED where the baseline's
-            gap cannot be told from 0.
+            gap cannot be told from 0, without an interval where it is less than GAP_ERRORS standard errors away from 0
+            or rests on fewer than FEW items.
     """
 
     scores: Table
@@ -113,6 +122,7 @@ def paired(
     dominant: str | None = None,
     resamples: int = RESAMPLES,
     seed: int = SEED,
+    few: int = FEW,
 ) -> Paired:
     """Scores, paired differences to a baseline, and language gaps, all from the same resamples.
 
@@ -122,6 +132,7 @@ def paired(
         dominant: one of the languages; None makes no gaps.
         resamples: of whole items.
         seed: equal seeds give equal intervals.
+        few: 0 gives the intervals that earlier versions of lidr gave.
     """
     at = panel.models.index(baseline)
     others = [m for m in range(len(panel.models)) if m != at]
@@ -129,12 +140,12 @@ def paired(
     cells = _Cells.of(columns, resamples, seed)
     models = dict(enumerate(panel.models))
     twice = None if panel.span is None else (panel.span[0] - panel.span[1], panel.span[1] - panel.span[0])
-    scores = {models[m]: _row(cells, m, panel.languages, panel.span) for m in models}
-    differences = {models[m]: _row(cells, len(models) + i, panel.languages, twice) for i, m in enumerate(others)}
+    scores = {models[m]: _row(cells, m, panel.languages, panel.span, few) for m in models}
+    differences = {models[m]: _row(cells, len(models) + i, panel.languages, twice, few) for i, m in enumerate(others)}
     if dominant is None or len(panel.languages) < 2:
         return Paired(scores, differences, {}, {})
     found = {m: _gaps(cells, m, panel.languages, dominant) for m in models}
-    gaps = {models[m]: {key: g.estimate(twice) for key, g in found[m].items()} for m in models}
+    gaps = {models[m]: {key: g.estimate(twice, few) for key, g in found[m].items()} for m in models}
     closed = {
         models[m]: {key: _closed(found[at][key], found[m][key], gaps[baseline][key]) for key in found[m]}
         for m in others
@@ -151,12 +162,22 @@ class _Statistic:
     influence: Array  # (items,): how far the number moves with the item; their squares add up to its variance
     n: int
 
-    def estimate(self, span: tuple[float, float] | None) -> Estimate:
+    @property
+    def stderr(self) -> float | None:
+        """Standard error, with n - 1 in the variance; None for one item."""
+        return math.sqrt(self.covariance(self)) if self.n > 1 else None
+
+    def covariance(self, other: _Statistic) -> float:
+        """With another number of the same items; at least two of them."""
+        n = min(self.n, other.n)
+        return float(self.influence @ other.influence) * n / (n - 1)
+
+    def estimate(self, span: tuple[float, float] | None, few: int) -> Estimate:
         if math.isnan(self.point):
             return UNDEFINED
-        low, high = interval(self.point, self.draws[np.isfinite(self.draws)], self.n, span)
-        variance = float(self.influence @ self.influence) * self.n / (self.n - 1) if self.n > 1 else None
-        return Estimate(self.point, None if variance is None else math.sqrt(variance), low, high, self.n)
+        draws = self.draws[np.isfinite(self.draws)]
+        low, high = interval(self.point, draws, self.n, span, stderr=self.stderr, few=few)
+        return Estimate(self.point, self.stderr, low, high, self.n)
 
 
 @dataclass(frozen=True)
@@ -189,10 +210,10 @@ class _Cells:
 
 
 def _row(
-    cells: _Cells, column: int, languages: tuple[str, ...], span: tuple[float, float] | None
+    cells: _Cells, column: int, languages: tuple[str, ...], span: tuple[float, float] | None, few: int
 ) -> dict[str, Estimate]:
-    row = {code: cells.mean(column, [i]).estimate(span) for i, code in enumerate(languages)}
-    return row | {ALL: cells.mean(column, list(range(len(languages)))).estimate(span)}
+    row = {code: cells.mean(column, [i]).estimate(span, few) for i, code in enumerate(languages)}
+    return row | {ALL: cells.mean(column, list(range(len(languages)))).estimate(span, few)}
 
 
 def _gaps(cells: _Cells, column: int, languages: tuple[str, ...], dominant: str) -> dict[str, _Statistic]:
@@ -211,9 +232,34 @@ def _closed(before: _Statistic, after: _Statistic, gap: Estimate) -> Estimate:
     if not gap.excludes_zero:
         return UNDEFINED
     ratio = after.point / before.point
+    n = min(before.n, after.n)
+    if n < 2:
+        return Estimate(1.0 - ratio, None, None, None, n)
     influence = (before.influence * ratio - after.influence) / before.point  # delta method
-    draws = 1.0 - _divide(after.draws, before.draws)
-    return _Statistic(1.0 - ratio, draws, influence, min(before.n, after.n)).estimate(None)
+    share = _Statistic(1.0 - ratio, after.draws, influence, n)
+    left = _ratios(before, after)
+    low, high = (None, None) if left is None else (1.0 - left[1], 1.0 - left[0])
+    return Estimate(share.point, share.stderr, low, high, n)
+
+
+def _ratios(before: _Statistic, after: _Statistic) -> tuple[float, float] | None:
+    """Fieller's interval of after / before; none where `before` is too near 0 or there are too few items.
+
+    A ratio r is allowed where after - r * before is within t standard errors of 0: a quadratic inequality in r, whose
+    solutions are an interval where `before` itself is more than t standard errors away from 0.
+    """
+    n = min(before.n, after.n)
+    below, shared, above = before.covariance(before), before.covariance(after), after.covariance(after)
+    if n < FEW or abs(before.point) < GAP_ERRORS * math.sqrt(below) or max(below, above) < _NOTHING:
+        return None
+    t2 = student((1.0 + LEVEL) / 2, n - 1) ** 2
+    a = before.point**2 - t2 * below
+    b = before.point * after.point - t2 * shared
+    root = math.sqrt(max(0.0, b * b - a * (after.point**2 - t2 * above)))
+    return (b - root) / a, (b + root) / a
+
+
+_NOTHING = 1e-18  # a variance that is rounding alone
 
 
 def resampled_means(values: Array, *, resamples: int = RESAMPLES, seed: int = SEED) -> Array:
@@ -244,7 +290,14 @@ def drawn_counts(random: np.random.Generator, resamples: int, items: int) -> Arr
 
 
 def interval(
-    point: float, draws: Array, n: int, span: tuple[float, float] | None, level: float = LEVEL
+    point: float,
+    draws: Array,
+    n: int,
+    span: tuple[float, float] | None,
+    level: float = LEVEL,
+    *,
+    stderr: float | None = None,
+    few: int = FEW,
 ) -> tuple[float | None, float | None]:
     """Interval of a statistic from its resampled values.
 
@@ -252,17 +305,36 @@ def interval(
         draws: (resamples,), finite.
         n: items.
         span: bounds of the value; where there are none and no resample differs, there is no interval.
+        stderr: standard error of the statistic; None takes that of the draws.
+        few: below so many items the interval is made of `stderr`.
     """
     if not draws.size or n < 1:
         return None, None
+    if n < few:
+        return _of_few(point, draws, n, span, level, stderr)
     if n > 1 and np.ptp(draws) > 1e-12 * max(1.0, abs(point)):
         tail = _tail(n, level)
-        low, high = np.quantile(draws, [tail, 1.0 - tail])
-        return float(low), float(high)
+        low, high = map(float, np.quantile(draws, [tail, 1.0 - tail]))
+        return (low, high) if span is None else (max(span[0], low), min(span[1], high))
     if span is None:
         return None, None
     reach = unseen(n, level)
     return point - (point - span[0]) * reach, point + (span[1] - point) * reach
+
+
+def _of_few(
+    point: float, draws: Array, n: int, span: tuple[float, float] | None, level: float, stderr: float | None
+) -> tuple[float | None, float | None]:
+    if stderr is None and n > 1:
+        stderr = float(draws.std()) * math.sqrt(n / (n - 1))
+    if stderr is None or stderr**2 < _NOTHING:
+        stderr = 0.0
+    if span is not None:
+        return of_few(point, stderr, n, span, level)
+    if not stderr:
+        return None, None
+    half = student((1.0 + level) / 2, n - 1) * stderr
+    return point - half, point + half
 
 
 def _tail(n: int, level: float) -> float:

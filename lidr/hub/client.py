@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from lidr.errors import HubError
 from lidr.hub.hub_errors import Trouble, final_error, is_client_error, read_trouble
 from lidr.retry import backoff_s
+from lidr.secrecy import keep_secret, without_user
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -27,10 +28,17 @@ HUGGING_FACE = "https://huggingface.co"
 
 @dataclass(frozen=True)
 class Target:
-    """Which Hub, and as whom. The token is never shown."""
+    """Which Hub, and as whom. The token is never shown, and an endpoint loses its user part: it would be shown.
+
+    The client sends the token, and could not send a user and a password beside it.
+    """
 
     endpoint: str
     token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "endpoint", without_user(self.endpoint))
+        keep_secret(self.token)
 
     def api(self) -> HfApi:
         """The client for this Hub."""
@@ -44,7 +52,7 @@ def target_of_environment() -> Target | None:
 
     A token that belongs to a log-in at huggingface.co is never sent to another endpoint.
     """
-    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUGGING_FACE
+    endpoint = without_user(os.environ.get("HF_ENDPOINT", "").rstrip("/")) or HUGGING_FACE
     token = os.environ.get("HF_TOKEN") or None
     if token is None and endpoint == HUGGING_FACE:
         from huggingface_hub import get_token
@@ -132,7 +140,8 @@ class Patience:
             )
         if trouble.is_unreachable and failed >= min(4, self.tries):
             raise HubError(
-                f"{what}: no Hub answers at {target.endpoint} ({trouble.text}). Start one with `lidr hub serve`, or "
+                f"{what}: no Hub answers at {target.endpoint} ({trouble.text}). Start one with `lidr hub serve` and "
+                'set it with eval "$(lidr hub env)", or '
                 "check HF_ENDPOINT; then run the same command again"
             )
         if failed >= self.tries:

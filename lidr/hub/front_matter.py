@@ -19,11 +19,13 @@ from typing import Any
 import yaml
 
 from lidr.errors import HubError
+from lidr.hub.card_yaml import CardYamlError, load_card_yaml
 
 BEGIN = "<!-- lidr:begin: generated, changed by every release; write above or below -->"
 END = "<!-- lidr:end -->"
-_FRONT = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)(?:\r?\n)?^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-_OURS = re.compile(r"<!-- lidr:begin[^>]*-->.*?<!-- lidr:end -->", re.DOTALL)
+_OPENING = re.compile(r"\ufeff?---[ \t]*\r?\n")
+_CLOSING = re.compile(r"^---[ \t]*+(?:\r?\n|\Z)", re.MULTILINE)
+_OUR_BEGIN = re.compile(r"<!-- lidr:begin[^<>]{0,300}-->")
 _UNITED = ("tags", "language", "datasets", "metrics")
 """Lists to which we add and from which we take nothing."""
 
@@ -39,10 +41,18 @@ def compose(metadata: Mapping[str, Any], body: str, existing: str | None) -> str
     """
     old, rest = read_front_matter(existing or "")
     block = f"{BEGIN}\n{body.strip()}\n{END}"
-    parts = [rest[: match.start()] + block + rest[match.end() :]] if (match := _OURS.search(rest)) else [block, rest]
+    ours = _our_block(rest)
+    parts = [rest[: ours[0]] + block + rest[ours[1] :]] if ours else [block, rest]
     text = "\n\n".join(part.strip() for part in parts if part.strip())
     front = yaml.safe_dump(merge(old, metadata), sort_keys=False, allow_unicode=True, width=120)
     return f"---\n{front}---\n\n{text}\n"
+
+
+def _our_block(text: str) -> tuple[int, int] | None:
+    """Where our text begins and ends: from the first begin that has an end after it."""
+    begin = _OUR_BEGIN.search(text)
+    end = text.find(END, begin.end()) if begin else -1
+    return (begin.start(), end + len(END)) if begin and end >= 0 else None
 
 
 def rename_config(text: str, old: str, new: str, *, note: str, files: Mapping[str, Sequence[str]] | None = None) -> str:
@@ -101,16 +111,29 @@ def read_front_matter(text: str) -> tuple[dict[str, Any], str]:
     Raises:
         HubError: the metadata is no YAML mapping.
     """
-    match = _FRONT.match(text)
-    if match is None:
+    block, body = split_front_matter(text)
+    if block is None:
         return {}, text
     try:
-        value = yaml.safe_load(match[1]) or {}
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no such date; nested too deep
+        value = load_card_yaml(block) or {}
+    except CardYamlError as error:
         raise HubError(f"the README.md that is there has broken metadata ({error}); mend or remove it") from None
     if not isinstance(value, dict):
         raise HubError("the README.md that is there has metadata that is no mapping; mend or remove it")
-    return value, text[match.end() :]
+    return value, body
+
+
+def split_front_matter(text: str) -> tuple[str | None, str]:
+    """The YAML block of a README, None without one, and the text below it; in one pass over the text.
+
+    >>> split_front_matter("---\\na: b\\n---\\nhello")
+    ('a: b', 'hello')
+    """
+    opening = _OPENING.match(text)
+    closing = _CLOSING.search(text, opening.end()) if opening else None
+    if opening is None or closing is None:
+        return None, text
+    return text[opening.end() : closing.start()].removesuffix("\n").removesuffix("\r"), text[closing.end() :]
 
 
 def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,13 +13,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lidr import secrecy
 from lidr.errors import HubError
 
 Kind = Literal["conflict", "wait", "lost", "final"]
 
 _SECRET = re.compile(r"(?i)(bearer|token|signature|authorization(?!: bearer)|x-amz-[a-z-]+)([=: ]+)[^\s&'\"]+")
-_HF_TOKEN = re.compile(r"hf_[A-Za-z0-9]{8,}")
-_USERINFO = re.compile(r"(https?://)[^/\s@]+@")
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,8 @@ def without_secrets(text: str, token: str | None = None) -> str:
     'PUT http://h/x?token=*** failed'
     """
     if token:
-        text = text.replace(token, "***")
-    text = _USERINFO.sub(r"\1***@", _HF_TOKEN.sub("***", text))
-    return _SECRET.sub(r"\1\2***", text)
+        text = text.replace(token, secrecy.HIDDEN)
+    return _SECRET.sub(rf"\1\2{secrecy.HIDDEN}", secrecy.without_secrets(text, token))
 
 
 def _asked_wait(headers: Any) -> float | None:
@@ -142,12 +140,20 @@ def _advice(trouble: Trouble) -> str:
 
 def away(repo: str, error: Exception) -> HubError:
     """Say that the Hub did not give a repository, or a revision of it (org/name@revision), and what to look at."""
-    from huggingface_hub.errors import RevisionNotFoundError
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     name, _, revision = repo.partition("@")
     if revision and isinstance(error, RevisionNotFoundError):
         return HubError(f"{repo}: the Hub has {name}, and no revision {revision} in it: never there, or deleted")
+    if isinstance(error, RepositoryNotFoundError) and not isinstance(error, GatedRepoError):
+        asked = re.match(r"https?://[^/]+", str(error.response.url))
+        return HubError(
+            f"{repo}: the Hub{f' {asked[0]}' if asked else ''} answers, and has no such repository, or none that your "
+            "token may see. Check the name (`lidr hub ls` lists what the Hub on this machine has) and HF_TOKEN; "
+            "HF_ENDPOINT names another Hub"
+        )
     return HubError(
         f"{repo}: the Hub did not give it ({type(error).__name__}). Check the name, your network and HF_ENDPOINT; for "
-        "a gated model accept its licence on the Hub and run `hf auth login`"
+        "a gated model accept its licence on the Hub and run `hf auth login`; for a Hub on this machine: "
+        'eval "$(lidr hub env)"'
     )

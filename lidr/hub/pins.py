@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lidr.errors import HubError, PlanError
 from lidr.hub.client import Target
 from lidr.hub.hub_errors import away
-from lidr.hub.prompt_sources import datasets_of
+from lidr.hub.prompt_sources import datasets_of, prompt_dataset
 from lidr.hub.snapshot import DATASETS, content_digest, listing
 from lidr.recipe import PolicyConfig, Recipe
 from lidr.references import UNPINNED, HubReference, parse_reference
@@ -61,12 +61,16 @@ def locked_commit(recipe: Recipe, one: HubReference, locked: Mapping[str, str]) 
 
 
 def _sets(recipe: Recipe) -> list[HubReference]:
-    """The data sets that a step names in `datasets`, as `datasets/org/name`."""
-    return [one for step in recipe.chain for one in getattr(step.config, "datasets", ())]
+    """The data sets that a step names in `datasets`, and that of the prompts, as `datasets/org/name`."""
+    prompts = prompt_dataset(recipe)
+    return [one for step in recipe.chain for one in getattr(step.config, "datasets", ())] + (
+        [prompts] if prompts else []
+    )
 
 
 def _hub_models(recipe: Recipe) -> list[tuple[PolicyConfig, HubReference]]:
-    models = [recipe.policy, *(model for step in recipe.chain for model in getattr(step.config, "models", ()))]
+    configs = [recipe.parallel, *(step.config for step in recipe.chain)]
+    models = [recipe.policy, *(model for config in configs for model in getattr(config, "models", ()))]
     references = [(model, parse_reference(model.model)) for model in models]
     return [(model, found) for model, found in references if isinstance(found, HubReference)]
 
@@ -126,6 +130,8 @@ def _commits(recipe: Recipe, locked: Mapping[str, str]) -> list[str]:
     """`org/name@commit` of everything that is read."""
     named = [f"{reference.repo}@{model.pinned}" for model, reference in _hub_models(recipe) if model.pinned]
     named += [f"{one.repo}@{one.revision}" for one in _sets(recipe) if one.is_pinned]
+    adapter = parse_reference(recipe.policy.adapter) if recipe.policy.adapter else None
+    named += [str(adapter)] if isinstance(adapter, HubReference) else []
     return sorted({*named, *_of_evaluations(recipe), *(f"{repo}@{sha}" for repo, sha in locked.items())})
 
 

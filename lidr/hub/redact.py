@@ -14,7 +14,7 @@ from typing import Any
 from lidr.hub.hub_errors import without_secrets
 
 _PATH = re.compile(r"(?<![\w./:$<>~-])/(?:[\w.@+~ -]*[\w.@+~-]/)+([\w.@+~-]*)")
-_PRIVATE = frozenset({"answers", "store", "api_key_env", "report_to", "push"})
+_PRIVATE = frozenset({"answers", "store", "api_key_env", "report_to", "push", "cluster"})
 """Settings of `runtime` that say something about this machine or its owner and nothing about the result."""
 
 

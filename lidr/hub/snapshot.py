@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lidr.confined import why_unconfined
 from lidr.errors import HubError
 from lidr.hub.client import HUGGING_FACE, Target, plain_uploads, target_of_environment
 from lidr.hub.content_ids import git_blob_id
@@ -89,7 +90,7 @@ def _kept_at(repo: str, sha: str) -> Path:
 def _read_kept(path: Path) -> tuple[Entry, ...] | None:
     try:
         return tuple(Entry(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))["files"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -109,6 +110,9 @@ def listed(repo: str, sha: str, *, target: Target | None = None) -> list[Entry]:
     except Exception as error:  # the client has changed its HTTP library: its errors share no name
         raise away(f"{repo}@{sha}", error) from error
     files = [f for f in found if isinstance(f, RepoFile)]
+    for file in files:
+        if (why := why_unconfined(file.path)) or not 0 <= file.size < 2**63:
+            raise HubError(f"{repo}@{sha}: the Hub lists a file {file.path[:200]!r} ({why or 'of no size'}); not read")
     return [Entry(f.path, f.size, f.lfs.sha256 if f.lfs else None, f.blob_id) for f in files]
 
 

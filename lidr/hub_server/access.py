@@ -39,7 +39,7 @@ class Access:
         if not self.allows(request):
             raise Refusal(
                 401,
-                "Invalid username or password: this needs the token of this Hub; `lidr hub env` prints it",
+                "Invalid username or password: this Hub asks for its own token, which `lidr hub env` prints",
                 headers={"WWW-Authenticate": "Bearer"},
             )
 

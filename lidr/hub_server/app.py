@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
+import re
 import sys
 import traceback
-from asyncio import to_thread
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import cast
 
 from starlette.requests import ClientDisconnect, Request
@@ -16,9 +20,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lidr.hub_server.api import API_ROUTES
 from lidr.hub_server.faults import ConnectionCut, FaultyApp
 from lidr.hub_server.pages import PAGE_ROUTES
+from lidr.hub_server.patience import patient
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.routes import Table
-from lidr.hub_server.wire import LARGEST_BODY, Call, Context, Handler, StreamHandler, decoded, refused
+from lidr.hub_server.routes import Route, Table
+from lidr.hub_server.wire import (
+    LARGEST_BODY,
+    LARGEST_OF_STRANGERS,
+    Call,
+    Context,
+    Handler,
+    StreamHandler,
+    decoded,
+    refused,
+    whole,
+)
 
 
 def application(context: Context, *, hosts: frozenset[str] | None = None) -> ASGIApp:
@@ -30,27 +45,42 @@ def application(context: Context, *, hosts: frozenset[str] | None = None) -> ASG
             web pages from reaching the Hub by a name of their own that resolves to 127.0.0.1.
     """
     table = Table((*API_ROUTES, *PAGE_ROUTES))
+    for_api = ThreadPoolExecutor(32, "hub-api")
+    for_pages = ThreadPoolExecutor(4, "hub-pages")  # of their own, so that slow pages never hold up a client's calls
+
+    async def work(found: Route, call: Call) -> Response:
+        pool = for_pages if found in PAGE_ROUTES else for_api
+        return await asyncio.get_running_loop().run_in_executor(pool, cast(Handler, found.handler), call)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        request = Request(scope, receive)
-        response = await _respond(table, context, request, hosts)
+        request = Request(scope, patient(receive, context.patience_s))
+        response = await _respond(table, work, context, request, hosts)
         await response(scope, receive, send)
 
     return FaultyApp(app, context.faults)
 
 
-async def _respond(table: Table, context: Context, request: Request, hosts: frozenset[str] | None) -> Response:
+Work = Callable[[Route, Call], Awaitable[Response]]
+
+
+async def _respond(
+    table: Table, work: Work, context: Context, request: Request, hosts: frozenset[str] | None
+) -> Response:
     try:
+        if not _HOST.fullmatch(request.headers.get("host", "")):
+            raise Refusal(400, "The Host header is no name of a host")
         if hosts is not None and not _is_allowed(request.headers.get("host", ""), hosts):
             raise Refusal(421, "This Hub does not answer to that name")
         raw = request.scope.get("raw_path", b"").decode("latin-1")
         found, match = table.find(request.method, raw)
-        call = Call(context, request, decoded(match.groupdict()), b"" if found.streams else await _body(request))
+        call = Call(context, request, decoded(match.groupdict()))
+        if not found.streams:
+            call = replace(call, body=await _body(request, LARGEST_BODY if call.is_owner else LARGEST_OF_STRANGERS))
         if found.streams:
             return await cast(StreamHandler, found.handler)(call)
-        return await to_thread(cast(Handler, found.handler), call)
+        return await work(found, call)
     except Refusal as refusal:
         return refused(refusal)
     except (ClientDisconnect, ConnectionCut):
@@ -61,6 +91,9 @@ async def _respond(table: Table, context: Context, request: Request, hosts: froz
         return refused(Refusal(507, "The disk of this Hub is full; nothing was changed. Make room and send it again."))
     except Exception:
         return _bug()
+
+
+_HOST = re.compile(r"[A-Za-z0-9._-]{0,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,60}\](?::[0-9]{1,5})?")
 
 
 def _bug() -> Response:
@@ -79,10 +112,14 @@ def _is_allowed(host: str, hosts: frozenset[str]) -> bool:
         return False
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, largest: int) -> bytes:
+    announced = whole(request.headers.get("content-length", "0"), largest + 1) or 0
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise Refusal(413, f"The request is larger than {LARGEST_BODY} bytes")
+    if announced <= largest:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > largest:
+                break
+    if max(announced, len(body)) > largest:
+        raise Refusal(413, f"The request is larger than {largest} bytes", headers={"Connection": "close"})
     return bytes(body)

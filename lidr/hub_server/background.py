@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from lidr.disk_faults import locked, locked_now, locked_together
 from lidr.errors import HubError
 from lidr.hub import Target, target_of_environment
 from lidr.hub_server.serving import STATE
-from lidr.hub_server.storage import locked_file, read_json
+from lidr.hub_server.storage import read_json
 
 _START_S = 30.0
 _STOP_S = 15.0
@@ -53,7 +54,7 @@ class Hub:
         process = _STARTED.get(self.root)
         if process is None:
             return
-        with locked_file(self.root / "users.lock", wait=False) as is_alone:
+        with locked_now(self.root / "users.lock") as is_alone:
             if is_alone:
                 process.terminate()
                 process.wait(timeout=_STOP_S)
@@ -77,7 +78,7 @@ def _wait_for_ended() -> None:
 
 def _is_shared(root: Path) -> bool:
     """Whether others use the Hub: a Hub that is ending holds its lock of users alone."""
-    with locked_file(root / "users.lock", shared=True, wait=False) as is_shared:
+    with locked_now(root / "users.lock", shared=True) as is_shared:
         return is_shared
 
 
@@ -109,14 +110,16 @@ def _health(url: str) -> dict[str, Any]:
     try:
         connection.request("GET", "/lidr/health")
         answer = json.loads(connection.getresponse().read())
-    except (OSError, ValueError, http.client.HTTPException):
+    except (OSError, ValueError, http.client.HTTPException, RecursionError):
         return {}
     finally:
         connection.close()
     return answer if isinstance(answer, dict) else {}
 
 
-def serve_in_background(root: Path, *, port: int = 0, token: str | None = None, redirect: bool = False) -> Hub:
+def serve_in_background(
+    root: Path, *, port: int = 0, token: str | None = None, redirect: bool = False, patience_s: float = 60.0
+) -> Hub:
     """Start a Hub in a process of its own, or share the one that serves this folder.
 
     Args:
@@ -124,6 +127,7 @@ def serve_in_background(root: Path, *, port: int = 0, token: str | None = None, 
         port: where to listen on 127.0.0.1; 0 takes a free one. A Hub that is shared keeps its own.
         token: by default $LIDR_HUB_TOKEN, else a random one. A Hub that is shared keeps its own.
         redirect: answer downloads with redirections, as the real Hub does.
+        patience_s: how long a client may keep still before it is cut off.
 
     Returns:
         The Hub, answering requests.
@@ -134,10 +138,10 @@ def serve_in_background(root: Path, *, port: int = 0, token: str | None = None, 
     root = Path(root).resolve()
     root.mkdir(parents=True, exist_ok=True)
     held = ExitStack()
-    held.enter_context(locked_file(root / "users.lock", shared=True))
+    held.enter_context(locked_together(root / "users.lock"))
     try:
-        with locked_file(root / "start.lock"):
-            hub = find_running(root) or _start(root, port=port, token=token, redirect=redirect)
+        with locked(root / "start.lock"):
+            hub = find_running(root) or _start(root, port=port, token=token, redirect=redirect, patience_s=patience_s)
     except BaseException:
         held.close()
         raise
@@ -145,8 +149,9 @@ def serve_in_background(root: Path, *, port: int = 0, token: str | None = None, 
     return hub
 
 
-def _start(root: Path, *, port: int, token: str | None, redirect: bool) -> Hub:
+def _start(root: Path, *, port: int, token: str | None, redirect: bool, patience_s: float) -> Hub:
     command = [sys.executable, "-m", "lidr.hub_server", "--root", str(root), "--port", str(port)]
+    command += ["--patience", str(patience_s)]
     surroundings = {**os.environ, **({"LIDR_HUB_TOKEN": token} if token else {})}
     log = root / "server.log"
     with log.open("wb") as errors:

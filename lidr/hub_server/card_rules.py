@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
+from lidr.hub import CardYamlError, load_card_yaml, plain, split_front_matter
 from lidr.hub_server.refusal import Refusal
 from lidr.hub_server.storage import RepoType
 
@@ -25,8 +27,9 @@ fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2 llama3.3 lla
 LICENSES = frozenset(_IDENTIFIERS.split())
 """The identifiers of hub-docs, repositories-licenses, and the families of models that came after its stored copy."""
 
-_FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)(?:\r?\n)?^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 _STRING_LISTS = ("tags", "task_categories", "task_ids", "source_datasets", "annotations_creators", "size_categories")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,10}(?:[-_][^\W_]+)*")
+_MOST, _LONGEST = 50, 400  # errors that are told, and characters of one
 _RELATIONS = ("adapter", "merge", "quantized", "finetune")
 
 
@@ -37,41 +40,31 @@ class Verdict(NamedTuple):
     warnings: list[str]
 
 
-def split(content: str) -> tuple[str | None, str]:
-    """The YAML block of a README, None without one, and the text below it."""
-    match = _FRONT_MATTER.match(content)
-    return (match[1], content[match.end() :]) if match else (None, content)
-
-
 def metadata(content: str) -> dict[str, Any]:
-    """The metadata of a README; empty when there is none or it does not parse."""
-    import yaml
-
-    text, _ = split(content)
+    """The metadata of a README, as JSON can hold it; empty when there is none or it does not parse."""
+    text, _ = split_front_matter(content)
     try:
-        value = yaml.safe_load(text) if text else None
-    except (yaml.YAMLError, ValueError, RecursionError):
+        value = plain(load_card_yaml(text)) if text else None
+    except CardYamlError:
         return {}
     return value if isinstance(value, dict) else {}
 
 
 def validate(content: str, type_: RepoType) -> Verdict:
     """Check a README as a whole."""
-    import yaml
-
-    text, _ = split(content)
+    text, _ = split_front_matter(content)
     if text is None or not text.strip():
         return Verdict([], ["empty or missing yaml metadata in repo card"])
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        return Verdict([f"YAML parse error: {' '.join(str(error).split())}"], [])
-    except RecursionError:
-        return Verdict(["YAML parse error: it is nested too deep"], [])
+        value = load_card_yaml(text)
+    except CardYamlError as error:
+        return Verdict([f"YAML parse error: {error}"], [])
     if not isinstance(value, dict):
         return Verdict(["The metadata must be a mapping of keys to values"], [])
-    errors = [*_common(value), *(_dataset(value) if type_ == "dataset" else _model(value))]
-    return Verdict(errors, [])
+    errors = chain(_common(value), _dataset(value) if type_ == "dataset" else _model(value))
+    return Verdict(
+        [error if len(error) <= _LONGEST else f"{error[:_LONGEST]} ..." for error in islice(errors, _MOST)], []
+    )
 
 
 def refuse_invalid(content: bytes, type_: RepoType) -> None:
@@ -87,13 +80,11 @@ def refuse_invalid(content: bytes, type_: RepoType) -> None:
 def _common(value: dict[str, Any]) -> Iterator[str]:
     licenses = value.get("license")
     for license_ in licenses if isinstance(licenses, list) else [licenses]:
-        if license_ is not None and license_ not in LICENSES:
+        if license_ is not None and not (isinstance(license_, str) and license_ in LICENSES):
             yield f'"license" must be one of the Hub\'s identifiers, not {license_!r}; for another one write other'
     languages = value.get("language", value.get("languages"))
     for language in languages if isinstance(languages, list) else [languages]:
-        if language is not None and not (
-            isinstance(language, str) and re.fullmatch(r"[A-Za-z]{2,10}([-_]\w+)*", language)
-        ):
+        if language is not None and not (isinstance(language, str) and _LANGUAGE.fullmatch(language)):
             yield f'"language" must be ISO 639 codes, not {language!r} (in YAML, no must be quoted: "no")'
     for key in _STRING_LISTS:
         if key in value and not _is_strings(value[key]):
@@ -141,7 +132,11 @@ def _model_index(index: Any) -> Iterator[str]:
         if not isinstance(model, dict) or not isinstance(model.get("name"), str):
             yield f'{where}.name" is required'
             continue
-        for j, result in enumerate(model.get("results") or []):
+        results = model.get("results") or []
+        if not isinstance(results, list):
+            yield f'{where}.results" must be a list'
+            continue
+        for j, result in enumerate(results):
             yield from _result(result, f"{where}.results[{j}]")
 
 

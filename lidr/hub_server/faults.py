@@ -5,7 +5,7 @@
 
 Each fault is used up by the requests that it hits:
 
-    match       regular expression, searched in the raw path; method: of the request; default: any
+    match       regular expression, searched in the raw path, for at most 50 ms; method: of the request; default: any
     skip        so many matching requests pass first;  times: how many it then hits (default 1; null: all)
     chance      of hitting a matching request, 0-1; seed: of those draws
     delay       seconds to wait before anything else happens
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import re
 import threading
@@ -25,6 +26,7 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any
 
+import regex  # type: ignore[import-untyped]
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lidr.hub_server.refusal import Refusal
@@ -32,6 +34,10 @@ from lidr.hub_server.refusal import Refusal
 _NEVER = ("/lidr/faults", "/lidr/health", "/lidr/collect")  # or a list of faults could not be forgotten any more
 
 
+_LONGEST_DELAY_S, _LONGEST_MATCH, _MATCH_S = 600.0, 500, 0.05
+_MOST = 1000
+_HEADER_NAME = re.compile(r"(?!(?i:content-length|transfer-encoding|connection)$)[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\xa0-\xff]{0,2000}")
 _NUMBER, _MAYBE = (int, float), (int, NoneType)
 _TYPES: dict[str, tuple[type, ...]] = {
     "match": (str,),
@@ -77,12 +83,21 @@ class Fault:
                 raise TypeError(f"{name}={getattr(self, name)!r}")
         if self.status is not None and not 200 <= self.status <= 599:
             raise TypeError(f"status={self.status}")
+        if not (0 <= self.delay <= _LONGEST_DELAY_S and math.isfinite(self.chance)):
+            raise TypeError(f"delay={self.delay!r}, chance={self.chance!r}")
+        if any(value is not None and not 0 <= value < 2**63 for value in (self.times, self.skip, self.drop_after)):
+            raise TypeError("times, skip and drop_after must be numbers from 0")
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(str(value)):
+                raise TypeError(f"headers: {name[:60]!r}")
+        if len(self.match) > _LONGEST_MATCH:
+            raise TypeError(f"match has more than {_LONGEST_MATCH} characters")
         self._random = random.Random(self.seed)
-        self._pattern = re.compile(self.match)
+        self._pattern = regex.compile(self.match)
 
     def hit(self, method: str, path: str) -> bool:
         """Does it hit this request? Counts it if so."""
-        if self.times == 0 or (self.method or method) != method or not self._pattern.search(path):
+        if self.times == 0 or (self.method or method) != method or not self._fits(path):
             return False
         if self.skip > 0:
             self.skip -= 1
@@ -93,6 +108,12 @@ class Fault:
         if self.times is not None:
             self.times -= 1
         return True
+
+    def _fits(self, path: str) -> bool:
+        try:
+            return self._pattern.search(path, timeout=_MATCH_S) is not None
+        except TimeoutError:
+            return False
 
     def content(self) -> bytes:
         """The body of the answer instead of the real one."""
@@ -112,9 +133,11 @@ class Faults:
         """Add one fault or a list of them."""
         try:
             faults = [Fault(**item) for item in (raw if isinstance(raw, list) else [raw])]
-        except (TypeError, re.error) as error:
-            raise Refusal(400, f"No fault: {error}; see lidr/hub_server/faults.py for the knobs") from None
+        except (TypeError, ValueError, OverflowError, RecursionError, MemoryError, regex.error) as error:
+            raise Refusal(400, f"No fault: {str(error)[:300]}; see lidr/hub_server/faults.py for the knobs") from None
         with self._lock:
+            if len(self._faults) + len(faults) > _MOST:
+                raise Refusal(413, f"At most {_MOST} faults are kept; forget those that are there first")
             self._faults += faults
 
     def clear(self) -> None:

@@ -22,7 +22,7 @@ _PLACEHOLDERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Route:
     """Method and path; `{type}`, `{prefix}`, `{repo}` and `{path}` have meanings of their own, others are a segment."""
 

@@ -20,8 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lidr.disk_faults import locked_now
 from lidr.errors import HubError, MissingExtraError
-from lidr.hub_server.storage import Storage, collect, locked_file, remove_unfinished, write_json
+from lidr.hub_server.storage import Storage, collect, remove_unfinished, write_json
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -38,6 +39,7 @@ def serve(
     token: str | None = None,
     redirect: bool = False,
     background: bool = False,
+    patience_s: float = 60.0,
     ready: Callable[[str, str], None] = lambda url, token: None,
 ) -> None:
     """Serve until a signal comes.
@@ -48,6 +50,7 @@ def serve(
         token: who has it may do everything; by default a random one.
         redirect: answer downloads with redirections, as the real Hub does.
         background: end when no user is left.
+        patience_s: how long a client may keep still before it is cut off.
         ready: is called with the URL and the token once requests are answered.
 
     Raises:
@@ -57,14 +60,19 @@ def serve(
     root = root.resolve()
     root.mkdir(parents=True, exist_ok=True)
     token = token or secrets.token_hex(20)
-    with locked_file(root / "server.lock", wait=False) as is_ours:
+    with locked_now(root / "server.lock") as is_ours:
         if not is_ours:
             raise HubError(f"{root}: another process serves this folder; `lidr hub env --root {root}` shows where")
         listener = _listen(host, port)
         url = _url(host, listener.getsockname()[1])
-        app = _prepare(root, host, token, redirect=redirect)
+        app = _prepare(root, host, token, redirect=redirect, patience_s=patience_s)
         # h11, though httptools may be installed: the same server wherever lidr runs.
-        config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off", http="h11", ws="none")
+        from lidr.hub_server.patience import MOST_CONNECTIONS, protocol
+
+        config = uvicorn.Config(
+            app, log_level="critical", access_log=False, lifespan="off", http=protocol(patience_s), ws="none"
+        )
+        config.limit_concurrency = MOST_CONNECTIONS
         config.timeout_graceful_shutdown = 2
         config.timeout_keep_alive = 120  # s; after uvicorn's 5 a busy client may just be using the connection again
         server = uvicorn.Server(config)
@@ -120,7 +128,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _prepare(root: Path, host: str, token: str, *, redirect: bool) -> ASGIApp:
+def _prepare(root: Path, host: str, token: str, *, redirect: bool, patience_s: float) -> ASGIApp:
     from lidr.hub_server.access import Access
     from lidr.hub_server.app import application
     from lidr.hub_server.wire import Context
@@ -129,13 +137,13 @@ def _prepare(root: Path, host: str, token: str, *, redirect: bool) -> ASGIApp:
     remove_unfinished(storage)
     collect(storage)
     hosts = frozenset({"localhost", host.lower()}) if is_loopback(host) else None
-    return application(Context(storage, Access(token), redirect=redirect), hosts=hosts)
+    return application(Context(storage, Access(token), redirect=redirect, patience_s=patience_s), hosts=hosts)
 
 
 def _stop_without_users(root: Path, server: Any) -> None:
     time.sleep(_POLL_S)
     while True:
-        with locked_file(root / "users.lock", wait=False) as is_alone:
+        with locked_now(root / "users.lock") as is_alone:
             if is_alone:  # kept until this process has gone, so that whoever comes now starts a new one
                 server.should_exit = True
                 time.sleep(60)

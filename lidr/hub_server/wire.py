@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,16 +19,21 @@ from lidr.hub_server.storage import Repository, RepoType, Storage, checked_repo_
 
 LARGEST_BODY = 16 * 1024 * 1024
 """Of a request that is read as a whole; contents and commits are streamed."""
+LARGEST_OF_STRANGERS = 1024 * 1024
+"""The same for who has not brought the token."""
+_MOST_FIELDS = 100_000  # of a form
+_LONGEST_SAID, _LONGEST_HEADER = 2000, 500  # characters of a refusal, in the body and in its header
 
 
 @dataclass(frozen=True)
 class Context:
-    """What the whole application shares."""
+    """What the whole application shares; `patience_s`: how long a client may keep still."""
 
     storage: Storage
     access: Access
     faults: Faults = field(default_factory=Faults)
     redirect: bool = False
+    patience_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Call:
     @property
     def base_url(self) -> str:
         """Where the client reached this server."""
-        return f"{self.request.url.scheme}://{self.request.headers.get('host', '127.0.0.1')}"
+        return f"{self.request.scope['scheme']}://{self.request.headers.get('host', '127.0.0.1')}"
 
     @property
     def is_owner(self) -> bool:
@@ -79,7 +85,10 @@ class Call:
         """The body as a form, or as JSON with the same fields."""
         if self.request.headers.get("content-type", "").startswith("application/json"):
             return {key: value if isinstance(value, list) else [value] for key, value in self.json().items()}
-        return parse_qs(self.body.decode("utf-8", "replace"), keep_blank_values=True)
+        try:
+            return parse_qs(self.body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        except ValueError:
+            raise Refusal(413, f"The form has more than {_MOST_FIELDS} fields") from None
 
     @property
     def repo_type(self) -> RepoType:
@@ -106,14 +115,27 @@ class Call:
 
 
 def parse(raw: bytes) -> Any:
-    """JSON from outside; refused when it is none, or holds half a character (which no file name or header can)."""
+    """JSON from outside; refused when it is none, or holds what none of our answers could repeat.
+
+    That is half a character (which no file name or header can hold either), and numbers that are none: NaN, 1e999.
+    """
     try:
-        value = json.loads(raw)
-        if b"\\ud" in raw.lower():
+        text = raw.decode("utf-8-sig")
+        value = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise Refusal(400, "This is no JSON") from None
     return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
 
 
 def mappings(value: object, name: str) -> list[dict[str, Any]]:
@@ -130,9 +152,24 @@ def number(value: object, name: str, *, default: float) -> float:
     if value is None:
         return default
     try:
-        return float(value)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        raise Refusal(400, f"{name} must be a number, not {value!r}") from None
+        found = float(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise Refusal(400, f"{name} must be a number, not {str(value)[:100]!r}")
+    return found
+
+
+def whole(text: str, most: int) -> int | None:
+    """Plain digits as a number, cut at the most that makes a difference; None for anything else.
+
+    >>> whole("12", 10**9), whole("9" * 5000, 10**9), whole("-1", 10**9), whole("\u00b2", 10**9)
+    (12, 1000000000, None, None)
+    """
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0") or "0"
+    return most if len(digits) > len(str(most)) else min(int(digits), most)
 
 
 Handler = Callable[[Call], Response]
@@ -141,15 +178,34 @@ StreamHandler = Callable[[Call], Awaitable[Response]]
 
 def answer(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer in JSON."""
-    return JSONResponse(value, status_code=status, headers=dict(headers or {}))
+    return _Json(value, status_code=status, headers=dict(headers or {}))
+
+
+class _Json(JSONResponse):
+    """JSON of what is on the disk, whoever wrote it there: what UTF-8 cannot hold is replaced."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
+            "utf-8", "replace"
+        )
 
 
 def refused(refusal: Refusal) -> Response:
     """An answer that says no."""
-    headers = {**refusal.headers, "X-Error-Message": one_line(refusal.message)}
-    if refusal.code:
-        headers["X-Error-Code"] = refusal.code
-    return JSONResponse({"error": refusal.message, **refusal.body}, status_code=refusal.status, headers=headers)
+    return answer(
+        {"error": shortened(refusal.message), **refusal.body}, status=refusal.status, headers=error_headers(refusal)
+    )
+
+
+def shortened(text: str, longest: int = _LONGEST_SAID) -> str:
+    """A message that may repeat what a client sent, in bounds."""
+    return text if len(text) <= longest else f"{text[:longest]} ..."
+
+
+def error_headers(refusal: Refusal) -> dict[str, str]:
+    """The headers of an answer that says no: the genuine clients read the message and the code there."""
+    headers = {**refusal.headers, "X-Error-Message": one_line(shortened(refusal.message, _LONGEST_HEADER))}
+    return {**headers, "X-Error-Code": refusal.code} if refusal.code else headers
 
 
 def one_line(text: str) -> str:
@@ -164,11 +220,12 @@ def one_line(text: str) -> str:
 
 def page(call: Call, items: list[Any], *, size: int, path: str, show: Callable[[Any], dict[str, Any]]) -> Response:
     """One page of a list, with the link to the next; `path` is where the list can be had again."""
-    try:
-        start = max(0, int(call.query.get("cursor", "0")))
-        size = max(1, min(size, int(call.query.get("limit", size))))
-    except ValueError:
-        raise Refusal(400, "cursor and limit must be numbers") from None
+    start, limit = (
+        whole(call.query.get(key, default), 10**9) for key, default in (("cursor", "0"), ("limit", str(size)))
+    )
+    if start is None or limit is None:
+        raise Refusal(400, "cursor and limit must be numbers")
+    size = max(1, min(size, limit))
     headers = {}
     if start + size < len(items):
         kept = [(key, value) for key, value in call.request.query_params.multi_items() if key != "cursor"]

@@ -15,6 +15,7 @@ Kind = Literal["recipe", "prompts", "model", "dataset", "step", "evaluation", "r
 Data = Mapping[str, Any]
 
 _LONGEST = 90
+_DEEPEST = 100  # levels that are indented further
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,16 @@ class Edge:
 
 @dataclass
 class Graph:
-    """Nodes by their ids, edges, and the node that was asked for."""
+    """Nodes by their ids, edges, the node that was asked for, and what was read that is not as it was published."""
 
     focus: str
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    _joined: set[tuple[str, str]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._joined = {(edge.source, edge.target) for edge in self.edges}
 
     def add(self, node: Node, *, made_from: Iterable[str] = (), how: str = "") -> Node:
         """Add a node, once, and edges to it."""
@@ -62,49 +68,81 @@ class Graph:
 
     def join(self, source: str, target: str, how: str = "") -> None:
         """Add an edge, once."""
-        if source != target and not any((e.source, e.target) == (source, target) for e in self.edges):
+        if source != target and (source, target) not in self._joined:
+            self._joined.add((source, target))
             self.edges.append(Edge(source, target, how))
 
     def before(self, node: str) -> list[str]:
         """What it was made from, directly."""
-        return [edge.source for edge in self.edges if edge.target == node and edge.source in self.nodes]
+        return self._beside()[0].get(node, [])
 
     def after(self, node: str) -> list[str]:
         """What was made from it, directly."""
-        return [edge.target for edge in self.edges if edge.source == node and edge.target in self.nodes]
+        return self._beside()[1].get(node, [])
+
+    def origins(self, node: str) -> list[str]:
+        """What was read from outside to make it: prompts, models and data sets, whatever steps lie between."""
+        before, found, front = self._beside()[0], dict.fromkeys([node]), [node]
+        while front:
+            front = list(dict.fromkeys(other for one in front for other in before.get(one, ()) if other not in found))
+            found.update(dict.fromkeys(front))
+        del found[node]
+        return [id_ for id_ in found if self.nodes[id_].kind in ("prompts", "model", "dataset")]
 
     def around(self) -> Graph:
         """Only what leads to the node that was asked for, and what was made from it."""
         kept = {self.focus}
-        for step in (self.before, self.after):
+        for beside in self._beside():
             front = [self.focus]
             while front:
-                front = [other for node in front for other in step(node) if other not in kept and not kept.add(other)]  # type: ignore[func-returns-value]
+                new = dict.fromkeys(other for node in front for other in beside.get(node, ()) if other not in kept)
+                kept.update(front := [*new])
         edges = [edge for edge in self.edges if {edge.source, edge.target} <= kept]
-        return Graph(self.focus, {id_: node for id_, node in self.nodes.items() if id_ in kept}, edges)
+        nodes = {id_: node for id_, node in self.nodes.items() if id_ in kept}
+        return Graph(self.focus, nodes, edges, self.differences)
+
+    def _beside(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """For each node what it was made from, directly, and what was made from it."""
+        before: dict[str, list[str]] = {}
+        after: dict[str, list[str]] = {}
+        for edge in self.edges:
+            if edge.source in self.nodes and edge.target in self.nodes:
+                before.setdefault(edge.target, []).append(edge.source)
+                after.setdefault(edge.source, []).append(edge.target)
+        return before, after
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
         nodes = [asdict(node) for node in self.nodes.values()]
-        return {"focus": self.focus, "nodes": nodes, "edges": [asdict(edge) for edge in self.edges]}
+        edges = [asdict(edge) for edge in self.edges]
+        return {"focus": self.focus, "nodes": nodes, "edges": edges, "differences": self.differences}
 
     def text(self) -> str:
         """Two trees: what it was made from, and what was made from it."""
         lines = [_named(self.nodes[self.focus])]
-        for heading, step in (("made from", self.before), ("made from it", self.after)):
-            found = list(_tree(self, self.focus, step, "  ", {self.focus}))
+        for heading, beside in zip(("made from", "made from it"), self._beside(), strict=True):
+            found = list(_tree(self, beside))
             lines += ["", heading, *(found or ["  nothing that is known"])]
+        if self.differences:
+            lines += ["", "not as it was published", *(f"  {line}" for line in self.differences)]
         return "\n".join(lines)
 
 
-def _tree(graph: Graph, node: str, step: Any, indent: str, seen: set[str]) -> Iterator[str]:
-    for other in step(node):
+def _tree(graph: Graph, beside: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What stands beside the focus, and beside that; with a stack of its own, for long runs."""
+    seen, open_ = {graph.focus}, [iter(beside.get(graph.focus, ()))]
+    while open_:
+        other = next(open_[-1], None)
+        if other is None:
+            open_.pop()
+            continue
+        indent = "  " * min(len(open_), _DEEPEST)
         if other in seen:
             yield f"{indent}{graph.nodes[other].title} (above)"
             continue
         seen.add(other)
         yield indent + _named(graph.nodes[other])
-        yield from _tree(graph, other, step, indent + "  ", seen)
+        open_.append(iter(beside.get(other, ())))
 
 
 def _named(node: Node) -> str:
@@ -189,7 +227,7 @@ def _lines(record: Data) -> Iterator[str]:
         yield f"trained on {record['counts']['pairs']:,} pairs"
     for task in record["counts"].get("tasks", [])[:4]:
         yield ", ".join([task["task"], *_scores(task)])
-    yield f"digest {record['digest'][:12]}"
+    yield f"artifact digest {record['digest'][:12]}"
 
 
 def _scores(task: Data) -> Iterator[str]:
@@ -198,13 +236,17 @@ def _scores(task: Data) -> Iterator[str]:
             yield f"{name} {score['value']:.3f}"
 
 
+_ROOTS = {"initial_policy": ("model",), "pairs": ("dataset",)}
+
+
 def _roots(graph: Graph, record: Data, recipe: Node, parents: Sequence[Node]) -> None:
-    """Where a run begins: its recipe, and the parent that a step without inputs read."""
-    if record["inputs"]:
+    """Where a run begins: its recipe, and the parent that a step without inputs, or one of prompts, read."""
+    reads_prompts = record["writes"] in ("prompts", "prompt_translations")
+    if record["inputs"] and not reads_prompts:
         return
     place = f"iter_{record['iteration']}/{record['step']}"
     graph.join(recipe.id, place)
-    wanted = {"initial_policy": ("model",), "prompts": ("prompts",), "pairs": ("dataset",)}.get(record["writes"], ())
+    wanted = ("prompts",) if reads_prompts else _ROOTS.get(record["writes"], ())
     for parent in parents:
         if parent.kind in wanted:
             graph.join(parent.id, place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from itertools import pairwise
 
@@ -119,19 +119,33 @@ class _Drawing:
 def _layers(graph: Graph) -> dict[str, int]:
     """The longest way that leads to each node, in edges; a circle, which no record should hold, is cut."""
     layers: dict[str, int] = {}
-
-    def layer(id_: str, on_the_way: frozenset[str]) -> int:
-        if id_ not in layers:
-            sources = [other for other in graph.before(id_) if other not in on_the_way]
-            layers[id_] = max((layer(other, on_the_way | {id_}) + 1 for other in sources), default=0)
-        return layers[id_]
-
+    before: dict[str, list[str]] = {id_: [] for id_ in graph.nodes}
+    after: dict[str, list[str]] = {id_: [] for id_ in graph.nodes}
+    for edge in graph.edges:
+        if edge.source in before and edge.target in before:
+            before[edge.target].append(edge.source)
+            after[edge.source].append(edge.target)
     for id_ in graph.nodes:
-        layer(id_, frozenset())
+        _walk(id_, before, layers)
     for id_ in graph.nodes:  # what begins somewhere stands just before what is made of it
-        if not graph.before(id_) and (after := graph.after(id_)):
-            layers[id_] = max(0, min(layers[other] for other in after) - 1)
+        if not before[id_] and after[id_]:
+            layers[id_] = max(0, min(layers[other] for other in after[id_]) - 1)
     return layers
+
+
+def _walk(start: str, before: Mapping[str, list[str]], layers: dict[str, int]) -> None:
+    """Fill in the layer of a node and of all that lead to it; with a stack of its own, for long runs."""
+    way, entered = [start], {start}
+    while way:
+        id_ = way[-1]
+        left = [other for other in before[id_] if other not in layers and other not in entered]
+        if left and id_ not in layers:
+            way.append(left[0])
+            entered.add(left[0])
+            continue
+        if id_ not in layers:
+            layers[id_] = max((layers[other] + 1 for other in before[id_] if other in layers), default=0)
+        entered.discard(way.pop())
 
 
 def _node(node: Node, place: tuple[int, int], link: Link, *, is_focus: bool) -> str:

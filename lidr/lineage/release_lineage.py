@@ -13,10 +13,13 @@ from lidr.hub import DATASETS, Patience, Target, patiently
 from lidr.lineage.graph import Data, Graph, foreign_graph, graph_of, parent_node, release_node
 from lidr.lineage.row_lineage import add_row
 from lidr.references import repository_of
-from lidr.release import RUN, Found, OpenedRelease, find, open_release
+from lidr.release import MANIFEST, RUN, Found, OpenedRelease, find, open_release
+from lidr.store import file_sha256
 
 _DEPTH = 8
 _MOST = 200  # repositories that are looked through for what was made from one
+_MOST_PARENTS = 200  # repositories that are asked for what they were made from
+_LARGEST = 16 << 20  # bytes of a run.json of others
 _ROW = re.compile(r"(.+?@[^/\s]+)/(\d+/.+)")
 
 
@@ -44,6 +47,7 @@ def lineage(text: str, target: Target, work: Path) -> Graph:
     if match:
         split = f"iter_{_iteration(match)}"
         graph = add_row(graph, match[2], release.rows("all", split), release.rows("candidates", split), where=text)
+        graph.differences += _other_files(release, split)
     _upward(graph, release.run, target, work, _DEPTH)
     _downward(graph, {found.key}, target, work)
     return graph
@@ -51,6 +55,16 @@ def lineage(text: str, target: Target, work: Path) -> Graph:
 
 def _iteration(match: re.Match[str]) -> str:
     return match[2].partition("/")[0]
+
+
+def _other_files(release: OpenedRelease, split: str) -> Iterator[str]:
+    """Files of a pair's rows that are not those of the release."""
+    for path in (*release.rows("all", split), *release.rows("candidates", split)):
+        name = path.relative_to(release.folder).as_posix()
+        if (said := release.manifest.get(name)) is None:
+            yield f"{name}: {MANIFEST} does not have it"
+        elif file_sha256(path) != said["sha256"]:
+            yield f"{name}: has another content than {MANIFEST} says"
 
 
 def release_graph(release: OpenedRelease) -> Graph:
@@ -72,18 +86,28 @@ def _foreign(found: Found, work: Path) -> Graph:
 
 
 def _upward(graph: Graph, run: Data, target: Target, work: Path, depth: int) -> None:
-    """What the parents were made from, where they are releases of lidr too."""
+    """What the parents were made from, where they are releases of lidr too: each once, whoever names it again."""
+    level: list[Data] = [run]
+    asked: set[tuple[str, str]] = set()
+    for _ in range(depth):
+        above: list[Data] = []
+        for repo, revision in [found for one in level for found in _repositories(one)]:
+            if (repo, revision) in asked or len(asked) >= _MOST_PARENTS:
+                continue
+            asked.add((repo, revision))
+            parents = _run_json(repo, revision, target, work)
+            if parents is None:
+                continue
+            above.append(parents)
+            for other in parents["parents"]:
+                graph.join(graph.add(parent_node(other)).id, repo, "made with lidr")
+        level = above
+
+
+def _repositories(run: Data) -> Iterator[tuple[str, str]]:
     for parent in run["parents"]:
-        repo = repository_of(parent)
-        if repo is None or depth == 0:
-            continue
-        above = _run_json(repo, str(parent["revision"]), target, work)
-        if above is None:
-            continue
-        for other in above["parents"]:
-            node = graph.add(parent_node(other))
-            graph.join(node.id, repo, "made with lidr")
-        _upward(graph, above, target, work, depth - 1)
+        if (repo := repository_of(parent)) is not None:
+            yield repo, str(parent["revision"])
 
 
 def _run_json(repo: str, revision: str, target: Target, work: Path) -> dict[str, Any] | None:
@@ -91,7 +115,7 @@ def _run_json(repo: str, revision: str, target: Target, work: Path) -> dict[str,
     kind = repo if repo.startswith(DATASETS) else f"models/{repo}"
     try:
         found = find(f"{kind}@{revision}", target)
-        if RUN not in {entry.path for entry in found.entries}:
+        if not any(entry.path == RUN and entry.size <= _LARGEST for entry in found.entries):
             return None
         return open_release(found, work / found.key.replace("/", "--") / found.sha[:12], patterns=[RUN]).run
     except HubError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lidr.errors import HubError
 from lidr.lineage.graph import Data, Graph, Node, short
+from lidr.release import read_bounded
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +29,7 @@ def add_row(graph: Graph, pair_id: str, pairs: list[Path], candidates: list[Path
 
     try:
         return _with_row(graph, pair_id, pairs, candidates, where)
-    except (pl.exceptions.PolarsError, KeyError, OSError) as error:
+    except (pl.exceptions.PolarsError, LookupError, ValueError, TypeError, OverflowError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise HubError(f"{where}: its rows cannot be read: {said}; the release is damaged") from None
 
@@ -37,19 +38,20 @@ def _with_row(graph: Graph, pair_id: str, pairs: list[Path], candidates: list[Pa
     import polars as pl
 
     iteration = pair_id.partition("/")[0]
-    found = pl.concat([pl.read_parquet(path) for path in pairs]) if pairs else None
-    if found is None or (rows := found.filter(pl.col("pair_id") == pair_id)).is_empty():
-        some = "" if found is None or found.is_empty() else f"; the first one there is {found['pair_id'][0]}"
+    found = _read(pairs, where, ("pair_id", pair_id))
+    if found is None or found.is_empty():
+        first = pl.concat(pl.read_parquet(file, n_rows=1, columns=["pair_id"]) for file in pairs) if pairs else None
+        some = "" if first is None or first.is_empty() else f"; the first one there is {first['pair_id'][0]}"
         raise HubError(f"{where}: no pair {pair_id}{some}. A pair is named ITERATION/PROMPT/XX-YY/KIND")
-    row: dict[str, Any] = rows.row(0, named=True)
-    texts = pl.concat([pl.read_parquet(path) for path in candidates]) if candidates else None
+    row: dict[str, Any] = found.row(0, named=True)
+    texts = _read(candidates, where, ("prompt_id", str(row["prompt_id"])))
     graph.focus = f"row:{pair_id}"
     lines = (
         f"{row['language']}, {row['kind']}",
         f"margin {row['margin']}" if row["margin"] is not None else "unscored",
     )
     graph.add(Node(graph.focus, "row", pair_id, lines))
-    _add_prompt(graph, row, iteration)
+    _add_prompt(graph, row, texts, iteration)
     for side in ("chosen", "rejected"):
         key = str(row[f"{side}_key"])
         _add_text(graph, key, str(row[f"{side}_text"]), texts, iteration)
@@ -63,20 +65,41 @@ def _with_row(graph: Graph, pair_id: str, pairs: list[Path], candidates: list[Pa
     return graph.around()
 
 
-def _add_prompt(graph: Graph, row: Data, iteration: str) -> None:
+def _read(files: list[Path], where: str, only: tuple[str, str]) -> pl.DataFrame | None:
+    """The rows of one pair or one prompt."""
+    import polars as pl
+
+    try:
+        table = read_bounded(files, only=only)
+    except HubError as error:
+        raise HubError(f"{where}: its rows cannot be read: {error}; the release is damaged") from None
+    return None if table is None else pl.DataFrame(table)
+
+
+def _add_prompt(graph: Graph, row: Data, texts: pl.DataFrame | None, iteration: str) -> None:
     id_ = f"prompt:{row['prompt_id']}/{row['language']}"
     node = Node(id_, "prompts", f"{row['prompt_id']} ({row['language']})", (short(str(row["prompt_text"])),))
     graph.add(node, made_from=_step(graph, iteration, "prompts"))
     graph.join(id_, graph.focus, "asked")
+    asked = _prompt(texts, str(row["prompt_id"]), str(row["language"]))
+    if asked and asked != row["prompt_text"]:
+        said = short(str(row["prompt_text"]))
+        graph.differences.append(f"{node.title}: the pair's prompt says {said!r}, the candidate's {short(asked)!r}")
 
 
 def _add_text(graph: Graph, key: str, text: str, texts: pl.DataFrame | None, iteration: str) -> None:
-    """A response, or a translation and the response that it was made from."""
+    """A response, or a translation and the response that it was made from; said where it is no candidate's."""
     prompt_id, _, languages = key.rpartition("/")
     source, is_translation, language = languages.partition("->")
     steps = _step(graph, iteration, "translate" if is_translation else "generate")
     id_, what = f"text:{key}", "translation" if is_translation else "response"
-    known = _candidate(texts, prompt_id, what, language or source, source if is_translation else None)
+    candidate = _row(texts, prompt_id, what, language or source, source if is_translation else None)
+    known: tuple[str, ...] = ()
+    if candidate is not None:
+        known = (f"status {candidate['status']}", f"by {candidate['policy']}")
+    if candidate is not None and str(candidate["text"]) != text:
+        graph.differences.append(f"{key}: the pair says {short(text)!r}, the candidate {short(candidate['text'])!r}")
+        known = ("another text than the candidate's",)
     lines = (f"{what}: {short(text)}", *known)
     graph.add(Node(id_, "text", key, lines), made_from=steps)
     if is_translation:
@@ -91,13 +114,6 @@ def _add_text(graph: Graph, key: str, text: str, texts: pl.DataFrame | None, ite
                 made_from=_step(graph, iteration, "prompts"),
             )
         graph.join(prompt, id_, "answered")
-
-
-def _candidate(
-    texts: pl.DataFrame | None, prompt_id: str, kind: str, language: str, source: str | None
-) -> tuple[str, ...]:
-    row = _row(texts, prompt_id, kind, language, source)
-    return () if row is None else (f"status {row['status']}", f"by {row['policy']}")
 
 
 def _response(texts: pl.DataFrame | None, prompt_id: str, language: str) -> str:

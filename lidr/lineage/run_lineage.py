@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from lidr.errors import StoreError
 from lidr.lineage.graph import Graph, graph_of
 from lidr.lineage.row_lineage import add_row
-from lidr.store import Record, Store, file_sha256
+from lidr.store import RECORD_FILE, Record, Store, file_sha256, open_artifact, read_sealed
 
 _RUN = re.compile(r"run:(?P<name>[\w.-]+)(?:@(?P<version>[^/\s]+))?(?:/(?P<pair>\d+/.+))?")
 
@@ -32,16 +31,16 @@ def lineage_of_run(text: str, store: Store) -> Graph:
     if version not in versions:
         have = ", ".join(versions) or "none"
         raise StoreError(f"{text}: the store {store.root} has no such run; versions of {match['name']}: {have}")
-    records = [record for _, record in store.records(match["name"]) if record.version == version]
+    records = [record for _, record in store.records_of(match["name"], version)]
     folder = store.version_folder(match["name"], version)
     graph = graph_of(_run(folder, match["name"], version, records), [asdict(r) for r in _in_order(records)])
     if match["pair"] is None:
         return graph
     with TemporaryDirectory(prefix="lidr-lineage-") as work:
         iteration = int(match["pair"].partition("/")[0])
-        return add_row(
-            graph, match["pair"], _pairs(folder, iteration, records), _texts(folder, iteration, Path(work)), where=text
-        )
+        pairs = _pairs(folder, iteration, records)
+        texts = _texts(folder, iteration, Path(work), _prompts_of(pairs, match["pair"]))
+        return add_row(graph, match["pair"], pairs, texts, where=text)
 
 
 def _in_order(records: list[Record]) -> list[Record]:
@@ -60,7 +59,10 @@ def _in_order(records: list[Record]) -> list[Record]:
 def _run(folder: Path, name: str, version: str, records: list[Record]) -> dict[str, Any]:
     """What a release's run.json would say, as far as a graph needs it."""
     path = folder / "run.json"
-    recipe = json.loads(path.read_text(encoding="utf-8")).get("recipe", {}) if path.is_file() else {}
+    try:
+        recipe = read_sealed(path)["recipe"] if path.is_file() else {}
+    except (ValueError, KeyError) as error:
+        raise StoreError(f"{path}: damaged ({error}). `lidr run RECIPE` writes it again") from None
     parents = []
     if recipe.get("prompts"):
         parents.append(
@@ -70,6 +72,8 @@ def _run(folder: Path, name: str, version: str, records: list[Record]) -> dict[s
         first = next((r for r in records if r.writes == "initial_policy"), None)
         revision = first.identity.get("outside", {}).get("revision") if first else None
         name_ = str(recipe["policy"]["model"]).partition("@")[0] if revision else recipe["policy"]["model"]
+        if (adapter := recipe["policy"].get("adapter")) is not None:
+            name_, revision = f"{recipe['policy']['model']} with {adapter}", first.digest if first else None
         parents.append({"role": "policy", "name": name_, "revision": revision, "license": None})
     published = [r.counts["published"] for r in records if r.writes == "release"]
     siblings = {
@@ -88,23 +92,38 @@ def _run(folder: Path, name: str, version: str, records: list[Record]) -> dict[s
 
 def _pairs(folder: Path, iteration: int, records: list[Record]) -> list[Path]:
     places = [r.place for r in _in_order(records) if r.writes == "pairs" and r.iteration == iteration]
-    return sorted((folder / places[-1] / "data").glob("*.parquet")) if places else []
+    return list(open_artifact(folder / places[-1]).tables) if places else []
 
 
-def _texts(folder: Path, iteration: int, work: Path) -> list[Path]:
-    """Responses and translations of an iteration, in the columns in which they are published."""
+def _prompts_of(pairs: list[Path], pair_id: str) -> list[str]:
+    """The prompt of a pair; none where there is no such pair."""
+    import polars as pl
+
+    if not pairs:
+        return []
+    return pl.scan_parquet(pairs).filter(pair_id=pair_id).select("prompt_id").collect()["prompt_id"].to_list()
+
+
+def _texts(folder: Path, iteration: int, work: Path, prompt_ids: list[str]) -> list[Path]:
+    """Responses and translations of an iteration's prompts, in the columns in which they are published."""
     import polars as pl
 
     here = folder / f"iter_{iteration}"
-    prompts, responses = (sorted((here / name / "data").glob("*.parquet")) for name in ("prompts", "generate"))
-    if not prompts or not responses:
+    made = {name: here / name for name in ("prompts", "generate", "translate") if (here / name / RECORD_FILE).is_file()}
+    if not {"prompts", "generate"} <= made.keys():
         return []
-    asked = pl.read_parquet(prompts).rename({"text": "prompt_text"})
-    answered = pl.read_parquet(responses).join(asked, on=("prompt_id", "language"), how="left")
+
+    def rows(name: str) -> pl.DataFrame:
+        files = list(open_artifact(made[name]).tables)
+        return pl.scan_parquet(files).filter(pl.col("prompt_id").is_in(prompt_ids)).collect()
+
+    answered = rows("generate").join(
+        rows("prompts").rename({"text": "prompt_text"}), on=("prompt_id", "language"), how="left"
+    )
     frames = [answered.with_columns(kind=pl.lit("response"), status="finish_reason", source=pl.lit(None, pl.String))]
-    if translated := sorted((here / "translate/data").glob("*.parquet")):
+    if "translate" in made:
         frames.append(
-            pl.read_parquet(translated)
+            rows("translate")
             .rename({"target": "language"})
             .with_columns(kind=pl.lit("translation"), prompt_text=pl.lit(None, pl.String))
         )

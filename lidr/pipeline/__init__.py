@@ -15,26 +15,42 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
+    from lidr.pipeline.checks import Checked, check_recipe
     from lidr.pipeline.decisions import Decisions
+    from lidr.pipeline.estimates import Costs, Need, StepTime, costs_of, gigabytes
     from lidr.pipeline.make_plan import plan, recipe_field
     from lidr.pipeline.planned import DONE, KEPT, NOTHING_TO_DO, Plan, PlannedStep
     from lidr.pipeline.recipe_file import load_recipe
+    from lidr.pipeline.room import asked_alone
     from lidr.pipeline.run_plan import Say, package_versions, run
+    from lidr.pipeline.slots_kept import KeptShare, is_last_of_pairs, kept_share, setting_of
     from lidr.pipeline.step_order import order
 
 __all__ = [
     "DONE",
     "KEPT",
     "NOTHING_TO_DO",
+    "Checked",
+    "Costs",
     "Decisions",
+    "KeptShare",
+    "Need",
     "Plan",
     "PlannedStep",
     "Say",
+    "StepTime",
+    "asked_alone",
+    "check_recipe",
+    "costs_of",
+    "gigabytes",
+    "is_last_of_pairs",
+    "kept_share",
     "load_recipe",
     "order",
     "package_versions",
     "plan",
     "recipe_field",
     "run",
+    "setting_of",
 ]
 __getattr__ = lazily(__name__)

@@ -22,7 +22,7 @@ def inputs_of(recipe: Recipe, name: str, config: Any, made: Mapping[str, Planned
     inputs = {rows.name: made[rows.name] for rows in kind.takes if rows.name in made}
     for rows in (*kind.reads, *kind.also_reads(config)):
         if rows.name not in made:
-            writers = [other for other, k in STEPS.items() if k.writes is rows]
+            writers = [other for other, k in STEPS.items() if k.writes is rows and rows not in k.reads]
             chain = " -> ".join(step.name for step in recipe.chain)
             raise PlanError(
                 f'chain ({chain}): "{name}" needs {rows.name}, and no step before it makes them; '

@@ -4,37 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from lidr.errors import StoreError
+from lidr.errors import OtherLidrError, StoreError
 from lidr.hub import locked_for
 from lidr.pipeline.decisions import Decisions
 from lidr.pipeline.drift import drift_of, other_inputs
 from lidr.pipeline.inputs import inputs_of, of_earlier, within_reach
 from lidr.pipeline.planned import DONE, Plan, PlannedStep
+from lidr.pipeline.rates import measured_on
+from lidr.pipeline.room import check_room
 from lidr.pipeline.step_order import check_order, order
 from lidr.recipe import Recipe
-from lidr.steps import STEPS, Scale, Surroundings, Unresolved
-from lidr.store import Record, Store, fingerprint, made_by, other_rules, partial_identity, read_record, store_root
+from lidr.steps import STEPS, Scale, StepKind, Surroundings, Unresolved, with_own_dtype
+from lidr.store import (
+    ACCEPTED,
+    KnownRecords,
+    Record,
+    Store,
+    address_of,
+    contradiction,
+    fingerprint,
+    has_finished_rows,
+    made_by,
+    other_rules,
+    partial_identity,
+    read_record,
+    store_root,
+    without_address,
+)
 
 
-def plan(recipe: Recipe, *, until: str | None = None, anew: Collection[str] = ()) -> Plan:
+def plan(
+    recipe: Recipe,
+    *,
+    until: str | None = None,
+    anew: Collection[str] = (),
+    fresh: bool = False,
+    accept_unknown_server: bool = False,
+) -> Plan:
     """Make the recipe concrete and prove its whole chain, before anything runs.
 
     Args:
         recipe: from `lidr.load_recipe`.
         until: plan each iteration up to this step.
         anew: places whose artifacts are made, not taken over from another version.
+        fresh: take nothing over from another version.
+        accept_unknown_server: take what a server answered whose address was not recorded for this server's.
 
     Raises:
-        PlanError: a step needs rows that nothing before it writes; `until` names no step of the recipe.
+        PlanError: a step needs rows that nothing before it writes; `until` names no step of the recipe; replicas or
+            GPUs of one model that this machine or the model cannot have.
         StoreError: the lock file is damaged, or from a newer lidr.
     """
-    store = Store(store_root(recipe.runtime.store))
+    check_room(recipe)
+    store = Store(store_root(recipe.runtime.store, recipe.folder))
     lock = locked_for(recipe, store.version_folder(recipe.name, recipe.version))
+    recipe = with_own_dtype(Surroundings(recipe, recipe.folder, lock, store.root))
     around = Surroundings(recipe, recipe.folder, lock, store.root)
     check_order(recipe)
-    planner = _Planner(around, store, frozenset(anew))
+    planner = _Planner(around, store, frozenset(anew), fresh=fresh, accept=accept_unknown_server)
     steps: list[PlannedStep] = []
     made: dict[int, dict[str, PlannedStep]] = {number: {} for number in range(len(recipe.iterations) + 1)}
     course = Decisions(len(recipe.iterations))
@@ -51,12 +81,16 @@ def plan(recipe: Recipe, *, until: str | None = None, anew: Collection[str] = ()
     return Plan(around, store, tuple(steps), course.close(), course.result, course.best).up_to(until)
 
 
+_UNKNOWN = "a server whose address was not recorded, as by lidr before it kept addresses"
+
+
 class _Planner:
     """Makes one step after another concrete."""
 
-    def __init__(self, around: Surroundings, store: Store, anew: frozenset[str]) -> None:
-        self._around, self._store, self._anew = around, store, anew
-        self._records = list(store.records())
+    def __init__(self, around: Surroundings, store: Store, anew: frozenset[str], *, fresh: bool, accept: bool) -> None:
+        self._around, self._store, self._anew, self._fresh, self._accept = around, store, anew, fresh, accept
+        self._known = KnownRecords(store.root, around.recipe.name)
+        self._outside: dict[int, tuple[Any, dict[str, Any]]] = {}
 
     def concrete(
         self, iteration: int, name: str, config: Any, inputs: Mapping[str, PlannedStep], skipped: str | None
@@ -65,12 +99,12 @@ class _Planner:
         recipe, kind = self._around.recipe, STEPS[name]
         expected = kind.expects(config, _scale(recipe, iteration))
         places = {key: source.place for key, source in inputs.items()}
-        seconds = self._seconds(name, expected.count)
-        step = PlannedStep(iteration, name, config, places, None, None, "unresolved", expected, seconds=seconds)
+        step = PlannedStep(iteration, name, config, places, None, None, "unresolved", expected)
+        step = replace(step, known=self._known, measured_on=measured_on(recipe, config, expected))
         if (left_out := skipped or kind.skipped(recipe)) is not None:
             return replace(step, state="skipped", why=(left_out,))
         try:
-            outside = dict(kind.outside(self._around, config))
+            outside = self._outside_of(kind, config)
         except Unresolved as reason:
             return replace(step, why=(str(reason),))
         if any(source.fingerprint is None for source in inputs.values()):
@@ -86,26 +120,96 @@ class _Planner:
         step = replace(step, identity=identity, fingerprint=fingerprint(identity))
         return self._with_state(step, {key: source.digest for key, source in inputs.items()})
 
+    def _outside_of(self, kind: StepKind, config: Any) -> dict[str, Any]:
+        """Identity of what lies outside; read once for all iterations that have the same settings."""
+        if id(config) not in self._outside:
+            self._outside[id(config)] = config, dict(kind.outside(self._around, config))
+        return dict(self._outside[id(config)][1])
+
     def _with_state(self, step: PlannedStep, digests: Mapping[str, str | None]) -> PlannedStep:
         """Compare the step with what stands in its place."""
         recipe = self._around.recipe
         folder = self._store.folder(recipe.name, recipe.version, step.place)
         try:
-            record = read_record(folder)
+            record = read_record(folder, is_checked=False)
+            if record is not None:
+                step = self._by_unknown_server(step, record.identity, record.execution)
+                if step.state == "unknown server":
+                    self._store.check(folder, record)
+                    return step
+                why = drift_of(record.identity, step) or other_inputs(record.inputs, digests, step)
+                if why:
+                    altered = contradiction(record)
+                    doubt = () if altered is None else (f"and its record is damaged: {altered}",)
+                    return replace(step, state="drifted", why=(*why, *doubt))
+                return _kept(step, self._store.check(folder, record).record)
+            begun = partial_identity(folder)
+        except OtherLidrError as error:
+            return replace(step, state="another lidr's", why=(str(error),))
         except StoreError as error:
             return replace(step, state="damaged", why=(str(error),))
-        if record is not None:
-            why = drift_of(record.identity, step) or other_inputs(record.inputs, digests, step)
-            return replace(step, state="drifted", why=why) if why else _kept(step, record)
-        begun = partial_identity(folder)
         if begun is not None:
-            why = drift_of(begun["identity"], step) or other_inputs(begun["inputs"], digests, step)
-            return replace(step, state="drifted", why=why) if why else _begun(step, begun["identity"])
-        if step.place not in self._anew:
-            for other, found in self._records:
-                if found.fingerprint == step.fingerprint and not other_inputs(found.inputs, digests, step):
-                    return replace(step, state="taken over", source=other, digest=found.digest)
-        return replace(step, state="new")
+            asked = self._by_unknown_server(step, begun["identity"], {})
+            if asked.state != "unknown server":
+                why = drift_of(begun["identity"], asked) or other_inputs(begun["inputs"], digests, asked)
+                if not why:
+                    return _begun(asked, begun["identity"])
+                asked = replace(asked, state="drifted", why=why, is_begun=True)
+            if has_finished_rows(folder):
+                return asked
+        if step.place in self._anew or self._fresh:
+            return replace(step, state="new")
+        return self._taken_over(step, digests)
+
+    def _taken_over(self, step: PlannedStep, digests: Mapping[str, str | None]) -> PlannedStep:
+        """The same output under another version, if there is one: told where and when it was made. One that is damaged
+        is left alone.
+        """
+        assert step.identity is not None
+        old = without_address(step.identity)
+        wanted = {fingerprint(step.identity), fingerprint(old)}
+        not_known = 0
+        for other, found in self._known.of(wanted):
+            if other_inputs(found.inputs, digests, step):
+                continue
+            same = self._by_unknown_server(step, found.identity, found.execution)
+            if same.state == "unknown server":
+                not_known += 1
+                continue
+            if not self._is_whole(other):
+                continue
+            server = f" by {address}" if (address := address_of(step.identity)) else ""
+            why = (*same.why, f"from {other.relative_to(self._store.root)}, made {found.finished}{server}")
+            return replace(same, state="taken over", source=other, digest=found.digest, why=why)
+        why = (f"{not_known} in the store may be the same, made by {_UNKNOWN}",) if not_known else ()
+        return replace(step, state="new", why=why)
+
+    def _is_whole(self, folder: Path) -> bool:
+        try:
+            self._store.check(folder)
+        except StoreError:
+            return False
+        return True
+
+    def _by_unknown_server(
+        self, step: PlannedStep, made: Mapping[str, Any], execution: Mapping[str, Any]
+    ) -> PlannedStep:
+        """The step as it was made before addresses were recorded, if that is all that differs and is accepted."""
+        assert step.identity is not None
+        here = address_of(step.identity)
+        if here is None or address_of(made) is not None:
+            return step
+        old = without_address(step.identity)
+        if drift_of(made, replace(step, identity=old)):
+            return step
+        if self._accept or execution.get(ACCEPTED) == here:
+            why = f"made by a server whose address was not recorded, accepted as {here}"
+            return replace(step, identity=old, fingerprint=fingerprint(old), accepted=here, why=(why,))
+        why = (
+            f"made by {_UNKNOWN}. If it was {here}, run with --accept-unknown-server; else ask anew, with --rebuild "
+            f"{step.place} or under a new version of the recipe"
+        )
+        return replace(step, state="unknown server", why=(why,))
 
     def follow(self, step: PlannedStep, course: Decisions) -> None:
         """Let a step that has decided steer the rest of the plan."""
@@ -115,13 +219,6 @@ class _Planner:
         record = read_record(step.source or self._store.folder(recipe.name, recipe.version, step.place))
         if record is not None:
             course.follow(step.iteration, decides(record.counts))
-
-    def _seconds(self, name: str, count: int) -> float | None:
-        """Seconds for so many units, by the records of earlier runs: of this recipe, else of any."""
-        mine = [record for _, record in self._records if record.step == name and record.rate.count]
-        same = [record for record in mine if record.recipe == self._around.recipe.name] or mine
-        done = sum(record.rate.count for record in same)
-        return count * sum(record.rate.elapsed_s for record in same) / done if done else None
 
 
 def _kept(step: PlannedStep, record: Record) -> PlannedStep:
@@ -163,10 +260,12 @@ def _config(recipe: Recipe, name: str) -> Any:
 
 
 def _scale(recipe: Recipe, iteration: int) -> Scale:
+    others, sampled = len(recipe.languages.others), recipe.are_pairs_sampled
+    answers = max((getattr(step.config, "n", 1) for step in recipe.chain), default=1)
     if iteration == 0:
-        return Scale(0, len(recipe.languages.others))
+        return Scale(0, others, answers, sampled)
     sliced = recipe.iterations[iteration - 1]
-    return Scale(sliced.stop - sliced.start, len(recipe.languages.others))
+    return Scale(sliced.stop - sliced.start, others, answers, sampled)
 
 
 def recipe_field(recipe: Recipe, iteration: int, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from lidr.errors import PlanError
 from lidr.pipeline.step_order import placed
 from lidr.recipe import Recipe
 from lidr.steps import STEPS, Expected, StepKind, Surroundings
-from lidr.store import Store, arrow
+from lidr.store import KnownRecords, Store, arrow
 
 State = Literal[
     "cached",
@@ -20,8 +21,10 @@ State = Literal[
     "resumes",
     "begun by other rules",
     "taken over",
+    "unknown server",
     "drifted",
     "damaged",
+    "another lidr's",
     "unresolved",
     "skipped",
 ]
@@ -55,14 +58,20 @@ class PlannedStep:
         identity: everything that can change its result; None while something outside is not here.
         state: cached: there already; other rules: there already, made by the same settings under another version of the
             step or of a benchmark; new: to be made; resumes: begun by an earlier try; begun by other rules: such a try
-            that cannot be gone on with; taken over: the same output stands under another version; drifted: made by
-            other settings or from other inputs; damaged: its record cannot be read; unresolved: something outside is
-            missing; skipped: the recipe leaves it out for now, or the run ended before it.
-        why: what drifted, is damaged or is missing, by which rules it was made, or why it is skipped.
+            that cannot be gone on with; taken over: the same output stands under another version; unknown server: made
+            by a server whose address was not recorded, and nobody has said that it was this one; drifted: made by other
+            settings or from other inputs; damaged: its record or a file of it is not as it was written; another lidr's:
+            its record is, and this lidr does not read it; unresolved: something outside is missing; skipped: the recipe
+            leaves it out for now, or the run ended before it.
+        is_begun: it drifted, and it is no artifact: an unfinished try, which has finished rows.
+        why: what drifted, is damaged or is missing, by which rules it was made, where and when what is taken over was
+            made, or why it is skipped.
         digest: of the content, where the artifact is there.
         source: where a step that is taken over stands.
-        seconds: how long it may take, by earlier records; None without any.
+        known: the store's records, of which `seconds` is read.
+        measured_on: what a rate must be of, to count for it.
         rules: those that made or began it, where this lidr has others, by the name of the step or benchmark.
+        accepted: the address that the user has said the answers are of, where none was recorded.
     """
 
     iteration: int
@@ -76,8 +85,22 @@ class PlannedStep:
     why: tuple[str, ...] = ()
     digest: str | None = None
     source: Path | None = None
-    seconds: float | None = None
+    known: KnownRecords | None = field(default=None, compare=False, repr=False)
+    measured_on: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    is_begun: bool = False
     rules: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    accepted: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it may take, by earlier records of the same model, engine and kind of machine; None without any, and
+        where nobody knows yet how much there is to do.
+        """
+        return (
+            None
+            if self.known is None or not self.expected.count
+            else self.known.seconds(self.name, self.expected.count, self.measured_on)
+        )
 
     @property
     def said(self) -> str:
@@ -111,6 +134,15 @@ class Plan:
     ending: Ending | None = None
     result: int | None = None
     best: int | None = None
+
+    @property
+    def to_make(self) -> tuple[PlannedStep, ...]:
+        """What must be made before the run can be published: all that is not there, but for what publishes and for
+        what a run that came to its end leaves out. A run that was stopped has not come to its end.
+        """
+        is_left_out = self.ending is None or not self.ending.is_negative
+        there = (*KEPT, "skipped") if is_left_out else KEPT
+        return tuple(step for step in self.steps if step.state not in there and not step.kind.last_only)
 
     @property
     def decided(self) -> tuple[PlannedStep, ...]:
@@ -162,9 +194,13 @@ class Plan:
         """
         if until is None:
             return self
-        names = list(dict.fromkeys([*placed("run"), *placed("iteration"), *(s.name for s in self.recipe.chain)]))
+        chain, there = [step.name for step in self.recipe.chain], {step.name for step in self.steps}
+        opening = [name for name in (*placed("run"), *placed("iteration")) if name in there]
+        names = list(dict.fromkeys([*opening, *chain]))
         if until not in names:
-            raise PlanError(f'--until "{until}": no such step in this recipe; its steps: {", ".join(names)}')
+            near = next(iter(difflib.get_close_matches(until, names, n=1)), None)
+            hint = f'; did you mean "{near}"?' if near else ";"
+            raise PlanError(f'--until "{until}": no such step in this recipe{hint} its steps: {", ".join(names)}')
         wanted = names[: names.index(until) + 1]
         kept: dict[str, PlannedStep] = {}
         last = len(self.recipe.iterations)

@@ -46,7 +46,8 @@ def check_order(recipe: Recipe) -> None:
                 "made them: nobody would read those; keep one of the two"
             )
         written[kind.writes.name] = step.name
-        used |= {rows.name: step.name for rows in kind.reads if rows is not kind.writes and rows is not Policy}
+        reads = (*kind.reads, *kind.also_reads(step.config), *(() if kind.looks_back else kind.takes))
+        used |= {rows.name: step.name for rows in reads if rows is not kind.writes and rows is not Policy}
     deciding = [name for name, kind in STEPS.items() if kind.decides is not None]
     if recipe.repeat is not None and not any(step.name in deciding for step in recipe.chain):
         raise PlanError(

@@ -12,28 +12,30 @@ from lidr.lazy import lazily
 if TYPE_CHECKING:
     from lidr.preferences.columns import REASONS
     from lidr.preferences.export_forms import FORMS, export_pairs
-    from lidr.preferences.mapped_rows import Mapped, column_map, language_tags
+    from lidr.preferences.export_switches import switches_said
+    from lidr.preferences.mapped_rows import Mapped, columns_there, language_tags
     from lidr.preferences.pair_source import PairSource, open_pairs
     from lidr.preferences.query import PairQuery
-    from lidr.preferences.read_pairs import census, load_pairs, pair_batches, readings, unread_said
-    from lidr.preferences.row_files import ROW_FILES, file_batches
+    from lidr.preferences.read_pairs import census, load_pairs, pair_batches, readings, switches_of, unread_said
+    from lidr.preferences.set_columns import column_map
 
 __all__ = [
     "FORMS",
     "REASONS",
-    "ROW_FILES",
     "Mapped",
     "PairQuery",
     "PairSource",
     "census",
     "column_map",
+    "columns_there",
     "export_pairs",
-    "file_batches",
     "language_tags",
     "load_pairs",
     "open_pairs",
     "pair_batches",
     "readings",
+    "switches_of",
+    "switches_said",
     "unread_said",
 ]
 __getattr__ = lazily(__name__)

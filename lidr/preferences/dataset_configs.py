@@ -18,11 +18,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+import regex  # type: ignore[import-untyped]
+
 from lidr.errors import HubError
-from lidr.preferences.row_files import ROW_FILES
 from lidr.release import CardConfigs, fault
+from lidr.tables import TABLE_FILES, table_files
 
 _SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-\d{5}(?:-[0-9a-zA-Z]+)?")
+
+
+_LONGEST_PATTERN = 1000
+_MATCH_S = 0.5
+"""Seconds for one pattern on one name: who wrote them may mean no good."""
 
 
 def config_of(
@@ -39,20 +46,20 @@ def config_of(
     Raises:
         HubError: no such configuration, no rows, or a pattern that is none.
     """
-    rows = [name for name in sorted(names) if name.endswith(ROW_FILES) and _is_seen(name)]
+    rows = [name for name in sorted(names) if name.lower().endswith(TABLE_FILES) and _is_seen(name)]
     entries = _configs(where, card)
     if config is not None and config not in entries:
         raise HubError(f"{where}: no configuration {config!r}; it has {', '.join(entries) or 'none: leave it out'}")
     if not entries:
         if not rows:
-            raise HubError(f"{where}: no Parquet or JSON-lines files of pairs in it")
-        return None, _splits_by_name(where, rows)
+            raise HubError(f"{where}: no files of pairs in it: {', '.join(TABLE_FILES)}")
+        return None, _splits_by_name(where, table_files(rows))
     default = next((name for name, entry in entries.items() if entry.get("default")), None)
     chosen = config or default or ("default" if "default" in entries else next(iter(entries)))
     splits = _files_of(where, entries[chosen], rows)
     if not splits:
         place = {key: entries[chosen][key] for key in ("data_dir", "data_files") if entries[chosen].get(key)}
-        raise HubError(f"{where}: no Parquet or JSON-lines files of pairs in it for configuration {chosen}: {place}")
+        raise HubError(f"{where}: no files of pairs in it for configuration {chosen}: {place}")
     return chosen, splits
 
 
@@ -78,7 +85,7 @@ def _files_of(where: str, entry: Mapping[str, Any], rows: Sequence[str]) -> list
         str(PurePosixPath(name).relative_to(base)): name for name in rows if PurePosixPath(name).is_relative_to(base)
     }
     if entry.get("data_files") is None:
-        found = _splits_by_name(where, list(inside)) if inside else []
+        found = _splits_by_name(where, table_files(inside)) if inside else []
     else:
         found = list(_matching(where, entry["data_files"], list(inside)))
     return [(split, inside[name]) for split, name in dict.fromkeys(found)]
@@ -91,8 +98,13 @@ def _matching(where: str, data_files: Any, rows: Sequence[str]) -> Iterator[tupl
         split, patterns = (entry["split"], entry["path"]) if isinstance(entry, dict) else ("train", entry)
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
             try:
-                yield from ((str(split), name) for name in _resolved(pattern.removeprefix("./"), rows))
-            except (ValueError, re.error) as error:
+                matched = _resolved(pattern.removeprefix("./"), rows)
+                yield from ((str(split), name) for name in table_files(matched))
+            except TimeoutError:
+                raise HubError(
+                    f"{where}: README.md: data_files {pattern[:200]!r} takes too long on the names there; write fewer *"
+                ) from None
+            except (ValueError, re.error, regex.error, RecursionError, OverflowError) as error:
                 raise HubError(
                     f"{where}: README.md: data_files {pattern!r} is no pattern: {error}. * and ? stand for what is in "
                     "one name, ** alone between slashes for any folders, [ab] and [!ab] for one character"
@@ -103,13 +115,15 @@ def _resolved(pattern: str, rows: Sequence[str]) -> list[str]:
     """Names that a pattern means, by the rules of the library that `datasets` resolves it with."""
     from fsspec.utils import glob_translate  # type: ignore[import-untyped]
 
-    wanted = re.compile(glob_translate(pattern))
-    return [name for name in rows if wanted.match(name)]
+    if len(pattern) > _LONGEST_PATTERN:
+        raise ValueError(f"longer than {_LONGEST_PATTERN} characters")
+    wanted = regex.compile(glob_translate(pattern))
+    return [name for name in rows if wanted.match(name, timeout=_MATCH_S)]
 
 
 def _splits_by_name(where: str, rows: Sequence[str]) -> list[tuple[str, str]]:
     """The split of each file, by the names alone."""
-    shards = [_SHARD.fullmatch(PurePosixPath(name).stem) for name in rows]
+    shards = [_SHARD.fullmatch(PurePosixPath(name.removesuffix(".gz")).stem) for name in rows]
     if all(shards):
         return [(match["split"], name) for match, name in zip(shards, rows, strict=True) if match]
     from datasets.data_files import _get_data_files_patterns

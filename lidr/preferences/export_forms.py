@@ -21,27 +21,35 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from lidr.errors import HubError
+from lidr.hub import HUGGING_FACE
 from lidr.preferences.export_readme import readme
+from lidr.preferences.export_switches import how_switched, with_comment
 from lidr.preferences.mapped_rows import Mapped
 from lidr.preferences.pair_source import PairSource
 from lidr.preferences.query import PairQuery
-from lidr.preferences.read_pairs import ROWS_PER_BATCH, Census, census, pair_batches, unread_said
-from lidr.release import dumps, licence_text
-from lidr.rows import Pair
-from lidr.store import written_behind
+from lidr.preferences.read_pairs import (
+    ROWS_PER_BATCH,
+    Census,
+    census,
+    different_switches,
+    pair_batches,
+    unread_said,
+)
+from lidr.preferences.row_writers import Shape, write_rows
+from lidr.release import HUB, dumps, licence_text, target_or_public
+from lidr.rows import SWITCHES, WEIGHT, Pair, switched
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Shape = Callable[["pa.RecordBatch"], "pa.RecordBatch"]
-
+_WEIGHED = "The column `weight` says how much a pair counts in training: lidr's `train` step reads it, others may not."
 _NAMED = ("pair_id", "language", "other_language", "kind", "iteration", "margin")
 
 
@@ -74,6 +82,8 @@ class Exported:
     licence: str
     unread: dict[str, int]
     """How many rows of the source cannot be read as pairs, by reason."""
+    switches: tuple[dict[str, Any], ...] = ()
+    """The different `chat_template_kwargs` of the pairs; {} are pairs without any."""
 
 
 def _as_is(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -149,11 +159,13 @@ _SIDES = ("prompt", "chosen", "rejected", *_NAMED)
 
 _TRL = """\
 ```python
+import torch
 from datasets import load_dataset
 from trl import DPOConfig, DPOTrainer
 
 pairs = load_dataset("parquet", data_files="pairs.parquet", split="train")
-DPOTrainer("path/to/your-model", args=DPOConfig("policy"), train_dataset=pairs).train()
+settings = DPOConfig("policy", bf16=torch.cuda.is_available())
+DPOTrainer("path/to/your-model", args=settings, train_dataset=pairs).train()
 ```"""
 _AXOLOTL = "`axolotl.yaml` holds the lines `rl` and `datasets` of a configuration; run axolotl in this folder."
 _OPEN_INSTRUCT = """\
@@ -175,7 +187,7 @@ FORMS: dict[str, Form] = {
     "open-instruct": Form("pairs.jsonl", _SIDES, _conversations, lambda name: _OPEN_INSTRUCT),
     "jsonl": Form(
         "pairs.jsonl",
-        tuple(Pair.schema.names),
+        tuple(Pair.columns),
         _as_is,
         lambda name: "One JSON object a line, with every column of a pair.",
     ),
@@ -204,26 +216,79 @@ def export_pairs(
         raise HubError(f"the name {name!r} cannot be a set's: write printable characters, no comma, on one line")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise HubError(f"{out} exists and is not empty; give another folder, or remove it first")
-    source = source.of_iterations(wanted.iterations)
+    source = _without_public_link(source.of_iterations(wanted.iterations))
     counted = census(source, wanted, mapped)
-    form = FORMS[to]
+    found: list[dict[str, Any]] = []
+    form = _with_switches(_with_weights(FORMS[to], source, mapped), source, mapped, found)
     with _unfinished(out) as folder:
         rows = write_rows(
-            folder / form.file, form, (wanted.of(b) for b in pair_batches(source, ROWS_PER_BATCH, form.reads, mapped))
+            folder / form.file,
+            form.shape,
+            (wanted.of(b) for b in pair_batches(source, ROWS_PER_BATCH, form.reads, mapped)),
         )
         if not rows:
             why = f" ({unread_said(counted.unread)})" if counted.unread else ""
             raise HubError(f"{source.name}: no pair is left of what was asked for{why}; ask for less")
         called = name or "".join(c if c.isalnum() else "_" for c in source.name.split("/")[-1]).strip("_")
-        _describe(folder, source, wanted, to, form, called, rows, counted)
-    return Exported(out, out / form.file, rows, source.licence.identifier, counted.unread)
+        _describe(folder, source, wanted, to, form, called, rows, counted, how_switched(to, found))
+    return Exported(out, out / form.file, rows, source.licence.identifier, counted.unread, tuple(found))
+
+
+def _with_weights(form: Form, source: PairSource, mapped: Mapped | None) -> Form:
+    """The form with the column `weight`, where each pair says how much it counts."""
+    if not source.is_weighted or (mapped is not None and mapped.columns is not None):
+        return form
+
+    def shape(batch: pa.RecordBatch) -> pa.RecordBatch:
+        return form.shape(batch.drop_columns([WEIGHT])).append_column(WEIGHT, batch[WEIGHT])
+
+    return replace(form, reads=(*form.reads, WEIGHT), shape=shape)
+
+
+def _with_switches(form: Form, source: PairSource, mapped: Mapped | None, found: list[dict[str, Any]]) -> Form:
+    """The form with the column `chat_template_kwargs`, where the pairs were made with switches of a template; the
+    different ones are told to `found`."""
+
+    def shape(batch: pa.RecordBatch) -> pa.RecordBatch:
+        import pyarrow as pa
+
+        made = form.shape(batch.drop_columns([SWITCHES]) if SWITCHES in batch.schema.names else batch)
+        if SWITCHES in batch.schema.names:
+            found.extend(one for one in different_switches(batch[SWITCHES]) if one not in found)
+            return made.append_column(SWITCHES, batch[SWITCHES])
+        table = switched(pa.Table.from_batches([made]), source.switches)
+        return table.combine_chunks().to_batches()[0]
+
+    if source.switch_type is not None and (mapped is None or mapped.columns is None):
+        return replace(form, reads=(*form.reads, SWITCHES), shape=shape)
+    found += [dict(source.switches)] * bool(source.switches)
+    return replace(form, shape=shape) if source.switches else form
+
+
+def _without_public_link(source: PairSource) -> PairSource:
+    """A set of another Hub than huggingface.co may be another one there, or none: its name is not linked."""
+    first, *others = source.parents
+    if target_or_public().endpoint == HUGGING_FACE or not (first.link or "").startswith(f"{HUB}/datasets/"):
+        return source
+    return replace(source, parents=(replace(first, link=None), *others))
 
 
 def _describe(
-    folder: Path, source: PairSource, wanted: PairQuery, to: str, form: Form, name: str, rows: int, counted: Census
+    folder: Path,
+    source: PairSource,
+    wanted: PairQuery,
+    to: str,
+    form: Form,
+    name: str,
+    rows: int,
+    counted: Census,
+    switched_by: str,
 ) -> None:
     """Everything beside the rows."""
-    texts = {**form.beside(name), "README.md": readme(source, wanted, to, form.how(name), form.file, rows, counted)}
+    how = "\n\n".join(filter(None, (form.how(name), switched_by, _WEIGHED if WEIGHT in form.reads else "")))
+    texts = {**form.beside(name), "README.md": readme(source, wanted, to, how, form.file, rows, counted)}
+    if switched_by and "axolotl.yaml" in texts:
+        texts["axolotl.yaml"] = with_comment(texts["axolotl.yaml"], switched_by)
     if source.licence.identifier == "other":
         texts["LICENSE.md"] = licence_text(source.licence, source.parents)
     facts = {
@@ -255,51 +320,3 @@ def _unfinished(out: Path) -> Iterator[Path]:
         folder.rename(out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def write_rows(path: Path, form: Form, batches: Iterator[pa.RecordBatch]) -> int:
-    """Write batches in their form, one at a time, in a thread while the next is read; the number of rows."""
-    rows = 0
-    with path.open("wb") as file:
-        writer = _ParquetRows(file) if path.suffix == ".parquet" else _JsonRows(file)
-        with written_behind(writer) as write:
-            for batch in batches:
-                if batch.num_rows:
-                    write(form.shape(batch))
-                    rows += batch.num_rows
-        writer.close()
-    return rows
-
-
-class _JsonRows:
-    """One file of JSON lines."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def write(self, table: pa.RecordBatch) -> None:
-        import polars as pl
-
-        pl.DataFrame(table).write_ndjson(self._file)
-
-    def close(self) -> None:
-        pass
-
-
-class _ParquetRows:
-    """One Parquet file whose schema is that of its first batch."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._writer: Any = None
-
-    def write(self, table: pa.RecordBatch) -> None:
-        import pyarrow.parquet as pq
-
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
-        self._writer.write_batch(table)
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()

@@ -10,6 +10,7 @@ from lidr.preferences.pair_source import PairSource
 from lidr.preferences.query import PairQuery
 from lidr.preferences.read_pairs import Census, unread_said
 from lidr.release.cards import markdown_table, parents_table
+from lidr.rows import language_heading
 
 
 def readme(source: PairSource, wanted: PairQuery, to: str, how: str, file: str, rows: int, counted: Census) -> str:
@@ -34,12 +35,13 @@ def readme(source: PairSource, wanted: PairQuery, to: str, how: str, file: str, 
 def _parts(source: PairSource, wanted: PairQuery, to: str, how: str, rows: int, counted: Census) -> list[str]:
     at = f", commit `{source.revision}`" if source.revision and len(source.revision) == 40 else ""
     columns = ("iteration", "language", "kind", "pairs")
+    heads = ("iteration", language_heading(row["kind"] for row in counted.wanted), "kind", "pairs")
     cells = [tuple(str(row[column]) for column in columns) for row in counted.wanted]
     return [
         f"# {rows:,} preference pairs of {source.name}",
         f"Exported by `lidr pairs export` for {to} from `{source.name}`{at}. {_asked(wanted, counted)}",
         how,
-        markdown_table(columns, cells),
+        markdown_table(heads, cells),
         "## Licence and attribution",
         f"`{source.licence.identifier}`: {source.licence.reason}. Keep this section with every copy.",
         parents_table(source.parents),
@@ -48,7 +50,7 @@ def _parts(source: PairSource, wanted: PairQuery, to: str, how: str, rows: int, 
 
 def _asked(wanted: PairQuery, counted: Census) -> str:
     said = {
-        "languages": wanted.languages,
+        f"{language_heading(row['kind'] for row in counted.wanted)}s": wanted.languages,
         "kinds": wanted.kinds,
         "iterations": wanted.iterations,
         "margins of at least": () if wanted.min_margin is None else (wanted.min_margin,),

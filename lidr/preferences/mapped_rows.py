@@ -5,25 +5,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import RowError
 from lidr.language_tags import unknown_language
 from lidr.languages import LANGUAGES
-from lidr.preferences.columns import KINDS, Foreign
-from lidr.preferences.native_rows import fits
+from lidr.preferences.columns import Foreign
+from lidr.preferences.json_talk import told, told_in_json
 from lidr.preferences.pair_source import PairSource
-from lidr.preferences.row_files import file_batches, file_schema
+from lidr.preferences.set_columns import check_parts, named_in, usual_columns
 from lidr.preferences.spoken_languages import SPOKEN, languages_in
 from lidr.recipe import Columns
 from lidr.rows import Pair
+from lidr.tables import OTHER_PARTS, bare, decoded, file_batches, file_schema, values_among_texts
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow as pa
 
-_USUAL = ("language", "other_language", "kind", "iteration", "score_chosen", "score_rejected", "margin")
+_TALK = ("prompt", "chosen", "rejected")
+_TEXTS = (*_TALK, "input", "system")
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class Mapped:
     """How the rows of a set that is not lidr's become pairs; of lidr's own nothing here is used.
 
     Args:
-        columns: which columns hold what; None: prompt (if there is one), chosen and rejected, and of language,
+        columns: which columns hold what; None: chosen and rejected, the prompt as `set_columns` says, and of language,
             other_language, kind, iteration, score_chosen, score_rejected and margin those whose every value is one;
             of languages those that are there.
         language: of every row, where no column says it.
+        otherwise: the same of sets of which nobody says a language at all; never of rows that leave open what others of
+            the set say.
         dominant: pairs in this language are of kind `dominant`.
         languages: of the recipe; a region of a language that it has without one is dropped. Empty: all tags stay.
 
@@ -46,25 +50,11 @@ class Mapped:
     language: str | None = None
     dominant: str = "en"
     languages: tuple[str, ...] = ()
+    otherwise: str | None = None
 
     def __post_init__(self) -> None:
         if self.language is not None and self.language not in LANGUAGES:
             raise RowError(f"language of the pairs: {unknown_language(self.language)}")
-
-
-def column_map(given: Mapping[str, str | None]) -> Columns:
-    """A column map from a mapping.
-
-    Raises:
-        RowError: a word that no column is for.
-    """
-    roles = list(Columns.model_fields)
-    wrong = [role for role in given if role not in roles]
-    if wrong:
-        raise RowError(f"column map: {wrong[0]!r} is no column that pairs have; allowed: {', '.join(roles)}")
-    if any(given.get(role, "") is None for role in ("chosen", "rejected")):
-        raise RowError("column map: chosen and rejected must each be a column")
-    return Columns.model_construct(None, **dict[str, Any](given))  # what is no text is refused as not there
 
 
 def mapped_batches(source: PairSource, rows: int, mapped: Mapped) -> Iterator[tuple[pa.RecordBatch, Any]]:
@@ -75,14 +65,55 @@ def mapped_batches(source: PairSource, rows: int, mapped: Mapped) -> Iterator[tu
     Raises:
         RowError: a column is missing, or holds something else.
     """
+    foreign, first = foreign_of(source, mapped), 0
+    is_told = [role for role in _TALK if role in foreign.columns and _is_told(source, foreign.columns[role])]
+    seen: dict[tuple[str, str], tuple[int, int]] = {}
+    for _, path in source.files:
+        there = file_schema(path).names
+        needed = [name for role, name in foreign.columns.items() if role not in SPOKEN or name in there]
+        needed += [name for name in foreign.others if name in there]
+        begun = first
+        for batch in file_batches(path, rows, list(dict.fromkeys(needed))):
+            read = foreign(_frame(batch, foreign.columns, is_told, path, first - begun), first=first)
+            first += batch.num_rows
+            pairs = _named(read.pairs, source.name)
+            _check_ids(pairs, seen, f"{source.name}: column {foreign.columns.get('id')}")
+            yield as_pairs(pairs), _named(read.dropped, source.name)
+
+
+def _is_told(source: PairSource, column: str) -> bool:
+    return told_in_json([path for _, path in source.files], column)
+
+
+def _frame(
+    batch: pa.RecordBatch, columns: Mapping[str, str], is_told: Sequence[str], path: Path, first: int
+) -> pl.DataFrame:
+    """A batch with its texts as texts, and messages in JSON as messages."""
     import polars as pl
 
-    foreign = foreign_of(source, mapped)
-    first = 0
-    for batch in source.batches(rows, list(dict.fromkeys(foreign.columns.values()))):
-        read = foreign(pl.DataFrame(batch), first=first)
-        first += batch.num_rows
-        yield as_pairs(_named(read.pairs, source.name)), _named(read.dropped, source.name)
+    named = {name: f"{path}: column {name}" for role, name in columns.items() if role in (*_TEXTS, "id", *SPOKEN)}
+    arrays = [
+        decoded(column, named[name], first) if name in named else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    frame = pl.DataFrame(dict(zip(batch.schema.names, arrays, strict=True)))
+    return frame.with_columns(told(frame[name]) for name in dict.fromkeys(columns[role] for role in is_told))
+
+
+def _check_ids(pairs: pl.DataFrame, seen: dict[tuple[str, str], tuple[int, int]], where: str) -> None:
+    """Refuse an id that names two prompts of one language: what is done by prompt would take them for one."""
+    import polars as pl
+
+    named = pairs.filter(pl.col("id").is_not_null())
+    for place, id_, language, text in named.select(
+        "row", "id", "language", bare(pl.col("prompt_text")).hash()
+    ).iter_rows():
+        before, said = seen.setdefault((id_, language), (place, text))
+        if said != text:
+            raise RowError(
+                f"{where}: {id_!r} names another prompt in row {place + 1:,} than in row {before + 1:,}. Give each "
+                "prompt an id of its own, or leave id out of the column map: then prompts are named by their text"
+            )
 
 
 def foreign_of(source: PairSource, mapped: Mapped) -> Foreign:
@@ -93,10 +124,26 @@ def foreign_of(source: PairSource, mapped: Mapped) -> Foreign:
     """
     files = [path for _, path in source.files]
     columns = mapped.columns or usual_columns(files)
-    columns.check(source.columns, source.name)
     named = columns.named
-    spoken = {role: languages_in(files, named[role], mapped.languages, source.name) for role in SPOKEN if role in named}
-    return Foreign(named, mapped.dominant, mapped.language, spoken=spoken)
+    columns.check(columns_there(source, columns), source.name)
+    check_parts(files, columns)
+    for path in files:
+        values_among_texts(path, [named[role] for role in _TEXTS if role in named])
+    is_said = mapped.language is not None
+    spoken = {
+        role: languages_in(files, named[role], mapped.languages, source.name, is_said=is_said)
+        for role in SPOKEN
+        if role in named
+    }
+    others = tuple(name for name in named_in(files, OTHER_PARTS) if name not in named.values())
+    return Foreign(named, mapped.dominant, mapped.language or mapped.otherwise, spoken=spoken, others=others)
+
+
+def columns_there(source: PairSource, columns: Columns) -> tuple[str, ...]:
+    """The columns that a map may name: those of the first file, and of languages those of any."""
+    spoken = [name for role, name in columns.named.items() if role in SPOKEN]
+    more = named_in([path for _, path in source.files], spoken)
+    return tuple(dict.fromkeys((*source.columns, *more)))
 
 
 def language_tags(source: PairSource, mapped: Mapped) -> dict[str, str]:
@@ -106,41 +153,6 @@ def language_tags(source: PairSource, mapped: Mapped) -> dict[str, str]:
     else:
         spoken = [dict(values) for values in foreign_of(source, mapped).spoken.values()]
     return {value: code for values in spoken for value, code in sorted(values.items()) if value != code}
-
-
-def usual_columns(files: Sequence[Path]) -> Columns:
-    """A column map of the usual names: what every file has, and nothing but values that a pair can have.
-
-    A column of languages counts whatever it holds: what says no language in it is refused where it is read.
-    """
-    return _usual(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
-
-
-@lru_cache(maxsize=16)
-def _usual(files: tuple[tuple[Path, int, int], ...]) -> Columns:
-    schemas = [file_schema(path) for path, _, _ in files]
-    spoken = [name for name in SPOKEN if all(name in schema.names for schema in schemas)]
-    there = [
-        name
-        for name in _USUAL
-        if name not in SPOKEN
-        and all(name in s.names and fits(s.field(name).type, Pair.schema.field(name).type) for s in schemas)
-    ]
-    odd: set[str] = set()
-    for path, _, _ in files if there else ():
-        for batch in file_batches(path, 50_000, there):
-            odd.update(name for name in there if name not in odd and not _is_valid(name, batch[name]))
-    prompt = "prompt" if "prompt" in schemas[0].names else None
-    return Columns(prompt=prompt, **{name: name for name in (*spoken, *there) if name not in odd})
-
-
-def _is_valid(name: str, column: pa.Array) -> bool:
-    """Whether every value is one that pairs can have; null is the same as no value."""
-    import pyarrow.compute as pc
-
-    if name == "kind":
-        return all(value is None or value in KINDS for value in column.unique().to_pylist())
-    return name != "iteration" or bool(pc.all(pc.greater_equal(column.cast("int64"), 1)).as_py() in (True, None))
 
 
 def _named(frame: Any, name: str) -> Any:

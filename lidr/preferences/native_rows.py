@@ -5,6 +5,7 @@
     empty             its prompt, chosen or rejected has no message, or one without a role or content
     several_messages  chosen or rejected is not one message
     no_answer         the message of a side is not the assistant's
+    not_text          a message that somebody gave more fields is more than text: a call of a tool; or the row has tools
 
 A Parquet file's own statistics mostly prove that it holds no such row; then nothing is looked at row by row.
 """
@@ -20,9 +21,10 @@ import pyarrow as pa
 
 from lidr.errors import RowError
 from lidr.preferences.columns import check_kinds
-from lidr.preferences.row_files import file_batches, file_schema
+from lidr.preferences.messages import holds_more, is_there
 from lidr.preferences.spoken_languages import SPOKEN, as_spoken, respelt
 from lidr.rows import Pair
+from lidr.tables import OTHER_PARTS, THOUGHTS, file_batches, file_schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,14 +49,41 @@ def own_batches(
     """
     for path in files:
         check_types(path)
-        doubts = doubtful(path)
+        others = _more_than_text(path)
+        doubts = NEEDED if others else doubtful(path)
         read = list(dict.fromkeys([*columns, *(NEEDED if doubts else ())]))
-        for found in file_batches(path, rows, read):
-            batch = _typed(path, found)
+        for found in file_batches(path, rows, list(dict.fromkeys([*read, *others]))):
+            batch = _typed(path, found.select(read))
             if "kind" in read:
                 check_kinds(batch["kind"].unique().to_pylist(), f"{path}: column kind")
             batch = _respelt(path, batch, languages)
-            yield _sorted(batch, columns, doubts) if doubts else (batch, None)
+            yield _sorted(batch, columns, doubts, _holds_more(found, others)) if doubts else (batch, None)
+
+
+def _more_than_text(path: Path) -> tuple[str, ...]:
+    """Columns of messages with more fields than lidr writes, and columns beside them, that may hold no text."""
+    schema = file_schema(path)
+
+    def is_more(name: str) -> bool:
+        kind = schema.field(name).type
+        turn = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
+        return pa.types.is_struct(turn) and any(turn.get_field_index(part) >= 0 for part in (*OTHER_PARTS, *THOUGHTS))
+
+    return tuple(name for name in schema.names if name in OTHER_PARTS or (name in _TALK and is_more(name)))
+
+
+def _holds_more(batch: pa.RecordBatch, others: Sequence[str]) -> pl.Series:
+    """Whether anything that is no text stands in these columns, row by row."""
+    import polars as pl
+
+    if not others:
+        return pl.repeat(False, batch.num_rows, eager=True)
+    frame = pl.DataFrame(batch.select(list(others)))
+    found = [
+        holds_more(name, type_) if name in _TALK else is_there(pl.col(name), type_)
+        for name, type_ in frame.schema.items()
+    ]
+    return frame.select(pl.any_horizontal(found)).to_series()
 
 
 def _respelt(path: Path, batch: pa.RecordBatch, languages: Collection[str]) -> pa.RecordBatch:
@@ -138,7 +167,8 @@ def _is_sure(chunk: Any, name: str, below: Sequence[str], rows: int) -> bool:
 
 def _typed(path: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch in the types of rows.Pair."""
-    types = [Pair.schema.field(name).type for name in batch.schema.names]
+    needed = {one.name: one.type for one in Pair.schema}
+    types = [needed.get(one.name, one.type) for one in batch.schema]  # switches of a template have any type
     if types == batch.schema.types:
         return batch
     try:
@@ -149,11 +179,12 @@ def _typed(path: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _sorted(
-    batch: pa.RecordBatch, columns: Sequence[str], doubts: Sequence[str]
+    batch: pa.RecordBatch, columns: Sequence[str], doubts: Sequence[str], more: pl.Series
 ) -> tuple[pa.RecordBatch, pl.DataFrame | None]:
     import polars as pl
 
-    reasons = pl.DataFrame(batch).select(reason=_reason(doubts))["reason"]
+    said = pl.when(pl.lit(more)).then(pl.lit("not_text"))
+    reasons = pl.DataFrame(batch).select(reason=pl.coalesce(_reason(doubts), said))["reason"]
     if reasons.null_count() == len(reasons):
         return batch.select(list(columns)), None
     failed = reasons.is_not_null()

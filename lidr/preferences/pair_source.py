@@ -2,7 +2,7 @@
 
     run:NAME[@VERSION]                every iteration's last pairs: the filtered ones
     run:NAME@VERSION/iter_K/STEP      those of one step
-    ./folder, ./pairs.parquet         a release, an export, or any Parquet or JSON-lines files
+    ./folder, ./pairs.parquet         a release, an export, or any files of rows: Parquet, JSON, CSV
     org/name@v1.0.0                   the tag is resolved once to a commit; what is read is that commit, file by file
 
 Nothing is loaded whole: rows come in batches, only the columns that are asked for.
@@ -11,19 +11,20 @@ Nothing is loaded whole: rows come in batches, only the columns that are asked f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lidr.errors import HubError, RowError, StoreError
 from lidr.hub import DATASETS, listing, read_snapshot, resolve
 from lidr.preferences.dataset_configs import config_of
-from lidr.preferences.row_files import ROW_FILES, file_batches, file_schema
 from lidr.references import FolderReference, HubReference, RunReference, parse_reference
 from lidr.release import HUB, Licence, Parent, parents_of_run, parents_of_set, read_card, strictest
-from lidr.rows import Pair
-from lidr.store import Record, Store, file_sha256, folder_sha256, open_artifact, store_root
+from lidr.resources import near_file
+from lidr.rows import SWITCHES, WEIGHT, Pair
+from lidr.store import Record, Store, file_sha256, folder_sha256, open_artifact, read_record, store_root
+from lidr.tables import TABLE_FILES, file_batches, file_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,10 +40,11 @@ class PairSource:
         name: org/name, run:NAME@VERSION, or the folder's name.
         revision: the commit of a Hub data set; of a run or folder the digest of its files, or None before it is asked.
         config: configuration that the files belong to; None where there are none.
-        files: Parquet or JSON-lines files, by split, in order.
+        files: of rows, by split, in order.
         parents: what the pairs were made from, as far as the set says it, the set itself first where it has a licence
             of its own.
         licence: of the set.
+        switches: of the chat template, with which every pair of a run was made; a published set has them in its rows.
     """
 
     name: str
@@ -51,6 +53,7 @@ class PairSource:
     files: tuple[tuple[str, Path], ...]
     parents: tuple[Parent, ...]
     licence: Licence
+    switches: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -66,6 +69,20 @@ class PairSource:
     def is_ours(self) -> bool:
         """Whether the rows have lidr's own columns, so that no column map is needed."""
         return set(Pair.schema.names) <= set(self.columns)
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether each pair says how much it counts in training: a number in the column `weight`."""
+        return self.is_ours and all(_is_weighted(file_schema(path)) for _, path in self.files)
+
+    @property
+    def switch_type(self) -> pa.DataType | None:
+        """Type of the column `chat_template_kwargs`, where the rows have lidr's own columns and this one."""
+        found = {
+            schema.field(SWITCHES).type if SWITCHES in schema.names else None
+            for schema in (file_schema(path) for _, path in self.files)
+        }
+        return found.pop() if self.is_ours and len(found) == 1 else None
 
     @property
     def digest(self) -> str:
@@ -110,10 +127,17 @@ class PairSource:
         """Yield the rows in order, all columns or some, in batches of at most `rows`, holding one at a time.
 
         Raises:
-            RowError: a file that is no Parquet or no JSON lines, or lacks a column.
+            RowError: a file that is not what its name says, or lacks a column.
         """
         for _, path in self.files:
             yield from file_batches(path, rows, columns)
+
+
+def _is_weighted(schema: pa.Schema) -> bool:
+    import pyarrow as pa
+
+    kind = schema.field(WEIGHT).type if WEIGHT in schema.names else None
+    return kind is not None and (pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def open_pairs(
@@ -149,13 +173,50 @@ def open_pairs(
     if isinstance(found, HubReference):
         source = _on_hub(found, config, commit, digest)
     elif isinstance(found, RunReference):
-        source = _without_config(_of_run(found, Store(store or store_root("runs"))), "run", config)
+        source = _of_run(found, Store(store or store_root()))
+        if config in _NO_PAIRS:
+            raise HubError(f"{source.name}: {_NO_PAIRS[config].what}, no pairs; {_in_store(source, config)}")
+        source = _without_config(source, "run", config)
     elif isinstance(found, FolderReference):
         source = _in_folder(_looked_for(found.path, base), config)
     else:
         raise RowError(f"{reference} names a model, not pairs; give org/name[@rev], run:NAME[@VERSION], or ./folder")
+    if config in _NO_PAIRS and _NO_PAIRS[config].columns <= set(source.columns):
+        place = f'"{source.name}"' if source.revision else f'"{reference}"'
+        revision = f', revision="{source.revision}"' if source.revision else ""
+        raise HubError(
+            f"{reference}: {_NO_PAIRS[config].what}, no pairs; to look at it: "
+            f'datasets.load_dataset({place}, "{config}"{revision})'
+        )
     source = source.of_split(split) if split else source.one_kind()
     return source if licence is None else _said(source, licence)
+
+
+class _NoPairs(NamedTuple):
+    """A configuration of a release that is no set of pairs: what is in it, and columns that tell."""
+
+    what: str
+    columns: frozenset[str]
+
+
+_NO_PAIRS = {
+    "candidates": _NoPairs(
+        "configuration candidates holds every answer and translation with its status",
+        frozenset({"prompt_id", "kind", "status"}),
+    ),
+    "dropped": _NoPairs(
+        "configuration dropped holds what was dropped, and why",
+        frozenset({"prompt_id", "kind", "reason"}),
+    ),
+}
+
+
+def _in_store(source: PairSource, config: str) -> str:
+    """How to look at what a run made besides pairs."""
+    version = source.files[0][1].parents[3]
+    parts = ("*/dropped",) if config == "dropped" else ("generate/data", "translate/data")
+    lines = [f'polars.read_parquet("{version}/iter_*/{part}/*.parquet")' for part in parts]
+    return f"to look at it: {', and '.join(lines)}"
 
 
 def _without_config(source: PairSource, what: str, config: str | None) -> PairSource:
@@ -196,12 +257,18 @@ def _on_hub(reference: HubReference, config: str | None, commit: str | None, dig
 
 
 def _in_folder(path: Path, config: str | None) -> PairSource:
-    if path.is_file() and path.suffix in ROW_FILES:
+    if path.is_file() and path.name.lower().endswith(TABLE_FILES):
         parents: tuple[Parent, ...] = (Parent("pairs", path.name, None, None),)
         source = PairSource(path.name, None, None, (("train", path),), parents, strictest(parents))
         return _without_config(source, "file", config)
+    if path.is_file():
+        raise HubError(
+            f"{path}: a file of rows ends with {', '.join(TABLE_FILES)}, and this one with "
+            f"{path.suffix or 'nothing'!r}. Write it in one of these forms; `datasets` does it: "
+            "load_dataset(...).to_parquet(...)"
+        )
     if not path.is_dir():
-        raise HubError(f"{path}: no such folder, and no .parquet or .jsonl file")
+        raise HubError(f"{path}: no such folder, and no such file{near_file(path)}")
     if (path / "record.json").is_file():
         return _without_config(_of_artifact(path, path.name), "step", config)
     names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
@@ -220,13 +287,24 @@ def _of_artifact(folder: Path, name: str) -> PairSource:
         )
     parents = parents_of_run(folder.parents[1], name)
     files = tuple((f"iter_{artifact.record.iteration}", path) for path in artifact.tables)
-    return PairSource(name, artifact.record.digest, None, files, parents, strictest(parents))
+    switches = _switches_of_run(folder.parents[1])
+    return PairSource(name, artifact.record.digest, None, files, parents, strictest(parents), switches)
+
+
+def _switches_of_run(version: Path) -> dict[str, Any]:
+    """With which switches of the chat template a run was made, by the record of its first policy."""
+    record = read_record(version / "iter_0/policy", is_checked=False)
+    said = record.identity.get("config", {}).get("chat_template", {}) if record is not None else {}
+    return dict(said.get("kwargs", {}))
 
 
 def _of_run(reference: RunReference, store: Store) -> PairSource:
     versions = store.versions(reference.name)
     if not versions:
-        raise StoreError(f"{reference}: the store {store.root} has no run {reference.name}")
+        raise StoreError(
+            f"{reference}: the store {store.root} has no run {reference.name}; it has "
+            f"{', '.join(store.runs()) or 'none'}. --store FOLDER or LIDR_STORE names another"
+        )
     version = reference.version or versions[-1]
     if version not in versions:
         raise StoreError(f"{reference}: {reference.name} has the versions {', '.join(versions)}")
@@ -234,7 +312,7 @@ def _of_run(reference: RunReference, store: Store) -> PairSource:
     if reference.step is not None:
         place = f"iter_{reference.iteration}/{reference.step}"
         return _of_artifact(store.folder(reference.name, version, place), f"{name}/{place}")
-    found = [(f, r) for f, r in store.records(reference.name) if r.version == version and r.writes == Pair.name]
+    found = [(f, r) for f, r in store.records_of(reference.name, version) if r.writes == Pair.name]
     last = _last_of_each([record for _, record in found])
     if not last:
         raise StoreError(f"{name} has no pairs yet: run its recipe at least until pair")

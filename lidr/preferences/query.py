@@ -28,7 +28,7 @@ class PairQuery:
 
     Args:
         languages: non-dominant languages.
-        kinds: dominant, non_dominant.
+        kinds: dominant, non_dominant, sampled.
         iterations: numbers of iterations, from 1.
         min_margin: smallest margin that passes, in the unit of the scores.
 

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import RowError
-from lidr.preferences.mapped_rows import Mapped, column_map, mapped_batches
+from lidr.preferences.mapped_rows import Mapped, mapped_batches
 from lidr.preferences.native_rows import own_batches
 from lidr.preferences.pair_source import PairSource, open_pairs
 from lidr.preferences.query import NO_MARGIN, PairQuery, language_of
-from lidr.rows import Pair
+from lidr.preferences.set_columns import column_map
+from lidr.rows import SWITCHES, WEIGHT, Pair, language_heading, switched, with_switches
+from lidr.tables import file_batches
 
 if TYPE_CHECKING:
     import datasets
@@ -83,6 +85,28 @@ def unread_said(unread: Mapping[str, int]) -> str:
     return f"{total:,} {'row' if total == 1 else 'rows'} cannot be read as pairs: {', '.join(parts)}"
 
 
+def switches_of(source: PairSource) -> list[dict[str, Any]]:
+    """The different switches of the chat template that pairs were made with; {} are pairs without any. Empty where
+    nobody says: of sets that lidr did not make.
+    """
+    if source.switch_type is None:
+        return [dict(source.switches)] if source.is_ours else []
+    found: list[dict[str, Any]] = []
+    for _, path in source.files:
+        for batch in file_batches(path, ROWS_PER_BATCH, [SWITCHES]):
+            found += [one for one in different_switches(batch[SWITCHES]) if one not in found]
+    return found
+
+
+def different_switches(column: pa.Array) -> list[dict[str, Any]]:
+    """Each value of a column of switches once; null is the same to a template as nothing."""
+    import polars as pl
+
+    rows = pl.Series(column).unique(maintain_order=True).to_list()
+    said = [{name: value for name, value in (row or {}).items() if value is not None} for row in rows]
+    return [one for number, one in enumerate(said) if one not in said[:number]]
+
+
 @dataclass(frozen=True)
 class Census:
     """How many pairs there are of what, before anything is read of their texts.
@@ -118,7 +142,7 @@ def census(source: PairSource, wanted: PairQuery, mapped: Mapped | None = None) 
         for count, asked in zip(counts, (PairQuery(), unscored, None), strict=True):
             count.add((asked or wanted).of(batch) if asked or wanted.min_margin is None else _passing(batch, wanted))
     everything, without_margin, found = (count.rows() for count in counts)
-    _check_asked(source, wanted, everything)
+    _check_asked(source, wanted, everything, unread)
     total, scored = (sum(row[name] for row in without_margin) for name in ("pairs", "scored"))
     if wanted.min_margin is not None and scored < total:
         raise RowError(f"{source.name}: {total - scored:,} of {total:,} pairs have no margin: {NO_MARGIN}")
@@ -157,14 +181,34 @@ class _Counts:
 _COUNTED = ("iteration", "language", "kind", "texts")
 
 
-def _check_asked(source: PairSource, wanted: PairQuery, counts: Sequence[dict[str, Any]]) -> None:
+def _check_asked(
+    source: PairSource, wanted: PairQuery, counts: Sequence[dict[str, Any]], unread: Mapping[str, int]
+) -> None:
     for what, asked in (("language", wanted.languages), ("kind", wanted.kinds), ("iteration", wanted.iterations)):
         there = list(dict.fromkeys(row[what] for row in counts))
         missing = [value for value in asked if value not in there]
         if missing:
+            found = ", ".join(map(str, there)) or f"no pairs at all{_why_none(source, unread)}"
+            named = language_heading(row["kind"] for row in counts) if what == "language" else what
             raise RowError(
-                f"{source.name}: no pairs of {what} {', '.join(map(str, missing))}; it has {', '.join(map(str, there))}"
+                f"{source.name}: no pairs of {named} {', '.join(map(str, missing))}; it has "
+                f"{found}{_in_dominant(missing, counts)}"
             )
+
+
+def _why_none(source: PairSource, unread: Mapping[str, int]) -> str:
+    """Why a set has no pairs: of a run, where its dropped slots are."""
+    if source.name.startswith("run:"):
+        steps = source.files[0][1].parents[2]
+        return f": each dropped slot has its reason in {steps}/*/dropped, and `lidr report RECIPE` counts them"
+    return f": {unread_said(unread)}" if unread else ""
+
+
+def _in_dominant(missing: Sequence[Any], counts: Sequence[dict[str, Any]]) -> str:
+    """What to ask for instead of the dominant language; empty where nobody asked for it."""
+    dominant = {row["texts"] for row in counts if row["kind"] == "dominant"}
+    asked = [str(value) for value in missing if value in dominant]
+    return f". {asked[0]} is the dominant language: pairs in it are those of --kind dominant" if asked else ""
 
 
 def load_pairs(
@@ -190,21 +234,26 @@ def load_pairs(
     folder = Path(tempfile.mkdtemp(prefix="lidr-pairs-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     unread: Counter[str] = Counter()
-    batches = pair_batches(source, ROWS_PER_BATCH, _ALL, mapped, unread)
-    _write_arrow(folder / "pairs.arrow", (wanted.of(batch) for batch in batches))
+    names, rows = _ALL, with_switches(Pair, source.switches)
+    if mapped.columns is None and (kind := source.switch_type) is not None:
+        names, rows = (*_ALL, SWITCHES), replace(Pair, columns={**Pair.columns, SWITCHES: kind})
+    if mapped.columns is None and source.is_weighted:
+        names, rows = (*names, WEIGHT), replace(rows, columns={**rows.columns, WEIGHT: Pair.later[WEIGHT]})
+    batches = pair_batches(source, ROWS_PER_BATCH, names, mapped, unread)
+    _write_arrow(folder / "pairs.arrow", (wanted.of(batch) for batch in batches), rows.schema, source.switches)
     if unread:
         warnings.warn(f"{source.name}: {unread_said(unread)}", stacklevel=3)
     return Dataset.from_file(str(folder / "pairs.arrow"))
 
 
-_ALL = tuple(Pair.schema.names)
+_ALL = tuple(Pair.columns)
 
 
-def _write_arrow(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
+def _write_arrow(path: Path, batches: Iterator[pa.RecordBatch], schema: pa.Schema, switches: Mapping[str, Any]) -> None:
     """The rows as a stream that is mapped into memory, not loaded."""
     import pyarrow as pa
 
-    schema = Pair.schema.remove_metadata()
+    schema = schema.remove_metadata()
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
         for batch in batches:
-            writer.write_batch(batch.select(schema.names).cast(schema))
+            writer.write_table(switched(pa.Table.from_batches([batch]), switches).select(schema.names).cast(schema))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lidr.errors import RowError
 from lidr.language_tags import in_recipe, read_tag
-from lidr.preferences.row_files import file_batches, file_schema
+from lidr.tables import decoded, file_batches, file_schema, text_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,14 +44,30 @@ def as_spoken(values: Iterable[str | None], codes: Collection[str], where: str) 
     return {value: in_recipe(tag, codes) for value, tag in read.items() if tag is not None}
 
 
-def languages_in(files: Sequence[Path], column: str, codes: Collection[str], where: str) -> dict[str, str]:
-    """The same of a column of some files, read once.
+def languages_in(
+    files: Sequence[Path], column: str, codes: Collection[str], where: str, *, is_said: bool = True
+) -> dict[str, str]:
+    """The same of a column of some files, read once; a file without the column says nothing of its rows.
+
+    Args:
+        files, column, codes: where what is read.
+        where: for messages.
+        is_said: whether somebody says the language of rows without one.
 
     Raises:
-        RowError: names what says no language, or the type that cannot say one.
+        RowError: names what says no language, the type that cannot say one, or the file whose rows say none where
+            others do.
     """
     found = [_values(path, column, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return as_spoken((value for values in found for value in values), codes, f"{where}: column {column}")
+    spoken = as_spoken((value for values in found for value in values), codes, f"{where}: column {column}")
+    silent = next((path for path, values in zip(files, found, strict=True) if None in values), None)
+    if spoken and silent is not None and not is_said:
+        raise RowError(
+            f"{silent}: rows without a {column}, and other rows of {where} have one; unknown is not taken for the "
+            "dominant language. Fill the column, or say the language of the rows without one (language: de, "
+            "--language de)"
+        )
+    return spoken
 
 
 def respelt(column: pa.Array, spoken: Mapping[str, str]) -> pa.Array:
@@ -69,14 +85,16 @@ def respelt(column: pa.Array, spoken: Mapping[str, str]) -> pa.Array:
 def _values(path: Path, column: str, size: int, changed: int) -> tuple[Any, ...]:
     import pyarrow as pa
 
-    kind = file_schema(path).field(column).type
-    if not (pa.types.is_null(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
-            or pa.types.is_string_view(kind)):  # fmt: skip
+    schema = file_schema(path)
+    if column not in schema.names:
+        return (None,)
+    kind = schema.field(column).type
+    if not (pa.types.is_null(kind) or text_type(kind)):
         raise RowError(
             f"{path}: column {column} is {kind}, which says no language: write codes (de, pt-BR) or names (German); or "
             "give a column map without it (columns: {prompt: prompt}) and say the language of all rows"
         )
     found: dict[Any, None] = {}
     for batch in file_batches(path, 50_000, [column]):
-        found.update(dict.fromkeys(batch[column].unique().to_pylist()))
+        found.update(dict.fromkeys(decoded(batch[column], f"{path}: column {column}").unique().to_pylist()))
     return tuple(found)

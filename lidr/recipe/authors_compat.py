@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lidr.recipe.schema import Provenance
-from lidr.recipe.yaml_positions import KeyPath, dotted
+from lidr.recipe.yaml_positions import KeyPath, Problems, dotted
 
 BLOCK = "authors_compat"
 
@@ -64,7 +64,7 @@ ENTRIES: Mapping[str, tuple[Setting, ...]] = {
 }
 
 
-def fill_in(data: dict[str, Any], problems: list[tuple[KeyPath, str]], provenance: dict[str, Provenance]) -> None:
+def fill_in(data: dict[str, Any], problems: Problems, provenance: dict[str, Provenance]) -> None:
     """Fill in the fields that the entries of the block stand for.
 
     Args:
@@ -86,7 +86,7 @@ def _fill_in(
     data: dict[str, Any],
     entry: str,
     setting: Setting,
-    problems: list[tuple[KeyPath, str]],
+    problems: Problems,
     provenance: dict[str, Provenance],
 ) -> None:
     place, fields = _section(data, setting.where)

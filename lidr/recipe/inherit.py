@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lidr.errors import RecipeError
+from lidr.errors import Problem, RecipeError
 from lidr.recipe.dump import header_of, written_out
 from lidr.recipe.yaml_positions import Document, KeyPath, Mark, read_yaml
 
@@ -28,8 +28,11 @@ WRAPPER = frozenset(("value", "provenance", "source"))
 _OWN = ("base", "without")  # keys of the file, not of the recipe that comes out
 
 
-def read_whole(path: Path) -> Document:
+def read_whole(path: Path, *, alone: bool = False) -> Document:
     """Read a recipe file together with its base, and that one's base.
+
+    Args:
+        alone: a recipe of others: it names no base, which would be a file of this machine.
 
     Returns:
         What they say together; each value with its place in the file that says it. `text` is the file verbatim, or,
@@ -38,6 +41,8 @@ def read_whole(path: Path) -> Document:
     Raises:
         RecipeError: a file cannot be read, bases go in a circle, or a step cannot be placed or left out.
     """
+    if alone:
+        return _alone(read_yaml(path))
     documents = _with_bases(path)
     whole = documents[-1]
     if len(documents) == 1:
@@ -45,6 +50,16 @@ def read_whole(path: Path) -> Document:
     for document in reversed(documents[:-1]):
         whole = _Merger(whole, document).merged()
     return Document(str(path), _text(documents, whole.data), whole.data, whole.marks)
+
+
+def _alone(document: Document) -> Document:
+    for key in _OWN:
+        if isinstance(document.data, dict) and key in document.data:
+            where = document.where((key,))
+            raise RecipeError(
+                [f"{where} {key}: a recipe of others stands alone; a base would be a file of this machine"]
+            )
+    return document
 
 
 def step_name(entry: Any) -> Any:
@@ -105,7 +120,10 @@ class _Merger:
     def __init__(self, base: Document, over: Document) -> None:
         self._base, self._over = base, over
         self._marks: dict[KeyPath, Mark] = {(): over.mark(())}
-        self._problems: list[str] = []
+        self._problems: list[Problem] = []
+
+    def _wrong(self, path: KeyPath, text: str) -> None:
+        self._problems.append(self._over.mark(path).problem(path, text))
 
     def merged(self) -> Document:
         base = {key: value for key, value in self._base.data.items() if key not in _OWN}
@@ -150,11 +168,11 @@ class _Merger:
         before: str | None = None
         new: list[str] = []
         for number, entry in enumerate(over):
-            name, where = step_name(entry), self._over.where(("chain", number))
+            name, at = step_name(entry), ("chain", number)
             if name is None:
-                self._problems.append(f"{where} chain[{number}]: each entry is one step, as `- pair: {{drop: joint}}`")
+                self._wrong(at, "each entry is one step, as `- pair: {drop: joint}`")
             elif [step_name(other) for other in over].index(name) < number:
-                self._problems.append(f'{where} chain[{number}]: the step "{name}" stands twice; write it once')
+                self._wrong(at, f'the step "{name}" stands twice; write it once')
             elif name in order:
                 order[order.index(name) : order.index(name)] = new
                 before, new = name, []
@@ -164,9 +182,10 @@ class _Merger:
             else:
                 new.append(name)
         if new:
-            self._problems.append(
-                f'{self._over.where(("chain",))} chain: the base has no step "{new[0]}"; say where it belongs: write '
-                f"the step that it follows before it, as `- {order[-1]}` (the base has {', '.join(map(str, order))})"
+            self._wrong(
+                ("chain",),
+                f'the base has no step "{new[0]}"; say where it belongs: write '
+                f"the step that it follows before it, as `- {order[-1]}` (the base has {', '.join(map(str, order))})",
             )
         return order
 
@@ -195,15 +214,14 @@ class _Merger:
     def _left_out(self, order: list[Any]) -> list[str]:
         names = self._over.data.get("without", [])
         if not isinstance(names, list):
-            self._problems.append(f"{self._over.where(('without',))} without: write a list of steps, as [gate]")
+            self._wrong(("without",), "write a list of steps, as [gate]")
             return []
         for number, name in enumerate(names):
             if name not in order:
                 near = difflib.get_close_matches(str(name), map(str, order), n=1)
                 hint = f'; did you mean "{near[0]}"?' if near else ";"
-                where = self._over.where(("without", number))
-                said = f'{where} without[{number}]: the base has no step "{name}"{hint} ({", ".join(map(str, order))})'
-                self._problems.append(said)
+                said = f'the base has no step "{name}"{hint} ({", ".join(map(str, order))})'
+                self._wrong(("without", number), said)
         return names
 
     def _copied(self, document: Document, value: Any, source: KeyPath, at: KeyPath) -> Any:

@@ -10,34 +10,41 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
-from lidr.errors import RecipeError
+from lidr.errors import Problem, RecipeError
 from lidr.recipe import authors_compat
 from lidr.recipe.dump import header_of, written_out
+from lidr.recipe.frozen import descriptions
 from lidr.recipe.inherit import is_wrapped, read_whole, step_name
 from lidr.recipe.schema import STARTS_FROM_PAIRS, ChainStep, Frozen, Provenance, Recipe, Repeat
-from lidr.recipe.yaml_positions import Document, KeyPath, Mark, dotted, read_value
+from lidr.recipe.yaml_positions import Document, KeyPath, Mark, Problems, dotted, read_value
 
+_SETTING = re.compile(r"([a-z_]+(?:\.\w+|\[[0-9]+\])*)(?:: |, | )")
 _FILLED = ("provenance", "file", "text")  # fields of Recipe that the reader fills; no file may
 
 
-def read_recipe(path: Path, steps: Mapping[str, type[Frozen]], overrides: Sequence[str] = ()) -> Recipe:
+def read_recipe(
+    path: Path, steps: Mapping[str, type[Frozen]], overrides: Sequence[str] = (), *, alone: bool = False
+) -> Recipe:
     """Read and check a recipe.
 
     Args:
         path: the YAML file.
         steps: the steps that a chain may name, each with its configuration type.
         overrides: `key=value` texts that replace values of the file, as `--set` gives them.
+        alone: a recipe of others, which names no base.
 
     Raises:
         RecipeError: with all problems, each as `file:line:column path: found, allowed, did you mean`.
     """
-    document = _overridden(path, overrides)
-    problems: list[tuple[KeyPath, str]] = []
+    document = _overridden(path, overrides, alone=alone)
+    problems: Problems = []
     provenance: dict[str, Provenance] = {}
     data = _unwrap(document.data, (), provenance, problems)
     authors_compat.fill_in(data, problems, provenance)
@@ -59,7 +66,7 @@ def read_recipe(path: Path, steps: Mapping[str, type[Frozen]], overrides: Sequen
     return recipe
 
 
-def _repeated(short: dict[str, Any], problems: list[tuple[KeyPath, str]]) -> dict[str, Any]:
+def _repeated(short: dict[str, Any], problems: Problems) -> dict[str, Any]:
     """Write the short form of `iterations` out as the list that it stands for."""
     try:
         repeat = Repeat.model_validate(short)
@@ -67,6 +74,22 @@ def _repeated(short: dict[str, Any], problems: list[tuple[KeyPath, str]]) -> dic
         problems += _explain(error, ("iterations",), Repeat)
         return {"iterations": [{"prompts": "0:1"}]}  # stands in, so that the rest of the recipe is checked too
     return {"iterations": repeat.iterations, "repeat": repeat.repeat}
+
+
+def problems_at(
+    recipe: Recipe, overrides: Sequence[str], problems: Sequence[tuple[KeyPath, str]]
+) -> tuple[Problem, ...]:
+    """Problems that were found after a recipe was read, with the places of the values they are about, in file order.
+
+    Args:
+        recipe: from `read_recipe`.
+        overrides: those that it was read with.
+        problems: the path of each value, and what is wrong of it.
+    """
+    if not problems:
+        return ()
+    document = _overridden(Path(recipe.file), overrides)
+    return tuple(_in_file_order(document, list(problems)))
 
 
 def resolved_text(path: Path, overrides: Sequence[str] = ()) -> str:
@@ -79,16 +102,22 @@ def resolved_text(path: Path, overrides: Sequence[str] = ()) -> str:
     return header_of(document.text) + written_out(document.data)
 
 
-def _overridden(path: Path, overrides: Sequence[str]) -> Document:
-    document = read_whole(path)
+def _overridden(path: Path, overrides: Sequence[str], *, alone: bool = False) -> Document:
+    document = read_whole(path, alone=alone)
     if not isinstance(document.data, dict):
-        raise RecipeError([f"{document.where(())} a recipe is a mapping of keys to values, not {_kind(document.data)}"])
+        what = f"a recipe is a mapping of keys to values, not {_kind(document.data)}"
+        raise RecipeError([replace(placed(document, (), what), path="")])
+    marks = dict(document.marks)
     for override in overrides:
-        _apply_override(document.data, override)
-    return document
+        place = _apply_override(document.data, override)
+        above = [place[:end] for end in range(1, len(place))]
+        new = next((one for one in above if one not in marks), place)  # with the mappings that it needed
+        marks = {one: mark for one, mark in marks.items() if one[: len(new)] != new}
+        marks[new] = Mark(f'--set "{_shortened(" ".join(override.split()))}"')
+    return replace(document, marks=marks)
 
 
-def _unwrap(value: Any, path: KeyPath, provenance: dict[str, Provenance], problems: list[tuple[KeyPath, str]]) -> Any:
+def _unwrap(value: Any, path: KeyPath, provenance: dict[str, Provenance], problems: Problems) -> Any:
     """Replace each `{value: v, provenance: p, source: s}` by v and remember the rest under its path."""
     if isinstance(value, list):
         return [_unwrap(child, (*path, i), provenance, problems) for i, child in enumerate(value)]
@@ -104,9 +133,7 @@ def _unwrap(value: Any, path: KeyPath, provenance: dict[str, Provenance], proble
     return {key: _unwrap(child, (*path, key), provenance, problems) for key, child in value.items()}
 
 
-def _chain(
-    entries: list[Any], steps: Mapping[str, type[Frozen]], problems: list[tuple[KeyPath, str]]
-) -> list[ChainStep]:
+def _chain(entries: list[Any], steps: Mapping[str, type[Frozen]], problems: Problems) -> list[ChainStep]:
     """Validate each entry of the chain with the configuration type of its step; a faulty one keeps an empty place."""
     found: list[ChainStep] = []
     for number, entry in enumerate(entries):
@@ -136,7 +163,8 @@ def _single(entry: Any) -> tuple[str | None, Any]:
     return None, None
 
 
-def _apply_override(data: dict[str, Any], override: str) -> None:
+def _apply_override(data: dict[str, Any], override: str) -> KeyPath:
+    """Put the value in, and say where it stands now."""
     key, equals, text = override.partition("=")
     words = [part for part in re.split(r"[.\[\]]+", key.strip()) if part]
     parts: list[str | int] = [int(word) if re.fullmatch("[0-9]{1,6}", word) else word for word in words]
@@ -147,76 +175,151 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
     except ValueError as error:
         raise RecipeError([f'--set "{override}": the value is not YAML ({error}); quote it: key=\'"text"\'']) from None
     target: Any = data
+    path: KeyPath = ()
     for position, part in enumerate(parts[:-1]):
-        target = _descend(target, part, override, dotted(tuple(parts[: position + 1])))
+        target, below = _descend(target, part, override, dotted(tuple(parts[: position + 1])))
+        path += below
     last = parts[-1]
     if isinstance(target, list) and isinstance(last, int) and last < len(target):
         target[last] = value
-    elif isinstance(target, list) and last in map(step_name, target):
-        target[[step_name(entry) for entry in target].index(last)] = {last: value}
-    elif isinstance(target, dict):
+        return (*path, last)
+    if isinstance(target, list) and last in map(step_name, target):
+        number = [step_name(entry) for entry in target].index(last)
+        target[number] = {last: value}
+        return (*path, number, last)
+    if isinstance(target, dict):
         target[str(last)] = value
-    else:
-        raise RecipeError([f'--set "{override}": there is no {dotted(tuple(parts))} in the recipe'])
+        return (*path, str(last))
+    raise RecipeError([f'--set "{override}": there is no {dotted(tuple(parts))} in the recipe'])
 
 
-def _descend(target: Any, part: str | int, override: str, path: str) -> Any:
-    """Go one level down; in the chain, a step's name stands for its entry."""
+def _descend(target: Any, part: str | int, override: str, path: str) -> tuple[Any, KeyPath]:
+    """Go one level down, and say which way; in the chain, a step's name stands for its entry."""
     if isinstance(target, list) and isinstance(part, int) and part < len(target):
-        return target[part]
+        return target[part], (part,)
     if isinstance(target, list):
         for number, entry in enumerate(target):
             if step_name(entry) == part:
                 settings = entry.get(part) if isinstance(entry, dict) else None
                 target[number] = {part: settings if isinstance(settings, dict) else {}}
-                return target[number][part]
+                return target[number][part], (number, part)
     if isinstance(target, dict):
         if not isinstance(target.get(str(part)), dict | list):
             target[str(part)] = {}
-        return target[str(part)]
+        return target[str(part)], (str(part),)
     raise RecipeError([f'--set "{override}": there is no {path} in the recipe'])
 
 
-def _explain(error: ValidationError, path: KeyPath, model: type[BaseModel]) -> list[tuple[KeyPath, str]]:
+def _explain(error: ValidationError, path: KeyPath, model: type[BaseModel]) -> Problems:
     """Turn pydantic's findings into (path, sentence)."""
-    explained: list[tuple[KeyPath, str]] = []
+    explained: Problems = []
     items = error.errors()
     for item in items:
         if item["type"] == "too_short" and any(other["loc"][:-1] == item["loc"] for other in items):
             continue  # its elements are faulty, which is said already
         where = tuple(part for part in item["loc"] if isinstance(part, int) or not _is_type_tag(part))
-        explained.append(((*path, *where), _sentence(item, _model_at(model, where[:-1]))))
+        said = _sentence(item, _model_at(model, where[:-1]), _model_at(model, where))
+        if not isinstance(said, str):
+            explained.append(((*path, *where), said))
+            continue
+        for line in said.split("\n"):
+            place, text = _named_in(line, where, _model_at(model, where), item["input"])
+            explained.append(((*path, *place), text))
     return explained
 
 
-def _sentence(item: Any, parent: type[BaseModel] | None) -> str:
-    found, kind = item["input"], item["type"]
+def _named_in(said: str, where: KeyPath, model: type[BaseModel] | None, given: Any) -> tuple[KeyPath, str]:
+    """The place of the setting that a message opens with, below what was checked or as its own name:
+    `runtime.engine vllm needs ...`, `trl.beta is set by ...`, `sigmas is of ...`; else of what was checked.
+    """
+    if (found := _SETTING.match(said)) is None:
+        return where, said
+    parts = re.findall(r"\w+", found[1])
+    is_itself = bool(where) and parts[0] == where[-1]
+    is_below = parts[0] in _written(model) and (
+        len(parts) > 1 or found[0].endswith(": ") or (isinstance(given, dict) and parts[0] in given)
+    )
+    if not is_itself and not is_below:
+        return where, said
+    path = tuple(int(part) if part.isdigit() else part for part in parts)
+    return (*where[:-1], *path) if is_itself else (*where, *path), (
+        said[found.end() :] if found[0].endswith(": ") else said
+    )
+
+
+def _sentence(item: Any, parent: type[BaseModel] | None, wanted: type[BaseModel] | None) -> str | Problem:
+    found, kind = item.get("ctx", {}).get("found", item["input"]), item["type"]
     name = str(item["loc"][-1]) if item["loc"] else ""
     if kind == "extra_forbidden":
-        return _unknown("key", name, parent.model_fields if parent else ())
+        return _unknown("key", name, _written(parent))
     if kind == "literal_error":
         allowed = re.findall(r"'([^']*)'", item["ctx"]["expected"]) or [item["ctx"]["expected"]]
         return _unknown("value", found, allowed)
     if kind == "missing":
-        field = parent.model_fields.get(name) if parent else None
-        hint = f" ({field.description})" if field is not None and field.description else ""
-        return f"missing; it must be given{hint}"
+        meaning = descriptions(parent).get(name) if parent else None
+        return f"missing; it must be given{f' ({meaning})' if meaning else ''}"
     if kind == "value_error":
         return str(item["ctx"]["error"])
+    if name == "version" and kind in ("string_type", "string_pattern_mismatch") and (fits := _three_numbers(found)):
+        return f'found {_show(found)}: a version has three numbers, in quotes: "{fits}"'
+    if kind == "string_type" and isinstance(found, int | float):
+        return f'found {_show(found)} ({_kind(found)}); write it as text, in quotes: "{found}"'
+    if kind in ("tuple_type", "list_type"):
+        first = next(iter(_written(wanted)), None) if not isinstance(found, dict) else None
+        entry = found if first is None else f"{{{first}: {_show(found)}}}"  # a list of settings
+        return f"found {_show(found)} ({_kind(found)}); write a list: [{entry}]"
+    if kind == "too_long":
+        return f"{item['ctx']['actual_length']:,} entries; at most {item['ctx']['max_length']:,} are allowed"
+    if kind in _WANTED:
+        unquoted = f", without quotes: {found}" if isinstance(found, str) and kind.endswith("_type") else ""
+        meaning = descriptions(parent).get(name) if parent else None
+        said = f"{_WANTED[kind]} is wanted{unquoted}{f' ({meaning})' if meaning else ''}"
+        return f"found {_show(found)} ({_kind(found)}); {said}"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return f"found {_show(found)} ({_kind(found)}); {_settings_of(wanted)}"
     if kind == "string_pattern_mismatch":
-        field = parent.model_fields.get(name) if parent else None
-        meaning = (
-            field.description if field is not None and field.description else f"must match {item['ctx']['pattern']}"
-        )
-        return f"found {_show(found)}: {meaning}"
+        meaning = descriptions(parent).get(name) if parent else None
+        return f"found {_show(found)}: {meaning or 'must match ' + item['ctx']['pattern']}"
     return f"found {_show(found)} ({_kind(found)}); {item['msg'][0].lower()}{item['msg'][1:]}"
 
 
-def _unknown(what: str, found: Any, allowed: Iterable[str]) -> str:
-    names = [str(name) for name in allowed]
-    near = difflib.get_close_matches(str(found), names, n=1)
-    hint = f'; did you mean "{near[0]}"?' if near else ";"
-    return f"unknown {what} {_show(found)}{hint} ({', '.join(names)})"
+_WANTED = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+}
+"""What pydantic says -> what is wanted."""
+
+
+def _settings_of(model: type[BaseModel] | None) -> str:
+    """What to write where a mapping is wanted."""
+    if model is None:
+        return "a mapping of names to values is wanted, as {name: value}"
+    names = tuple(_written(model))
+    if not names:
+        return "settings are wanted, and it has none: write {}"
+    return f"settings are wanted, as {{{names[0]}: ...}}; of {', '.join(names)}"
+
+
+def _three_numbers(found: Any) -> str | None:
+    """`0.2.0` of 0.2; None where it is no short version."""
+    numbers = str(found).split(".")
+    if len(numbers) > 3 or not all(re.fullmatch("[0-9]+", number) for number in numbers):
+        return None
+    return ".".join([*numbers, "0", "0"][:3])
+
+
+def _unknown(what: str, found: Any, allowed: Iterable[str]) -> Problem:
+    names = tuple(str(name) for name in allowed)
+    near = next(iter(difflib.get_close_matches(str(found), names, n=1)), None)
+    hint = f'; did you mean "{near}"?' if near else ";"
+    text = f"unknown {what} {_show(found)}{hint} ({', '.join(names)})"
+    return Problem(text, found=_show(found).strip('"'), allowed=names, hint=near)
+
+
+def _written(model: type[BaseModel] | None) -> dict[str, FieldInfo]:
+    """The fields of a model by the names that a recipe writes."""
+    return {field.alias or name: field for name, field in model.model_fields.items()} if model else {}
 
 
 def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
@@ -224,8 +327,7 @@ def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     for part in path:
         if isinstance(part, int):
             continue
-        by_alias = {(f.alias or name): f for name, f in model.model_fields.items()}
-        field = by_alias.get(part)
+        field = _written(model).get(part)
         nested = _models_in(field.annotation) if field is not None else []
         if not nested:
             return None
@@ -243,23 +345,37 @@ def _is_type_tag(part: str) -> bool:
     return part[:1].isupper() or part.startswith(("function-", "literal["))
 
 
-def _in_file_order(document: Document, problems: list[tuple[KeyPath, str]]) -> list[str]:
-    def position(problem: tuple[KeyPath, str]) -> tuple[bool, Mark]:
+def _in_file_order(document: Document, problems: list[tuple[KeyPath, str | Problem]]) -> list[Problem]:
+    def position(problem: tuple[KeyPath, str | Problem]) -> tuple[bool, Mark]:
         mark = document.mark(problem[0])
         return mark.file != document.file, mark  # the file itself before its base
 
-    return [f"{document.where(path)} {dotted(path)}: {text}" for path, text in sorted(problems, key=position)]
+    return [placed(document, path, found) for path, found in sorted(problems, key=position)]
+
+
+def placed(document: Document, path: KeyPath, found: str | Problem) -> Problem:
+    """A problem with the place of the value that it is about."""
+    mark = document.mark(path)
+    problem = Problem(found) if isinstance(found, str) else found
+    return replace(problem, path=dotted(path), file=mark.file, line=mark.line, column=mark.column)
 
 
 def _show(value: Any) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value)
+    text = f'"{value}"' if isinstance(value, str) else _SHOWN.get(repr(value), str(value))
+    return _shortened(text)
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+_SHOWN = {"True": "true", "False": "false", "None": "null"}
 
 
 def _kind(value: Any) -> str:
     names = {
         str: "text",
-        bool: "true or false",
+        bool: "yes or no",
         int: "a whole number",
         float: "a number",
         list: "a list",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue, field_validator
 
-from lidr.engines import engines
+from lidr.engines import check_arguments, engines
 from lidr.recipe.frozen import Frozen
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ else:
 
 
 class Runtime(Frozen):
-    """Where and how it runs: no identity, but for `engine`, `answers` and `max_model_len`, which change texts."""
+    """Where and how it runs: no identity, but for `engine`, `answers`, `max_model_len` and some of `vllm`, which change
+    texts."""
 
     engine: EngineKind = "transformers"
     """Who answers: transformers, vllm, openai (any compatible server) or scripted (canned answers)."""
@@ -26,14 +27,36 @@ class Runtime(Frozen):
     """Requests in flight at once."""
     micro_batch: int = Field(2, ge=1)
     """Pairs in one forward pass of training."""
+    train_processes: int = Field(1, ge=1, exclude_if=lambda value: value == 1)
+    """Processes that train together, one on each GPU of this machine; the policy is that of one process."""
+    sharding: Literal["none", "fsdp"] = Field("none", exclude_if=lambda value: value == "none")
+    """What each of them holds of the policy: all of it (none), or a part of every weight (fsdp: FSDP2), so that a
+    policy is trained that is too large for one GPU."""
     tensor_parallel: int = Field(1, ge=1)
     """GPUs that share one model."""
+    replicas: Annotated[int, Field(ge=1)] | Literal["all"] = Field(1, exclude_if=lambda value: value == 1)
+    """Engines that share the questions, also those to local translators and judges; above 1 they run on Ray (the extra
+    `ray`). `all`: as many as find a place."""
+    cluster: str = Field(
+        "local",
+        pattern=r"^(local|auto|[A-Za-z0-9][A-Za-z0-9.-]*:[0-9]{1,5})$",
+        exclude_if=lambda value: value == "local",
+    )
+    """Where replicas run: on this machine (local), on the Ray cluster of RAY_ADDRESS (auto), or of HOST:PORT."""
     gpu_memory: float = Field(0.9, gt=0, le=1)
     """Share of a GPU's memory that vLLM takes."""
-    max_model_len: int | None = Field(None, ge=16)
-    """Longest prompt plus completion, tokens; by default what the model's config says."""
+    max_model_len: Annotated[int, Field(ge=16)] | Literal["auto"] | None = None
+    """Longest prompt plus completion, tokens; by default what the model's config says. auto, of vLLM: as much of that
+    as fits into memory, so that a prompt may be too long on one machine and not on another."""
+    vllm: dict[str, JsonValue] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    """For `vllm`: more arguments of its engine, by vLLM's names: {max_num_seqs: 512, kv_cache_dtype: fp8}. Those that
+    can change texts are part of the identity."""
     gradient_checkpointing: bool = False
     """Trade time for memory in training."""
+    gpu: str | None = None
+    """The card it will run on, as `H100` or `A100 80GB`: what `plan` estimates for. null: the one of this machine."""
+    gpu_price: float | None = Field(None, gt=0)
+    """What an hour of one GPU costs, in any currency: `plan` then says a price."""
     threads: int = Field(0, ge=0)
     """CPU threads; 0 lets the libraries choose."""
     save_steps: int = Field(25, ge=0)
@@ -43,9 +66,21 @@ class Runtime(Frozen):
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable that holds the key of an openai: server."""
     store: str = "runs"
-    """Folder of the artifacts; LIDR_STORE overrides it."""
+    """Folder of the artifacts: an existing one in the working folder, else beside the recipe, else a new one in the
+    working folder. LIDR_STORE and --store override it."""
     push: bool = False
     """Whether the publish step may send anything."""
     hub: Literal["environment", "embedded"] = "environment"
     """Where to: `environment` is the Hub of HF_ENDPOINT and your token, without either the embedded one; `embedded` is
     always the Hub in the store's folder .hub, which nothing leaves."""
+
+    @field_validator("vllm")
+    @classmethod
+    def _vllm_takes_it(cls, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        check_arguments(arguments)
+        return arguments
+
+    @property
+    def longest(self) -> int | None:
+        """`max_model_len`, where it is a number."""
+        return None if self.max_model_len == "auto" else self.max_model_len

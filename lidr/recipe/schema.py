@@ -6,21 +6,32 @@ to its function in one hop.
 
 from __future__ import annotations
 
-import re
+from bisect import bisect
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from lidr.engines import engine_row, engines
 from lidr.language_tags import unknown_language
 from lidr.languages import LANGUAGES
+from lidr.recipe.column_map import PromptColumns
 from lidr.recipe.frozen import Frozen as Frozen
+from lidr.recipe.policy_config import Dtype as Dtype
+from lidr.recipe.policy_config import PolicyConfig as PolicyConfig
+from lidr.recipe.policy_config import ReferenceText as ReferenceText
 from lidr.recipe.runtime import Runtime
-from lidr.references import UNPINNED, HubReference, ServerReference, parse_reference
+from lidr.recipe.translate_config import ParallelConfig
+from lidr.references import ServerReference, parse_reference
 
 ProvenanceKind = Literal["paper", "authors-code", "sibling", "follow-up", "library-default", "ours"]
-Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 def _language(code: str) -> str:
@@ -29,13 +40,7 @@ def _language(code: str) -> str:
     return code
 
 
-def _reference(text: str) -> str:
-    parse_reference(text)
-    return text
-
-
 LanguageCode = Annotated[str, AfterValidator(_language)]
-ReferenceText = Annotated[str, AfterValidator(_reference)]
 
 
 class Provenance(Frozen):
@@ -67,58 +72,44 @@ class Languages(Frozen):
         return (self.dominant, *self.others)
 
 
-class PolicyConfig(Frozen):
-    """The first policy."""
-
-    model: ReferenceText
-    """A model: org/name on the Hub, ./folder, run:NAME/iter_K/train, dist:PACKAGE/FILE.gguf, or openai:MODEL@URL."""
-    revision: str | None = None
-    """For a Hub model: a 40-hex commit, or `unpinned` until `lidr lock` fills it."""
-    dtype: Dtype = "float32"
-    """Number format of the weights in generation and training."""
-    trust_remote_code: bool = False
-    """Run code that comes with the model. Only for a pinned revision."""
-    double_bos: bool = False
-    """Begin every prompt of generate, translate and train with one more BOS token, as the authors' code does: the chat
-    template writes one, its tokenizer another. `evaluate` sends one."""
-
-    @model_validator(mode="after")
-    def _revision_fits(self) -> PolicyConfig:
-        reference = parse_reference(self.model)
-        is_hub = isinstance(reference, HubReference)
-        if self.revision and not is_hub:
-            raise ValueError("revision belongs to a Hub model (org/name); take it out")
-        if isinstance(reference, HubReference) and self.revision and reference.revision:
-            raise ValueError(f"{self.model} and revision both name a revision; keep one")
-        if self.revision and self.revision != UNPINNED and not re.fullmatch(r"[0-9a-f]{40}", self.revision):
-            raise ValueError(
-                f'revision "{self.revision}" is no 40-hex commit; write `revision: {UNPINNED}` and run '
-                "`lidr lock RECIPE`"
-            )
-        if self.trust_remote_code and is_hub and self.pinned is None:
-            raise ValueError("trust_remote_code needs a pinned revision: code that can change must not run")
-        return self
-
-    @property
-    def pinned(self) -> str | None:
-        """The commit of a Hub model, if the recipe names one; a branch or a tag is no pin."""
-        reference = parse_reference(self.model)
-        given = self.revision or (reference.revision if isinstance(reference, HubReference) else None)
-        return given if given is not None and re.fullmatch(r"[0-9a-f]{40}", given) else None
+_LATER_PROMPTS = ("columns", "ids", "config", "split", "translate")
 
 
 class PromptsConfig(Frozen):
     """Parallel prompts, aligned by id."""
 
     source: str
-    """A folder with LANG.jsonl, LANG.json or LANG.parquet; $LIDR_DATA stands for that variable. Or a .json list of
-    published files, see lidr/hub/prompt_sources.py."""
+    """A folder with a file for each language, LANG.csv, .tsv, .jsonl, .json or .parquet; one such file with all of
+    them; org/name[@revision] on the Hub; or a .json list of published files, see lidr/hub/prompt_sources.py. $LIDR_DATA
+    stands for that variable; the text files may be packed, .csv.gz."""
     license: str
     """SPDX identifier, lower case, as Hub cards write it. It flows into every card."""
     id_prefix: Literal["language"] | None = None
     """`language`: ids begin with the language code (degsm8k_0), which is cut off before joining."""
     language_instruction: bool = False
     """Wrap each prompt in the paper's instruction to answer in its language; the pairs hold the wrapped prompt."""
+    columns: PromptColumns | None = None
+    """Which columns hold what, where they are not called id, instruction, input and language."""
+    ids: Literal["content", "row"] | None = None
+    """How ids are made where there are none: of the dominant text, or of the row's number, by which files of several
+    languages are then joined. null: of the text, where all languages stand in one row."""
+    config: str | None = None
+    """Configuration of a Hub data set; null: its default."""
+    split: str | None = None
+    """Split of a Hub data set; null: its only one."""
+    translate: ParallelConfig | None = None
+    """For prompts in the dominant language alone: who translates them into the others, and how. null: all are given."""
+
+    @model_serializer(mode="wrap")
+    def _as_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the settings that earlier versions of lidr did not have, where they are at their default."""
+        return {name: value for name, value in write(self).items() if value is not None or name not in _LATER_PROMPTS}
+
+    @model_validator(mode="after")
+    def _one_way_to_ids(self) -> PromptsConfig:
+        if self.ids is not None and self.columns is not None and self.columns.id is not None:
+            raise ValueError("columns.id names the column of ids, and ids makes others; keep one of the two")
+        return self
 
 
 class Iteration(Frozen):
@@ -203,7 +194,7 @@ STARTS_FROM_PAIRS = "pairs"
 class Recipe(Frozen):
     """A whole chain: what is iterated, how often, and from what."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_: Literal[1] = Field(alias="schema")
     """Version of the recipe's form."""
@@ -221,8 +212,9 @@ class Recipe(Frozen):
     """One seed for sampling, training and every choice made by hash."""
     chain: tuple[ChainStep, ...] = Field(min_length=1)
     """The steps of one iteration, in order."""
-    iterations: tuple[Iteration, ...] = Field(min_length=1)
-    """What each iteration is made of, at most; or {repeat: until_saturated, max: N, prompts_each: N}."""
+    iterations: tuple[Iteration, ...] = Field(min_length=1, max_length=1000)
+    """What each iteration is made of, at most 1,000 of them; or {repeat: until_saturated, max: N, prompts_each: N}, of
+    which later ones may never be made."""
     repeat: Literal["until_saturated"] | None = None
     """until_saturated: end before the last iteration when a gate finds that the mean gain of the non-dominant languages
     over the iteration's starting policy has an interval that contains 0; null makes every iteration."""
@@ -235,6 +227,16 @@ class Recipe(Frozen):
     """Filled by the reader: the file it was read from."""
     text: str = Field(default="", exclude=True, repr=False)
     """Filled by the reader: the file's text, verbatim; of a recipe with a base, the whole of it written out."""
+
+    @property
+    def parallel(self) -> ParallelConfig | None:
+        """How prompts of the dominant language alone are made parallel; None where they are given in all."""
+        return self.prompts.translate if self.prompts is not None else None
+
+    @property
+    def are_pairs_sampled(self) -> bool:
+        """Whether pairs are chosen among several answers by their scores; then a slot is (prompt, language)."""
+        return any(getattr(step.config, "from_", None) == "scores" for step in self.chain)
 
     @property
     def folder(self) -> Path:
@@ -257,12 +259,16 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _fresh_prompts(self) -> Recipe:
+        earlier: list[tuple[int, int]] = []  # apart from each other, by position
         for number, later in enumerate(self.iterations):
-            if any(later.start < earlier.stop and earlier.start < later.stop for earlier in self.iterations[:number]):
+            at = bisect(earlier, (later.start, later.stop))
+            if any(later.start < stop and start < later.stop for start, stop in earlier[max(at - 1, 0) : at + 1]):
                 raise ValueError(
                     f"iterations[{number}].prompts {later.prompts} repeats prompts of an earlier iteration: each needs "
                     "fresh ones"
                 )
+            if later.prompts:
+                earlier.insert(at, (later.start, later.stop))
         return self
 
     @model_validator(mode="after")
@@ -274,6 +280,12 @@ class Recipe(Frozen):
         if not is_server and asks == "server":
             raise ValueError(
                 f"runtime.engine {self.runtime.engine} needs policy.model: openai:MODEL@URL, not {self.policy.model}"
+            )
+        reasoning = self.policy.reasoning
+        if reasoning is not None and reasoning.budget is not None and self.runtime.engine != "vllm":
+            how = "; say it in policy.openai.body, as the server's manual names it" if asks == "server" else ""
+            raise ValueError(
+                f"policy.reasoning.budget needs runtime.engine: vllm; {self.runtime.engine} cannot end a thought{how}"
             )
         if self.policy.double_bos and asks == "server":
             able = " or ".join(engines(lambda row: row.model == "folder" and not row.only_translates))

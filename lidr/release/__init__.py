@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.release.dataset_release import configs_of, of_language
+    from lidr.release.bounded_rows import MOST_ROWS, read_bounded
+    from lidr.release.dataset_release import configs_of, language_configs, of_language
     from lidr.release.evaluation_outputs import FOLDER, item_digest, read_outputs, write_samples
     from lidr.release.file_schemas import CardConfigs, fault
     from lidr.release.finished import Finished, dumps, finished_run, resolved
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         HUB,
         Licence,
         Parent,
+        licence_remark,
         licence_text,
         overridden,
         parents_of_run,
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
         target_or_public,
         without_weights,
     )
-    from lidr.release.reproduction_files import measured_again
+    from lidr.release.reproduction_files import rows_of
     from lidr.release.staging import CONTENT, DatasetFiles, RowFile
     from lidr.release.usage_lines import loading_lines
 
@@ -47,6 +49,7 @@ __all__ = [
     "FOLDER",
     "HUB",
     "MANIFEST",
+    "MOST_ROWS",
     "RUN",
     "CardConfigs",
     "DatasetFiles",
@@ -64,18 +67,21 @@ __all__ = [
     "find",
     "finished_run",
     "item_digest",
+    "language_configs",
+    "licence_remark",
     "licence_text",
     "loading_lines",
-    "measured_again",
     "of_language",
     "open_release",
     "overridden",
     "parents_of_run",
     "parents_of_set",
+    "read_bounded",
     "read_card",
     "read_outputs",
     "release",
     "resolved",
+    "rows_of",
     "staged",
     "strictest",
     "target_or_public",

@@ -4,6 +4,7 @@ all/iter_1-00000-of-00001.parquet          every pair, in the run's order (the d
 en-de/iter_1-00000-of-00001.parquet        those of one pair of languages
 candidates/..., dropped/...                every response and translation; every slot that is no pair, and why
 dataset_info.json                          LLaMA-Factory's description
+croissant.json                             Croissant with responsible AI and provenance
 lidr/...                                   recipe, records, manifest
 """
 
@@ -12,13 +13,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import HubError
 from lidr.hub import check_config, check_split
+from lidr.recipe import Recipe, template_kwargs
 from lidr.release.candidates import Candidate, candidates
-from lidr.release.cards import dataset_card, write_plots
+from lidr.release.cards import card_rules, dataset_card, write_plots
+from lidr.release.croissant_json import FILE as CROISSANT
+from lidr.release.croissant_json import croissant
 from lidr.release.finished import Finished, dumps
 from lidr.release.llama_factory import llama_factory
 from lidr.release.reproduction_files import Links
@@ -32,21 +37,32 @@ from lidr.release.staging import (
     write_description,
     write_text,
 )
-from lidr.rows import Dropped, Pair, RowType
+from lidr.rows import THOUGHT_COLUMNS, Dropped, Pair, RowType, switched, with_switches
 from lidr.store import SHARD_ROWS, RowDigest, TableWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_PER_BATCH = 10_000
-OWNED = r"dataset_info\.json|LICENSE\.md|plots/[a-z]+\.png|[A-Za-z0-9._-]+/iter_\d+-\d{5}-of-\d{5}\.parquet"
+OWNED = (
+    r"dataset_info\.json|croissant\.json|LICENSE\.md|plots/[a-z]+\.png|[A-Za-z0-9._-]+/iter_\d+-\d{5}-of-\d{5}\.parquet"
+)
 
 
 def configs_of(run: Finished) -> tuple[str, ...]:
     """Names of the configurations, the default one first."""
-    languages = run.recipe.languages
     made = ("candidates",) if run.recipe.prompts is not None else ()
-    return ("all", *(f"{languages.dominant}-{other}" for other in languages.others), *made, "dropped")
+    return ("all", *language_configs(run.recipe), *made, "dropped")
+
+
+def language_configs(recipe: Recipe) -> dict[str, str]:
+    """Configuration -> the language whose pairs it holds: `en-de` of the dominant language and another, `de` where both
+    sides of a pair are answers to one prompt.
+    """
+    languages = recipe.languages
+    if recipe.are_pairs_sampled:
+        return {code: code for code in languages.all}
+    return {f"{languages.dominant}-{other}": other for other in languages.others}
 
 
 def stage_dataset(run: Finished, folder: Path, repo: str, *, siblings: Mapping[str, str] | None = None) -> Staged:
@@ -65,6 +81,8 @@ def stage_dataset(run: Finished, folder: Path, repo: str, *, siblings: Mapping[s
         raise HubError(f"{run.recipe.name} {run.recipe.version} has no pairs left, so there is nothing to publish")
     write_text(folder, "dataset_info.json", dumps(llama_factory(written, repo)))
     write_plots(run, folder / "plots")
+    if card_rules(run) > 1:
+        write_text(folder, CROISSANT, dumps(croissant(run, folder, repo, written), sort_keys=False))
     content = {
         "rows": {f"{f.config}/{f.split}": {"rows": f.rows, "digest": f.row_digest} for f in _whole(written.rows)}
     }
@@ -99,14 +117,22 @@ def _write_rows(run: Finished, folder: Path) -> DatasetFiles:
 def _tables(run: Finished, iteration: int) -> Iterator[tuple[str, RowType, Iterable[pa.Table]]]:
     import pyarrow as pa
 
-    pairs, languages = run.written("pairs", iteration), run.recipe.languages
-    yield "all", Pair, (pa.Table.from_batches([b]) for b in pairs.batches(ROWS_PER_BATCH))
-    for other in languages.others:
-        tables = (pa.Table.from_batches([batch]) for batch in pairs.batches(ROWS_PER_BATCH))
-        yield f"{languages.dominant}-{other}", Pair, map(partial(of_language, other=other), tables)
+    pairs = run.written("pairs", iteration)
+    columns = [name for name in pairs.columns if run.publishes_thoughts or name not in THOUGHT_COLUMNS]
+    kwargs = template_kwargs(run.recipe.policy.chat_template)
+    rows = with_switches(Pair, kwargs)
+
+    def tables() -> Iterator[pa.Table]:
+        for batch in pairs.batches(ROWS_PER_BATCH, columns):
+            yield switched(pa.Table.from_batches([batch]), kwargs)
+
+    yield "all", rows, tables()
+    for config, other in language_configs(run.recipe).items():
+        yield config, rows, map(partial(of_language, other=other), tables())
     if run.recipe.prompts is not None:
         yield "candidates", Candidate, candidates(run, iteration)
-    yield "dropped", Dropped, (artifact.read("dropped") for artifact in run.dropped(iteration))
+    dropped = (artifact.batches(ROWS_PER_BATCH, part="dropped") for artifact in run.dropped(iteration))
+    yield "dropped", Dropped, (pa.Table.from_batches([batch]) for batch in chain.from_iterable(dropped))
 
 
 def of_language(pairs: pa.Table, other: str) -> pa.Table:

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lidr.rows import METADATA, RowType
+from lidr.errors import HubError
+from lidr.release.bounded_rows import MOST_ROWS, read_bounded
+from lidr.rows import RowType
 from lidr.store import Artifact, TableWriter, row_digest
 
 if TYPE_CHECKING:
@@ -30,21 +32,18 @@ SAMPLES = "results/samples.parquet"
 
 OUTPUTS = RowType(
     "outputs",
-    pa.schema(
-        {
-            "task": pa.string(),  # lidr_mgsm_de
-            "benchmark": pa.string(),
-            "language": pa.string(),
-            "item": pa.string(),  # the benchmark's id of the question
-            "response": pa.string(),
-            "gold": pa.string(),  # mgsm: the gold number; null: none is known
-            "reference_length": pa.int64(),  # x_alpacaeval: characters of the reference's answer
-            "is_judged": pa.bool_(),
-            "preference": pa.float64(),  # 1 (reference better) to 2 (model better); null: no verdict
-            "digest": pa.string(),  # of the row's other columns: names the item that was touched
-        },
-        metadata=METADATA,
-    ),
+    {
+        "task": "string",  # lidr_mgsm_de
+        "benchmark": "string",
+        "language": "string",
+        "item": "string",  # the benchmark's id of the question
+        "response": "string",
+        "gold": "string",  # mgsm: the gold number; null: none is known
+        "reference_length": "int64",  # x_alpacaeval: characters of the reference's answer
+        "is_judged": "bool",
+        "preference": "float64",  # 1 (reference better) to 2 (model better); null: no verdict
+        "digest": "string",  # of the row's other columns: names the item that was touched
+    },
     key=("task", "item"),
 )
 
@@ -57,7 +56,8 @@ def item_digest(row: Mapping[str, Any]) -> str:
 
 def has_outputs(artifact: Artifact) -> bool:
     """Whether an artifact is of an evaluation that kept its answers."""
-    return artifact.record.writes == "scores" and (artifact.folder / SAMPLES).is_file()
+    is_kept = any(entry.path == SAMPLES for entry in artifact.record.files) and (artifact.folder / SAMPLES).is_file()
+    return artifact.record.writes == "scores" and is_kept
 
 
 def tells_of_outputs(artifact: Artifact) -> bool:
@@ -71,7 +71,7 @@ def outputs_table(artifact: Artifact) -> pa.Table:
 
     lengths = _reference_lengths(artifact.read())
     rows = []
-    for sample in pq.read_table(artifact.folder / SAMPLES).to_pylist():
+    for sample in pq.read_table(artifact.file(SAMPLES)).to_pylist():
         detail = json.loads(sample["detail"])
         verdict = detail.get("verdict")
         row = {
@@ -110,16 +110,17 @@ def outputs_json(run: Finished) -> Iterator[tuple[str, dict[str, Any]]]:
             yield artifact.record.place, {"rows": table.num_rows, "digest": row_digest([table])}
 
 
-def read_outputs(release: Path, place: str) -> pa.Table | None:
-    """The outputs of one evaluation in a release's folder; None where they are not there, or not of their form."""
-    import pyarrow.parquet as pq
+def read_outputs(release: Path, place: str, *, most: int = MOST_ROWS) -> pa.Table | None:
+    """The outputs of one evaluation in a release's folder; None where they are not there, or not of their form.
 
-    files = sorted((release / FOLDER / place).glob("*.parquet"))
+    Args:
+        most: rows that there may be.
+    """
     try:
-        tables = [pq.read_table(file).select(OUTPUTS.schema.names).cast(OUTPUTS.schema) for file in files]
-    except (pa.ArrowException, KeyError):
+        table = read_bounded(sorted((release / FOLDER / place).glob("*.parquet")), most=most)
+        return table.select(OUTPUTS.schema.names).cast(OUTPUTS.schema) if table is not None else None
+    except (HubError, pa.ArrowException, LookupError, ValueError, TypeError):
         return None
-    return pa.concat_tables(tables) if tables else None
 
 
 def write_samples(outputs: pa.Table, folder: Path) -> None:

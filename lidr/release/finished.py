@@ -27,6 +27,8 @@ from lidr.release.parents import (
     base_model,
     parents_of_mixture,
     policy_parent,
+    prompts_parent,
+    scorer_parents,
     strictest,
     translator_parents,
 )
@@ -77,6 +79,12 @@ class Finished:
         return tuple(range(1, len(self.recipe.iterations) + 1))
 
     @property
+    def publishes_thoughts(self) -> bool:
+        """Whether its releases hold what the policy thought before its answers."""
+        reasoning = self.recipe.policy.reasoning
+        return reasoning is not None and reasoning.publish
+
+    @property
     def records(self) -> tuple[Record, ...]:
         """One for each step."""
         return tuple(artifact.record for artifact in self.artifacts)
@@ -87,10 +95,14 @@ class Finished:
         Raises:
             HubError: the run makes none.
         """
-        found = [a for a in self.artifacts if a.record.writes == rows and a.record.iteration == iteration]
+        found = self.all_written(rows, iteration)
         if not found:
             raise HubError(f"{self.recipe.name} makes no {rows} in iteration {iteration}, so they cannot be published")
         return found[-1]
+
+    def all_written(self, rows: str, iteration: int) -> list[Artifact]:
+        """The artifacts of an iteration that hold these rows, in the order of the chain; none where it makes none."""
+        return [a for a in self.artifacts if a.record.writes == rows and a.record.iteration == iteration]
 
     @property
     def result(self) -> int:
@@ -122,8 +134,21 @@ class Finished:
     def dropped(self, iteration: int) -> Iterator[Artifact]:
         """Artifacts of an iteration that dropped something."""
         for artifact in self.artifacts:
-            if artifact.record.iteration == iteration and (artifact.folder / "dropped").is_dir():
+            if artifact.record.iteration == iteration and artifact.named("dropped"):
                 yield artifact
+
+    def verify(self, *, with_policies: bool) -> None:
+        """Read every file that may be published and compare it with its record: before anything goes out.
+
+        Raises:
+            StoreError: one is damaged.
+        """
+        models = ("model/", "adapter/")
+        for artifact in self.artifacts:
+            is_published = with_policies and artifact.record.writes == "policy"
+            for entry in artifact.record.files:
+                if is_published or not entry.path.startswith(models):
+                    artifact.file(entry.path)
 
     @cached_property
     def parents(self) -> tuple[Parent, ...]:
@@ -131,12 +156,13 @@ class Finished:
         policy = policy_parent(self.recipe, self.first_policy, self.policy_licence)
         if self.recipe.prompts is None:
             return (*self.pair_sets, policy)
-        prompts = Parent("prompts", without_paths(self.recipe.prompts.source), None, self.recipe.prompts.license)
-        return (prompts, *translator_parents(self.recipe, self.records), policy)
+        prompts = prompts_parent(self.recipe.prompts, self.records)
+        models = (*translator_parents(self.recipe, self.records), *scorer_parents(self.recipe, self.records))
+        return (prompts, *models, policy)
 
     @property
     def base_model(self) -> HubReference | None:
-        """The first policy, where it is a Hub model; its revision is the commit that the run used."""
+        """The first policy, where it is a Hub model as it is there; its revision is the commit that the run used."""
         return base_model(self.recipe, self.first_policy)
 
     @property
@@ -245,7 +271,8 @@ def run_json(run: Finished) -> dict[str, Any]:
 
 def _class(record: Record) -> str:
     """How a reproduction is to be compared: byte by byte, or within its confidence interval."""
-    sampled = record.writes in ("responses", "translations", "policy", "scores", "measures")
+    texts = ("responses", "translations", "prompt_translations")
+    sampled = record.writes in (*texts, "policy", "scores", "measures", "answer_scores")
     is_canned = record.execution.get("engine") in engines(lambda row: row.model == "script")
     return "statistical" if sampled and not is_canned else "exact"
 

@@ -74,8 +74,10 @@ def release(
 
     Raises:
         HubError: something was refused; what was published before stays, and the same call goes on from there.
+        StoreError: a file of the run is damaged; nothing is published.
     """
     to.check()
+    run.verify(with_policies=to.policy is not None)
     published: list[Published] = []
     if to.pairs:
         with staged(run, to, what="pairs") as files:

@@ -34,7 +34,9 @@ from lidr.hub import (
     trouble_of,
 )
 from lidr.release.beside import DEFAULT, READ, Present, card_beside, check_card, check_released, faults, load
+from lidr.release.bounded_rows import read_bounded
 from lidr.release.staging import CONTENT, Staged
+from lidr.store import row_digest
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 State = Literal["published", "completed", "already there"]
 CARD = "README.md"
+_ROWS = (".parquet",)
+_MODEL = (".safetensors", ".json", ".jinja", ".model", ".txt")
 _LOOK_BACK = 200  # commits
 _LOADS = 3  # tries: a Hub may be busy, and `datasets` says it in many ways
 
@@ -176,15 +180,42 @@ class _Sender:
         """A release that is there stays as it is.
 
         Raises:
-            HubError: it holds other content than ours.
+            HubError: it holds other content than ours, by its own word or in its files.
         """
-        there = self._there(sha)
+        there, tag = self._there(sha), self._staged.tag
         if CONTENT not in there or not self._ids[CONTENT].match(there[CONTENT]):
-            tag = self._staged.tag
             raise HubError(
-                f"{self._repo} on {self._target.endpoint}: {tag} is released already, with other content. A release "
+                f"{self._on}: {tag} is released already, with other content. A release "
                 "never changes: bump the recipe's version and publish that"
             )
+        if changed := self._changed(sha, there):
+            kind = " --repo-type dataset" if self._staged.repo_type == "dataset" else ""
+            raise HubError(
+                f"{self._on}: {tag} names commit {sha}, which does not hold what this run released: other content in "
+                f"{', '.join(changed[:3])}. The tag was moved: `hf repos tag delete {self._repo} {tag}{kind}`, and run "
+                "this command again: it puts the tag back on the commit that it was released as"
+            )
+
+    def _changed(self, sha: str, there: Mapping[str, RepoFile]) -> list[str]:
+        """What of a release is loaded as rows or as a model, and has another content at a commit. Pictures and records
+        are not compared: another machine draws, and another lidr writes them otherwise.
+        """
+        loaded = _ROWS if self._staged.repo_type == "dataset" else _MODEL
+        found = [p for p in self._differing(there) if not p.startswith("lidr/") and Path(p).suffix in loaded]
+        return [path for path in found if path not in there or not self._same_rows(path, sha)]
+
+    def _same_rows(self, path: str, sha: str) -> bool:
+        """Whether a table has our rows at a commit, whatever wrote its file."""
+        if not path.endswith(".parquet"):
+            return False
+        with TemporaryDirectory() as cache:
+            file = Path(self._ask(self._api.hf_hub_download, filename=path, revision=sha, cache_dir=cache))
+            try:
+                tables = [read_bounded([one]) for one in (file, self._staged.files[path])]
+            except HubError:  # no Parquet any more
+                return False
+        theirs, ours = (row_digest([table] if table is not None else []) for table in tables)
+        return theirs == ours
 
     def _tree(self, revision: str) -> list[RepoFile]:
         from huggingface_hub.hf_api import RepoFile

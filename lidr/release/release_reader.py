@@ -5,7 +5,6 @@ org/name[@revision]    datasets/org/name[@revision]    models/org/name[@revision
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,13 @@ from lidr.hub import (
     DATASETS,
     HUGGING_FACE,
     Entry,
+    ForeignJsonError,
     Patience,
     Target,
     listing,
+    load_foreign_json,
     patiently,
+    problem_of_repo,
     read_snapshot,
     target_of_environment,
 )
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 RUN, MANIFEST = "lidr/run.json", "lidr/manifest.json"
 FORMS = "org/name@v1.0.0, datasets/org/name@v1.0.0, models/org/name@v1.0.0; a tag, a branch or a commit after the @"
+_ALWAYS = 256 * 2**20
+"""Bytes of a release that are downloaded whatever its manifest says."""
 _WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 _FORM = re.compile(r"(?:(datasets|models)/)?([\w.-]+/[\w.-]+)(?:@([^\s@/][^\s@]*))?")
@@ -81,8 +85,10 @@ def find(text: str, target: Target, *, patience: Patience | None = None) -> Foun
         HubError: no such form, repository, tag or commit; or a model and a data set of that name both fit.
     """
     match = _FORM.fullmatch(text)
-    if match is None:
-        raise HubError(f'"{text}" is no release; allowed forms: {FORMS}')
+    if match is None or problem_of_repo(match[2]) is not None:
+        is_folder = text.startswith((".", "/", "~"))
+        hint = ". A folder is not read: name the repository that it came from" if is_folder else ""
+        raise HubError(f'"{text}" is no release; allowed forms: {FORMS}{hint}')
     kind, name, requested = match.groups()
     wanted: Sequence[Literal["dataset", "model"]] = ("dataset", "model")
     if kind:
@@ -95,9 +101,12 @@ def find(text: str, target: Target, *, patience: Patience | None = None) -> Foun
         what = f"{requested} in {name}" if any(sha == "" for sha in there.values()) else name
         raise HubError(
             f"{text}: {target.endpoint} has no {what}: never published there, deleted, or private without HF_TOKEN. "
-            "`lidr hub ls` lists the embedded Hub; --endpoint names another"
+            'A Hub on this machine is asked after eval "$(lidr hub env)", `lidr hub ls` lists it; --endpoint names '
+            "another"
         )
     ((repo_type, sha),) = found.items()
+    if not re.fullmatch(r"[0-9a-f]{40}", sha):  # it becomes a part of folders' names
+        raise HubError(f"{text}: {target.endpoint} names the commit {sha[:60]!r}, which is none: 40 hex digits")
     return Found(target, repo_type, name, requested, sha)
 
 
@@ -130,14 +139,14 @@ class OpenedRelease:
             HubError: it is not there, or no JSON object.
         """
         try:
-            content = json.loads((self.folder / path).read_text(encoding="utf-8"))
+            content = load_foreign_json(self.folder / path)
         except FileNotFoundError:
             raise HubError(
                 f"{self.found}: no {path}: not a release of lidr, or one that lost it. A release has lidr/run.json and "
                 "lidr/records; name its tag"
             ) from None
-        except (ValueError, RecursionError):
-            content = None
+        except ForeignJsonError as error:
+            raise HubError(f"{self.found}: {path} is no JSON object: {error}; the release is damaged") from None
         if not isinstance(content, dict):
             raise HubError(f"{self.found}: {path} is no JSON object; the release is damaged")
         return content
@@ -178,7 +187,7 @@ class OpenedRelease:
         return {step["place"]: self._record(step["place"]) for step in self.run["steps"]}
 
     def _record(self, place: str) -> Record:
-        if not re.fullmatch(r"iter_\d+/[a-z_]+", place):
+        if not re.fullmatch(r"iter_[0-9]{1,6}/[a-z_]{1,64}", place):
             raise HubError(f"{self.found}: {RUN} names a step {place!r}; a place is iter_K/STEP")
         path = f"lidr/records/{place}.json"
         try:
@@ -211,11 +220,39 @@ def open_release(found: Found, into: Path, *, patterns: Sequence[str] | None = N
         HubError: the Hub does not give it, or it is no release of lidr.
     """
     if patterns is None:
-        patterns = [_literal(entry.path) for entry in without_weights(found)]
+        wanted = without_weights(found)
+        _check_size(found, wanted, into)
+        patterns = [_literal(entry.path) for entry in wanted]
     folder = read_snapshot(found.key, found.sha, patterns=patterns, target=found.target, into=into)
     opened = OpenedRelease(found, folder)
     _ = opened.run
     return opened
+
+
+def _check_size(found: Found, wanted: Sequence[Entry], into: Path) -> None:
+    """Refuse what is far larger than the release says of itself, before it is downloaded.
+
+    Raises:
+        HubError: it is.
+    """
+    from rich.filesize import decimal
+
+    sizes = {entry.path: entry.size for entry in wanted}
+    if sum(sizes.values()) <= _ALWAYS:
+        return
+    if (largest := sizes.get(MANIFEST, 0)) > _ALWAYS:
+        raise HubError(f"{found}: {MANIFEST} has {decimal(largest)}; the release is damaged")
+    said = 0
+    if MANIFEST in sizes:
+        folder = read_snapshot(found.key, found.sha, patterns=[MANIFEST], target=found.target, into=into)
+        manifest = OpenedRelease(found, folder).manifest
+        said = sum(max(0, entry["bytes"]) for path, entry in manifest.items() if path in sizes)
+    if sum(sizes.values()) > said + _ALWAYS:
+        path, there = max(sizes, key=lambda path: sizes[path]), decimal(sum(sizes.values()))
+        raise HubError(
+            f"{found}: its files have {there} (the largest: {path[:200]}), and its {MANIFEST} says "
+            f"{decimal(said)}; more than {decimal(_ALWAYS)} beyond that are not downloaded"
+        )
 
 
 def without_weights(found: Found) -> list[Entry]:

@@ -23,10 +23,11 @@ from lidr.recipe import Recipe
 from lidr.release.evaluation_outputs import outputs_json, write_outputs
 from lidr.release.finished import Finished
 from lidr.resources import resolve_source
-from lidr.store import Artifact, file_sha256, open_artifact, row_digest
+from lidr.rows import THOUGHT_COLUMNS
+from lidr.store import Artifact, file_sha256, row_digest
 
 LARGEST_FILE = 1 << 20  # bytes
-NUMBERS = ("scores", "measures", "verdicts")
+NUMBERS = ("scores", "measures", "verdicts", "answer_scores")
 """Rows without texts; all others are configurations of a data set, or stay where they are."""
 
 ROWS_PER_BATCH = 10_000
@@ -69,8 +70,9 @@ class SideFile:
 def side_files(run: Finished) -> list[SideFile]:
     """The small files that settings name and steps have read."""
     wanted = {found for record in run.records for found in _texts(record.identity.get("outside", {}))}
-    data = run.recipe.model_dump(mode="json", include={"chain", "runtime"})
+    data = run.recipe.model_dump(mode="json", include={"chain", "policy"})
     named = [*_settings({step["name"]: step["config"] for step in data["chain"]}, "chain")]
+    named += _settings(data["policy"].get("chat_template"), "policy.chat_template")
     if run.recipe.runtime.answers:
         named.append(("runtime.answers", run.recipe.runtime.answers))
     found = []
@@ -126,7 +128,7 @@ def _bring(path: Path, target: Path) -> None:
 def reproduction_json(run: Finished, links: Links) -> dict[str, Any]:
     """What run.json says of it: `files`, `rows` by place, `release`."""
     sides = side_files(run)
-    rows = {artifact.record.place: rows_of(artifact) for artifact in run.artifacts if artifact.tables}
+    rows = {artifact.record.place: rows_of(artifact) for artifact in run.artifacts if artifact.has_tables}
     for place, outputs in outputs_json(run):
         rows[place] = {**rows.get(place, {}), "outputs": outputs}
     return {
@@ -151,29 +153,25 @@ def written(recipe: Recipe) -> dict[str, Any]:
 
 def rows_of(artifact: Artifact) -> dict[str, dict[str, Any]]:
     """Number and digest of an artifact's rows and of its dropped rows, whatever wrote the files."""
-    return _rows_of(artifact.folder, artifact.record.digest)
+    return {
+        part: _rows_of(files, tuple(entry.sha256 for entry in artifact.named(part)))
+        for part in ("data", "dropped")
+        if (files := artifact.tables_of(part))
+    }
 
 
-@lru_cache(maxsize=256)  # the releases of a run's iterations hold the same tables
-def _rows_of(folder: Path, digest: str) -> dict[str, dict[str, Any]]:
+@lru_cache(maxsize=512)  # the releases of a run's iterations hold the same tables
+def _rows_of(files: tuple[Path, ...], digests: tuple[str, ...]) -> dict[str, Any]:
+    """Number and digest of the rows of verified files, which are those of the digests.
+
+    Thoughts stand beside rows and are no part of them: a release may leave them out.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = {}
-    for part in ("data", "dropped"):
-        files = sorted((folder / part).glob("*.parquet"))
-        tables = (
-            pa.Table.from_batches([batch])
-            for file in files
-            for batch in pq.ParquetFile(file).iter_batches(ROWS_PER_BATCH)
-        )
-        if files:
-            rows = sum(int(pq.read_metadata(file).num_rows) for file in files)
-            found[part] = {"rows": rows, "digest": row_digest(tables)}
-    return found
+    def columns(file: Path) -> list[str]:
+        return [name for name in pq.read_schema(file).names if name not in THOUGHT_COLUMNS]
 
-
-def measured_again(folder: Path) -> dict[str, dict[str, Any]]:
-    """The same of an artifact in a folder, read anew."""
-    _rows_of.cache_clear()
-    return rows_of(open_artifact(folder))
+    batches = (b for file in files for b in pq.ParquetFile(file).iter_batches(ROWS_PER_BATCH, columns=columns(file)))
+    rows = sum(int(pq.read_metadata(file).num_rows) for file in files)
+    return {"rows": rows, "digest": row_digest(pa.Table.from_batches([batch]) for batch in batches)}

@@ -22,6 +22,7 @@ from lidr.hub import check_tag, without_paths
 from lidr.release.finished import Finished, dumps, environment_json, record_json, run_json
 from lidr.release.parents import licence_text
 from lidr.release.reproduction_files import Links, reproduction_json, write_reproduction_files
+from lidr.secrecy import clean_data
 from lidr.store import LOCK_FILE, file_sha256
 
 RepoType = Literal["dataset", "model"]
@@ -99,7 +100,7 @@ def write_text(folder: Path, path: str, text: str) -> None:
     """Write one text file of the release."""
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    target.write_text(clean_data(text), encoding="utf-8")
 
 
 def write_description(

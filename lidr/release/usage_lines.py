@@ -10,17 +10,16 @@ from lidr.hub import HUGGING_FACE
 from lidr.release.publish_staged import Published
 
 
-def loading_lines(published: Sequence[Published], split: str, embedded: Path | None = None) -> str:
+def loading_lines(published: Sequence[Published], embedded: Path | None = None) -> str:
     """Shell lines that load the pairs, and train one step on them where a policy was published too.
 
     Args:
         published: what was published.
-        split: the split to load.
         embedded: folder of the embedded Hub, when that is where it is.
     """
     pairs = next((found for found in published if found.repo_type == "dataset"), None)
     policy = next((found for found in reversed(published) if found.repo_type == "model"), None)
-    python = [*_load_pairs(pairs, split), *_load_policy(policy)]
+    python = [*_load_pairs(pairs), *_load_policy(policy)]
     if pairs and policy:
         python += _train(policy)
     environment = _environment(published[0].endpoint, embedded)
@@ -39,16 +38,18 @@ def _environment(endpoint: str, embedded: Path | None) -> list[str]:
         return []
     return [
         f"export HF_ENDPOINT={shlex.quote(endpoint)} HF_HUB_DISABLE_XET=1",
-        'export HF_HOME="$HOME/.cache/lidr-hub"   # a cache of its own: names are not unique across Hubs',
+        "# a cache of its own, if none is set (`lidr hub env` sets one): names are not unique across Hubs",
+        'export HF_HOME="${HF_HOME:-$HOME/.cache/lidr-hub}"',
     ]
 
 
-def _load_pairs(pairs: Published | None, split: str) -> list[str]:
+def _load_pairs(pairs: Published | None) -> list[str]:
     if pairs is None:
         return []
     return [
         "from datasets import load_dataset",
-        f'pairs = load_dataset("{pairs.repo}", "all", split="{split}", revision="{pairs.sha}")',
+        "# the split all: every iteration; iter_1 is the first alone",
+        f'pairs = load_dataset("{pairs.repo}", "all", split="all", revision="{pairs.sha}")',
         "print(pairs)",
     ]
 

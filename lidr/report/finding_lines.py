@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from lidr.analysis import COLUMNS, gates, lines, measurements, sentences, source_of
 from lidr.evals.compare import TextTable
+from lidr.report.record_reading import of_records
 
 if TYPE_CHECKING:
     from lidr.store import Record
 
 
+@of_records
 def measurement_tables(records: Iterable[Record]) -> tuple[TextTable, ...]:
     """One table for each measurement, the paper's figures beside ours.
 
@@ -30,6 +32,7 @@ def measurement_tables(records: Iterable[Record]) -> tuple[TextTable, ...]:
     )
 
 
+@of_records
 def gate_lines(records: Iterable[Record]) -> tuple[str, ...]:
     """What each gate found and did, one sentence a line.
 

@@ -244,7 +244,7 @@ def read_key(path: Path) -> dict[str, Any]:
     """
     try:
         key = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EvaluationError(
             f"{path}: no key of a sheet ({error}); export-sheet writes it beside the sheet"
         ) from error

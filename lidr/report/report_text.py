@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from lidr.analysis import evaluated, gates, measurements
 from lidr.evals.compare import TextTable
 from lidr.report.finding_lines import gate_lines
-from lidr.report.html_page import lead, state_sentences
+from lidr.report.html import lead, state_sentences
+from lidr.report.record_reading import of_records
 from lidr.report.samples import sample_pairs
-from lidr.report.score_sections import scores_table
+from lidr.report.scores import scores_table
 from lidr.report.sections import became
 from lidr.report.selection import selection_lines
 from lidr.report.summary import Summary, summary_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _MOST_REASONS = 4
 
 
+@of_records
 def head_lines(run: RunState) -> tuple[str, ...]:
     """What it is, how far it is, and where its slots went."""
     summary = summary_of(run.recipe, run.records)
@@ -35,17 +37,14 @@ def head_lines(run: RunState) -> tuple[str, ...]:
 def _account_lines(summary: Summary) -> Iterator[str]:
     if not summary.account:
         return
-    requested, *gone, kept = summary.account
-    lost = sorted(((sum(row.counts), row.label) for row in gone if any(row.counts)), reverse=True)
+    lost = sorted(((sum(row.counts), row.label) for row in summary.gone), reverse=True)
     shown = ", ".join(f"{label} {count:,}" for count, label in lost[:_MOST_REASONS])
     others = len(lost) - _MOST_REASONS
     more = f", {others} other reason{'' if others == 1 else 's'}" if others > 0 else ""
-    yield (
-        f"Pairs: {sum(kept.counts):,} of {sum(requested.counts):,} {requested.label.partition(' (')[0]} are kept"
-        + (f"; gone: {shown}{more}" if lost else "")
-    )
+    yield f"Pairs: {summary.kept_said} are kept" + (f"; gone: {shown}{more}" if lost else "")
 
 
+@of_records
 def score_tables(run: RunState) -> tuple[TextTable, ...]:
     """For each benchmark its first score, iteration beside iteration."""
     found = []
@@ -57,11 +56,13 @@ def score_tables(run: RunState) -> tuple[TextTable, ...]:
     return tuple(found)
 
 
+@of_records
 def guard_lines(run: RunState) -> tuple[str, ...]:
     """What the gates found."""
     return gate_lines(run.records)
 
 
+@of_records
 def as_json(run: RunState) -> dict[str, Any]:
     """Everything of the page as plain data, numbers as the records have them."""
     made = [record for record in run.records if record.writes in ("policy", "initial_policy")]

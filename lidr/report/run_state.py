@@ -14,6 +14,7 @@ from lidr.analysis import Outcome, outcome_of
 from lidr.errors import LidrError, StoreError
 from lidr.hub import without_paths
 from lidr.pipeline import order, plan
+from lidr.report.record_reading import of_records
 from lidr.steps import STEPS
 from lidr.store import Record, Store, partial_folder, read_record, store_root
 
@@ -91,13 +92,19 @@ class RunState:
         return self.folder / record.place
 
 
-def run_state_of(recipe: Recipe) -> RunState:
+@of_records
+def run_state_of(recipe: Recipe, store: Store | None = None, *, is_compared: bool = True) -> RunState:
     """Read the records of a recipe's run.
+
+    Args:
+        recipe: whose run it is.
+        store: where; by default the recipe's.
+        is_compared: whether to say what was made otherwise than the recipe now says.
 
     Raises:
         StoreError: the store holds nothing of this recipe's version, or a record is damaged.
     """
-    store = Store(store_root(recipe.runtime.store))
+    store = store or Store(store_root(recipe.runtime.store, recipe.folder))
     folder = store.version_folder(recipe.name, recipe.version)
     found = {place: read_record(folder / place) for place in dict.fromkeys(f"iter_{k}/{n}" for k, n in order(recipe))}
     outcome = outcome_of(folder, len(recipe.iterations))
@@ -109,7 +116,7 @@ def run_state_of(recipe: Recipe) -> RunState:
     whole = RunState(recipe, folder, tuple(records.values()), (), (), outcome)
     missing = tuple(place for place in _expected(recipe, outcome, whole.is_negative) if place not in records)
     begun = tuple(place for place in missing if partial_folder(folder / place).is_dir())
-    return RunState(recipe, folder, whole.records, missing, begun, outcome, _differs(recipe))
+    return RunState(recipe, folder, whole.records, missing, begun, outcome, _differs(recipe) if is_compared else ())
 
 
 def _moved(recipe: Recipe, folder: Path, outcome: Outcome) -> Iterator[Record]:

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lidr.analysis import COLUMNS, Line, evaluated, gates, lines, measurements, sentences, source_of
+from lidr.analysis import COLUMNS, Line, aside_sentences, evaluated, gates, lines, measurements, sentences, source_of
 from lidr.errors import StoreError
 from lidr.evals.compare import TextTable
 from lidr.hub import without_paths
-from lidr.report.before_after_tables import OF_CHANGES
-from lidr.report.score_sections import changes_table, loss_picture, score_pictures, scores_table
+from lidr.report.funnel import funnel_picture, stages
+from lidr.report.scores import OF_CHANGES, changes_table, loss_picture, score_pictures, scores_table
 from lidr.report.selection import bound_tables, length_remarks, selection_tables
 from lidr.report.summary import Summary, summary_of
+from lidr.rows import NON_DOMINANT
 from lidr.store import open_artifact
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ class Section:
     """One section: sentences first, then pictures, tables, and tables that are folded away.
 
     Args:
-        empty: what to say where there is nothing of it; then the rest is empty.
         pictures: SVG elements.
     """
 
@@ -36,43 +36,48 @@ class Section:
     pictures: tuple[str, ...] = ()
     tables: tuple[TextTable, ...] = ()
     folded: tuple[TextTable, ...] = ()
-    empty: str = ""
 
 
 def sections(run: RunState) -> tuple[Section, ...]:
-    """Everything but the samples, in the order of the page."""
+    """Everything but headline and pairs, in the order of the page; what the run does not have is left out."""
     summary = summary_of(run.recipe, run.records)
-    return (
+    every = (
+        _account(run, summary),
         _scores(run),
         _gates(run),
-        _account(run, summary),
-        _selection(run),
-        _bound(run),
         _measured(run),
         _policies(run, summary),
+        _selection(run),
+        _bound(run),
         _steps(run),
     )
+    return tuple(section for section in every if section is not None)
 
 
-def _scores(run: RunState) -> Section:
-    name, title = "scores", "Scores"
+def _scores(run: RunState) -> Section | None:
+    name, title = "scores", "Evaluation"
     found = evaluated(run.records)
     if not found:
-        return Section(name, title, empty="Not evaluated: no score is in this run's records.")
-    tables = [table for one in found for table in (scores_table(one), changes_table(one)) if table is not None]
+        return None
+    every = [table for one in found for table in (scores_table(one), changes_table(one)) if table is not None]
+    first = [_of_score(table, one.shown[0].label) for one in found for table in (scores_table(one),)]
     pictures = [picture for _, drawn in score_pictures(run.records) for picture in drawn]
     said = (
         "iter_0 is the policy before training. In brackets: 95% intervals.",
         f"Changes: {OF_CHANGES}.",
     )
-    return Section(name, title, said, tuple(pictures), tuple(tables))
+    return Section(name, title, said, tuple(pictures), tuple(first), tuple(every))
 
 
-def _gates(run: RunState) -> Section:
-    name, title = "gates", "What the gates saw"
+def _of_score(table: TextTable, label: str) -> TextTable:
+    return table._replace(rows=tuple(row for row in table.rows if row[0] == label))
+
+
+def _gates(run: RunState) -> Section | None:
+    name, title = "gates", "Gates"
     found = gates(run.records)
     if not found:
-        return Section(name, title, empty="No gate stands in this run's records.")
+        return None
     said = [sentence for record in found for sentence in sentences(record)]
     if run.result is not None and run.result != run.iterations:
         said.append(f"The run's policy is that of iter_{run.result}.")
@@ -103,19 +108,26 @@ def _findings(run: RunState, records: Sequence[Record]) -> Iterator[TextTable]:
         yield TextTable(f"{record.place}: all {len(rows):,} numbers", columns, cells, 4)
 
 
-def _account(run: RunState, summary: Summary) -> Section:
-    name, title = "account", "Where every slot went"
+def _account(run: RunState, summary: Summary) -> Section | None:
+    name, title = "account", "From slots to pairs"
     if not summary.account:
-        return Section(name, title, empty="No pairs are made yet, so there is no account.")
-    is_made = run.recipe.prompts is not None
-    said = "A slot is a prompt, a non-dominant language and a kind of pair." if is_made else "It starts from pairs."
+        return None
+    said = "The run starts from pairs."
+    if run.recipe.prompts is not None:
+        slot = "a prompt, a non-dominant language and a kind of pair"
+        slot = "a prompt in one language" if run.recipe.are_pairs_sampled else slot
+        said = f"A slot is {slot}; each becomes a pair or is dropped for a reason"
     columns = ("", *(f"iter_{c.iteration} {c.language}" for c in summary.columns))
     seen = [row for row in summary.account if any(row.counts)]
     never = [row.label for row in summary.account if not any(row.counts)]
     rows = tuple((row.label, *(f"{count:,}" for count in row.counts)) for row in seen)
     remark = f"{len(never):,} reasons that were looked for never came up: {', '.join(never)}." if never else ""
-    sets = tuple(_sets(run))
-    return Section(name, title, (said,), tables=(TextTable("", columns, rows, 1, (remark,) if remark else ()), *sets))
+    is_sampled = run.recipe.prompts is None or run.recipe.are_pairs_sampled
+    heading = "language" if is_sampled else NON_DOMINANT
+    account = TextTable(f"By iteration and {heading}", columns, rows, 1, (remark,) if remark else ())
+    iterations = dict.fromkeys(column.iteration for column in summary.columns)
+    pictures = [funnel_picture(stages(summary, k), f"Iteration {k}") for k in iterations]
+    return Section(name, title, (said,), tuple(pictures), tables=tuple(_sets(run)), folded=(account,))
 
 
 def _sets(run: RunState) -> Iterator[TextTable]:
@@ -132,23 +144,26 @@ def _sets(run: RunState) -> Iterator[TextTable]:
                 for one in record.counts["sets"]
             )
             columns = ("set", "revision", "licence", "rows", "usable", "taken")
-            yield TextTable(f"Sets of pairs, {record.place}", columns, rows, 3)
+            notes = [without_paths(one["other_switches"]) for one in record.counts["sets"] if "other_switches" in one]
+            yield TextTable(f"Sets of pairs, {record.place}", columns, rows, 3, tuple(f"{note}." for note in notes))
 
 
-def _selection(run: RunState) -> Section:
-    name, title = "selection", "What dropping selects"
-    tables = selection_tables(run.records)
+def _selection(run: RunState) -> Section | None:
+    name, title = "selection", "Selection bias"
+    are_sampled = run.recipe.are_pairs_sampled
+    tables = selection_tables(run.records, are_sampled=are_sampled)
     if not tables:
-        return Section(name, title, empty="No pair step has recorded what it dropped.")
-    said = ("Shares of the slots that the pair step lost, by what had to be translated.", *length_remarks(run.records))
+        return None
+    by = "by what was asked and answered" if are_sampled else "by what had to be translated"
+    said = (f"Shares of the slots that the pair step lost, {by}.", *length_remarks(run.records))
     return Section(name, title, said, tables=tables)
 
 
-def _bound(run: RunState) -> Section:
+def _bound(run: RunState) -> Section | None:
     name, title = "bound", "Prompts bound to their language"
     tables = bound_tables(run.records)
     if not tables:
-        return Section(name, title, empty="The recipe has no detector (pair.translation_type.detector).")
+        return None
     total = sum(sum(r.counts["language_bound"]["sent_to"].values()) for r in run.of("pairs") if _has_bound(r))
     return Section(name, title, (f"{total:,} prompts were found by rules.",), tables=tables)
 
@@ -157,26 +172,32 @@ def _has_bound(record: Record) -> bool:
     return "language_bound" in record.counts
 
 
+_NO_JUDGE = "Without a judge"
 _QUESTIONS = {
     "The gap: a judge's marks": ("own_mark",),
     "Is the ranking kept in translation?": ("translated_mark", "mark_difference", "preferred"),
     "Reward accuracy: does chosen beat rejected?": ("reward",),
-    "Without a judge": ("round_trip_chrf", "length_ratio", "off_target", "logp_margin"),
+    "Does a scorer value the better of two answers more?": ("scorer",),
+    _NO_JUDGE: ("round_trip_chrf", "length_ratio", "off_target", "off_target_all", "undecided", "logp_margin"),
 }
 
 
-def _measured(run: RunState) -> Section:
-    name, title = "measured", "Measured before training"
+def _measured(run: RunState) -> Section | None:
+    name, title = "measured", "The gap before training"
     found = measurements(run.records)
     if not found:
-        return Section(name, title, empty="The recipe has no measure step, or it has not run.")
+        return None
     tables = [table for record in found for table in _questions(record)]
-    return Section(name, title, tuple(dict.fromkeys(source_of(record) for record in found)), tables=tuple(tables))
+    without = tuple(table for table in tables if table.title.startswith(_NO_JUDGE))
+    said = tuple(dict.fromkeys(source_of(record) for record in found))
+    return Section(name, title, said, tables=tuple(t for t in tables if t not in without), folded=without)
 
 
 def _questions(record: Record) -> Iterator[TextTable]:
     """One table for each question that a measurement answers."""
-    tests = [*(one["test"] for one in record.counts["numbers"]), *("reward" for _ in record.counts["reward_accuracy"])]
+    tests = [one["test"] for one in record.counts["numbers"]]
+    tests += ["reward" for _ in record.counts["reward_accuracy"]]
+    tests += ["scorer" for _ in record.counts.get("scorer_accuracy", ())]
     by_test: list[tuple[str, Line]] = list(zip(tests, lines(record), strict=True))
     for question, asked in _QUESTIONS.items():
         if rows := tuple(line for test, line in by_test if test in asked):
@@ -184,11 +205,13 @@ def _questions(record: Record) -> Iterator[TextTable]:
             yield TextTable(title, COLUMNS, rows, 2)
 
 
-def _policies(run: RunState, summary: Summary) -> Section:
-    name, title = "policies", "Policies"
+def _policies(run: RunState, summary: Summary) -> Section | None:
+    name, title = "policies", "Training"
     rows = tuple(
         (*policy.cells(), became(run, record)) for policy, record in zip(summary.policies, _made(run), strict=True)
     )
+    if all(policy.pairs is None for policy in summary.policies):
+        return None
     columns = ("policy", "weights", "pairs", "loss", "dpo", "nll", "margin", "accuracy", "")
     groups = TextTable(
         "After training, by language and kind (margin in nats; accuracy: share with margin above 0)",
@@ -199,7 +222,8 @@ def _policies(run: RunState, summary: Summary) -> Section:
     drawn = (("loss", "Loss in training"), ("margin", "Reward margin in training, nats"))
     pictures = [picture for what, label in drawn if (picture := loss_picture(run.records, what, label))]
     policies = TextTable("Numbers of the last step of the optimiser", columns, rows, 2)
-    return Section(name, title, (), tuple(pictures), (policies, *((groups,) if summary.groups else ())))
+    said = tuple(aside_sentences(run.records))
+    return Section(name, title, said, tuple(pictures), (policies, *((groups,) if summary.groups else ())))
 
 
 def _made(run: RunState) -> list[Record]:
@@ -215,12 +239,12 @@ def became(run: RunState, record: Record) -> str:
     return ", ".join(said)
 
 
-def _steps(run: RunState) -> Section:
+def _steps(run: RunState) -> Section | None:
     """What was made when, and what is missing."""
     rows = [
         (r.place, "made", f"{r.rate.count:,} {r.rate.unit}", f"{r.rate.elapsed_s:,.1f}", r.finished, r.digest[:12])
         for r in run.records
     ]
     rows += [(place, "begun" if place in run.begun else "not made", "", "", "", "") for place in run.missing]
-    columns = ("step", "state", "work", "seconds", "finished (UTC)", "digest")
+    columns = ("step", "state", "work", "seconds", "finished (UTC)", "artifact digest")
     return Section("steps", "Steps", folded=(TextTable("Every step", columns, tuple(rows), 2),))

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lidr.evals.compare import TextTable
+from lidr.report.record_reading import of_records
+from lidr.rows import NON_DOMINANT
 
 if TYPE_CHECKING:
     from lidr.store import Record
@@ -14,11 +16,18 @@ if TYPE_CHECKING:
 _BY = {
     "length": ("fifth of length, 1 the shortest", "By length of the text that had to be translated"),
     "prompt_kind": ("prompt", "By kind of prompt"),
-    "language": ("language", "By non-dominant language"),
+    "language": (NON_DOMINANT, f"By {NON_DOMINANT}"),
 }
 """Section of a selection -> its first column and its title."""
+_OF_SAMPLED = {
+    **_BY,
+    "length": (_BY["length"][0], "By mean length of a prompt's answers"),
+    "language": ("language", "By language"),
+}
+"""The same of pairs from scores: nothing is translated, and every language has its own."""
 
 
+@of_records
 def selection_lines(records: Iterable[Record]) -> tuple[str, ...]:
     """At most two lines over all iterations: how many slots the pair step dropped, and prompts bound to a language.
 
@@ -69,17 +78,22 @@ def _total(found: Iterable[dict[str, Any]], name: str) -> Counter[str]:
     return total
 
 
-def selection_tables(records: Iterable[Record]) -> tuple[TextTable, ...]:
-    """Shares of dropped slots by length, kind of prompt and language; a column for each iteration."""
+def selection_tables(records: Iterable[Record], *, are_sampled: bool = False) -> tuple[TextTable, ...]:
+    """Shares of dropped slots by length, kind of prompt and language; a column for each iteration.
+
+    Args:
+        records: of a run, in any order.
+        are_sampled: whether its pairs are from scores.
+    """
+    titles = _OF_SAMPLED if are_sampled else _BY
     found = {record.place: record.counts["selection"] for record in records if record.counts.get("selection")}
-    return tuple(_by(found, by) for by in _BY) if found else ()
+    return tuple(_by(found, by, *titles[by]) for by in titles) if found else ()
 
 
-def _by(found: dict[str, dict[str, Any]], by: str) -> TextTable:
+def _by(found: dict[str, dict[str, Any]], by: str, head: str, title: str) -> TextTable:
     names = sorted({row["name"] for one in found.values() for row in one[by]}, key=str)
     cells = {(place, row["name"]): row for place, one in found.items() for row in one[by]}
     rows = tuple((str(name), *(_share(cells.get((place, name))) for place in found)) for name in names)
-    head, title = _BY[by]
     return TextTable(title, (head, *found), rows)
 
 

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from lidr.report.record_reading import of_records
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -34,6 +36,11 @@ class AccountRow:
 
     label: str
     counts: tuple[int, ...]
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether the recipe does not ask for these slots."""
+        return ": not requested" in self.label
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,21 @@ class Summary:
         """As plain data."""
         return asdict(self)
 
+    @property
+    def gone(self) -> tuple[AccountRow, ...]:
+        """Where slots went that the recipe asks for, and that are no pairs."""
+        return tuple(row for row in self.account[1:-1] if any(row.counts) and not row.is_left_out)
 
+    @property
+    def kept_said(self) -> str:
+        """How many pairs are kept, of the slots that the recipe asks for."""
+        left_out = sum(sum(row.counts) for row in self.account if row.is_left_out)
+        kept, slots = sum(self.account[-1].counts), sum(self.account[0].counts) - left_out
+        share = f" ({kept / slots:.0%})" if slots else ""
+        return f"{kept:,} of {slots:,} {self.account[0].label.partition(' (')[0]} asked for{share}"
+
+
+@of_records
 def summarise(planned: Plan) -> Summary:
     """Read the records of a finished plan."""
     from lidr.store import open_artifact
@@ -111,7 +132,8 @@ def _account(recipe: Recipe, records: list[Record]) -> tuple[tuple[Column, ...],
     requested = tuple(_requested(recipe, records, column) for column in columns)
     gone = [AccountRow(label, tuple(at[column] for column in columns)) for label, at in lost.items()]
     rest = AccountRow("kept", tuple(kept[column] for column in columns))
-    label = "slots (2 x prompts)" if recipe.prompts is not None else "rows of the sets"
+    slots = "slots (prompts)" if recipe.are_pairs_sampled else "slots (2 x prompts)"
+    label = slots if recipe.prompts is not None else "rows of the sets"
     return columns, (AccountRow(label, requested), *gone, rest)
 
 
@@ -122,11 +144,12 @@ def _columns(recipe: Recipe, records: list[Record]) -> tuple[Column, ...]:
         for what in ("kept", *_LOST):
             counted = _counted(recipe, record, what)
             seen[record.iteration] |= {column.language for column, count in counted.items() if count}
+    always = recipe.languages.all if recipe.are_pairs_sampled else recipe.languages.others
     return tuple(
         Column(number, language)
         for number, there in sorted(seen.items())
         for language in (*recipe.languages.all, OUTSIDE)
-        if language in recipe.languages.others or language in there
+        if language in always or language in there
     )
 
 
@@ -146,10 +169,12 @@ def _counted(recipe: Recipe, record: Record, what: str) -> Counter[Column]:
 
 
 def _requested(recipe: Recipe, records: list[Record], column: Column) -> int:
-    """How many pairs there could be: two slots a prompt, or what the sets hold that a run starts from."""
+    """How many pairs there could be: two slots a prompt, or one of pairs of two answers, or what the sets hold that a
+    run starts from.
+    """
     if recipe.prompts is not None:
         sliced = recipe.iterations[column.iteration - 1]
-        return 2 * (sliced.stop - sliced.start)
+        return (1 if recipe.are_pairs_sampled else 2) * (sliced.stop - sliced.start)
     first = [record for record in records if (record.step, record.iteration) == ("pairs", column.iteration)]
     return sum(_counted(recipe, record, what)[column] for record in first for what in ("kept", *_LOST))
 

@@ -11,7 +11,7 @@ attestation                     the outcome, published beside the release
 
 from typing import TYPE_CHECKING
 
-from lidr.lazy import lazily
+from lidr.lazy import callable_as, lazily
 
 if TYPE_CHECKING:
     from lidr.reproduce.attestation import attest
@@ -27,3 +27,4 @@ __all__ = [
     "reproduce",
 ]
 __getattr__ = lazily(__name__)
+callable_as(__name__, "reproduce")

@@ -59,7 +59,7 @@ def attest(done: Reproduction, repo: str | None = None) -> Attested:
 
     def commit() -> str:
         operations = [CommitOperationAdd(path, text.encode())]
-        title = f"Reproduced {done.release['repo']} {tag}: {done.kind}"
+        title = f"Reproduced {done.release['repo']} {tag}: {done.said}"
         return str(target.api().create_commit(name, operations, commit_message=title, repo_type=kind).oid)
 
     with plain_uploads(target):

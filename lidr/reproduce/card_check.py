@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+from collections import Counter
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,7 @@ from lidr.version import __version__
 
 CARD = "README.md"
 _FIRST = 5
+_ODD = (StopIteration, RecursionError, ArithmeticError, MemoryError)
 
 
 class Released(Finished):
@@ -77,7 +78,7 @@ def released(release: OpenedRelease, work: Path) -> Released:
     recipe = _written(release, work)
     artifacts = tuple(Artifact(release.folder, record) for record in release.records.values())
     is_part = release.run["tag"] != f"v{release.run['version']}"
-    text = (release.folder / "lidr/recipe.yaml").read_text(encoding="utf-8")
+    text = (release.folder / "lidr/recipe.yaml").read_text(encoding="utf-8", errors="replace")
     ended = release.run.get("outcome")
     outcome = Outcome(**ended) if ended else None
     run = Released(recipe, text, release.folder, artifacts, is_part=is_part, outcome=outcome)
@@ -88,10 +89,10 @@ def released(release: OpenedRelease, work: Path) -> Released:
 def _written(release: OpenedRelease, work: Path) -> Recipe:
     """The recipe with what was written down, so that defaults are told apart."""
     data: dict[str, Any] = {**release.run["written"], "runtime": release.run["resolved"]["runtime"]}
-    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     path = work / "written.yaml"
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)  # a card names paths and reads none
     path.write_text(text.replace("<folder>/", f"{work / OF_THE_PUBLISHER}/"), encoding="utf-8")
-    recipe = load_recipe(str(path))
+    recipe = load_recipe(str(path), alone=True)
     recipe = recipe.model_copy(update={"iterations": recipe.iterations[: len(release.run["resolved"]["iterations"])]})
     known = {name: Provenance(**entry) for name, entry in release.run["provenance"].items()}
     return recipe.model_copy(update={"provenance": known})
@@ -106,7 +107,7 @@ def check_card(release: OpenedRelease, work: Path) -> Verdict:
         ours = _render(release, released(release, work), published)
     except LidrError as error:
         return Verdict(PLACE, "cannot run here", str(error).splitlines()[0])
-    except (ValueError, LookupError, TypeError, AttributeError, OSError, StopIteration, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, *_ODD) as error:
         # counts are what a step wants them to be, so only the card's own tables know their shape
         return Verdict(PLACE, "different", f"the release's records give no card: {type(error).__name__}: {error}")
     if ours == published:
@@ -114,20 +115,37 @@ def check_card(release: OpenedRelease, work: Path) -> Verdict:
     if release.run.get("lidr") != __version__:
         why = f"rendered by lidr {release.run.get('lidr')}, and this one is {__version__}"
         return Verdict(PLACE, "cannot run here", why)
-    lines = [line for line in difflib.ndiff(published.splitlines(), ours.splitlines()) if line[:2] in ("- ", "+ ")]
-    rows = tuple(_difference(line) for line in lines[:_FIRST])
-    return Verdict(PLACE, "different", f"{len(lines)} lines differ", inputs="published records", rows=rows)
+    rows = _differences(published.splitlines(), ours.splitlines())
+    why = f"{len(rows)} lines differ" if rows else "the same lines, in another order"
+    return Verdict(PLACE, "different", why, inputs="published records", rows=rows[:_FIRST])
 
 
-def _difference(line: str) -> RowDifference:
-    """A line of the published card, or of the card that its records give."""
-    text = line[2:].strip()
-    return RowDifference(CARD, "line", text, None) if line[0] == "-" else RowDifference(CARD, "line", None, text)
+def _differences(published: list[str], ours: list[str]) -> tuple[RowDifference, ...]:
+    """Lines that only one of the two cards has; in one pass, for a card of others may have a million."""
+    theirs = [line.strip() for line in _without(published, ours)]
+    own = [line.strip() for line in _without(ours, published)]
+    return (
+        *(RowDifference(CARD, "line", line, None) for line in theirs),
+        *(RowDifference(CARD, "line", None, line) for line in own),
+    )
+
+
+def _without(lines: list[str], others: list[str]) -> list[str]:
+    left, found = Counter(others), []
+    for line in lines:
+        if left[line]:
+            left[line] -= 1
+        else:
+            found.append(line)
+    return found
 
 
 def _text(release: OpenedRelease) -> str:
     path = release.folder / CARD
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise HubError(f"{release.found}: {CARD} is not UTF-8 at byte {error.start}; the release is damaged") from None
 
 
 def _render(release: OpenedRelease, run: Released, published: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lidr.intervals import quantile, student
 from lidr.reproduce.verdict import Number, RowDifference, Verdict
 from lidr.rows import RowType
+from lidr.steps import InitialPolicy
 from lidr.store import Record
 
 if TYPE_CHECKING:
@@ -41,15 +42,15 @@ def compare_rows(
         digests: of the published rows, and of those made again.
     """
     if digests[0] == digests[1]:
-        return "identical", f"{again.num_rows:,} rows, digest {digests[0][:12]}", ()
+        return "identical", f"{again.num_rows:,} rows, rows digest {digests[0][:12]}", ()
     if published is None:
         return (
             "different",
-            f"rows of another digest ({digests[0][:12]} -> {digests[1][:12]}); they are not published",
+            f"other rows (rows digest {digests[0][:12]} -> {digests[1][:12]}); they are not published",
             (),
         )
     if max(published.num_rows, again.num_rows) > _MOST_ROWS:
-        return "different", f"more than {_MOST_ROWS:,} rows, of another digest", ()
+        return "different", f"more than {_MOST_ROWS:,} rows, with another rows digest", ()
     theirs, ours = _by_key(published, rows), _by_key(again, rows)
     found = list(_differences(theirs, ours))
     if not found:
@@ -65,8 +66,9 @@ def _by_key(table: pa.Table, rows: RowType) -> dict[str, dict[str, Any]]:
     """Rows by their key; of several with one key, as sets that others made have them, each keeps a place of its own."""
     found: dict[str, dict[str, Any]] = {}
     times: Counter[str] = Counter()
+    names = rows.key_in(table.schema.names)
     for row in table.to_pylist():
-        key = " ".join(str(row[name]) for name in rows.key)
+        key = " ".join(str(row[name]) for name in names)
         times[key] += 1
         found[key if times[key] == 1 else f"{key} ({times[key]})"] = row
     return found
@@ -100,6 +102,16 @@ def count_differences(was: Any, now: Any, path: str = "") -> Iterator[str]:
             yield from count_differences(one, other, f"{path}[{number}]")
     elif not _same(was, now):
         yield f"{path}: {_short(was)} -> {_short(now)}"
+
+
+def without_source_names(record: Record) -> dict[str, Any]:
+    """A record's counts without what folders and sets are called: their content is compared by its digest."""
+    counts = dict(record.counts)
+    for name in ("model", "adapter") if record.writes == InitialPolicy.name else ():
+        counts.pop(name, None)
+    if "sets" in counts:
+        counts["sets"] = [{name: value for name, value in one.items() if name != "name"} for one in counts["sets"]]
+    return counts
 
 
 def _same(was: Any, now: Any) -> bool:
@@ -136,7 +148,8 @@ def within_error(numbers: Sequence[Number], place: str, why: str, **more: Any) -
 
 def samples_of(writes: str) -> Callable[[pa.Table], list[Sample]] | None:
     """How rows of a kind are summed up in numbers; None where they are not."""
-    return {"responses": _of_responses, "translations": _of_translations, "measures": _of_measures}.get(writes)
+    known = {"responses": _of_responses, "translations": _of_translations, "measures": _of_measures}
+    return (known | {"prompt_translations": _of_translations, "answer_scores": _of_answer_scores}).get(writes)
 
 
 def _of_responses(table: pa.Table) -> list[Sample]:
@@ -161,6 +174,13 @@ def _of_measures(table: pa.Table) -> list[Sample]:
     """Each measure's mean, by language."""
     groups = _groups(table, ("test", "language", "other", "kind"))
     known = [(name, [float(row["value"]) for row in rows if row["value"] is not None]) for name, rows in groups]
+    return [sample for name, values in known for sample in _mean(name, values)]
+
+
+def _of_answer_scores(table: pa.Table) -> list[Sample]:
+    """Each scorer's mean, by language."""
+    known = [(name, [row["value"] for row in rows if row["value"] is not None])
+             for name, rows in _groups(table, ("scorer", "language"))]  # fmt: skip
     return [sample for name, values in known for sample in _mean(name, values)]
 
 

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lidr.errors import HubError
 from lidr.recipe import Recipe
-from lidr.release import RUN, OpenedRelease, of_language
+from lidr.release import RUN, OpenedRelease, language_configs, of_language, read_bounded
+from lidr.reproduce.row_limits import most_dropped
 from lidr.reproduce.verdict import Finding
 from lidr.rows import Dropped, Pair, RowType
 from lidr.store import row_digest
@@ -26,37 +28,36 @@ def repeated(release: OpenedRelease, recipe: Recipe) -> Iterator[Finding]:
         release: of a data set; of any other nothing is found.
     """
     for number in range(1, len(recipe.iterations) + 1):
-        yield from _languages(release, recipe, f"iter_{number}")
-        yield from _dropped(release, number)
+        yield from _languages(release, recipe, f"iter_{number}", most_dropped(recipe, number))
+        yield from _dropped(release, number, most_dropped(recipe, number))
 
 
-def _languages(release: OpenedRelease, recipe: Recipe, split: str) -> Iterator[Finding]:
+def _languages(release: OpenedRelease, recipe: Recipe, split: str, most: int) -> Iterator[Finding]:
     """The pairs of each language against the same pairs in `all`."""
     try:
-        pairs = _read(release.rows("all", split), Pair)
+        pairs = _read(release.rows("all", split), Pair, most)
     except _Unreadable:
         return  # said where its step is compared
-    dominant = recipe.languages.dominant
-    for other in recipe.languages.others:
-        files = release.rows(config := f"{dominant}-{other}", split)
+    for config, other in language_configs(recipe).items():
+        files = release.rows(config, split)
         try:
-            digest = row_digest([_read(files, Pair)])
+            digest = row_digest([_read(files, Pair, most)])
         except _Unreadable as error:
             yield Finding(_names(release, files), f"cannot be read: {error}")
             continue
         if digest != row_digest([of_language(pairs, other)]):
-            text = f"holds other rows than all/{split} has of {dominant} and {other}"
+            text = f"holds other rows than all/{split} has of {config}"
             yield Finding(_names(release, files) or f"{config}/{split}", text)
 
 
-def _dropped(release: OpenedRelease, iteration: int) -> Iterator[Finding]:
+def _dropped(release: OpenedRelease, iteration: int, most: int) -> Iterator[Finding]:
     """The dropped rows of each step against their digest in run.json."""
     if release.found.repo_type != "dataset":
         return
     files = release.rows("dropped", split := f"iter_{iteration}")
     where = _names(release, files) or f"dropped/{split}"
     try:
-        table = _read(files, Dropped)
+        table = _read(files, Dropped, most)
     except _Unreadable as error:
         yield Finding(where, f"cannot be read: {error}")
         return
@@ -72,15 +73,14 @@ class _Unreadable(Exception):
     """Files that are no table of these rows."""
 
 
-def _read(files: list[Path], rows: RowType) -> pa.Table:
+def _read(files: list[Path], rows: RowType, most: int) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        tables = [pq.read_table(file).select(rows.schema.names).cast(rows.schema) for file in files]
-    except (pa.ArrowException, KeyError, OSError) as error:
+        found = read_bounded(files, most=most)
+        return rows.schema.empty_table() if found is None else found.select(rows.schema.names).cast(rows.schema)
+    except (HubError, pa.ArrowException, LookupError, ValueError, TypeError) as error:
         raise _Unreadable((str(error).splitlines() or [type(error).__name__])[0]) from None
-    return pa.concat_tables([rows.schema.empty_table(), *tables])
 
 
 def _of_step(table: pa.Table, step: str | None) -> pa.Table:

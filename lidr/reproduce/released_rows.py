@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr.errors import HubError, LidrError
 from lidr.hub import DATASETS, MODEL_FILES, read_snapshot
-from lidr.release import OpenedRelease, find, measured_again, open_release, read_outputs, write_samples
+from lidr.release import (
+    MOST_ROWS,
+    OpenedRelease,
+    find,
+    open_release,
+    read_bounded,
+    read_outputs,
+    rows_of,
+    write_samples,
+)
 from lidr.reproduce.verdict import Finding
-from lidr.rows import Pair, Prompt, Response, RowType, Translation
+from lidr.rows import SAMPLE, Pair, Prompt, PromptTranslation, Response, RowType, Translation
 from lidr.steps import STEPS
-from lidr.store import RECORD_FILE, Artifact, ArtifactWriter, Record, open_artifact, write_record
+from lidr.store import Artifact, ArtifactWriter, Record
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,6 +37,7 @@ _CANDIDATES: dict[str, tuple[RowType, str, dict[str, str]]] = {
     "prompts": (Prompt, "response", {"prompt_text": "text"}),
     "responses": (Response, "response", {}),
     "translations": (Translation, "translation", {"language": "target"}),
+    "prompt_translations": (PromptTranslation, "prompt_translation", {"language": "target"}),
 }
 """Rows -> their type, the kind of candidates they stand in, and columns that have another name there."""
 
@@ -40,14 +50,20 @@ class PublishedRows:
         release: of a data set or of a model.
         rows: the release that holds the rows: the same, or the data set that a model names; None: there is none.
         folder: for the artifacts.
+        limits: place -> most rows that its step can have written; most_dropped: iteration -> most rows that its steps
+            can have dropped; most_outputs: answers of an evaluation. More are never used.
         touched: what does not have the digest that run.json says; filled as artifacts are brought.
     """
 
     release: OpenedRelease
     rows: OpenedRelease | None
     folder: Path
+    limits: Mapping[str, int] = field(default_factory=dict)
+    most_dropped: Mapping[int, int] = field(default_factory=dict)
+    most_outputs: int = MOST_ROWS
     touched: list[Finding] = field(default_factory=list)
     _known: dict[tuple[str, int | None], Artifact | None] = field(default_factory=dict)
+    _policies: dict[str, Artifact] = field(default_factory=dict)
 
     def artifact(self, place: str, first: int | None = None) -> Artifact | None:
         """The rows of a step; None where the release does not hold them.
@@ -63,10 +79,7 @@ class PublishedRows:
 
     def named(self, place: str) -> Artifact:
         """A step by its record alone: for those who only need to know who it was."""
-        folder = self.folder / "named" / place
-        if not (folder / RECORD_FILE).is_file():
-            _write(folder, replace(self.release.records[place], files=()))
-        return open_artifact(folder)
+        return Artifact(self.folder / "named" / place, replace(self.release.records[place], files=()))
 
     def _bring(self, record: Record, first: int | None) -> Artifact | None:
         folder = self.folder / ("rows" if first is None else f"first-{first}") / record.place
@@ -77,14 +90,14 @@ class PublishedRows:
         folder.mkdir(parents=True)
         writer = ArtifactWriter(folder, STEPS[record.step].writes)
         writer.data.write(table)
-        files, _ = writer.finish()
-        outputs = read_outputs(self.release.folder, record.place)
+        outputs = read_outputs(self.release.folder, record.place, most=self.most_outputs)
         if outputs is not None:  # gates read the answers, too
             write_samples(outputs, folder)
-        _write(folder, replace(record, files=files))
+        files, _ = writer.finish()
+        artifact = Artifact(folder, replace(record, files=files))
         if first is None:
-            self._check(record, folder, paths)
-        return open_artifact(folder)
+            self._check(artifact, paths)
+        return artifact
 
     def _table(self, record: Record, first: int | None) -> tuple[list[str], pa.Table | None]:
         """The files that hold the rows of a step, and the rows; None where there are none, or none that can be read."""
@@ -98,17 +111,18 @@ class PublishedRows:
             if first is not None:
                 kept = frame["prompt_id"].unique(maintain_order=True)[:first]
                 frame = frame.filter(frame["prompt_id"].is_in(kept.implode()))
-            schema = STEPS[record.step].writes.schema
+            schema = STEPS[record.step].writes.schema_with(frame.columns)
             table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
             return paths, table.select(schema.names).cast(schema)
-        except (pl.exceptions.PolarsError, pa.ArrowException, KeyError, OSError) as error:
-            said = str(error).splitlines()[0]
+        except (HubError, pl.exceptions.PolarsError, pa.ArrowException, LookupError, ValueError, TypeError) as error:
+            said = (str(error).splitlines() or [type(error).__name__])[0]
             self.touched.append(Finding(f"rows of {record.place}", f"cannot be read from their files: {said}"))
             return [], None
 
-    def _check(self, record: Record, folder: Path, paths: list[str]) -> None:
+    def _check(self, artifact: Artifact, paths: list[str]) -> None:
+        record = artifact.record
         said = self.release.run.get("rows", {}).get(record.place, {}).get("data", {})
-        found = measured_again(folder)["data"]
+        found = rows_of(artifact)["data"]
         if said.get("digest") != found["digest"]:
             path = ", ".join(paths)
             text = f"holds other rows of {record.place} ({found['digest'][:12]}) than run.json says"
@@ -118,20 +132,31 @@ class PublishedRows:
         """The files that hold the rows of a step, and the rows."""
         import polars as pl
 
-        split = f"iter_{record.iteration}"
+        split, most = f"iter_{record.iteration}", self.limits.get(record.place, MOST_ROWS)
         if record.writes in _CANDIDATES and self.rows is not None:
             rows, kind, names = _CANDIDATES[record.writes]
             files = self.rows.rows("candidates", split)
-            if not files:
+            if (frame := _read(files, self._candidates(record.iteration))) is None:
                 return [], None
-            frame = pl.concat([pl.read_parquet(file) for file in files]).filter(pl.col("kind") == kind)
+            frame = frame.filter(pl.col("kind") == kind)
+            if rows is Prompt and SAMPLE in frame.columns:  # a prompt stands beside each of its answers
+                frame = frame.filter(pl.col(SAMPLE) == 0)
+            if kind == "response":
+                frame = _at_most(frame, most)
             frame = frame.drop([new for new in names.values() if new in frame.columns]).rename(names)
-            return _named(self.rows, files), frame.select(rows.schema.names)
+            return _named(self.rows, files), frame.select(rows.schema_with(frame.columns).names)
         if record.writes == Pair.name and self.rows is not None and record.place == self._last_pairs(record.iteration):
             files = self.rows.rows("all", split)
-            return _named(self.rows, files), pl.concat([pl.read_parquet(f) for f in files]) if files else None
+            return _named(self.rows, files), _read(files, most)
         files = sorted((self.release.folder / "lidr/rows" / record.place).glob("*.parquet"))
-        return _named(self.release, files), pl.concat([pl.read_parquet(f) for f in files]) if files else None
+        return _named(self.release, files), _read(files, most)
+
+    def _candidates(self, iteration: int) -> int:
+        """Responses and translations stand in one table."""
+        places = [
+            r.place for r in self.release.records.values() if r.iteration == iteration and r.writes in _CANDIDATES
+        ]
+        return sum(self.limits.get(place, MOST_ROWS) for place in places)
 
     def _last_pairs(self, iteration: int) -> str:
         records = self.release.records.values()
@@ -142,21 +167,26 @@ class PublishedRows:
         import polars as pl
 
         files = self.rows.rows("dropped", f"iter_{record.iteration}") if self.rows else []
-        if not files:
-            return None
-        return pl.concat([pl.read_parquet(file) for file in files]).filter(pl.col("step") == record.step)
+        try:
+            frame = _read(files, self.most_dropped.get(record.iteration, MOST_ROWS))
+            return None if frame is None else frame.filter(pl.col("step") == record.step)
+        except (HubError, pl.exceptions.PolarsError):
+            return None  # said where the files are looked at
 
     def policy(self, record: Record) -> Artifact | None:
         """The weights that a train step wrote, where they are published: a model folder below an artifact."""
-        folder = self.folder / "policies" / record.place
-        if not (folder / RECORD_FILE).is_file():
+        if record.place not in self._policies:
+            folder = self.folder / "policies" / record.place
             shutil.rmtree(folder, ignore_errors=True)  # what an interrupted reproduction left
             source = self._weights(record)
-            if source is None:
-                return None
-            _link(source, folder / "model")
-            _write(folder, replace(record, files=()))
-        return open_artifact(folder)
+            if source is not None:
+                _link(source, folder / "model")
+                files, _ = ArtifactWriter(folder, STEPS[record.step].writes).finish()
+                source_of = {e.path: e.sha256 for e in record.files if e.path.endswith(".safetensors")}
+                if any(source_of.get(e.path, e.sha256) != e.sha256 for e in files):
+                    raise HubError(f"{source}: other weights than the record of {record.place} names")
+                self._policies[record.place] = Artifact(folder, replace(record, files=files))
+        return self._policies.get(record.place)
 
     def _weights(self, record: Record) -> Path | None:
         """A published model whose weights are those that the record names."""
@@ -195,13 +225,21 @@ def rows_release(release: OpenedRelease, folder: Path) -> OpenedRelease | None:
     return None
 
 
+def _read(files: list[Path], most: int) -> pl.DataFrame | None:
+    import polars as pl
+
+    table = read_bounded(files, most=most)
+    return None if table is None else pl.DataFrame(table)
+
+
+def _at_most(frame: pl.DataFrame, most: int) -> pl.DataFrame:
+    if frame.height > most:
+        raise HubError(f"it has {frame.height:,} rows; by its recipe and its record there are at most {most:,}")
+    return frame
+
+
 def _named(release: OpenedRelease, files: list[Path]) -> list[str]:
     return [file.relative_to(release.folder).as_posix() for file in files]
-
-
-def _write(folder: Path, record: Record) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    write_record(folder, record)
 
 
 def _link(source: Path, target: Path) -> None:

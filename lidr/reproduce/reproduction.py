@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.filesize import decimal
 
 from lidr.errors import HubError, PlanError, StoreError
-from lidr.hub import Target
+from lidr.hub import AllowedAddresses, Target, check_model_folder
 from lidr.recipe import Recipe
+from lidr.references import FolderReference, RunReference, parse_reference
 from lidr.release import CONTENT, Found, OpenedRelease, find, open_release, target_or_public, without_weights
 from lidr.reproduce.card_check import check_card
 from lidr.reproduce.duplicate_rows import repeated
@@ -21,11 +22,12 @@ from lidr.reproduce.released_recipe import recipe_of
 from lidr.reproduce.released_rows import PublishedRows, rows_release
 from lidr.reproduce.rerun import Again
 from lidr.reproduce.rescore import check_scores
+from lidr.reproduce.row_limits import most_dropped, most_outputs, row_limits
 from lidr.reproduce.self_checks import check_steps, findings
 from lidr.reproduce.step_check import Step
 from lidr.reproduce.verdict import SCHEMA, Finding, Reproduction, Verdict
 from lidr.steps import STEPS
-from lidr.store import Store, file_sha256, read_lock, write_json
+from lidr.store import Record, Store, file_sha256, read_lock, store_root, write_json
 
 Say = Callable[[str], None]
 VERDICT = "verdict.json"
@@ -36,15 +38,34 @@ class ReproductionRequest:
     """What is to be made again.
 
     Args:
-        start: the first step of each iteration; None: everything.
+        start: the first step of each iteration; None: everything. An iteration before the first that has it is left.
         until: the last one.
         rows: answers to so many prompts of each iteration only.
+        policy: the first policy's folder, of a release whose recipe names a folder that only its publisher has.
+        allow_hosts: hosts that may be asked where the release names them, besides the Hub that it came from.
     """
 
     start: str | None = None
     until: str | None = None
     rows: int | None = None
     trust_remote_code: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    policy: Path | None = None
+
+    def with_policy(self, recipe: Recipe) -> Recipe:
+        """The recipe with `policy` as its model: the digests of its files are compared with the record as always.
+
+        Raises:
+            PlanError: it is no model's folder, or the recipe names a model that is fetched or asked.
+        """
+        model = recipe.policy.model
+        if self.policy is None:
+            return recipe
+        if not isinstance(parse_reference(model), FolderReference | RunReference):
+            raise PlanError(f"--policy {self.policy}: this release's policy is {model}, no folder; leave --policy out")
+        folder = check_model_folder(self.policy.expanduser().resolve(), "--policy")
+        policy = recipe.policy.model_copy(update={"model": str(folder)})
+        return recipe.model_copy(update={"policy": policy})
 
     def names(self, recipe: Recipe) -> set[str]:
         """The steps that are made again.
@@ -52,7 +73,8 @@ class ReproductionRequest:
         Raises:
             PlanError: the recipe has no such step.
         """
-        opening = [name for name, kind in STEPS.items() if kind.place != "chain"]
+        placed = [(name, kind) for name, kind in STEPS.items() if kind.place != "chain"]
+        opening = [name for name, kind in placed if getattr(recipe, kind.section) is not None]
         names = [*opening, *(step.name for step in recipe.chain if step.name != "publish")]
         for option, name in (("--from", self.start), ("--until", self.until)):
             if name is not None and name not in names:
@@ -63,10 +85,20 @@ class ReproductionRequest:
             raise PlanError(f'--until "{self.until}" comes before --from "{self.start}"; the order: {", ".join(names)}')
         return set(names[first : last + 1])
 
+    def records(self, recipe: Recipe, records: Mapping[str, Record]) -> set[str]:
+        """The places of the records that are made again.
+
+        Raises:
+            PlanError: the recipe has no such step.
+        """
+        names = self.names(recipe)
+        first = min((r.iteration for r in records.values() if self.start in (None, r.step)), default=0)
+        return {place for place, r in records.items() if r.step in names and r.iteration >= first}
+
 
 def reproduce(
     reference: str,
-    folder: Path,
+    folder: Path | None = None,
     wanted: ReproductionRequest | None = None,
     *,
     endpoint: str | None = None,
@@ -77,8 +109,9 @@ def reproduce(
 
     Args:
         reference: org/name@tag.
-        folder: for everything that is fetched and made; a folder of its own below it for each commit. What an
-            interrupted reproduction of the same commit made is used; after a verdict it begins anew.
+        folder: for everything that is fetched and made, default `.reproduced` in the store; a folder of its own below
+            it for each commit. What an interrupted reproduction of the same commit made is used; after a verdict it
+            begins anew.
         endpoint: the Hub; None is that of the environment.
 
     Raises:
@@ -86,8 +119,9 @@ def reproduce(
         PlanError: `wanted` names no step of its recipe.
     """
     target = target_or_public()
-    if endpoint is not None and endpoint.rstrip("/") != target.endpoint:
-        target = Target(endpoint.rstrip("/"))  # a token of one Hub is not sent to another
+    if endpoint is not None and (other := Target(endpoint.rstrip("/"))).endpoint != target.endpoint:
+        target = other  # a token of one Hub is not sent to another
+    folder = folder or store_root() / ".reproduced"
     return _Reproducing(find(reference, target), folder, wanted or ReproductionRequest(), say, quiet).carry_out()
 
 
@@ -115,15 +149,14 @@ class _Reproducing:
             )
         recipe = recipe_of(release, self._work)
         check_steps(release, recipe)
-        names = self._wanted.names(recipe)
+        places = self._wanted.records(recipe, release.records)
         touched = [*findings(release, recipe), *repeated(release, recipe)]
         for finding in touched:
             self._say(f"touched: {finding.path} {finding.text}")
-        again = [place for place, record in release.records.items() if record.step in names]
-        environment = differences(release, tuple(again))
+        environment = differences(release, tuple(place for place in release.records if place in places))
         for line in environment or ("nothing differs",):
             self._say(f"environment: {line}")
-        verdicts = self._verdicts(release, recipe, names, touched)
+        verdicts = self._verdicts(release, recipe, places, touched)
         done = Reproduction(
             release=_described(release),
             environment=environment,
@@ -139,15 +172,24 @@ class _Reproducing:
         return done
 
     def _verdicts(
-        self, release: OpenedRelease, recipe: Recipe, names: set[str], touched: list[Finding]
+        self, release: OpenedRelease, recipe: Recipe, places: set[str], touched: list[Finding]
     ) -> list[Verdict]:
         rows = rows_release(release, self._work / "data")
-        published = PublishedRows(release, rows, self._work / "published", touched)
+        published = PublishedRows(
+            release,
+            rows,
+            self._work / "published",
+            row_limits(recipe, release.records),
+            {k: most_dropped(recipe, k) for k in range(1, len(recipe.iterations) + 1)},
+            most_outputs(recipe),
+            touched,
+        )
         again = Again(
             published,
-            recipe,
+            self._wanted.with_policy(recipe),
             Store(self._work / "store"),
             _locked(release),
+            AllowedAddresses(self._found.target, self._wanted.allow_hosts),
             rows=self._wanted.rows,
             trust_remote_code=self._wanted.trust_remote_code,
             say=self._say,
@@ -155,7 +197,7 @@ class _Reproducing:
         )
         verdicts: list[Verdict] = []
         for record in release.records.values():
-            found = [Step(release, published, again, record).verdict(record.step in names)]
+            found = [Step(release, published, again, record).verdict(record.place in places)]
             if record.writes == "scores":
                 found.append(check_scores(release, published, record))
             for verdict in found:

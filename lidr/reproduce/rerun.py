@@ -10,19 +10,21 @@ from typing import Any
 
 from lidr.engines import engine_row
 from lidr.errors import LidrError
+from lidr.hub import AllowedAddresses
 from lidr.pipeline import Decisions, package_versions, recipe_field
 from lidr.recipe import Recipe
-from lidr.references import ServerReference, parse_reference
-from lidr.release import measured_again
+from lidr.references import FolderReference, ServerReference, parse_reference
 from lidr.reproduce.environment import missing_engine, too_large
 from lidr.reproduce.released_recipe import OF_THE_PUBLISHER
 from lidr.reproduce.released_rows import PublishedRows
-from lidr.steps import STEPS, InitialPolicy, Progress, StepRun, Surroundings, Unresolved
+from lidr.resources import is_shipped, resolve_source
+from lidr.steps import STEPS, InitialPolicy, Policy, Progress, StepRun, Surroundings, Unresolved, write_template
 from lidr.store import (
     Artifact,
     Lock,
     Record,
     Store,
+    address_of,
     by_rules_of,
     difference,
     made_by,
@@ -30,13 +32,18 @@ from lidr.store import (
     other_rules,
     read_contents,
     rules_json,
+    without_address,
 )
 
 Say = Callable[[str], None]
 _PUBLISHERS = re.compile(rf"/\S*/{OF_THE_PUBLISHER}/([\w./-]*[\w/-])")
-ASKING = ("responses", "translations", "policy", "scores", "measures")
+ASKING = ("responses", "translations", "prompt_translations", "policy", "scores", "measures", "answer_scores")
 """Rows whose steps ask or train a model; all others only need to know which policy it was."""
 IN_PART = ("generate", "translate")
+
+
+_NOT_HERE = " (on the machine that published; it is not in the release)"
+GIVE_POLICY = "give the policy's folder with --policy FOLDER"
 
 
 class CannotRun(Exception):
@@ -54,6 +61,7 @@ class Again:
     Args:
         recipe: of the release, resolved.
         store: fresh; what an interrupted reproduction of the same commit made is still there.
+        allowed: what a list of prompts that came with the release may ask.
         rows: make only the answers to so many prompts of each iteration.
         others: places that came out otherwise because other rules made them, or what they are made from.
     """
@@ -62,6 +70,7 @@ class Again:
     recipe: Recipe
     store: Store
     locked: dict[str, str]
+    allowed: AllowedAddresses
     rows: int | None = None
     trust_remote_code: bool = False
     say: Say = lambda text: None
@@ -74,7 +83,8 @@ class Again:
     def around(self) -> Surroundings:
         """What the recipe's words are resolved against: the release's own folder, and nothing that was here before."""
         contents = read_contents(self.store.version_folder(self.recipe.name, self.recipe.version))
-        return Surroundings(self.recipe, self.recipe.folder, Lock(self.locked, contents), self.store.root)
+        lock = Lock(self.locked, contents)
+        return Surroundings(self.recipe, self.recipe.folder, lock, self.store.root, self.allowed)
 
     def config(self, record: Record) -> Any:
         """A step's settings in its iteration, with what gates before it changed."""
@@ -90,6 +100,12 @@ class Again:
                 if decides is not None:
                     self._course.follow(other.iteration, _decision(other, decides))
         return self._course.config(config, record.iteration, record.step)
+
+    @property
+    def policy_is_shipped(self) -> bool:
+        """Whether the first policy is a folder that came with this lidr, as the miniature ones do."""
+        folder = _policy_folder(self.recipe)
+        return folder is not None and is_shipped(folder)
 
     def rules(self, record: Record) -> dict[str, tuple[int, int]]:
         """Which rules made a step, where this lidr has others.
@@ -159,12 +175,19 @@ class Again:
             raise OtherSettings(f"the recipe has other settings than the step's record: {'; '.join(lines[:5])}")
 
     def _check_machine(self, record: Record, config: Any) -> None:
-        """Hardware, engine, servers, and code that came with a model."""
-        if record.writes not in ASKING:
-            return
+        """Hardware, engine, servers, code that came with a model, and what only the publisher's store has."""
         policy, runtime = self.recipe.policy, self.recipe.runtime
+        settings = config.model_dump(mode="json")
+        model = policy.model if record.writes == InitialPolicy.name else None
+        if runs := [*_settings_with("run:", [settings, model])]:
+            how = f"; {GIVE_POLICY}" if runs[0] == model else ""
+            raise CannotRun(f"{runs[0]}: an artifact of the publisher's store; it is not in the release{how}")
+        servers = [*_settings_with("openai:", settings)]  # a recipe of others must not send keys of ours anywhere
+        if record.writes not in ASKING and (record.writes == InitialPolicy.name or not servers):
+            return
         asks = record.writes != "measures" or any(getattr(config, n, None) for n in ("round_trip", "margin"))
-        servers = [*_servers(config.model_dump(mode="json"))]  # a recipe of others must not send keys of ours anywhere
+        if record.writes == "answer_scores":
+            asks = Policy in STEPS[record.step].also_reads(config)
         is_canned = engine_row(runtime.engine).model == "script"
         if asks and not is_canned and isinstance(parse_reference(policy.model), ServerReference):
             servers.append(policy.model)
@@ -182,11 +205,18 @@ class Again:
 
     def _check_outside(self, record: Record, config: Any) -> None:
         """What the step reads from outside the store must be here, and be the same."""
+        folder = _policy_folder(self.recipe) if record.writes == InitialPolicy.name else None
+        if folder is not None and not folder.is_dir():
+            said = _PUBLISHERS.sub(rf"\1{_NOT_HERE}", str(folder))
+            raise CannotRun(f"{said if _NOT_HERE in said else self.recipe.policy.model + _NOT_HERE}; {GIVE_POLICY}")
         try:
             now = dict(STEPS[record.step].outside(self.around, config))
         except (LidrError, Unresolved) as error:
             raise CannotRun(_first(error)) from error
-        lines = difference(record.identity.get("outside", {}), now)
+        was = record.identity.get("outside", {})
+        if address_of(record.identity) is None:  # of a release older than addresses in records
+            now = without_address({"outside": now})["outside"]
+        lines = difference(was, now)
         if lines:
             raise CannotRun(f"what it read is another here: {'; '.join(lines[:3])}")
 
@@ -226,7 +256,10 @@ class Again:
             return made
         if source.writes == InitialPolicy.name:
             return made or self.make(source)[0]
-        return self.published.policy(source) or made
+        found = self.published.policy(source)
+        if found is not None:
+            write_template(self.around, found.model)  # it was published without the run's switches and date
+        return found or made
 
 
 def _decision(record: Record, decides: Callable[[Mapping[str, Any]], Any]) -> Any:
@@ -241,24 +274,27 @@ def _decision(record: Record, decides: Callable[[Mapping[str, Any]], Any]) -> An
         raise OtherSettings(f"the record of {record.place} holds no decision ({error})") from None
 
 
-def _servers(value: Any) -> Iterator[str]:
-    """Every setting that names a server."""
-    if isinstance(value, str) and value.startswith("openai:"):
+def _settings_with(form: str, value: Any) -> Iterator[str]:
+    """Every setting that is a reference of this form: a server, a run."""
+    if isinstance(value, str) and value.startswith(form):
         yield value
     elif isinstance(value, Mapping):
         for child in value.values():
-            yield from _servers(child)
+            yield from _settings_with(form, child)
     elif isinstance(value, list | tuple):
         for child in value:
-            yield from _servers(child)
-
-
-def rows_of_made(artifact: Artifact) -> dict[str, dict[str, Any]]:
-    """Number and digest of the rows that were made again."""
-    return measured_again(artifact.folder)
+            yield from _settings_with(form, child)
 
 
 def _first(error: Exception) -> str:
     """The first line of what was said, for a table; a folder that only the publisher had is named so."""
     text = (str(error).splitlines() or [type(error).__name__])[0]
-    return _PUBLISHERS.sub(r"\1 (on the machine that published; it is not in the release)", text)
+    return _PUBLISHERS.sub(rf"\1{_NOT_HERE}", text)
+
+
+def _policy_folder(recipe: Recipe) -> Path | None:
+    """Where a first policy that is a folder is looked for; None where it is none."""
+    reference = parse_reference(recipe.policy.model)
+    if not isinstance(reference, FolderReference):
+        return None
+    return resolve_source(reference.path, recipe.folder) or Path(reference.path)

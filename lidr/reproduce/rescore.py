@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lidr.analysis import few_of
 from lidr.errors import EvaluationError
 from lidr.evals import BENCHMARKS, Score, TaskResult, benchmark, score_again
 from lidr.evals.compare import differences
@@ -31,12 +32,19 @@ _CLOSE = 1e-5  # absolute: a fit near zero has no digits to spare
 """Another processor adds up in another order, which moves the fit of lc_win_rate by some 1e-6 points."""
 
 
+_BOUNDED, _FITTED = 3, "lc_win_rate"
+"""Until these rules of `evaluate` the intervals of this score's differences knew no bounds; they are not made again."""
+
+_ELSEWHERE = "lc_win_rate_v1"
+"""A number that is made with files of others."""
+
+
 def check_scores(release: OpenedRelease, published: PublishedRows, record: Record) -> Verdict:
     """Score the stored outputs of an evaluate step again; what was touched is added to the findings of `published`."""
     said = release.run["rows"].get(record.place, {}).get("outputs")
     if said is None:
         return _verdict(record, "cannot run here", "the release holds no outputs: it was published by an older lidr")
-    table = read_outputs(release.folder, record.place)
+    table = read_outputs(release.folder, record.place, most=published.most_outputs)
     if table is None:
         return _verdict(record, "different", f"{FOLDER}/{record.place} does not hold the outputs that {RUN} names")
     odd = _touched(release, record, table, said["digest"])
@@ -62,7 +70,11 @@ def check_scores(release: OpenedRelease, published: PublishedRows, record: Recor
 
 def _other_rules(tasks: Sequence[TaskResult]) -> dict[str, tuple[int, int]]:
     """The rules of each benchmark that scored the answers, where this lidr has others."""
-    names = {task.benchmark: task.rules for task in tasks if task.benchmark in BENCHMARKS}
+    names = {
+        task.benchmark: task.rules
+        for task in tasks
+        if task.benchmark in BENCHMARKS and (task.benchmark, task.rules) != ("x_alpacaeval", 1)  # scored by those
+    }
     return {name: (was, now) for name, was in names.items() if (now := benchmark(name).VERSION) != was}
 
 
@@ -110,16 +122,22 @@ def _numbers(published: PublishedRows, record: Record, again: pa.Table, summed: 
         return _verdict(record, "different", f"it compares with {first}, which has no record in the release")
     before = published.artifact(first) if first else None
     if before is not None:
-        found = differences(before.read(), again, baseline="iter_0")
+        found = differences(before.read(), again, baseline="iter_0", few=few_of(record))
         now |= _changes([one.as_json() for one in found])
     elif first:
         was = _scores(record.counts["tasks"])
+    if record.identity.get("version", 1) < _BOUNDED:
+        was, now = (
+            {name: _without_fitted_interval(name, numbers) for name, numbers in side.items()} for side in (was, now)
+        )
     rows = tuple(_differing(was, now))
     if rows:
         count = len(rows)
         return _verdict(record, "different", f"the record holds other numbers: {count:,} of {len(was):,}", rows[:FIRST])
     items = len(set(zip(again["task"].to_pylist(), again["item"].to_pylist(), strict=True)))
     reason = f"{items:,} answers scored again: {again.num_rows:,} values and {len(was):,} numbers, all the same"
+    if any(_ELSEWHERE in task["scores"] for task in record.counts["tasks"]):
+        reason += f"; {_ELSEWHERE} was not: it needs two files that no release holds"
     return _verdict(record, "identical", reason)
 
 
@@ -135,6 +153,7 @@ def _scores(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Numbers]:
         f"{task['task']} {name}": _values(Score.model_validate(score))
         for task in tasks
         for name, score in task["scores"].items()
+        if name != _ELSEWHERE
     }
 
 
@@ -145,6 +164,10 @@ def _changes(found: Sequence[Mapping[str, Any]]) -> dict[str, Numbers]:
         )
         for one in found
     }
+
+
+def _without_fitted_interval(name: str, numbers: Numbers) -> Numbers:
+    return (numbers[0], numbers[-1]) if f" {_FITTED} - " in name else numbers
 
 
 def _differing(was: Mapping[str, Numbers], now: Mapping[str, Numbers]) -> Iterator[RowDifference]:

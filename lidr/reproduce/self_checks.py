@@ -16,6 +16,7 @@ from lidr.hub import Entry, Patience, content_digest, listing, patiently
 from lidr.pipeline import load_recipe
 from lidr.recipe import Recipe
 from lidr.release import CONTENT, MANIFEST, RUN, OpenedRelease, resolved
+from lidr.reproduce.released_recipe import OF_THE_PUBLISHER
 from lidr.reproduce.verdict import Finding
 from lidr.steps import STEPS
 from lidr.store import LOCK_FILE, difference, file_sha256, fingerprint, read_contents, read_lock
@@ -98,7 +99,7 @@ def _what(release: OpenedRelease, path: str, recipe: Recipe) -> str:
         return ""
 
     try:
-        changed = difference(_by_name(recipe), _by_name(load_recipe(str(release.folder / path))))
+        changed = difference(_by_name(recipe), _by_name(load_recipe(str(release.folder / path), alone=True)))
     except LidrError:
         return ""
     kept = [line for line in changed if not _IS_NO_SETTING.match(line)]
@@ -162,6 +163,7 @@ def _recipe_text(release: OpenedRelease, recipe: Recipe) -> Iterator[Finding]:
     lines = difference(_chain_by_name(release.run["resolved"]), _by_name(recipe))
     brought = {str(file["setting"]) for file in release.run.get("files", [])}
     lines = [line for line in lines if line.split(":")[0] not in brought and not _IS_NO_SETTING.match(line)]
+    lines = [line for line in lines if OF_THE_PUBLISHER not in line]
     if lines:
         yield Finding(RUN, f"resolves the recipe otherwise than it was written: {'; '.join(lines[:5])}")
 
@@ -213,6 +215,9 @@ def _commit(release: OpenedRelease) -> Iterator[Finding]:
         target=found.target,
         patience=Patience(tries=3),
     )
+    if not commits:
+        yield Finding(f"tag {tag}", "has no commits that the Hub tells of")
+        return
     head = commits[0]
     digest = hashlib.sha256((release.folder / CONTENT).read_bytes()).hexdigest()
     if not head.title.startswith(f"{tag}: ") or digest not in f"{head.title}\n{head.message}":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lidr.hub import clean
-from lidr.release import OpenedRelease, measured_again
+from lidr.release import OpenedRelease, rows_of
 from lidr.reproduce.comparison import (
     compare_numbers,
     compare_rows,
@@ -14,12 +14,13 @@ from lidr.reproduce.comparison import (
     samples_of,
     samples_of_record,
     within_error,
+    without_source_names,
 )
 from lidr.reproduce.released_rows import PublishedRows
-from lidr.reproduce.rerun import IN_PART, Again, CannotRun, OtherSettings, rows_of_made
+from lidr.reproduce.rerun import IN_PART, Again, CannotRun, OtherSettings
 from lidr.reproduce.verdict import Verdict
 from lidr.rows import Dropped
-from lidr.steps import STEPS
+from lidr.steps import STEPS, InitialPolicy
 from lidr.store import Artifact, Record, difference
 from lidr.version import __version__
 
@@ -51,7 +52,7 @@ class Step:
         except OtherSettings as other:
             return Verdict(place, "different", str(other), self._class)
         rules = self.again.rules(record)
-        verdict = self._models(artifact) if not artifact.tables else self._tables(artifact)
+        verdict = self._models(artifact) if not artifact.has_tables else self._tables(artifact)
         if verdict.kind in ("identical", "equal rows") and not rules:
             verdict = self._counted(artifact, verdict)
         if not self._is_touched:
@@ -81,7 +82,8 @@ class Step:
         is_part = self.again.rows is not None and self.record.step in IN_PART
         if is_part or self.record.versions.get("lidr") != __version__:
             return verdict
-        lines = [*count_differences(clean(self.record.counts), clean(artifact.record.counts))]
+        was, now = without_source_names(self.record), without_source_names(artifact.record)
+        lines = [*count_differences(clean(was), clean(now))]
         if not lines:
             return verdict
         reason = f"{verdict.reason}; but the record counts otherwise: {'; '.join(lines[:3])}"
@@ -91,7 +93,9 @@ class Step:
         """Weights by their digest; where they are another's, training by its numbers."""
         record, place = self.record, self.record.place
         if artifact.record.digest == record.digest:
-            return Verdict(place, "identical", f"weights, digest {record.digest[:12]}")
+            is_ours = record.writes == InitialPolicy.name and self.again.policy_is_shipped
+            where = "weights of this installation of lidr" if is_ours else "weights"
+            return Verdict(place, "identical", f"{where}, artifact digest {record.digest[:12]}")
         was = {e.path: e.sha256[:12] for e in record.files if e.path.startswith("model/")}
         now = {e.path: e.sha256[:12] for e in artifact.record.files if e.path.startswith("model/")}
         why = f"other files: {'; '.join(difference(was, now)[:3])}"
@@ -106,10 +110,10 @@ class Step:
         first = self.again.rows if record.step in IN_PART else None
         there = self.published.artifact(place, first)
         said = self.release.run["rows"].get(place, {})
-        found, rows = rows_of_made(artifact), STEPS[record.step].writes
+        found, rows = rows_of(artifact), STEPS[record.step].writes
         recorded = said.get("data", {}).get("digest", "")
         table = there.read() if there else None
-        digest = measured_again(there.folder)["data"]["digest"] if there else recorded
+        digest = rows_of(there)["data"]["digest"] if there else recorded
         again = found["data"]["digest"]
         kind, reason, differing = compare_rows(table, artifact.read(), rows, digests=(digest, again))
         if first is None and again == recorded != digest:

@@ -122,6 +122,7 @@ class Reproduction:
         environment: what differs here from where it was made, one line each.
         findings: what was touched in the release.
         machine: what it ran on, without its name.
+        asked: `from`, `until` and `rows`, each None where it was not given.
     """
 
     release: dict[str, Any]
@@ -137,6 +138,36 @@ class Reproduction:
     def kind(self) -> Kind:
         """Of the whole: the worst of what ran."""
         return overall(self.verdicts, self.findings)
+
+    @property
+    def part(self) -> str:
+        """What was asked for, as "pair to filter"; empty where it was everything."""
+        start, until, rows = (self.asked.get(name) for name in ("from", "until", "rows"))
+        steps = f"{start} to {until}" if start and until else f"from {start}" if start else f"up to {until}"
+        said = [steps] if start or until else []
+        return ", ".join([*said, *([f"answers to {rows} prompts of each iteration"] if rows else [])])
+
+    @property
+    def said(self) -> str:
+        """The kind for people: a reproduction in part says nothing of the rest, nor of steps that could not be made."""
+        if self.kind not in ("identical", "equal rows", "equal within error"):
+            return self.kind
+        if not (missing := self.not_checked):
+            return f"{self.kind} in what was made again ({self.part})" if self.part else self.kind
+        made = dict.fromkeys(_step(v) for v in self.verdicts if v.kind in RAN and v.place != CARD)
+        names = ", ".join(name for name in made if name not in missing)
+        of = f" of what was asked for, {self.part}" if self.part else ""
+        return f"{self.kind} in what could be made{of} ({names}); {', '.join(missing)} not checked"
+
+    @property
+    def not_checked(self) -> tuple[str, ...]:
+        """Steps that could not be made again here in some iteration, by name, in the run's order."""
+        return tuple(dict.fromkeys(_step(v) for v in self.verdicts if v.kind == "cannot run here" and v.place != CARD))
+
+    @property
+    def not_asked_for(self) -> int:
+        """How many steps were left out."""
+        return sum(verdict.kind == "not asked for" for verdict in self.verdicts)
 
     @property
     def reason(self) -> str:
@@ -156,12 +187,19 @@ class Reproduction:
         said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
         if said and self.kind == "cannot run here":
             return f"no step was made again ({said})"
-        return said or "nothing was made again"
+        left = f"; {self.not_asked_for} steps not asked for" if self.not_asked_for else ""
+        return f"{said or 'nothing was made again'}{left}"
 
     def as_json(self) -> dict[str, Any]:
         """As verdict.json and attestations hold it, but for the schema."""
         data = asdict(self)
-        return {"verdict": self.kind, "reason": self.reason, **data}
+        whole = {"verdict": self.kind, "said": self.said, "reason": self.reason, "not_asked_for": self.not_asked_for}
+        return {**whole, **data}
+
+
+def _step(verdict: Verdict) -> str:
+    """A verdict's step without its iteration."""
+    return verdict.place.partition("/")[2] or verdict.place
 
 
 def overall(verdicts: Sequence[Verdict], findings: Sequence[Finding] = ()) -> Kind:

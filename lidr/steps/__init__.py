@@ -13,15 +13,22 @@ from lidr.steps.evaluate import STEP as EVALUATE
 from lidr.steps.filter import STEP as FILTER
 from lidr.steps.gate import STEP as GATE
 from lidr.steps.generate import STEP as GENERATE
+from lidr.steps.local_policy import check_template, write_template
 from lidr.steps.measure import STEP as MEASURE
+from lidr.steps.own_dtype import halved_by_auto, own_dtype, recipe_with_dtype, with_own_dtype
 from lidr.steps.pair import STEP as PAIR
 from lidr.steps.pairs import STEP as PAIRS
+from lidr.steps.parallel import STEP as PARALLEL
 from lidr.steps.policy import STEP as POLICY
+from lidr.steps.policy import unpublished_policy
 from lidr.steps.progress import Progress
 from lidr.steps.prompts import STEP as PROMPTS
+from lidr.steps.prompts import PromptDraft, draft_prompts
 from lidr.steps.publish import STEP as PUBLISH
-from lidr.steps.publish import destinations, finished_for, lines_of
+from lidr.steps.publish import destinations, finished_for, lines_of, published_by
+from lidr.steps.score import STEP as SCORE
 from lidr.steps.step_kind import (
+    LITTLE_KEPT,
     Decision,
     Expected,
     InitialPolicy,
@@ -39,6 +46,7 @@ from lidr.steps.weigh import STEP as WEIGH
 
 __all__ = [
     "CHAIN_STEPS",
+    "LITTLE_KEPT",
     "STEPS",
     "Decision",
     "Expected",
@@ -46,20 +54,32 @@ __all__ = [
     "Outcome",
     "Policy",
     "Progress",
+    "PromptDraft",
     "Scale",
     "StepKind",
     "StepRun",
     "Surroundings",
     "Unresolved",
+    "check_template",
     "destinations",
+    "draft_prompts",
     "finished_for",
+    "halved_by_auto",
     "lines_of",
+    "own_dtype",
+    "published_by",
+    "recipe_with_dtype",
+    "unpublished_policy",
+    "with_own_dtype",
+    "write_template",
 ]
 
 _ALL = (
     POLICY,
+    PARALLEL,
     PROMPTS,
     GENERATE,
+    SCORE,
     TRANSLATE,
     PAIR,
     PAIRS,

@@ -6,24 +6,24 @@ for any checkpoint: `lidr eval compare run:NAME/iter_0/evaluate run:NAME/iter_2/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lidr import evals
 from lidr.engines import engine_row
-from lidr.errors import PlanError
+from lidr.errors import HubError, PlanError
 from lidr.evals import JUDGED, SCORES, Decoding, EvalSpec, TaskSpec, benchmark, judge, task_specs
-from lidr.hub import check_model_folder, dist_file
+from lidr.hub import DATASETS, check_model_folder, dist_file
 from lidr.recipe import Frozen, LanguageCode, Recipe, ReferenceText
-from lidr.references import DistReference, FolderReference, HubReference, RunReference, parse_reference
+from lidr.references import DistReference, FolderReference, HubReference, RunReference, ServerReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.rows import RowType
-from lidr.steps.answering import ANSWER_FIELDS
+from lidr.steps.answering import ANSWER_FIELDS, budget_identity, vllm_identity
 from lidr.steps.step_kind import (
+    ITS_SERVER,
     Expected,
     Outcome,
     Policy,
@@ -32,11 +32,15 @@ from lidr.steps.step_kind import (
     StepRun,
     Surroundings,
     Unresolved,
+    by_server,
     identity_of,
 )
 from lidr.store import kept_sha256
 
-Scores = RowType("scores", SCORES.with_metadata({"lidr.schema": "1"}), key=("task", "item", "metric"))
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Scores = RowType("scores", SCORES, key=("task", "item", "metric"))
 """What answers were worth."""
 
 _ROWS = {"mgsm": 250, "x_alpacaeval": 805}  # without a limit, for plans
@@ -54,7 +58,7 @@ class JudgeConfig(Frozen):
     seed: int = Field(0, ge=0)
     """Of the random order."""
     concurrency: int = Field(8, ge=1)
-    """Questions in flight at once; no identity."""
+    """Questions in flight at once, with each replica of a local judge; no identity."""
     max_calls: int | None = Field(None, ge=0)
     """Most calls; more are refused before the first; no identity."""
     max_error_share: float = Field(0.05, ge=0, le=1)
@@ -67,6 +71,7 @@ class EvaluateConfig(Frozen):
     """What every policy of the run is asked."""
 
     tasks: tuple[Literal["mgsm", "x_alpacaeval"], ...] = ("mgsm", "x_alpacaeval")
+    """The benchmarks."""
     languages: tuple[LanguageCode, ...] = ()
     """Empty: all languages of the recipe."""
     variant: Literal["plain", "paper_instr", "instr"] = "plain"
@@ -77,11 +82,41 @@ class EvaluateConfig(Frozen):
     limit: int | None = Field(None, ge=1)
     """Only the first rows of each task."""
     max_tokens: int = Field(2048, ge=1)
+    """Longest answer, tokens."""
     repetition_penalty: float = Field(1.0, gt=0)
+    """1 is none."""
     gold: Literal["number", "text"] = "number"
     """MGSM's gold answers are compared as numbers, or as text: then 2125 is not the gold "2,125" of four problems."""
     judge: JudgeConfig | None = None
     """null leaves X-AlpacaEval unjudged."""
+    length_control: ReferenceText | None = Field(None, exclude_if=lambda value: value is None)
+    """df_gamed.csv and instruction_difficulty.csv of AlpacaEval: ./folder, or org/name[@rev] of the data set that has
+    them. With them the English task has lc_win_rate_v1, the number of AlpacaEval's leaderboard."""
+
+    @model_validator(mode="after")
+    def _of_alpaca_eval(self) -> EvaluateConfig:
+        if self.length_control is None:
+            return self
+        reference = parse_reference(self.length_control)
+        if not isinstance(reference, HubReference | FolderReference):
+            raise ValueError(
+                f"length_control: {self.length_control} names no folder and no data set (./folder, org/name[@rev])"
+            )
+        languages = not self.languages or "en" in self.languages
+        if "x_alpacaeval" not in self.tasks or self.judge is None or self.limit is not None or not languages:
+            raise ValueError(
+                "length_control needs x_alpacaeval in tasks, en in languages, a judge and no limit: version 1 of the "
+                "rate stands for AlpacaEval's 805 English instructions alone; take length_control out"
+            )
+        return self
+
+    @property
+    def datasets(self) -> tuple[HubReference, ...]:
+        """The Hub data sets, for the lock."""
+        reference = parse_reference(self.length_control) if self.length_control else None
+        if not isinstance(reference, HubReference):
+            return ()
+        return (HubReference(f"{DATASETS}{reference.repo}", reference.revision),)
 
 
 def run_evaluate(run: StepRun) -> Outcome:
@@ -91,17 +126,28 @@ def run_evaluate(run: StepRun) -> Outcome:
     config: EvaluateConfig = run.config
     run.progress.start(asked + (judged if config.judge else 0), "answers")
     folder = run.out.folder / "results"
+    opened = judge_for(run, config.judge) if config.judge else None
+    if judged and not (folder / "results.json").exists():
+        judge.meet_judge(opened, "start it, or mend evaluate.judge in the recipe; then run the same command again")
     results = evals.evaluate(
         spec,
         _facts(run),
         name=f"{run.recipe.name}/iter_{run.iteration}",
         out=folder,
         log=run.log,
-        judge=judge_for(run, config.judge) if config.judge else None,
+        judge=opened,
         listen=evals.Listener(
-            say=lambda text: run.progress.note("judging"), asked=run.progress.add, judged=run.progress.add
+            say=lambda text: run.progress.note("judging"),
+            asked=run.progress.add,
+            judged=run.progress.add,
+            ran_on=run.ran_on.update,
         ),
     )
+    if config.length_control:
+        for hub in config.datasets:
+            run.around.keep_content(hub.repo, run.around.commit_of(hub))
+        control = evals.read_length_control(_length_control(run.around, config))
+        results = evals.with_length_control(folder, control)
     scores = evals.read_scores(folder)
     run.out.data.write(scores)
     counts = {
@@ -121,7 +167,12 @@ def evaluate_spec(run: StepRun) -> EvalSpec:
         url=engine.url,
         work=str((run.work / "evaluate").resolve()),
         tasks=_tasks(config, run.recipe),
-        decoding=Decoding(config.max_tokens, config.repetition_penalty, run.recipe.system_prompt),
+        decoding=Decoding(
+            config.max_tokens,
+            config.repetition_penalty,
+            run.recipe.system_prompt,
+            thinking_budget=engine.thinking_budget,
+        ),
         data=_data(config, run.around),
         limit=config.limit,
         seed=run.recipe.seed,
@@ -131,9 +182,15 @@ def evaluate_spec(run: StepRun) -> EvalSpec:
         trust_remote_code=engine.trust_remote_code,
         api_key_env=engine.api_key_env,
         tensor_parallel=engine.tensor_parallel,
+        replicas=engine.replicas,
+        cluster=engine.cluster,
         gpu_memory=engine.gpu_memory,
         threads=engine.threads,
         gold=config.gold,
+        token_limit=engine.token_limit,
+        body=engine.body,
+        reasoning_parser=engine.reasoning_parser,
+        vllm=engine.vllm,
     )
 
 
@@ -141,20 +198,30 @@ def _tasks(config: EvaluateConfig, recipe: Recipe) -> tuple[TaskSpec, ...]:
     return task_specs(config.tasks, config.languages or recipe.languages.all, config.variant)
 
 
-def _data(config: EvaluateConfig, around: Surroundings) -> str:
-    """The first source that is there."""
+def _data(config: EvaluateConfig, around: Surroundings) -> str | None:
+    """The first source that is there; None where the rows come from where they are published."""
     for text in config.data:
         path = resolve_source(text, around.recipe_folder)
         if path is not None and path.is_dir():
             return str(path.resolve())
         if "$" not in text and "@" in text:
             return text
+        if path is None and text == config.data[-1] and set(config.tasks) == {"x_alpacaeval"}:
+            return None
         if path is None and text == config.data[-1]:
             raise Unresolved(f"evaluate.data: {text}: set LIDR_DATA to the folder that holds it, or give --data FOLDER")
     raise PlanError(
         f"evaluate.data: none of {', '.join(config.data)} is there; give a folder with mgsm/LANG.jsonl or "
         "word_problems/LANG.jsonl (and x_alpacaeval/ or open_instructions/), or org/name@COMMIT of a Hub data set"
     )
+
+
+def _length_control(around: Surroundings, config: EvaluateConfig) -> str:
+    """Where version 1's two files are read: a folder, or org/name@COMMIT."""
+    for hub in config.datasets:
+        return f"{hub.repo.removeprefix(DATASETS)}@{around.commit_of(hub)}"
+    folder = resolve_source(str(config.length_control), around.recipe_folder)
+    return str(folder)
 
 
 def _facts(run: StepRun) -> Any:
@@ -167,9 +234,19 @@ def judge_for(run: StepRun, config: JudgeConfig) -> Any:
     """The judge that a step's settings name, to be opened when it is asked; all steps of a store share its cache."""
     settings = config.model_dump(exclude={"model"}, exclude_none=True)
     settings["cache"] = str((run.around.store_root / ".judge.sqlite").resolve())
-    engine = engine_row(run.recipe.runtime.engine)
+    runtime = run.recipe.runtime
+    engine = engine_row(runtime.engine)
     kind = engine.name if engine.judge else "transformers"
-    return judge.judge_of(config.model, settings, kind=kind, log=run.log, dtype=run.recipe.policy.dtype)
+    return judge.judge_of(
+        config.model,
+        settings,
+        kind=kind,
+        log=run.log,
+        dtype=run.recipe.policy.dtype,
+        replicas=runtime.replicas,
+        cluster=runtime.cluster,
+        ran_on=lambda facts: run.ran_on.update(judge=dict(facts)),
+    )
 
 
 def _differences(run: StepRun, after: pa.Table) -> list[dict[str, Any]]:
@@ -183,9 +260,10 @@ def _differences(run: StepRun, after: pa.Table) -> list[dict[str, Any]]:
 
 
 def identity_evaluate(config: EvaluateConfig) -> dict[str, Any]:
-    """All but where rows come from, which their digests say, and how the judge is asked, which changes no verdict."""
+    """All but where rows and files come from (their digests say it), and how the judge is asked: no verdict changes."""
     kept = identity_of(config, later=("gold",))
     del kept["data"]
+    kept.pop("length_control", None)
     kept["judge"] = kept["judge"] and judging_identity(kept["judge"])
     kept["rules"] = {task: benchmark(task).VERSION for task in config.tasks}
     return kept
@@ -199,10 +277,41 @@ def judging_identity(judge: Mapping[str, Any]) -> dict[str, Any]:
 def outside_evaluate(around: Surroundings, config: EvaluateConfig) -> dict[str, Any]:
     """Digests of the rows, and who judges."""
     data = _data(config, around)
-    found = {task: evals.load_rows(task.benchmark, task.language, data) for task in _tasks(config, around.recipe)}  # type: ignore[arg-type]
+    tasks = _tasks(config, around.recipe)
+    try:
+        found = {task: evals.load_rows(task.benchmark, task.language, data) for task in tasks}  # type: ignore[arg-type]
+    except HubError as error:
+        if data is not None:
+            raise
+        raise Unresolved(f"evaluate.data: {error}; or set LIDR_DATA") from None
     rows = {task.task: [loaded.facts.sha256, loaded.facts.reference_sha256 or ""] for task, loaded in found.items()}
     judge = judge_identity(around, config.judge) if config.judge and set(config.tasks) & set(JUDGED) else None
-    return {"rows": rows, "judge": judge}
+    control = _length_control_identity(around, config, found)
+    told = vllm_identity(around) | budget_identity(around)
+    return {"rows": rows, "judge": judge, **told, **({"length_control": control} if control else {})}
+
+
+def _length_control_identity(
+    around: Surroundings, config: EvaluateConfig, loaded: Mapping[TaskSpec, evals.Loaded]
+) -> str | None:
+    """What fixes version 1's two files; refused where the rows are not AlpacaEval's own."""
+    if config.length_control is None:
+        return None
+    rows = next(
+        (one for task, one in loaded.items() if (task.benchmark, task.language) == ("x_alpacaeval", "en")), None
+    )
+    problems = ["en is none of the recipe's languages"]
+    if rows is not None:
+        problems = evals.unlike_alpaca_eval(rows.facts.reference, [row["instruction"] for row in rows.rows])
+    if problems:
+        raise PlanError(
+            f"evaluate.length_control: {'; '.join(problems)}. AlpacaEval's version 1 stands for its own setting alone: "
+            "take length_control out; lc_win_rate holds for any language and reference"
+        )
+    place = _length_control(around, config)
+    if config.datasets:
+        return place
+    return evals.read_length_control(place).sha256
 
 
 def judge_identity(around: Surroundings, config: JudgeConfig, where: str = "evaluate.judge.model") -> dict[str, str]:
@@ -230,6 +339,18 @@ def expect_evaluate(config: EvaluateConfig, scale: Scale) -> Expected:
     return Expected(count, "requests", count * config.max_tokens, note)
 
 
+def alone_evaluate(recipe: Recipe, config: EvaluateConfig) -> Iterator[tuple[str, str]]:
+    """Of who answers and who judges, as of `StepKind`."""
+    yield from by_server(recipe, "evaluate")
+    yield from (("evaluate.judge", why) for why in judged_alone(config.judge))
+
+
+def judged_alone(judge: JudgeConfig | None) -> Iterator[str]:
+    """Why replicas do not share the questions to a judge; nothing where they do, or nobody judges."""
+    if judge is not None and isinstance(parse_reference(judge.model), ServerReference):
+        yield ITS_SERVER
+
+
 STEP = StepKind(
     name="evaluate",
     config=EvaluateConfig,
@@ -239,6 +360,10 @@ STEP = StepKind(
     expects=expect_evaluate,
     uses=("languages", *ANSWER_FIELDS),
     outside=outside_evaluate,
+    alone=alone_evaluate,
     identity=identity_evaluate,
     at_first=True,
+    checks=lambda around, config: None,  # its rows may lie on a Hub
+    version=3,
+    resumes_since=1,
 )

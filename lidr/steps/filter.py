@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from lidr.errors import PlanError
 from lidr.recipe import Frozen, LanguageCode
-from lidr.rows import Kind, Pair
+from lidr.rows import Kind, Pair, Response
 from lidr.steps.ledger import Ledger
 from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings, identity_of
+from lidr.store import Artifact
+from lidr.transforms import LENGTHS
+
+if TYPE_CHECKING:
+    from lidr.transforms import SourceFacts
 
 ROWS_PER_BATCH = 4_000
 
@@ -48,6 +53,21 @@ class LengthRatio(Frozen):
         return self
 
 
+class TranslationLength(Frozen):
+    """Characters of a translation against those of its source, beside what is usual in that direction."""
+
+    factor: float | None = Field(None, gt=1)
+    """At most so many times as long or as short as usual; null: as measured (2.2; 2.4 with ja, 3.2 with zh)."""
+    characters: dict[LanguageCode, float] = Field(default_factory=dict)
+    """Characters for one of English, for languages that lidr has not measured: {sw: 1.1}."""
+
+    @model_validator(mode="after")
+    def _are_lengths(self) -> TranslationLength:
+        if wrong := [f"{code}: {value}" for code, value in self.characters.items() if not value > 0]:
+            raise ValueError(f"characters: {', '.join(wrong)}: must be above 0")
+        return self
+
+
 class Script(Frozen):
     """Letters in the scripts of the pair's language."""
 
@@ -70,7 +90,7 @@ class Only(Frozen):
     languages: tuple[LanguageCode, ...] = ()
     """Non-dominant languages; empty: all."""
     kinds: tuple[Kind, ...] = ()
-    """dominant, non_dominant; empty: both."""
+    """dominant, non_dominant, sampled; empty: all."""
 
     @model_validator(mode="after")
     def _names_some(self) -> Only:
@@ -88,6 +108,10 @@ class FilterConfig(Frozen):
     length_ratio: LengthRatio | None = None
     copied_source: bool = False
     """Drop a pair with a side that only repeats its prompt."""
+    translation_length: TranslationLength | None = Field(None, exclude_if=lambda value: value is None)
+    """Drop a pair whose translated side is much longer or shorter than translations are."""
+    lost_question: bool = Field(False, exclude_if=lambda value: not value)
+    """Drop a pair whose translated side asks nothing although its source ends with a question: it may be an answer."""
     script: Script | None = None
     language: LanguageOf | None = None
     duplicates: bool = False
@@ -111,10 +135,12 @@ def run_filter(run: StepRun) -> Outcome:
         repetition_ngram=NgramLimit(repetition.ngram.n, repetition.ngram.share) if repetition.ngram else None,
         length_ratio=(config.length_ratio.min, config.length_ratio.max) if config.length_ratio else None,
         copied_source=config.copied_source,
+        against_source=_sources(run) if _needs_sources(config) else None,
         script_share=config.script.min_share if config.script else None,
         language_confidence=config.language.min_confidence if config.language else None,
         language_of=config.language.of if config.language else "chosen",
         duplicates=config.duplicates,
+        repeated=_repeated(pairs) if config.duplicates else None,
     )
     run.progress.start(pairs.rows, "pairs")
     ledger = Ledger(run, pair_filter.reasons)
@@ -129,19 +155,62 @@ def run_filter(run: StepRun) -> Outcome:
     return Outcome(ledger.counts(), run.progress.rate())
 
 
+def _repeated(pairs: Artifact) -> frozenset[int]:
+    """What comes more than once, so that not every pair has to be remembered."""
+    import polars as pl
+
+    from lidr.transforms import Repeats
+
+    repeats = Repeats()
+    for batch in pairs.batches(ROWS_PER_BATCH, Repeats.COLUMNS):
+        repeats.add(pl.DataFrame(batch))
+    return repeats.found
+
+
+def _needs_sources(config: FilterConfig) -> bool:
+    return config.translation_length is not None or config.lost_question
+
+
+def _sources(run: StepRun) -> SourceFacts:
+    """How long each answer is and whether it ends with a question; the texts themselves are let go."""
+    import polars as pl
+
+    from lidr.transforms import SourceFacts, source_facts
+
+    batches = run.inputs[Response.name].batches(ROWS_PER_BATCH)
+    facts = [source_facts(pl.DataFrame(batch)) for batch in batches]
+    length: TranslationLength | None = run.config.translation_length
+    return SourceFacts(
+        pl.concat(facts),
+        length=length is not None,
+        factor=length.factor if length else None,
+        characters=length.characters if length else {},
+        questions=run.config.lost_question,
+    )
+
+
 def identity_filter(config: FilterConfig) -> dict[str, Any]:
     """All settings."""
-    return identity_of(config, later=("only",))
+    return identity_of(config, later=("only", "translation_length", "lost_question"))
 
 
 def outside_filter(around: Surroundings, config: FilterConfig) -> dict[str, Any]:
-    """Nothing; but a language that has no pairs is refused before anything runs."""
-    others = around.recipe.languages.others
+    """Nothing; but a language without pairs, or without a measured length, is refused before anything runs."""
+    spoken = around.recipe.languages
+    others = spoken.all if around.recipe.are_pairs_sampled else spoken.others
     if config.only and (wrong := [code for code in config.only.languages if code not in others]):
         raise PlanError(
             f"filter.only.languages: {', '.join(wrong)}: no pairs are made with it; the other languages of this "
             f"recipe: {', '.join(others)}"
         )
+    if (length := config.translation_length) is not None:
+        unknown = [code for code in around.recipe.languages.all if code not in {*LENGTHS, *length.characters}]
+        if unknown:
+            raise PlanError(
+                f"filter.translation_length: lidr has measured no length for {', '.join(unknown)}; measured: "
+                f"{', '.join(LENGTHS)}; say how many characters a translation has for one of English: "
+                f"characters: {{{unknown[0]}: 1.1}}"
+            )
     return {}
 
 
@@ -159,5 +228,7 @@ STEP = StepKind(
     expects=expect_filter,
     uses=("languages",),
     outside=outside_filter,
+    also_reads=lambda config: (Response,) if _needs_sources(config) else (),
     identity=identity_filter,
+    version=2,  # 2: a side may be in any language, not only in those of the recipe
 )

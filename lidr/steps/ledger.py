@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from lidr.rows import Dropped, Kind
 from lidr.steps.step_kind import StepRun
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 class Ledger:
-    """Counts slots by non-dominant language, kind and reason, and writes the dropped rows."""
+    """Counts slots by language (of other kinds than `sampled` the non-dominant one), kind and reason, and writes the
+    dropped rows.
+    """
 
     def __init__(self, run: StepRun, reasons: Sequence[str] = ()) -> None:
         """Start counting; `reasons` that never come up are counted as zero."""
@@ -24,8 +26,10 @@ class Ledger:
         self._counts: dict[str, Counter[tuple[str, str, str]]] = {
             name: Counter() for name in ("kept", "dropped", "not_requested")
         }
-        kinds = get_args(Kind)
-        for reason, language, kind in product(reasons, run.recipe.languages.others, kinds):
+        languages = run.recipe.languages
+        is_sampled = run.recipe.are_pairs_sampled
+        kinds: tuple[Kind, ...] = ("sampled",) if is_sampled else ("dominant", "non_dominant")
+        for reason, language, kind in product(reasons, languages.all if is_sampled else languages.others, kinds):
             self._counts["dropped"][language, kind, reason] = 0
 
     def drop(self, dropped: pl.DataFrame, *, step: str) -> None:

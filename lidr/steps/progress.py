@@ -26,6 +26,7 @@ class Progress:
         self._began = time.monotonic()
         self._done = self._resumed = self._total = 0
         self._unit = "rows"
+        self.engine: Any = None  # of several replicas: how many are ready is written, too
 
     def start(self, total: int, unit: str, done: int = 0) -> None:
         """Say how much there is to do, and how much of it an earlier try finished."""
@@ -64,10 +65,16 @@ class Progress:
             self._bar.update(count)
         self._write()
 
-    def note(self, text: str) -> None:
-        """Show a few words at the end of the bar."""
+    def note(self, text: str, *, at_once: bool = False) -> None:
+        """Show a few words at the end of the bar; without `at_once` when it is drawn again."""
         if self._bar is not None:
-            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.set_postfix_str(text, refresh=at_once)
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bar where there is one."""
+        from tqdm import tqdm
+
+        tqdm.write(f"{self._label}: {text}", file=self._stream)
 
     def rate(self) -> Rate:
         """What this try did, and how long it took."""
@@ -80,8 +87,11 @@ class Progress:
             elapsed = now - self._began
             state = {"pid": os.getpid(), "unit": self._unit, "done": self._done, "total": self._total}
             new = self._done - self._resumed
+            state |= {"replicas": replicas} if (replicas := getattr(self.engine, "replicas", None)) else {}
             rest = elapsed / new * (self._total - self._done) if new else None
-            write_json(self._file, {**state, "elapsed_s": round(elapsed, 1), "remaining_s": rest and round(rest, 1)})
+            speed = {"per_s": float(f"{new / elapsed:.3g}")} if new and elapsed else {}
+            times = {"elapsed_s": round(elapsed, 1), "remaining_s": rest and round(rest, 1)}
+            write_json(self._file, {**state, **speed, **times})
 
     def _close_bar(self) -> None:
         if self._bar is not None:

@@ -7,11 +7,11 @@ anything is sent at all is `runtime.push`.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import pyarrow as pa
 from pydantic import AfterValidator, Field, model_validator
 
 from lidr import hub_server, release
@@ -19,18 +19,19 @@ from lidr.errors import PlanError
 from lidr.hub import problem_of_repo
 from lidr.recipe import Frozen, Recipe
 from lidr.rows import Pair, RowType
-from lidr.steps.step_kind import Expected, Outcome, Policy, Scale, StepKind, StepRun
+from lidr.steps.step_kind import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
 from lidr.store import Rate, Store, write_json
 
 if TYPE_CHECKING:
-    from lidr.release import Destinations, Finished
+    from lidr.release import Destinations, Finished, Published
 
-Release = RowType("release", pa.schema([]), key=())
+Release = RowType("release", {}, key=())
 """What was published where; no rows, but release.json with repositories, commits and tags."""
 
 
 RELEASE_FILE = "release.json"
 EMBEDDED = "embedded"
+_OFF = "runtime.push is off: set it to true, or publish later with `lidr publish RECIPE`"
 
 
 def _repo(text: str) -> str:
@@ -51,7 +52,9 @@ class LicenceChoice(Frozen):
     reason: str = Field(min_length=1)
     """Why; it stands in the card."""
     name: str | None = None
+    """Name of a licence that is `other`."""
     link: str | None = None
+    """Address of its text."""
 
 
 class PublishConfig(Frozen):
@@ -94,12 +97,17 @@ def run_publish(run: StepRun) -> Outcome:
     return Outcome({"published": published}, Rate("repositories", len(published), run.progress.rate().elapsed_s))
 
 
-def lines_of(folder: Path, split: str, store_root: Path) -> str:
-    """How to load what a publish step published: the lines to print at the end of a run."""
+def published_by(folder: Path) -> list[Published]:
+    """What a publish step published."""
     entries = json.loads((folder / RELEASE_FILE).read_text(encoding="utf-8"))["published"]
-    published = [release.Published(**entry) for entry in entries]
+    return [release.Published(**entry) for entry in entries]
+
+
+def lines_of(folder: Path, store_root: Path) -> str:
+    """How to load what a publish step published: the lines to print at the end of a run."""
+    published = published_by(folder)
     is_embedded = any(found.endpoint == EMBEDDED for found in published)
-    return release.loading_lines(published, split, store_root / ".hub" if is_embedded else None)
+    return release.loading_lines(published, store_root / ".hub" if is_embedded else None)
 
 
 def destinations(config: PublishConfig) -> Destinations:
@@ -120,6 +128,13 @@ def finished_for(recipe: Recipe, config: PublishConfig | None, store: Store) -> 
     )
 
 
+def check_publish(around: Surroundings, config: PublishConfig) -> Sequence[str]:
+    """A licence that no Hub knows is told before a release is `other` for it."""
+    given = config.policy_license
+    said = None if given is None else release.licence_remark("publish.policy_license", given)
+    return () if said is None else (said,)
+
+
 def also_read_publish(config: PublishConfig) -> tuple[RowType, ...]:
     """The policy is an input where it is published."""
     return (Policy,) if config.policy else ()
@@ -127,12 +142,12 @@ def also_read_publish(config: PublishConfig) -> tuple[RowType, ...]:
 
 def skipped_publish(recipe: Recipe) -> str | None:
     """Why the step is left out of a run; None when it is not."""
-    return None if recipe.runtime.push else "push is off"
+    return None if recipe.runtime.push else _OFF
 
 
 def expect_publish(config: PublishConfig, scale: Scale) -> Expected:
     """One release."""
-    return Expected(1, "releases")
+    return Expected(1, "release")
 
 
 STEP = StepKind(
@@ -144,5 +159,6 @@ STEP = StepKind(
     run=run_publish,
     expects=expect_publish,
     skipped=skipped_publish,
+    checks=check_publish,
     last_only=True,
 )

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lidr import engines
-from lidr.engines import Engine, EngineSpec, engine_row
+from lidr.engines import EngineSpec, engine_row
 from lidr.errors import PlanError
 from lidr.hub import keep_content, locked_commit
-from lidr.recipe import Frozen, Recipe
+from lidr.recipe import Frozen, Recipe, reasoning_fields, server_fields, template_kwargs
 from lidr.references import HubReference, ServerReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.rows import RowType
 from lidr.steps.progress import Progress
-from lidr.store import Artifact, ArtifactWriter, Lock, Rate, Store
+from lidr.store import Lock, Rate, Store
 
+if TYPE_CHECKING:
+    from lidr.engines import Engine, KeptEngine
+    from lidr.hub import AllowedAddresses
+    from lidr.store import Artifact, ArtifactWriter
 
-def _no_rows() -> pa.Schema:
-    return pa.schema([])
-
-
-Policy = RowType("policy", _no_rows(), key=())
+Policy = RowType("policy", {}, key=())
 """The policy that enters the iteration: a folder of safetensors, or a server."""
 
-InitialPolicy = RowType("initial_policy", _no_rows(), key=())
+InitialPolicy = RowType("initial_policy", {}, key=())
 """The recipe's first policy."""
 
 
@@ -45,14 +43,22 @@ class Expected:
     unit: str = ""
     tokens: int = 0  # generated, at most
     note: str = ""
+    trained: int = 0  # tokens trained on, at most, each as often as it is
+
+    @property
+    def size(self) -> int:
+        """Tokens of one unit, at most: two rates are of the same work only where it is the same."""
+        return (self.tokens or self.trained) // self.count if self.count else 0
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The size of one iteration: N prompts, L other languages, and the pairs that can exist so far."""
+    """The size of one iteration: N prompts, L other languages, answers to each prompt, and the pairs that can exist."""
 
     prompts: int
     others: int
+    answers: int = 1
+    are_sampled: bool = False
 
     @property
     def languages(self) -> int:
@@ -61,15 +67,20 @@ class Scale:
 
     @property
     def slots(self) -> int:
-        """2 N L."""
-        return 2 * self.prompts * self.others
+        """2 N L; N (L + 1) of pairs that are chosen among several answers."""
+        return self.prompts * self.languages if self.are_sampled else 2 * self.prompts * self.others
+
+
+LITTLE_KEPT = 0.2
+"""Share of an iteration's slots below which a run warns, where the recipe says no other."""
 
 
 class Outcome(NamedTuple):
-    """What a step reports: what it counted, and how fast it was."""
+    """What a step reports: what it counted, how fast it was, and what its record says of how it ran."""
 
     counts: dict[str, Any]
     rate: Rate
+    execution: Mapping[str, Any] = {}
 
 
 Changes = Mapping[str, Mapping[str, Any]]
@@ -104,6 +115,7 @@ class Surroundings:
     recipe_folder: Path
     lock: Lock  # read once; what is read during the run is added to its contents
     store_root: Path
+    allowed: AllowedAddresses | None = None  # for a recipe of others; None: the user's own asks where it says
 
     @property
     def version_folder(self) -> Path:
@@ -143,6 +155,10 @@ class StepRun:
     inputs: Mapping[str, Artifact]
     out: ArtifactWriter
     progress: Progress
+    kept: KeptEngine | None = None
+    """What keeps an engine open from step to step; None: a step's engine ends with it."""
+    ran_on: dict[str, Any] = field(default_factory=dict)
+    """For the record: how an engine of several replicas ran since it was opened."""
 
     @property
     def recipe(self) -> Recipe:
@@ -164,6 +180,7 @@ class StepRun:
         runtime = self.recipe.runtime
         reference = parse_reference(self.recipe.policy.model)
         url, model = None, str(self.inputs[Policy.name].model)
+        kwargs = template_kwargs(self.recipe.policy.chat_template)  # a model's own folder has them in its template
         if engine_row(runtime.engine).model == "script":
             model = str(scripted_answers(self.around))
         elif isinstance(reference, ServerReference):
@@ -178,19 +195,32 @@ class StepRun:
             trust_remote_code=self.recipe.policy.trust_remote_code,
             api_key_env=runtime.api_key_env,
             tensor_parallel=runtime.tensor_parallel,
+            replicas=runtime.replicas,
+            cluster=runtime.cluster,
             gpu_memory=runtime.gpu_memory,
             threads=runtime.threads,
+            vllm=runtime.vllm,
             double_bos=self.recipe.policy.double_bos,
+            **reasoning_fields(self.recipe.policy.reasoning),
+            **server_fields(self.recipe.policy.openai, kwargs if url else None),
         )
 
     @contextmanager
     def engine(self, spec: EngineSpec | None = None) -> Iterator[Engine]:
-        """Start an engine once, by default the policy's; it is gone, with all its memory, when the block ends."""
-        engine = engines.open_engine(spec or self.engine_spec(), log=self.log)
-        try:
+        """Start an engine once, by default the policy's. When the block ends it is gone, with all its memory, or kept
+        for the next step.
+        """
+        spec = spec or self.engine_spec()
+        if self.kept is not None:
+            with self.kept.use(spec) as engine:
+                self.progress.engine = engine
+                yield engine
+                self.ran_on |= getattr(engine, "facts", {})
+            return
+        with engines.open_engine(spec, log=self.log) as engine:
+            self.progress.engine = engine
             yield engine
-        finally:
-            engine.close()
+            self.ran_on |= getattr(engine, "facts", {})
 
 
 def scripted_answers(around: Surroundings) -> Path:
@@ -218,6 +248,16 @@ def identity_of(config: Frozen, *, later: tuple[str, ...]) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude=unused)
 
 
+def by_server(recipe: Recipe, name: str) -> Iterator[tuple[str, str]]:
+    """Of what the policy is asked, as `StepKind.alone` says it: a server is asked as one, whatever stands behind it."""
+    if engine_row(recipe.runtime.engine).model == "server":
+        yield name, ITS_SERVER
+
+
+ITS_SERVER = "a server is asked, which has its own"
+TEXTS_ALONE = "replicas give texts alone"
+
+
 Outside = Callable[[Surroundings, Any], Mapping[str, Any]]
 """(surroundings, configuration) -> the identity of what lies outside the store; may raise Unresolved."""
 
@@ -239,11 +279,17 @@ class StepKind:
         last_only: a step of the last iteration alone, which reads what it reads of every iteration.
         at_first: also run once as iteration 0, on the first policy; later iterations then read what it wrote there.
         looks_back: reads only what its own iteration wrote, and the same rows, and its own, of each earlier iteration.
-        takes: rows that a step which looks back reads where a step before it in its iteration wrote them.
+        takes: rows that it reads where a step before it in its iteration wrote them, and does without where none did.
+        asks: it uses an engine of StepRun, which then stays open for a next step that asks, too; no other step finds a
+            model in memory.
         decides: what its counts say about the iterations after it.
         place: `chain`: written in the chain; `run`: once before all iterations; `iteration`: first in each iteration.
         section: the recipe's section that configures a step that is not written in the chain.
         version: its rules; raised when the same inputs give another output than before. What older rules made is kept.
+        alone: what of it one model does, whatever `runtime.replicas` says, and why: for plans.
+        room: what of `runtime` it cannot run with on this machine: the setting, and what is wrong.
+        checks: what of `outside` can be looked for without a model and without a network; by default `outside` itself.
+            Returns what a person should know that is no mistake.
         resumes_since: the oldest version whose unfinished answers it goes on with: since then it asks the same
             questions under the same keys. None: only its own.
     """
@@ -257,14 +303,18 @@ class StepKind:
     uses: tuple[str, ...] = ()
     also_reads: Callable[[Any], tuple[RowType, ...]] = field(default=lambda config: ())
     outside: Outside = field(default=lambda around, config: {})
+    alone: Callable[[Recipe, Any], Iterable[tuple[str, str]]] = field(default=lambda recipe, config: ())
+    room: Callable[[Recipe, Any], Iterable[tuple[str, str]]] = field(default=lambda recipe, config: ())
     identity: Callable[[Any], dict[str, Any]] = field(default=lambda config: config.model_dump(mode="json"))
     skipped: Callable[[Recipe], str | None] = field(default=lambda recipe: None)
     last_only: bool = False
     at_first: bool = False
     looks_back: bool = False
     takes: tuple[RowType, ...] = ()
+    asks: bool = False
     decides: Callable[[Mapping[str, Any]], Decision] | None = None
     place: Literal["chain", "run", "iteration"] = "chain"
     section: str = ""
     version: int = 1
+    checks: Callable[[Surroundings, Any], Sequence[str] | None] | None = None
     resumes_since: int | None = None

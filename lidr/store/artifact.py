@@ -1,22 +1,25 @@
 """Reading and writing one artifact: Parquet tables, their dropped rows, and other files.
 
-Files are checked against the record when an artifact is opened, so a truncated or missing shard is named before
-anything is computed from it.
+Files are compared with the record by size when an artifact is opened and by content before it is used, so a shard that
+is missing, cut, altered or exchanged is named before anything is computed from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lidr.errors import StoreError
 from lidr.rows import Dropped, RowType
-from lidr.store.fingerprints import file_sha256, folder_sha256
-from lidr.store.record import FileEntry, Record, read_record
+from lidr.store.digests import hashed
+from lidr.store.fingerprints import folder_sha256
+from lidr.store.record import CONTENT, FileEntry, Record, read_record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,23 +28,74 @@ if TYPE_CHECKING:
 SHARD_ROWS = 250_000
 """Rows in one Parquet file; at 8 kB a row of text about 1 GB before compression."""
 
+ROWS_AT_ONCE = 10_000
+"""Rows that a step holds at a time as Python's values; at 4 kB each 40 MB."""
+
+_READ_AHEAD = 1 << 20  # bytes of a column; else the whole of it is read, up to the end of its row group
+
 
 @dataclass(frozen=True)
 class Artifact:
-    """A complete output of one step, ready to be read."""
+    """A complete output of one step, ready to be read.
+
+    Whatever gives out a file, or rows, first reads the file whole and compares it with the record; so content that was
+    damaged is never used. Files that the record does not name are never given out.
+    """
 
     folder: Path
     record: Record
 
+    def named(self, *parts: str) -> tuple[FileEntry, ...]:
+        """What the record names, all or below some folders of the artifact, by path."""
+        below = tuple(f"{part}/" for part in parts)
+        return tuple(
+            sorted((e for e in self.record.files if not parts or e.path.startswith(below)), key=lambda e: e.path)
+        )
+
+    def verified(self, *parts: str) -> tuple[Path, ...]:
+        """The files that the record names, all or below some folders, each hashed by this process.
+
+        Raises:
+            StoreError: one is missing, or is not as the record says.
+        """
+        return tuple(self._verified(entry) for entry in self.named(*parts))
+
+    def file(self, path: str) -> Path:
+        """One file, by its path in the artifact, hashed by this process.
+
+        Raises:
+            StoreError: the record does not name it, or it is missing or not as the record says.
+        """
+        for entry in self.record.files:
+            if entry.path == path:
+                return self._verified(entry)
+        raise StoreError(f"{self.folder}: its record names no file {path}")
+
+    def _verified(self, entry: FileEntry) -> Path:
+        path = self.folder / entry.path
+        check_size(path, entry, self.record.place)
+        if (found := hashed(path)) != entry.sha256:
+            raise damaged(path, entry, found, self.record.place)
+        return path
+
+    def tables_of(self, part: str) -> tuple[Path, ...]:
+        """Parquet files of `data` or `dropped`, in order, verified."""
+        return tuple(self._verified(entry) for entry in self.named(part) if entry.path.endswith(".parquet"))
+
     @property
     def tables(self) -> tuple[Path, ...]:
-        """Parquet files of `data/`, in order."""
-        return tuple(sorted((self.folder / "data").glob("*.parquet")))
+        """Parquet files of `data/`, in order, verified."""
+        return self.tables_of("data")
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether it has rows, by the record."""
+        return any(entry.path.endswith(".parquet") for entry in self.named("data"))
 
     @property
     def rows(self) -> int:
         """Rows of `data/`, by the record."""
-        return sum(entry.rows or 0 for entry in self.record.files if entry.path.startswith("data/"))
+        return sum(entry.rows or 0 for entry in self.named("data"))
 
     @property
     def name(self) -> str:
@@ -50,45 +104,117 @@ class Artifact:
 
     @property
     def model(self) -> Path:
-        """Folder of the model, for a policy."""
-        return self.folder / "model"
+        """Folder of the model, for a policy, verified."""
+        return self.part("model")
+
+    def part(self, name: str) -> Path:
+        """A folder of the artifact whose files are verified: `model`, `adapter`, `results`."""
+        self.verified(name)
+        return self.folder / name
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of `data/`, without reading its rows; none where it has no tables."""
+        import pyarrow.parquet as pq
+
+        tables = self.tables[:1]
+        return tuple(pq.read_schema(tables[0]).names) if tables else ()
 
     def read(self, part: str = "data") -> pa.Table:
         """Read all rows of `data` or `dropped`."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        files = sorted((self.folder / part).glob("*.parquet"))
-        return pa.concat_tables([pq.read_table(file) for file in files])
+        return pa.concat_tables([pq.read_table(file) for file in self.tables_of(part)])
 
-    def batches(self, rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield `data` in order, all columns or some, in batches of at most `rows` rows, holding one at a time."""
+    def batches(
+        self, rows: int, columns: Sequence[str] | None = None, *, part: str = "data"
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield `data` or `dropped` in order, all columns or some, in batches of at most `rows` rows, holding one at a
+        time.
+        """
         import pyarrow.parquet as pq
 
-        for path in self.tables:
-            with pq.ParquetFile(path, pre_buffer=False) as file:
+        for path in self.tables_of(part):
+            with pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AHEAD) as file:
                 yield from file.iter_batches(batch_size=rows, columns=columns)
 
 
 def open_artifact(folder: Path) -> Artifact:
-    """Open a complete artifact and check that its files are all there, whole.
+    """Open a complete artifact: its record is sound, its files have their sizes, and no other file lies there.
+
+    Contents are compared when they are asked for.
 
     Raises:
-        StoreError: no record, or a file that is missing or has another size than the record says.
+        StoreError: no record or a damaged one; a file that is missing, has another size, or that no record names.
     """
     record = read_record(folder)
     if record is None:
-        raise StoreError(f"{folder}: no complete artifact here (no record.json)")
+        raise StoreError(f"{folder}: no finished step here (no record.json); `lidr runs` lists what the store holds")
+    return with_files(folder, record)
+
+
+def with_files(folder: Path, record: Record) -> Artifact:
+    """The artifact of a record that was read, after a look at its folder.
+
+    Raises:
+        StoreError: a file that is missing, has another size, or that no record names.
+    """
     for entry in record.files:
-        path = folder / entry.path
-        size = path.stat().st_size if path.exists() else None
-        if size != entry.bytes:
-            found = "missing" if size is None else f"{size:,} bytes"
-            raise StoreError(
-                f"{path}: {found}, its record says {entry.bytes:,} bytes. "
-                f"Make the step again with --rebuild {record.place}"
-            )
+        check_size(folder / entry.path, entry, record.place)
+    named = {entry.path for entry in record.files}
+    for path in unnamed(folder, named):
+        raise StoreError(
+            f"{folder / path}: no record names this file, so nothing says what it is. Move it elsewhere, or make the "
+            f"step again with --rebuild {record.place}"
+        )
     return Artifact(folder, record)
+
+
+def unnamed(folder: Path, named: Collection[str]) -> Iterator[str]:
+    """Files below an artifact that its record does not name. Hidden ones (locks, what an editor or a network disk
+    leaves) and what belongs to an unfinished try are no part of it, and nobody reads them.
+    """
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = os.path.relpath(here, folder)
+        for name in sorted(files):
+            path = name if below == "." else f"{below}/{name}"
+            if path not in named and not path.startswith(WORK_FILES) and not name.startswith("."):
+                yield path
+
+
+def check_size(path: Path, entry: FileEntry, place: str) -> None:
+    """Compare the size of a file with its record.
+
+    Raises:
+        StoreError: it is missing, or has another size.
+    """
+    size = path.stat().st_size if path.is_file() else None
+    if size != entry.bytes:
+        found = "missing" if size is None else f"{size:,} bytes"
+        raise StoreError(
+            f"{path}: {found}, its record says {entry.bytes:,} bytes. Put the file back as it was, or make the step "
+            f"again: lidr run RECIPE --rebuild {place}"
+        )
+
+
+def damaged(path: Path, entry: FileEntry, found: str, place: str) -> StoreError:
+    """What is said of a file with another content than its record has."""
+    return StoreError(
+        f"{path}: damaged: its SHA-256 begins with {found[:16]}, its record says {entry.sha256[:16]}. Put the file "
+        f"back as it was, or make the step again: lidr run RECIPE --rebuild {place}"
+    )
+
+
+def in_tables(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Rows as tables of at most ROWS_AT_ONCE, each when it is wanted; an empty one where there are no rows."""
+    import pyarrow as pa
+
+    left, is_first = iter(rows), True
+    while (some := list(islice(left, ROWS_AT_ONCE))) or is_first:
+        yield pa.Table.from_pylist(some, schema)
+        is_first = False
 
 
 class TableWriter:
@@ -99,16 +225,19 @@ class TableWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._rows = folder, rows
         self._writer: pq.ParquetWriter | None = None
+        self._schema: pa.Schema | None = None  # of the first batch
         self._in_shard = 0
         self.paths: list[Path] = []
         self.rows = 0
 
     def write(self, table: pa.Table) -> None:
-        """Append rows; columns and types must be those of the row type."""
+        """Append rows; columns and types must be those of the row type, and the same in all batches."""
+        if self._schema is None:
+            self._schema = self._rows.schema_with(table.schema.names)
         if self._writer is None or self._in_shard + table.num_rows > SHARD_ROWS:
             self._next_shard()
         assert self._writer is not None
-        self._writer.write_table(table.select(self._rows.schema.names).cast(self._rows.schema))
+        self._writer.write_table(table.select(self._schema.names).cast(self._schema))
         self._in_shard += table.num_rows
         self.rows += table.num_rows
 
@@ -118,7 +247,7 @@ class TableWriter:
         if self._writer is not None:
             self._writer.close()
         self.paths.append(self._folder / f"{len(self.paths):05d}.parquet")
-        self._writer = pq.ParquetWriter(self.paths[-1], self._rows.schema, compression="zstd")
+        self._writer = pq.ParquetWriter(self.paths[-1], self._schema or self._rows.schema, compression="zstd")
         self._in_shard = 0
 
     def close(self) -> None:
@@ -195,8 +324,8 @@ class ArtifactWriter:
         for path in sorted(p for p in self.folder.rglob("*") if p.is_file()):
             relative = path.relative_to(self.folder).as_posix()
             if not relative.startswith(WORK_FILES):
-                entries.append(FileEntry(relative, path.stat().st_size, file_sha256(path), rows.get(path)))
-        content = {e.path: e.sha256 for e in entries if e.path.startswith(("data/", "model/"))}
+                entries.append(FileEntry(relative, path.stat().st_size, hashed(path), rows.get(path)))
+        content = {e.path: e.sha256 for e in entries if e.path.startswith(CONTENT)}
         return tuple(entries), folder_sha256(content)
 
 

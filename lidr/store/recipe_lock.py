@@ -6,7 +6,8 @@
 
 `models` holds the commit of what the recipe leaves unpinned; `contents` holds what stands at each commit that the
 recipe reads, whoever named it, so that a Hub that gives something else for the same commit is found out. Schema 1 had
-no contents and is still read.
+no contents and is still read. The last field is a checksum of all the rest (lidr/store/sealed_json.py); a lock of an
+earlier lidr has none.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import StoreError
-from lidr.store.record import write_json
+from lidr.store.sealed_json import unsealed, write_json
 
 LOCK_FILE = "recipe.lock.json"
 LOCK_SCHEMA = 2
@@ -97,7 +98,7 @@ def write_lock(version_folder: Path, models: dict[str, str], contents: Mapping[s
         "models": dict(sorted(models.items())),
         "contents": {name: asdict(found) for name, found in sorted(kept.items())},
     }
-    write_json(version_folder / LOCK_FILE, content)
+    write_json(version_folder / LOCK_FILE, content, sealed=True)
     return version_folder / LOCK_FILE
 
 
@@ -111,9 +112,16 @@ def _commits(content: Mapping[str, Any], path: Path) -> dict[str, str]:
 def _contents(content: Mapping[str, Any], path: Path) -> dict[str, Content]:
     found = content.get("contents", {})
     try:
-        return {name: Content(**entry) for name, entry in found.items()}
+        contents = {name: Content(**entry) for name, entry in found.items()}
     except (TypeError, AttributeError):
         raise _damaged(path) from None
+    if not all(_is_content(content) for content in contents.values()):
+        raise _damaged(path)
+    return contents
+
+
+def _is_content(found: Content) -> bool:
+    return isinstance(found.requested, str | None) and isinstance(found.digest, str) and isinstance(found.files, int)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -121,13 +129,19 @@ def _read(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, IsADirectoryError):
         content = None
     if not isinstance(content, dict):
         raise _damaged(path)
     if content.get("schema") not in (1, LOCK_SCHEMA):
         raise StoreError(f"{path}: schema {content.get('schema')}, this lidr reads 1 to {LOCK_SCHEMA}: update lidr")
-    return content
+    try:
+        return unsealed(content)
+    except ValueError as error:
+        raise StoreError(
+            f"{path}: {error}. Put it back as it was, or remove it and run `lidr lock RECIPE` again; if you changed it "
+            "on purpose, take its `checksum` out"
+        ) from None
 
 
 def _damaged(path: Path) -> StoreError:

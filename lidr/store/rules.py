@@ -20,7 +20,7 @@ Rules = Mapping[str, tuple[int, int]]
 
 def rules_of(identity: Mapping[str, Any]) -> dict[str, int]:
     """The versions in an identity: that of the step, by its name, and those of its benchmarks."""
-    return {str(identity.get("step")): identity.get("version", 1), **_of_benchmarks(identity)}
+    return {identity.get("step", ""): identity.get("version", 1), **_of_benchmarks(identity)}
 
 
 def other_rules(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
@@ -65,7 +65,7 @@ def _rules(step: str, name: str) -> str:
     return "rules" if name == step else f"rules of {name}"
 
 
-def _of_benchmarks(identity: Mapping[str, Any]) -> dict[str, int]:
+def _of_benchmarks(identity: Mapping[str, Any]) -> Mapping[str, int]:
     config = identity.get("config")
     rules = config.get("rules") if isinstance(config, Mapping) else None
-    return dict(rules) if isinstance(rules, Mapping) else {}
+    return rules if isinstance(rules, Mapping) else {}

@@ -15,10 +15,13 @@ def locate(reference: RunReference, recipe: Recipe | None = None) -> Artifact:
     Raises:
         StoreError: no such run, version or step; the message says what there is.
     """
-    store = Store(store_root(recipe.runtime.store if recipe else "runs"))
+    store = Store(store_root(recipe.runtime.store, recipe.folder) if recipe else store_root())
     versions = store.versions(reference.name)
     if not versions:
-        raise StoreError(f"{reference}: the store {store.root} has no run {reference.name}")
+        raise StoreError(
+            f"{reference}: the store {store.root} has no run {reference.name}; it has "
+            f"{', '.join(store.runs()) or 'none'}. --store FOLDER or LIDR_STORE names another"
+        )
     version = reference.version or versions[-1]
     if version not in versions:
         raise StoreError(f"{reference}: {reference.name} has the versions {', '.join(versions)}")
@@ -26,8 +29,8 @@ def locate(reference: RunReference, recipe: Recipe | None = None) -> Artifact:
         return open_artifact(store.folder(reference.name, version, f"iter_{reference.iteration}/{reference.step}"))
     policies = [
         (record.iteration, folder)
-        for folder, record in store.records(reference.name)
-        if record.version == version and record.writes == "policy"
+        for folder, record in store.records_of(reference.name, version)
+        if record.writes == "policy"
     ]
     if not policies:
         raise StoreError(f"{reference}: version {version} has no trained policy yet; name a step, as /iter_0/policy")

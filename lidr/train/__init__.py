@@ -9,9 +9,12 @@ In: a `TrainSpec` (pairs, policy, settings: plain data). Out: a `TrainResult` an
         sft              the same with the NLL of the chosen answers alone: the paper's baseline
         checkpoints      what an interrupted run leaves and goes on from
         adapters         LoRA, and the folders of the trained policy
-    pair_margins         how likely a policy finds each side of a pair, without training
+    aside                pairs that are not trained, and looks at them
+    together             the same in several processes: shared batches, a policy in parts
+    trl_options          what a recipe may say in TRL's own words
+    likelihoods          how likely a policy finds pairs and answers, without training
 
-`training_spec` and `train_process` import no torch. To know the method, read loss.py.
+`training_spec`, `trl_options` and `train_process` import no torch. To know the method, read loss.py.
 """
 
 from typing import TYPE_CHECKING
@@ -19,33 +22,50 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.train.pair_margins import margins
+    from lidr.train.likelihoods import AnswerLogp, AskedLogp, answer_logps, load_to_look_at, margins
     from lidr.train.train_process import train
     from lidr.train.training_spec import (
         DROP_REASONS,
+        HeldOutSpec,
         LoraSpec,
+        LrScheduler,
         Method,
         NllPer,
         OverLong,
+        PairLoss,
         ReferenceChoice,
+        Sharding,
         Sides,
         StepMetrics,
+        TrainingText,
         TrainResult,
         TrainSpec,
     )
+    from lidr.train.trl_options import check_options, result_options
 
 __all__ = [
     "DROP_REASONS",
+    "AnswerLogp",
+    "AskedLogp",
+    "HeldOutSpec",
     "LoraSpec",
+    "LrScheduler",
     "Method",
     "NllPer",
     "OverLong",
+    "PairLoss",
     "ReferenceChoice",
+    "Sharding",
     "Sides",
     "StepMetrics",
     "TrainResult",
     "TrainSpec",
+    "TrainingText",
+    "answer_logps",
+    "check_options",
+    "load_to_look_at",
     "margins",
+    "result_options",
     "train",
 ]
 __getattr__ = lazily(__name__)

@@ -7,20 +7,20 @@
 The pairs that are stored and published keep the sides they were built with: a control is a matter of training alone.
 
     >>> pairs = [{"pair_id": "1/bees", "chosen": "Honey and wax.", "rejected": "Honey."}]
-    >>> with_sides(pairs, "swapped", seed=42)[0]["chosen"]
+    >>> next(with_sides(pairs, "swapped", seed=42))["chosen"]
     'Honey.'
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lidr.train.training_spec import Sides
 
 
-def with_sides(rows: Iterable[Mapping[str, Any]], sides: Sides, *, seed: int) -> list[dict[str, Any]]:
+def with_sides(rows: Iterable[Mapping[str, Any]], sides: Sides, *, seed: int) -> Iterator[dict[str, Any]]:
     """Give pairs the sides that are trained.
 
     Args:
@@ -28,7 +28,7 @@ def with_sides(rows: Iterable[Mapping[str, Any]], sides: Sides, *, seed: int) ->
         sides: see the top of this page.
         seed: of the coins of `shuffled`; the same pair gets the same side whatever stands beside it.
     """
-    return [_swapped(row) if is_swapped(row["pair_id"], sides, seed=seed) else dict(row) for row in rows]
+    return (_swapped(row) if is_swapped(row["pair_id"], sides, seed=seed) else dict(row) for row in rows)
 
 
 def is_swapped(pair_id: str, sides: Sides, *, seed: int) -> bool:

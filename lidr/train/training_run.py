@@ -10,36 +10,56 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from peft import PeftModel
 from transformers import AutoTokenizer, TrainerCallback
 
 from lidr.errors import TrainError
+from lidr.train.adapted_parts import parts_of
 from lidr.train.adapters import save_adapter, save_policy
-from lidr.train.checkpoints import last_checkpoint, run_folder
+from lidr.train.aside import Looks, prompts_aside
+from lidr.train.checkpoints import last_checkpoint, run_folder, seal
 from lidr.train.dpo import PairTrainer
 from lidr.train.loss import margin
 from lidr.train.sft import ChosenTrainer
-from lidr.train.tokens import TokenPair, read_pairs, tokenise
+from lidr.train.together import is_in_parts, put_together
+from lidr.train.token_table import TokenTable
+from lidr.train.tokens import TokenPair, check_kept, read_pairs, tokenised
 from lidr.train.train_process import PACKAGES
 from lidr.train.trained_side import with_sides
-from lidr.train.training_spec import DroppedPair, GroupMetrics, Method, StepMetrics, TrainResult, TrainSpec
+from lidr.train.training_spec import (
+    DroppedPair,
+    GroupMetrics,
+    Method,
+    SavedPolicy,
+    StepMetrics,
+    TrainResult,
+    TrainSpec,
+)
 from lidr.train.trl_settings import check, reference_folder
 
 OnStep = Callable[[StepMetrics, int], None]
 
+_PROBES, _PROBE_TOKENS = 3, 64  # whose logits the saved policy is compared by
+
 TRAINERS: Mapping[Method, type[PairTrainer]] = {"dpo_nll": PairTrainer, "sft": ChosenTrainer}
 
 
-def run(spec: TrainSpec, on_step: OnStep) -> TrainResult:
+def run(spec: TrainSpec, on_step: OnStep, say: Callable[[str], None] = print) -> TrainResult:
     """Train, measure, save. Goes on from the last checkpoint of an interrupted run of the same spec.
+
+    Under torchrun each process calls this, and the first one alone writes.
 
     Args:
         spec: the run.
         on_step: is told of each optimiser step, and of how many there will be.
+        say: is told of checkpoints that are not gone on from, and why.
 
     Raises:
         TrainError: the spec cannot be carried out, no pair is left, or the numbers stopped making sense.
@@ -50,15 +70,30 @@ def run(spec: TrainSpec, on_step: OnStep) -> TrainResult:
     if spec.threads:
         torch.set_num_threads(spec.threads)
     tokenizer = AutoTokenizer.from_pretrained(spec.policy, trust_remote_code=spec.trust_remote_code)
-    pairs, dropped = token_pairs(spec, tokenizer)
-    folder = run_folder(spec, pairs)
-    trainer = TRAINERS[spec.method](spec, pairs, tokenizer, folder, [_Reporter(on_step)])
+    aside = prompts_aside(spec.pairs, spec.held_out, seed=spec.seed) if spec.held_out else frozenset()
+    pairs, held_out, dropped = _split(spec, tokenizer, aside)
+    folder = run_folder(spec, chain(pairs, held_out or ()))
+    trainer = TRAINERS[spec.method](spec, pairs, tokenizer, folder, [_Reporter(on_step)], held_out)
+    looks = Looks(trainer, spec, held_out, folder, say) if held_out else None
+    for callback in (looks, _Sealer()):
+        if callback:
+            trainer.add_callback(callback)
     parameters = [(p.numel(), p.requires_grad) for p in trainer.model.parameters()]
-    checkpoint = last_checkpoint(folder)
+    checkpoint = _agreed_checkpoint(trainer, folder, say)
+    if looks and checkpoint:
+        looks.go_on_from(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    seen = looks.finish(prompts=len(aside)) if looks else None
     is_compared = spec.method != "sft"
     groups = measure_groups(trainer, pairs) if is_compared else ()
-    _save(trainer, spec)
+    # Without what autocasts to half precision, which the saved policy will not have.
+    model: Any = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    if is_in_parts(model):
+        first, trusted = trainer.is_world_process_zero(), spec.trust_remote_code
+        model = put_together(model, spec.policy, is_first=first, dtype=spec.dtype, trust_remote_code=trusted)
+    parts = parts_of(model) if isinstance(model, PeftModel) else None
+    probes = [pair.prompt_ids[:_PROBE_TOKENS] for pair in pairs[:_PROBES]]
+    saved = _save(model, spec, probes) if trainer.is_world_process_zero() else SavedPolicy(0, None, None)
     return TrainResult(
         pairs_trained=len(pairs),
         dropped=dropped,
@@ -69,20 +104,48 @@ def run(spec: TrainSpec, on_step: OnStep) -> TrainResult:
         elapsed_s=time.monotonic() - started,
         reference_folder=reference_folder(spec) if is_compared else "",
         versions={name: importlib.metadata.version(name) for name in PACKAGES},
+        saved=saved,
+        parts=parts,
+        held_out=seen,
     )
 
 
-def token_pairs(spec: TrainSpec, tokenizer: Any) -> tuple[list[TokenPair], tuple[DroppedPair, ...]]:
-    """Read the pairs of a run with the sides that it trains, as token ids; and those that it cannot use."""
-    rows = with_sides(read_pairs(spec.pairs), spec.sides, seed=spec.seed)
-    return tokenise(
-        rows,
+def _split(
+    spec: TrainSpec, tokenizer: Any, aside: frozenset[str]
+) -> tuple[TokenTable, TokenTable | None, tuple[DroppedPair, ...]]:
+    """The pairs that are trained, those of the prompts `aside`, and all that cannot be used."""
+    if not aside:
+        pairs, dropped = token_pairs(spec, tokenizer)
+        return pairs, None, dropped
+    pairs, dropped = token_pairs(spec, tokenizer, lambda prompt: prompt not in aside)
+    held_out, more = token_pairs(spec, tokenizer, aside.__contains__, "keep aside (train.held_out)")
+    return pairs, held_out, dropped + more
+
+
+def token_pairs(
+    spec: TrainSpec, tokenizer: Any, of: Callable[[str], bool] | None = None, use: str = "train on"
+) -> tuple[TokenTable, tuple[DroppedPair, ...]]:
+    """Read the pairs of a run with the sides that it trains, as token ids in a file; and those that it cannot use.
+
+    Args:
+        spec: the run.
+        tokenizer: the policy's.
+        of: see `lidr.train.tokens.read_pairs`.
+        use: what the pairs are for, for messages.
+    """
+    dropped: list[DroppedPair] = []
+    pairs = tokenised(
+        with_sides(read_pairs(spec.pairs, of), spec.sides, seed=spec.seed),
         tokenizer,
+        dropped,
         max_length=spec.max_length,
-        over_long=spec.over_long,
         method=spec.method,
         double_bos=spec.double_bos,
+        form=spec.form,
     )
+    table = TokenTable.written(Path(spec.work) / "tokens", pairs)
+    check_kept(len(table), dropped, spec.over_long, use)
+    return table, tuple(dropped)
 
 
 def measure_groups(trainer: PairTrainer, pairs: Sequence[TokenPair]) -> tuple[GroupMetrics, ...]:
@@ -112,25 +175,28 @@ def measure_groups(trainer: PairTrainer, pairs: Sequence[TokenPair]) -> tuple[Gr
 
 
 def _margins(trainer: PairTrainer) -> list[float]:
-    """The implicit reward margin of each pair, nats, in the order of the dataset."""
+    """The implicit reward margin of each pair, nats, in the order of the dataset; processes share the pairs."""
     trainer.model.eval()
-    loader = torch.utils.data.DataLoader(
-        trainer.train_dataset, batch_size=trainer.args.per_device_train_batch_size, collate_fn=trainer.data_collator
-    )
     values: list[float] = []
-    for batch in loader:
-        inputs = {name: tensor.to(trainer.accelerator.device) for name, tensor in batch.items()}
+    for inputs in trainer.in_order(trainer.train_dataset, trainer.args.per_device_train_batch_size):
         chosen, rejected = trainer.completion_logps(inputs).chunk(2)
         reference_chosen, reference_rejected = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
-        values += margin(chosen, rejected, reference_chosen, reference_rejected, beta=trainer.beta).tolist()
+        found = margin(chosen, rejected, reference_chosen, reference_rejected, beta=trainer.beta)
+        values += trainer.accelerator.gather_for_metrics(found).tolist()
     return values
 
 
-def _save(trainer: PairTrainer, spec: TrainSpec) -> None:
-    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+def _agreed_checkpoint(trainer: PairTrainer, folder: Path, say: Callable[[str], None]) -> Path | None:
+    """The checkpoint to go on from, as the first process finds it."""
+    found = [last_checkpoint(folder, say) if trainer.is_world_process_zero() else None]
+    checkpoint: Path | None = broadcast_object_list(found)[0]
+    return checkpoint
+
+
+def _save(model: Any, spec: TrainSpec, prompts: Sequence[Sequence[int]]) -> SavedPolicy:
     if isinstance(model, PeftModel):
         save_adapter(model, Path(spec.adapter_out), policy_name=spec.policy_name)
-    save_policy(model, spec)
+    return save_policy(model, spec, prompts)
 
 
 class _Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is not followed by mypy
@@ -142,6 +208,15 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is not f
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **_: Any) -> None:
         if "nll" in logs:  # the last log of a run is a summary without it
             self._on_step(_step(logs, state.global_step), state.max_steps)
+
+
+class _Sealer(TrainerCallback):  # type: ignore[misc]  # transformers is not followed by mypy
+    """Writes the manifest of each checkpoint when it is complete."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        PartialState().wait_for_everyone()  # each process writes its random state
+        if state.is_world_process_zero:
+            seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 def _step(logs: Mapping[str, float], step: int) -> StepMetrics:

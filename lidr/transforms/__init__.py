@@ -8,30 +8,58 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.transforms.bias import prompt_kind, selection_bias, units_of_slots
+    from lidr.transforms.against_source import LENGTHS
+    from lidr.transforms.bias import prompt_kind, selection_bias, units_of_sampled, units_of_slots
     from lidr.transforms.contamination import Contamination, Questions, report
-    from lidr.transforms.filters import NgramLimit, PairFilter, ngram_share, repeated_line
+    from lidr.transforms.filters import (
+        NgramLimit,
+        PairFilter,
+        Repeats,
+        SourceFacts,
+        ngram_share,
+        repeated_line,
+        source_facts,
+    )
     from lidr.transforms.language_bound import Rule, count_hits, detect, policy_of
     from lidr.transforms.language_gap import Number, agreement, by_lot, chrf, family, kept_share, mean, rise, share
     from lidr.transforms.language_id import identify, language_of
     from lidr.transforms.minhash import PERMUTATIONS, near_duplicates, signatures, similarity
-    from lidr.transforms.pairs import PairResult, PairRules, build_pairs, reasons_of
+    from lidr.transforms.pairs import PairResult, PairRules, build_pairs, reasons_of, translated_answers
     from lidr.transforms.parallel_prompts import (
         DROP_REASONS,
         LANGUAGE_INSTRUCTION,
+        UNTRANSLATED,
+        as_sampled,
         instruct,
-        read_prompts,
         select_prompts,
+        with_translations,
     )
-    from lidr.transforms.plain_translations import has_words, read_untagged, read_whole, split_lines
+    from lidr.transforms.plain_translations import (
+        has_words,
+        read_given,
+        read_lines,
+        read_untagged,
+        read_whole,
+        split_lines,
+    )
     from lidr.transforms.rater_agreement import alpha, different, kappa, squared, with_interval
+    from lidr.transforms.sampled_pairs import (
+        SampledResult,
+        SampledRules,
+        build_sampled_pairs,
+        margin_weights,
+        sampled_reasons,
+    )
     from lidr.transforms.text_shingles import mix, normal, shingles, whole
     from lidr.transforms.translations import (
         PREFILL,
         Attempt,
         Parsed,
+        Unchecked,
+        checked,
         parse_paragraphs,
         parse_translation,
+        read_paragraphs,
         retry_plan,
         split_paragraphs,
         translation_messages,
@@ -40,8 +68,10 @@ if TYPE_CHECKING:
 __all__ = [
     "DROP_REASONS",
     "LANGUAGE_INSTRUCTION",
+    "LENGTHS",
     "PERMUTATIONS",
     "PREFILL",
+    "UNTRANSLATED",
     "Attempt",
     "Contamination",
     "NgramLimit",
@@ -51,11 +81,19 @@ __all__ = [
     "PairRules",
     "Parsed",
     "Questions",
+    "Repeats",
     "Rule",
+    "SampledResult",
+    "SampledRules",
+    "SourceFacts",
+    "Unchecked",
     "agreement",
     "alpha",
+    "as_sampled",
     "build_pairs",
+    "build_sampled_pairs",
     "by_lot",
+    "checked",
     "chrf",
     "count_hits",
     "detect",
@@ -67,6 +105,7 @@ __all__ = [
     "kappa",
     "kept_share",
     "language_of",
+    "margin_weights",
     "mean",
     "mix",
     "near_duplicates",
@@ -76,7 +115,9 @@ __all__ = [
     "parse_translation",
     "policy_of",
     "prompt_kind",
-    "read_prompts",
+    "read_given",
+    "read_lines",
+    "read_paragraphs",
     "read_untagged",
     "read_whole",
     "reasons_of",
@@ -84,18 +125,23 @@ __all__ = [
     "report",
     "retry_plan",
     "rise",
+    "sampled_reasons",
     "select_prompts",
     "selection_bias",
     "share",
     "shingles",
     "signatures",
     "similarity",
+    "source_facts",
     "split_lines",
     "split_paragraphs",
     "squared",
+    "translated_answers",
     "translation_messages",
+    "units_of_sampled",
     "units_of_slots",
     "whole",
     "with_interval",
+    "with_translations",
 ]
 __getattr__ = lazily(__name__)

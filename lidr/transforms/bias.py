@@ -68,6 +68,20 @@ def units_of_slots(
     return _units(placed, kinds, responses)
 
 
+def units_of_sampled(
+    pairs: pl.DataFrame, dropped: pl.DataFrame, kinds: pl.DataFrame, responses: pl.DataFrame
+) -> pl.DataFrame:
+    """The requested slots of pairs that were chosen by scores as units; their length is the mean of the prompt's
+    answers in that language.
+    """
+    named = ["prompt_id", "language"]
+    slots = pl.concat([pairs.select(*named, lost=False), dropped.select(*named, lost=True)])
+    means = responses.group_by(named).agg(text_length=pl.col("text").str.len_chars().mean().round(0))
+    joined = slots.with_columns(source="language").join(kinds, on="prompt_id", how="left", maintain_order="left")
+    joined = joined.join(means, on=named, how="left", maintain_order="left").rename({"text_length": "length"})
+    return joined.select(pl.col(name).cast(kind) for name, kind in UNITS.items())
+
+
 def _units(placed: pl.DataFrame, kinds: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
     lengths = responses.select("prompt_id", source="language", length=pl.col("text").str.len_chars())
     joined = placed.join(kinds, on="prompt_id", how="left", maintain_order="left")

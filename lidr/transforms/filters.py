@@ -6,6 +6,8 @@
     repetition_ngram    repeated n-grams cover more than a share of the tokens of chosen or of rejected
     length_ratio        chosen / rejected, in characters, lies outside min..max
     copied_source       chosen or rejected is the prompt again
+    translation_length  the translated side is much longer or shorter than translations of its direction are
+    lost_question       the translated side asks nothing, and its source ends with a question: it may be an answer
     script_share        too few letters of chosen are in the scripts of the pair's language
     language            chosen is confidently in another language than the pair's
     duplicates          prompt, chosen and rejected are all those of an earlier pair that was kept
@@ -19,23 +21,34 @@ there to unlearn it. `language_of="both"` asks them of rejected too.
 
 Seconds of CPU for 100,000 pairs of 1,597 + 1,345 characters (data/llama3_m0: Llama-3-8B-Instruct's self-translations to
 French and its answers, repeated), two cores: repetition_lines 1.1, repetition_ngram 5.4, length_ratio 0.1,
-copied_source 1.2, script_share 0.6, duplicates 0.2; language 95, lingua's pace of 1,050 such texts a second. Memory is
+copied_source 1.2, script_share 0.6, duplicates 0.2; language: see docs/measured.md. Memory is
 that of one batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import polars as pl
 
 from lidr.languages import LANGUAGES
-from lidr.rows import Dropped, Kind
+from lidr.rows import SAMPLE, Dropped, Kind
+from lidr.transforms.against_source import (
+    bound_of,
+    expected_ratio,
+    has_question,
+    is_copy,
+    is_question,
+    marks_questions,
+    may_be_copy,
+    target_characters,
+    translation_length,
+)
 from lidr.transforms.language_id import has_other_script, identify, prose, script_share
-from lidr.transforms.translations import is_copy, may_be_copy
 
 Side = Literal["chosen", "rejected"]
 BOTH: tuple[Side, ...] = ("chosen", "rejected")
@@ -52,6 +65,24 @@ _LINE_SHOWN = 40  # characters of a repeated line in a detail
 
 # Scripts written without spaces between words: each character is a token.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+
+
+class SourceFacts(NamedTuple):
+    """What is asked of a translation against its source.
+
+    Args:
+        facts: one row for each response: `prompt_id`, `source` (language), `source_chars`, `source_asks`.
+        length: whether lengths are compared.
+        factor: the largest factor between a translation and what is usual; None: as measured, by direction.
+        characters: of languages, for one of English, where the user knows them.
+        questions: whether a question must stay one.
+    """
+
+    facts: pl.DataFrame
+    length: bool = False
+    factor: float | None = None
+    characters: Mapping[str, float] = MappingProxyType({})
+    questions: bool = False
 
 
 class FilterResult(NamedTuple):
@@ -83,6 +114,8 @@ class PairFilter:
             in nine of ten, 0.09 at the 99th percentile and 0.39 at most.
         length_ratio: smallest and largest quotient that pass.
         copied_source, duplicates: on or off.
+        repeated: of all pairs that will come, what `Repeats` found; None: unknown, so every pair is remembered.
+        against_source: what is asked of translations; None asks nothing.
         script_share: 0-1, the smallest share that passes; texts without letters outside code and links pass.
         language_confidence: 0-1, how sure another language must be; `language_id` has measured .8 and .9.
         language_of: the sides that `script_share` and `language` look at.
@@ -103,10 +136,12 @@ class PairFilter:
     repetition_ngram: NgramLimit | None = None
     length_ratio: tuple[float, float] | None = None
     copied_source: bool = False
+    against_source: SourceFacts | None = None
     script_share: float | None = None
     language_confidence: float | None = None
     language_of: Literal["chosen", "both"] = "chosen"
     duplicates: bool = False
+    repeated: frozenset[int] | None = None
     _seen: dict[int, str] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, pairs: pl.DataFrame) -> FilterResult:
@@ -141,13 +176,18 @@ class PairFilter:
             asked.append(("length_ratio", partial(_length_ratio, bounds=self.length_ratio)))
         if self.copied_source:
             ask("copied_source", _copied_source)
+        if self.against_source is not None:
+            if self.against_source.length:
+                ask("translation_length", partial(_translation_length, against=self.against_source))
+            if self.against_source.questions:
+                ask("lost_question", partial(_lost_question, against=self.against_source))
         if self.script_share is not None:
             ask("script_share", partial(_script_share, least=self.script_share), in_language)
         if self.language_confidence is not None:
             sure = partial(_language, languages=self.languages, confidence=self.language_confidence)
             ask("language", sure, in_language)
         if self.duplicates:
-            asked.append(("duplicates", partial(_duplicates, seen=self._seen)))
+            asked.append(("duplicates", partial(_duplicates, seen=self._seen, repeated=self.repeated)))
         return asked
 
 
@@ -263,6 +303,55 @@ def _copied_source(pairs: pl.DataFrame, side: Side) -> pl.Series:
     return _at_rows(pairs, copied.select("row", detail=pl.lit(f"{side} is the prompt again")))
 
 
+def source_facts(responses: pl.DataFrame) -> pl.DataFrame:
+    """What `SourceFacts.facts` keeps of responses: `prompt_id`, `language`, `text`; no text is kept."""
+    text = pl.col("text")
+    return responses.select(
+        "prompt_id",
+        source="language",
+        sample=pl.col(SAMPLE).cast(pl.String) if SAMPLE in responses.columns else pl.lit(None, pl.String),
+        source_chars=text.str.strip_chars().str.len_chars(),
+        source_asks=is_question(text),
+    )
+
+
+def _with_source(pairs: pl.DataFrame, side: Side, against: SourceFacts) -> pl.DataFrame:
+    """The pairs whose side is a translation, by `row`, with `source`, `target` and the facts of its source."""
+    parts = pl.col(f"{side}_key").str.extract_groups(r"/(?<source>[^/#]+)(?:#(?<sample>\d+))?->(?<target>[^/]+)$")
+    found = pairs.select("row", "prompt_id", parts.alias("key"), text=pl.col(f"{side}_text").str.strip_chars())
+    translated = found.unnest("key").filter(pl.col("source").is_not_null())
+    on = ["prompt_id", "source", "sample"]
+    return translated.join(against.facts, on=on, how="inner", nulls_equal=True, maintain_order="left")
+
+
+def _translation_length(pairs: pl.DataFrame, side: Side, *, against: SourceFacts) -> pl.Series:
+    details = []
+    found = _with_source(pairs, side, against)
+    for source, target in found.select("source", "target").unique().sort("source", "target").iter_rows():
+        of = found.filter((pl.col("source") == source) & (pl.col("target") == target))
+        bound = against.factor or bound_of(source, target)
+        ratio = expected_ratio(source, target, against.characters)
+        chars = pl.col("text").str.len_chars()
+        times = translation_length(chars, pl.col("source_chars"), ratio, target_characters(target, against.characters))
+        said = pl.format(
+            f"{side} is {{}} times as long as translations {source} -> {target} are ({{}} of {{}} characters); "
+            f"between {1 / bound:.2f} and {bound} pass",
+            times.round_sig_figs(3),
+            chars,
+            "source_chars",
+        )
+        details.append(of.select("row", detail=said, times=times).filter(~pl.col("times").is_between(1 / bound, bound)))
+    return _at_rows(pairs, *(one.select("row", "detail") for one in details))
+
+
+def _lost_question(pairs: pl.DataFrame, side: Side, *, against: SourceFacts) -> pl.Series:
+    found = _with_source(pairs, side, against)
+    marked = [code for code in found["target"].unique() if marks_questions(code)]
+    lost = found.filter(pl.col("source_asks") & pl.col("target").is_in(marked) & ~has_question(pl.col("text")))
+    said = pl.format(f"{side} asks nothing, and its source ({{}}) ends with a question", "source")
+    return _at_rows(pairs, lost.select("row", detail=said))
+
+
 def _script_share(pairs: pl.DataFrame, side: Side, *, least: float) -> pl.Series:
     text = pl.col(f"{side}_text")
     details = []
@@ -282,18 +371,44 @@ def _at_rows(pairs: pl.DataFrame, *details: pl.DataFrame) -> pl.Series:
 
 
 def _language(pairs: pl.DataFrame, side: Side, *, languages: Sequence[str], confidence: float) -> pl.Series:
-    found = identify(pairs[f"{side}_text"], languages, confidence=confidence).rename({"language": "found"})
+    found = identify(pairs[f"{side}_text"], languages, asked=pairs["language"], confidence=confidence)
     text = f"{side} is in {{}} with confidence {{}} (at least {confidence}); the pair is in {{}}"
     detail = pl.format(text, "found", pl.col("confidence").round(3), "language")
-    joined = found.with_columns(pairs["language"])
+    joined = found.rename({"language": "found"}).with_columns(pairs["language"])
     return joined.select(pl.when(pl.col("found") != pl.col("language")).then(detail)).to_series()
 
 
-def _duplicates(pairs: pl.DataFrame, *, seen: dict[int, str]) -> pl.Series:
-    texts = pl.struct("prompt_text", "chosen_text", "rejected_text").hash()
+class Repeats:
+    """Which texts come more than once among all pairs: eight bytes of each pair are held until all are known."""
+
+    COLUMNS = ("prompt_text", "chosen_text", "rejected_text")
+    """What is looked at."""
+
+    def __init__(self) -> None:
+        self._keys: list[pl.Series] = []
+
+    def add(self, pairs: pl.DataFrame) -> None:
+        """Look at some pairs."""
+        self._keys.append(pairs.select(_texts_key()).to_series())
+
+    @property
+    def found(self) -> frozenset[int]:
+        """Keys of the texts that come more than once."""
+        if not self._keys:
+            return frozenset()
+        keys = pl.concat(self._keys).sort()
+        return frozenset(keys.filter(keys == keys.shift(1)).to_list())
+
+
+def _texts_key() -> pl.Expr:
+    return pl.struct(Repeats.COLUMNS).hash()
+
+
+def _duplicates(pairs: pl.DataFrame, *, seen: dict[int, str], repeated: frozenset[int] | None) -> pl.Series:
     slot = pl.format("{} ({}, {})", "prompt_id", "language", "other_language")
     details = []
-    for key, name in pairs.select(texts.alias("key"), slot.alias("name")).iter_rows():
+    for key, name in pairs.select(_texts_key().alias("key"), slot.alias("name")).iter_rows():
         details.append(f"prompt, chosen and rejected are those of {seen[key]}" if key in seen else None)
-        seen.setdefault(key, name)
+        if repeated is None or key in repeated:
+            seen.setdefault(key, name)
     return pl.Series(details, dtype=pl.String)

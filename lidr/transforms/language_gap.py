@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from lidr.intervals import LEVEL, of_mean, student, wilson
+from lidr.intervals import FEW, LEVEL, of_mean, student, wilson
 
 CHANCE = 0.5
 
@@ -53,18 +53,20 @@ def share(hits: int, n: int, level: float = LEVEL) -> Number:
     return Number(hits / n, *wilson(hits / n, n, level), n) if n else NOTHING
 
 
-def mean(values: Iterable[float | None], span: tuple[float, float], level: float = LEVEL) -> Number:
+def mean(values: Iterable[float | None], span: tuple[float, float], level: float = LEVEL, *, few: int = FEW) -> Number:
     """A mean with Student's interval; None is not scored and counts nowhere.
 
     Args:
         values: one for each item.
         span: smallest and largest value there can be.
+        few: below so many items, one at either bound is added before the interval is made (`lidr.intervals.of_few`);
+            0 where the bounds are far beyond any value.
     """
     known = [value for value in values if value is not None]
     if not known:
         return NOTHING
     centre, error = _mean_and_error(known)
-    return Number(centre, *of_mean(centre, error, len(known), span, level), len(known))
+    return Number(centre, *of_mean(centre, error, len(known), span, level, few=few), len(known))
 
 
 def rise(values: Sequence[float], level: float = LEVEL) -> Number:

@@ -25,7 +25,9 @@ import polars as pl
 
 from lidr.errors import RowError
 from lidr.rows import (
+    SAMPLE,
     TRANSLATION_STATUSES,
+    UNANSWERED,
     DominantPairs,
     Drop,
     Kind,
@@ -34,6 +36,7 @@ from lidr.rows import (
     TranslationTypePolicy,
     Truncated,
 )
+from lidr.tables import is_blank, same, trimmed
 
 KINDS: tuple[Kind, ...] = ("dominant", "non_dominant")
 
@@ -93,6 +96,9 @@ def build_pairs(
         prompts, responses, translations: tables as in `lidr.rows`, in any order.
         rules: see PairRules.
 
+    Answers and translations are trimmed alike: translations come without the white space around them, answers as the
+    policy ended them, and a line break at the end would tell the sides apart.
+
     Returns:
         One row for each of the 2 N L slots, in one of three frames, ordered by prompt, other language, kind.
 
@@ -137,7 +143,11 @@ def _gather(
     _check_once(responses, "answers", ("prompt_id", "language"), "{} in {}")
     _check_once(translations, "translations", ("prompt_id", "source", "target"), "{} from {} into {}")
     answers = responses.select(
-        "prompt_id", "language", y="text", y_failed=_response_failure(rules), y_key=_key(pl.col("language"))
+        "prompt_id",
+        "language",
+        y=trimmed(pl.col("text")),
+        y_failed=_response_failure(rules),
+        y_key=_key(_numbered(responses, "language")),
     )
     texts = prompts.select("prompt_id", "language", x="text").join(
         answers, on=["prompt_id", "language"], how="left", maintain_order="left"
@@ -151,9 +161,9 @@ def _gather(
         "prompt_id",
         "source",
         "target",
-        t="text",
+        t=trimmed(pl.col("text")),
         t_failed=_translation_failure(rules),
-        t_key=_key(pl.col("source") + "->" + pl.col("target")),
+        t_key=_key(_numbered(translations, "source") + "->" + pl.col("target")),
     )
     into = moved.filter(pl.col("source") == rules.dominant).drop("source").rename({"target": "other"})
     back = moved.filter(pl.col("target") == rules.dominant).drop("target").rename({"source": "other"})
@@ -170,6 +180,11 @@ def _gather(
     )
 
 
+def _numbered(rows: pl.DataFrame, language: str) -> pl.Expr:
+    """The language, and which of several answers in it; as `lidr.rows.answer_key` writes them."""
+    return pl.col(language) if SAMPLE not in rows.columns else pl.format("{}#{}", language, SAMPLE)
+
+
 def _key(what: pl.Expr) -> pl.Expr:
     return pl.col("prompt_id") + "/" + what
 
@@ -179,9 +194,9 @@ def _response_failure(rules: PairRules) -> pl.Expr:
     finish = pl.col("finish_reason")
     cut = (finish == "length") & (rules.truncated == "drop")
     return (
-        pl.when(finish == "prompt_too_long")
-        .then(pl.lit("prompt_too_long"))
-        .when(pl.col("text").str.strip_chars() == "")
+        pl.when(finish.is_in(UNANSWERED))
+        .then(finish)
+        .when(is_blank(pl.col("text")))
         .then(pl.lit("empty_response"))
         .when(cut)
         .then(pl.lit("truncated_response"))
@@ -194,7 +209,7 @@ def _translation_failure(rules: PairRules) -> pl.Expr:
     return (
         pl.when(~status.is_in(rules.accept))
         .then("translation_" + status)
-        .when(pl.col("text").str.strip_chars() == "")
+        .when(is_blank(pl.col("text")))
         .then(pl.lit("translation_empty"))
     )
 
@@ -220,7 +235,7 @@ def _slots(sides: pl.DataFrame, kind: Kind, rules: PairRules) -> pl.DataFrame:
         .then(own)
         .when(partner.is_not_null())
         .then(pl.lit("other_direction_failed"))
-        .when(chosen.str.strip_chars() == rejected.str.strip_chars())  # translations were stripped, answers were not
+        .when(same(chosen, rejected))
         .then(pl.lit("identical"))
     )
     return sides.select(
@@ -264,6 +279,14 @@ def _not_requested(kind: Kind, rules: PairRules) -> pl.Expr:
 def pick(prompt_id: str, others: Sequence[str], seed: int) -> str:
     """The one other language of a prompt under `dominant_pairs: one`: the same on every machine, in any order."""
     return others[zlib.crc32(f"{seed}/{prompt_id}".encode()) % len(others)]
+
+
+def translated_answers(responses: pl.DataFrame, translations: pl.DataFrame) -> pl.DataFrame:
+    """Of several answers to a prompt those that were translated; where each prompt has one answer, all of them."""
+    if SAMPLE not in responses.columns:
+        return responses
+    moved = translations.select("prompt_id", SAMPLE, language="source")
+    return responses.join(moved, on=["prompt_id", "language", SAMPLE], how="semi", maintain_order="left")
 
 
 def reasons_of(rules: PairRules) -> list[str]:

@@ -1,28 +1,20 @@
-"""Parallel prompts: read one file a language, check that they are parallel, take the slice of one iteration.
+"""Parallel prompts: check that they are parallel, take the slice of one iteration, wrap them in an instruction.
 
-A folder holds one file for each language, `LANG.jsonl` (one object a line), `LANG.json` (one array) or `LANG.parquet`.
-Rows as they are published, the second one cut:
-
-    {"id": "alpagasus-3", "instruction": "Discuss the causes of the Great Depression"}
-    {"id": "degsm8k_0", "instruction": "Natalia verkaufte im April Clips an ...", "final_answer": "72"}
-
-An `input` that is not empty is appended after a newline, as the paper's code does. `prompt_id` and `text` are other
-names for `id` and `instruction`; more fields are ignored. `read_prompts` is the one function of `transforms` that opens
-files.
+prompt_id  language  text
+bees       en        What do bees make?
+bees       es        ¿Qué hacen las abejas?
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import polars as pl
 
 from lidr.errors import RowError
-from lidr.languages import LANGUAGES
 from lidr.rows import Dropped, Prompt, RowType
+from lidr.tables import bare, is_blank
 
 LANGUAGE_INSTRUCTION = (
     "Below is an instruction that describes a task. "
@@ -31,11 +23,10 @@ LANGUAGE_INSTRUCTION = (
 )
 """ZNLP/Language-Imbalance-Driven-Rewarding at bd9764e, utils/inference.py, used there when with_prefix is true."""
 
-_VISIBLE = r"[^\p{Z}\p{Cc}\p{Cf}]"  # anything but spaces, controls and zero-width marks
 _SHOWN = 5  # ids named in a message
 
-
 DROP_REASONS = ("empty_prompt", "duplicate_prompt")
+UNTRANSLATED = "untranslated_prompt"
 
 
 class PromptResult(NamedTuple):
@@ -43,26 +34,6 @@ class PromptResult(NamedTuple):
 
     prompts: pl.DataFrame
     dropped: pl.DataFrame
-
-
-def read_prompts(
-    source: Path, languages: Sequence[str], *, id_prefix: Literal["language"] | None = None
-) -> pl.DataFrame:
-    """Read the prompts of each language, in the order of `languages` and of the files.
-
-    Args:
-        source: the folder.
-        languages: codes; each needs exactly one file.
-        id_prefix: "language" takes the code off ids that begin with it (GSM8K: `degsm8k_0` in de, `gsm8k_0` in en), so
-            that they join. A file is stripped whole, or not at all where no id begins with the code.
-
-    Returns:
-        The columns of rows.Prompt. An id that is a whole number in JSON is taken as its digits.
-
-    Raises:
-        RowError: a file is missing or cannot be read, or a row lacks an id or a text; the message says file:line.
-    """
-    return pl.concat([_empty(Prompt), *(_read_language(source, language, id_prefix) for language in languages)])
 
 
 def select_prompts(
@@ -105,6 +76,46 @@ def select_prompts(
     return PromptResult(kept.select(Prompt.schema.names), _slots(dropped, dominant, others))
 
 
+def with_translations(
+    result: PromptResult, translations: pl.DataFrame, *, dominant: str, others: Sequence[str], accept: Sequence[str]
+) -> PromptResult:
+    """Put translations in the place of the texts in the other languages, and drop prompts that were not translated.
+
+    Args:
+        result: of `select_prompts`; its texts in the other languages do not count.
+        translations: columns `prompt_id`, `target`, `text`, `status`; one row for each prompt and other language.
+        accept: statuses of a translation that counts.
+
+    Returns:
+        The prompts of which every translation counts. The others are dropped as `untranslated_prompt`, in every slot,
+        whose detail is the status of its own translation, and of those that failed.
+    """
+    given = translations.select("prompt_id", pl.col("target").alias("language"), translated="text", status="status")
+    rows = result.prompts.join(given, on=["prompt_id", "language"], how="left", maintain_order="left")
+    is_lost = (pl.col("language") != dominant) & ~pl.col("status").is_in(list(accept)).fill_null(False)
+    text = pl.when(language=dominant).then("text").otherwise(pl.col("translated").str.normalize("NFC"))
+    rows = rows.with_columns(is_lost=is_lost, text=text)
+    said = pl.format("{} {}", "language", pl.col("status").fill_null("missing"))
+    lost = rows.filter("is_lost").group_by("prompt_id", maintain_order=True).agg(failed=said)
+    kept = rows.join(lost, on="prompt_id", how="anti", maintain_order="left").select(Prompt.schema.names)
+    own = rows.filter(pl.col("language") != dominant).select("prompt_id", other="language", own=said)
+    dropped = (
+        rows.filter(language=dominant).join(lost, on="prompt_id", maintain_order="left").with_row_index("position")
+    )
+    slots = _slots(dropped.with_columns(reason=pl.lit(UNTRANSLATED), detail=pl.lit("")), dominant, others)
+    other = pl.when(kind="dominant").then("other_language").otherwise("language")
+    slots = slots.with_columns(other=other).join(own, on=["prompt_id", "other"], how="left", maintain_order="left")
+    slots = slots.join(lost.with_columns(pl.col("failed").list.join(", ")), on="prompt_id", maintain_order="left")
+    detail = (
+        pl.when(pl.col("own") == pl.col("failed"))
+        .then("own")
+        .otherwise(pl.format("{}; the prompt is dropped for {}", "own", "failed"))
+    )
+    return PromptResult(
+        kept, pl.concat([result.dropped, slots.with_columns(detail=detail).select(result.dropped.columns)])
+    )
+
+
 def instruct(prompts: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     """Wrap each prompt in the paper's instruction to answer in its language.
 
@@ -134,13 +145,13 @@ def _check_parallel(rows: pl.DataFrame, languages: Sequence[str]) -> None:
         there, wanted = set(ids[language]), set(ids[dominant])
         missing = [prompt_id for prompt_id in ids[dominant] if prompt_id not in there]
         extra = [prompt_id for prompt_id in ids[language] if prompt_id not in wanted]
-        problems += [f"{language} lacks {len(missing)}: {_first(missing)}"] if missing else []
-        problems += [f"{language} has {len(extra)} more: {_first(extra)}"] if extra else []
+        problems += [f'"{language}" lacks {len(missing)}: {_first(missing)}'] if missing else []
+        problems += [f'"{language}" has {len(extra)} more: {_first(extra)}'] if extra else []
     if problems:
         raise RowError(
-            f"the prompts are not parallel; of the {len(ids[dominant])} ids in {dominant}, {'; '.join(problems)}. Give "
-            "each prompt the same id in every language, or take out those that are not in all; ids that begin with the "
-            "language's code (degsm8k_0) need id_prefix: language"
+            f'the prompts are not parallel; of the {len(ids[dominant])} ids in "{dominant}", {"; ".join(problems)}. '
+            "Give each prompt the same id in every language, or take out those that are not in all; ids that begin "
+            "with the language's code (degsm8k_0) need id_prefix: language"
         )
 
 
@@ -150,10 +161,10 @@ def _first(ids: Sequence[str]) -> str:
 
 def _unusable(rows: pl.DataFrame) -> pl.DataFrame:
     """The prompts of the whole file that no slice may use: `prompt_id`, `reason`, `detail`."""
-    is_empty = ~pl.col("text").str.contains(_VISIBLE).fill_null(False)
+    is_empty = is_blank(pl.col("text")).fill_null(True)
     empty = rows.filter(is_empty).sort("rank").group_by("prompt_id").agg("language")
     usable = rows.filter(rank=0).join(empty, on="prompt_id", how="anti").sort("position")
-    first = pl.col("prompt_id").first().over(pl.col("text").str.strip_chars())
+    first = pl.col("prompt_id").first().over(bare(pl.col("text")))
     repeated = usable.with_columns(first=first).filter(pl.col("first") != pl.col("prompt_id"))
     return pl.concat(
         [
@@ -183,131 +194,15 @@ def _slots(dropped: pl.DataFrame, dominant: str, others: Sequence[str]) -> pl.Da
     return filled.select(_empty(Dropped).columns)
 
 
+def as_sampled(dropped: pl.DataFrame, languages: Sequence[str]) -> pl.DataFrame:
+    """The same prompts' dropped rows where a slot is (prompt, language): one for each language, `dropped` having two
+    for each other one.
+    """
+    order = pl.DataFrame({"language": languages}, schema={"language": pl.String})
+    once = dropped.unique("prompt_id", keep="first", maintain_order=True).drop("language")
+    crossed = once.join(order, how="cross", maintain_order="left_right")
+    return crossed.with_columns(other_language="language", kind=pl.lit("sampled")).select(dropped.columns)
+
+
 def _empty(row_type: RowType) -> pl.DataFrame:
     return pl.DataFrame(row_type.schema.empty_table())
-
-
-def _read_language(folder: Path, language: str, id_prefix: str | None) -> pl.DataFrame:
-    path = _find(folder, language)
-    places: dict[str, str] = {}
-    texts: list[str] = []
-    for place, row in _READERS[path.suffix](path):
-        prompt_id, text = _id_and_text(place, row)
-        if prompt_id in places:
-            raise RowError(f'{place}: id "{prompt_id}" already stands at {places[prompt_id]}; ids must be unique')
-        places[prompt_id] = place
-        texts.append(text)
-    if not texts:
-        raise RowError(f"{path}: no prompts in this file")
-    ids = _without_prefix(path, language, list(places)) if id_prefix == "language" else list(places)
-    return pl.DataFrame({"prompt_id": ids, "language": language, "text": texts}, schema=_empty(Prompt).schema)
-
-
-def _find(folder: Path, language: str) -> Path:
-    if not folder.is_dir():
-        raise RowError(
-            f"{folder}: no such folder; prompts are a folder with one file for each language (en.jsonl, ...)"
-        )
-    names = [f"{language}{suffix}" for suffix in _READERS]
-    found = [name for name in names if (folder / name).is_file()]
-    if len(found) == 1:
-        return folder / found[0]
-    if found:
-        raise RowError(f"{folder}: {' and '.join(found)} both hold prompts in {language}; keep one of them")
-    there = sorted({path.stem for path in folder.iterdir() if path.suffix in _READERS} & LANGUAGES.keys())
-    raise RowError(
-        f"{folder}: no prompts in {language} (looked for {', '.join(names)}); languages there: "
-        f"{', '.join(there) or 'none'}"
-    )
-
-
-def _read_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    # split, not splitlines: U+2028 and U+0085 may stand inside a JSON string
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if line.strip():
-            yield f"{path}:{number}", _parse(path, line, first_line=number)
-
-
-def _read_array(path: Path) -> Iterator[tuple[str, Any]]:
-    text = _text(path)
-    if not isinstance(_parse(path, text), list):
-        raise RowError(f"{path}: expected a JSON array of objects ([{{...}}, ...])")
-    decoder, line, counted, at = json.JSONDecoder(), 1, 0, text.index("[") + 1
-    while True:  # again, item by item, to know the line of each; the text is known to be well-formed
-        while text[at] in " \t\r\n,":
-            at += 1
-        if text[at] == "]":
-            return
-        line, counted = line + text.count("\n", counted, at), at
-        row, at = decoder.raw_decode(text, at)
-        yield f"{path}:{line}", row
-
-
-def _read_parquet(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        frame = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise RowError(f"{path}: cannot be read as Parquet: {error}") from error
-    for number, row in enumerate(frame.iter_rows(named=True), start=1):
-        yield f"{path} row {number}", row
-
-
-_READERS = {".jsonl": _read_lines, ".json": _read_array, ".parquet": _read_parquet}
-
-
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise RowError(f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8") from error
-
-
-def _parse(path: Path, text: str, first_line: int = 1) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        line = first_line + error.lineno - 1
-        raise RowError(f"{path}:{line}:{error.colno}: not JSON: {error.msg}") from error
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets nested without end
-        raise RowError(f"{path}:{first_line}: JSON that cannot be read: {error}") from error
-
-
-def _id_and_text(place: str, row: Any) -> tuple[str, str]:
-    if not isinstance(row, dict):
-        raise RowError(f'{place}: expected an object with "id" and "instruction", found {type(row).__name__}')
-    prompt_id = _field(place, row, "id", "prompt_id")
-    if not prompt_id.strip():
-        raise RowError(f'{place}: field "id" is empty; each prompt needs an id, the same in every language')
-    text = _field(place, row, "instruction", "text")
-    has_input = row.get("input") is not None
-    more = _field(place, row, "input") if has_input else ""
-    return prompt_id, f"{text}\n{more}" if more.strip() else text
-
-
-def _field(place: str, row: Mapping[str, Any], *names: str) -> str:
-    name = next((name for name in names if name in row), None)
-    if name is None:
-        raise RowError(f'{place}: no field "{names[0]}" (or "{names[1]}"); found: {", ".join(row) or "no fields"}')
-    value = row[name]
-    if names[0] == "id" and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)  # X-AlpacaEval numbers its instructions
-    if not isinstance(value, str):
-        raise RowError(f'{place}: field "{name}" must be text, found {type(value).__name__}')
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        half = f"\\u{ord(value[error.start]):04x}"
-        raise RowError(f'{place}: field "{name}" holds half a character, {half}, which UTF-8 cannot store') from error
-    return value
-
-
-def _without_prefix(path: Path, language: str, ids: list[str]) -> list[str]:
-    bare = [prompt_id for prompt_id in ids if not prompt_id.startswith(language)]
-    if bare and len(bare) < len(ids):
-        raise RowError(
-            f"{path}: {len(ids) - len(bare)} ids begin with the language's code {language} and {len(bare)} do not: "
-            f"{_first(bare)}; with id_prefix: language, all must or none"
-        )
-    return ids if bare else [prompt_id.removeprefix(language) for prompt_id in ids]

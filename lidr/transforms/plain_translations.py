@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 
 from lidr.rows import FinishReason
-from lidr.transforms.translations import Parsed, join_paragraphs, storable_text, untranslated
+from lidr.transforms.translations import Parsed, Unchecked, checked, join_paragraphs, storable_text
 
 _WORD = re.compile(r"[^\W\d_]")
 _FENCE = "```"
@@ -23,16 +23,18 @@ _FENCE = "```"
 
 def split_lines(text: str) -> list[str]:
     """Cut a text after each line that holds something; blank lines stay with the line before; a fence is one piece."""
-    pieces: list[str] = []
-    fenced = False
+    pieces: list[list[str]] = []
+    fenced = holds = False  # holds: whether the piece before has more than white space
     for line in re.findall(r"[^\n]*\n|[^\n]+", text):
-        is_fence = line.lstrip().startswith(_FENCE)
-        if pieces and (fenced or not line.strip() or not pieces[-1].strip()):
-            pieces[-1] += line
+        is_fence, is_blank = line.lstrip().startswith(_FENCE), not line.strip()
+        if pieces and (fenced or is_blank or not holds):
+            pieces[-1].append(line)
         else:
-            pieces.append(line)
+            pieces.append([line])
+            holds = False
+        holds |= not is_blank
         fenced ^= is_fence
-    return pieces
+    return ["".join(lines) for lines in pieces]
 
 
 def has_words(piece: str) -> bool:
@@ -63,8 +65,13 @@ def read_untagged(
         into the model; empty, where a line came back without a character; copied_source and wrong_language, asked of
         the whole; else ok.
     """
+    return checked([read_lines(answers, source_text)], [target], candidates)[0]
+
+
+def read_lines(answers: Sequence[tuple[str, FinishReason]], source_text: str | None) -> Unchecked:
+    """The same, not yet held against its source."""
     if source_text is None or not source_text.strip():
-        return Parsed("", "failed_upstream")
+        return Unchecked("", "failed_upstream")
     source = storable_text(source_text)
     pieces = split_lines(source)
     said = iter(answers)
@@ -76,10 +83,8 @@ def read_untagged(
         parts.append(storable_text(text))
     text = join_paragraphs(parts, like=pieces).strip()
     if cut:
-        return Parsed(text, "truncated")
-    if blank:
-        return Parsed(text, "empty")
-    return Parsed(text, untranslated(text, source, target, candidates) or "ok")
+        return Unchecked(text, "truncated")
+    return Unchecked(text, "empty") if blank else Unchecked(text, "ok", source)
 
 
 def read_whole(
@@ -90,9 +95,12 @@ def read_whole(
     >>> read_whole("Les abeilles font du miel.", "Bees make honey.")
     Parsed(text='Les abeilles font du miel.', status='ok')
     """
+    return checked([read_given(text, source_text)], [target], candidates)[0]
+
+
+def read_given(text: str, source_text: str | None) -> Unchecked:
+    """The same, not yet held against its source."""
     if source_text is None or not source_text.strip():
-        return Parsed("", "failed_upstream")
+        return Unchecked("", "failed_upstream")
     stripped = storable_text(text).strip()
-    if not stripped:
-        return Parsed("", "empty")
-    return Parsed(stripped, untranslated(stripped, storable_text(source_text), target, candidates) or "ok")
+    return Unchecked(stripped, "ok", storable_text(source_text)) if stripped else Unchecked("", "empty")

@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
-from lidr.intervals import LEVEL
+from lidr.intervals import FEW, LEVEL
 from lidr.transforms.language_gap import Number
 
 Ratings = Sequence[Sequence[Hashable]]
@@ -72,6 +72,9 @@ def kappa(first: Mapping[str, Hashable], second: Mapping[str, Hashable]) -> floa
 def with_interval(ratings: Ratings, statistic: Callable[[Ratings], float | None], *, seed: int = 0) -> Number:
     """A statistic over items with its percentile bootstrap interval, items drawn with replacement.
 
+    Below FEW items there is none: where raters nearly always say the same, few items may hold no other rating, and then
+    neither draws nor left-out items show how far the statistic may be from the truth (docs/measured.md).
+
     Args:
         ratings: one entry for each item.
         statistic: of such a list; draws for which it is None are left out.
@@ -80,6 +83,8 @@ def with_interval(ratings: Ratings, statistic: Callable[[Ratings], float | None]
     value = statistic(ratings)
     if value is None:
         return Number(None, None, None, 0)
+    if len(ratings) < FEW:
+        return Number(value, None, None, len(ratings))
     rng = random.Random(seed)
     drawn = sorted(
         found for _ in range(RESAMPLES) if (found := statistic(rng.choices(ratings, k=len(ratings)))) is not None

@@ -19,14 +19,13 @@ ones most. Here every failure has a class, and the raw text is kept by the calle
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import polars as pl
-
 from lidr.rows import FinishReason, TranslationStatus
-from lidr.transforms.language_id import language_of, letters, prose
+from lidr.transforms.against_source import untranslated, untranslated_all
 from lidr.transforms.refusals import is_refusal
 
 if TYPE_CHECKING:
@@ -45,9 +44,11 @@ PREFILL = "<translated>\n"
 
 _CLOSING = re.compile(r"<\s*/\s*translated\s*>", re.IGNORECASE)
 _OPENING = re.compile(r"<\s*translated\s*>", re.IGNORECASE)
-_TAG = re.compile(r"<\s*/?\s*(?:translated|sentence)\s*>", re.IGNORECASE)
+_TAG = re.compile(r"<\s*(?:/\s*)?(?:translated|sentence)\s*>", re.IGNORECASE)
 _LAST_TAG = re.compile(r"<\s*/\s*[^<>\s]{1,20}\s*>\s*\Z")
+_REST_OF_LINE = re.compile(r"[ \t\r]*(?:\n|\Z)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_AT_ONCE = 512  # translations in a column
 
 
 class Parsed(NamedTuple):
@@ -55,6 +56,17 @@ class Parsed(NamedTuple):
 
     text: str
     status: TranslationStatus
+
+
+class Unchecked(NamedTuple):
+    """A translation that was read and not yet held against its source: `status` is what it is if nothing is wrong.
+
+    `source` is None where its status is final.
+    """
+
+    text: str
+    status: TranslationStatus
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,12 +94,12 @@ def parse_translation(
 ) -> Parsed:
     """Read a translation from what the policy wrote after the prefill.
 
-    The first closing tag ends the text. Tags of the prompt that are left in it are taken out, unless the source has the
-    same tag, and do not change the status: they say nothing about the words between them, and a chosen answer must not
-    teach them. The text starts after a repeated opening tag when nothing, or one line that ends with a colon ("Here is
-    the translation:"), stands before it; else what stands before is kept, because it may be the first part of the
-    translation. Of a text that ended without the closing tag, a foreign closing tag at the end goes too
-    (`</traducido>`): the policy translated the tag.
+    The first closing tag ends the text, but for as many as the source has itself. Tags of the prompt that are left in
+    it are taken out, unless the source has the same tag, and do not change the status: they say nothing about the words
+    between them, and a chosen answer must not teach them. The text starts after a repeated opening tag when nothing, or
+    one line that ends with a colon ("Here is the translation:"), stands before it; else what stands before is kept,
+    because it may be the first part of the translation. Of a text that ended without the closing tag, a foreign closing
+    tag at the end goes too (`</traducido>`): the policy translated the tag.
 
     Args:
         raw: what the policy wrote; half surrogates become U+FFFD, so that the text can be stored.
@@ -100,18 +112,42 @@ def parse_translation(
         The text and the first status that fits, in the order failed_upstream, truncated, empty, refused, copied_source,
         wrong_language, then ok or unclosed_at_end.
     """
+    return checked([_read(raw, finish_reason, source_text)], [target], candidates)[0]
+
+
+def _read(raw: str, finish_reason: FinishReason, source_text: str | None) -> Unchecked:
     if source_text is None or not source_text.strip():
-        return Parsed("", "failed_upstream")
+        return Unchecked("", "failed_upstream")
     raw, source = storable_text(raw), storable_text(source_text)
-    closing = _CLOSING.search(raw)
+    closing = _end(raw, source)
     text = _inside(raw[: closing.start()] if closing else raw, source, is_closed=closing is not None)
     if closing is None and finish_reason != "stop":
-        return Parsed(text, "truncated")
+        return Unchecked(text, "truncated")
     if not text:
-        return Parsed(text, "empty")
+        return Unchecked(text, "empty")
     if is_refusal(text) and not is_refusal(source):
-        return Parsed(text, "refused")
-    return Parsed(text, untranslated(text, source, target, candidates) or ("ok" if closing else "unclosed_at_end"))
+        return Unchecked(text, "refused")
+    return Unchecked(text, "ok" if closing else "unclosed_at_end", source)
+
+
+def checked(read: Sequence[Unchecked], targets: Sequence[str | None], candidates: Sequence[str]) -> list[Parsed]:
+    """Hold translations against their sources, all at once: one alone takes five times as long.
+
+    Args:
+        read: what was read.
+        targets: of each, the code of the language asked for; None leaves the language unchecked.
+        candidates: as in `parse_translation`.
+    """
+    rows = [(one.text, one.source, target) for one, target in zip(read, targets, strict=True) if one.source is not None]
+    found: list[TranslationStatus | None] = []
+    for start in range(0, len(rows), _AT_ONCE):
+        found += untranslated_all(rows[start : start + _AT_ONCE], candidates)
+    left = iter(found)
+    parsed = []
+    for one in read:
+        wrong = None if one.source is None else next(left)
+        parsed.append(Parsed(one.text, wrong or one.status))
+    return parsed
 
 
 def parse_paragraphs(
@@ -133,15 +169,23 @@ def parse_paragraphs(
     >>> parse_paragraphs([("HTML</translated>", "stop"), ("Miel.</translated>", "stop")], ["HTML\\n\\n", "Honey."])
     Parsed(text='HTML\\n\\nMiel.', status='ok')
     """
-    parts = [
-        parse_translation(raw, finish, paragraph) for (raw, finish), paragraph in zip(answers, paragraphs, strict=True)
-    ]
+    return checked([read_paragraphs(answers, paragraphs)], [target], candidates)[0]
+
+
+def read_paragraphs(answers: Sequence[tuple[str, FinishReason]], paragraphs: Sequence[str]) -> Unchecked:
+    """The same, not yet held against its source."""
+    parts = [_read(raw, finish, paragraph) for (raw, finish), paragraph in zip(answers, paragraphs, strict=True)]
     text = join_paragraphs([part.text for part in parts], like=paragraphs).strip()
-    statuses = [part.status for part in parts]
-    failed = next((status for status in statuses if status in ("truncated", "empty", "refused")), None)
-    source = storable_text("".join(paragraphs))
-    closed: TranslationStatus = "unclosed_at_end" if "unclosed_at_end" in statuses else "ok"
-    return Parsed(text, failed or untranslated(text, source, target, candidates) or closed)
+    for status in (part.status for part in parts):
+        if status in ("truncated", "empty", "refused"):
+            return Unchecked(text, status)
+    is_open = any(part.status == "unclosed_at_end" and not _is_left(part, of=len(parts)) for part in parts)
+    return Unchecked(text, "unclosed_at_end" if is_open else "ok", storable_text("".join(paragraphs)))
+
+
+def _is_left(part: Unchecked, of: int) -> bool:
+    """Whether one of several paragraphs was left as it is: that it was not closed says nothing then."""
+    return of > 1 and part.source is not None and untranslated(part.text, part.source, None, ()) is not None
 
 
 def storable_text(text: str) -> str:
@@ -149,50 +193,48 @@ def storable_text(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
-def untranslated(text: str, source: str, target: str | None, candidates: Sequence[str]) -> TranslationStatus | None:
-    """Whether a text is its source again, or confidently in another language than asked for; None where neither."""
-    if pl.select(is_copy(pl.lit(text), pl.lit(source))).item():
-        return "copied_source"
-    if target is not None and language_of(text, [target, *candidates]) not in (None, target):
-        return "wrong_language"
+def _end(raw: str, source: str) -> re.Match[str] | None:
+    """The closing tag that ends the text: the first, but for those that the source has and the translation keeps.
+
+    A tag on a line of its own is none of those inside a line, and the last thing written is the end in any case.
+    """
+    left = Counter(is_own for _, is_own in _closings(source))
+    end_of_words = len(raw.rstrip())
+    for tag, is_own in _closings(raw):
+        if not left[is_own] or tag.end() >= end_of_words:
+            return tag
+        left[is_own] -= 1
     return None
+
+
+def _closings(text: str) -> Iterator[tuple[re.Match[str], bool]]:
+    """The closing tags, and of each whether it has a line of its own."""
+    read = 0
+    for tag in _CLOSING.finditer(text):
+        _, newline, beside = text[read : tag.start()].rpartition("\n")
+        begins = not beside.strip() and (bool(newline) or read == 0)
+        yield tag, begins and _REST_OF_LINE.match(text, tag.end()) is not None
+        read = tag.end()
 
 
 def _inside(text: str, source: str, *, is_closed: bool) -> str:
     opening = _OPENING.search(text)
     if opening and _is_preface(text[: opening.start()].strip()):
-        text = text[opening.end() :]
+        kept = min(_count(_OPENING, text), _count(_OPENING, source))  # the source may begin with one, too
+        if _count(_OPENING, text) > kept or not kept:
+            text = text[opening.end() :]
     in_source = {tag.lower() for tag in _TAG.findall(source)}
     text = _TAG.sub(lambda tag: tag[0] if tag[0].lower() in in_source else "", text).strip()
     last = None if is_closed else _LAST_TAG.search(text)
     return text[: last.start()].rstrip() if last and last[0].strip() not in source else text
 
 
+def _count(pattern: re.Pattern[str], text: str) -> int:
+    return sum(1 for _ in pattern.finditer(text))
+
+
 def _is_preface(before: str) -> bool:
     return not before or ("\n" not in before and before.endswith((":", "：")))
-
-
-def is_copy(text: pl.Expr, source: pl.Expr) -> pl.Expr:
-    """Whether a text is its source again, but for case, spaces and punctuation.
-
-    Never where the source has no letters outside code and links: numbers and code stay as they are in translation.
-    """
-    return (folded(text) == folded(source)) & (letters(prose(source)) != "")
-
-
-def may_be_copy(text: pl.Expr, source: pl.Expr) -> pl.Expr:
-    """Whether the two begin alike, so that `is_copy` is worth asking: folding whole texts takes ten times as long."""
-    begin, source_begin = folded(text.str.head(32)).str.head(8), folded(source.str.head(32)).str.head(8)
-    return begin.str.starts_with(source_begin) | source_begin.str.starts_with(begin)
-
-
-def folded(text: pl.Expr) -> pl.Expr:
-    """The text as its letters, marks and digits alone, in lower case, in Unicode's decomposed compatibility form.
-
-    >>> pl.select(folded(pl.lit("Ｈello, «мир»! 12"))).item()
-    'helloмир12'
-    """
-    return text.str.normalize("NFKD").str.to_lowercase().str.replace_all(r"[^\p{L}\p{M}\p{N}]+", "")
 
 
 def retry_plan(

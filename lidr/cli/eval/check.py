@@ -6,7 +6,8 @@ import argparse
 import dataclasses
 
 from lidr.cli.common import print_json, print_table, say
-from lidr.cli.eval.options import words
+from lidr.cli.eval.options import template_argument, template_kwargs, words
+from lidr.errors import EvaluationError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +17,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", choices=("plain", "paper_instr", "instr"), help="MGSM's prompt; default plain")
     parser.add_argument("--data", metavar="DIR", help="rows: a folder shaped like LIDR_DATA, or org/name@COMMIT")
     parser.add_argument("--model", metavar="REF", help="render the prompts with its chat template; loads no weights")
+    parser.add_argument(
+        "--adapter", metavar="REF", help="an adapter of it; its own chat template is used, if it has one"
+    )
+    template_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
 
@@ -23,12 +28,19 @@ def main(options: argparse.Namespace) -> int:
     """Build all tasks and print what they will ask; every problem at once."""
     from lidr.evals.harness import check
 
+    if options.adapter and not options.model:
+        raise EvaluationError("--adapter: needs its base, --model REF")
+    if options.chat_template_kwargs and not options.model:
+        raise EvaluationError("--chat-template-kwargs: needs the model whose template reads them, --model REF")
     checked = check(
         words(options.tasks, "--tasks"),
         words(options.langs, "--langs"),
         variant=options.variant,
         data=options.data,
         model=options.model,
+        adapter=options.adapter,
+        kwargs=template_kwargs(options),
+        say=say,
     )
     if options.json:
         print_json("lidr.eval.check/1", {"tasks": [dataclasses.asdict(one) for one in checked]})

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from lidr.cli.common import print_json, print_table, say
+from lidr.cli.terminal import printable
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,20 +18,32 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="folders that `lidr eval run` wrote, or steps in the store: run:NAME@VERSION/iter_1/evaluate",
     )
     parser.add_argument("--benchmark", metavar="NAME", help="only this one; default: all that every evaluation has")
-    parser.add_argument("--metric", metavar="NAME", help="only this score, as acc, off_target, win_rate, parsed")
+    parser.add_argument(
+        "--metric",
+        metavar="NAME",
+        action="append",
+        help="only this score, as acc, off_target, win_rate, parsed (may be given again)",
+    )
     parser.add_argument("--baseline", metavar="NAME", help="whom the others are compared with; default: the first")
     parser.add_argument("--dominant", metavar="CODE", help="language of the gaps; default: en where it is there")
     parser.add_argument(
         "--common", action="store_true", help="leave out languages and items that not all have, and say how many"
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw it: FILE.png or FILE.svg")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--format",
+        choices=("text", "md", "latex", "csv"),
+        default="text",
+        help="the tables for a paper: Markdown, LaTeX (booktabs), or every number unrounded as CSV",
+    )
+    form.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
 
 def main(options: argparse.Namespace) -> int:
     """Compare, print, and draw where asked."""
     from lidr.evals import open_evaluations
-    from lidr.evals.compare import check_plot, compare, legend, tables, write_plot
+    from lidr.evals.compare import FORMS, check_plot, compare, legend, tables, write_plot
 
     if options.plot:
         check_plot(options.plot)
@@ -44,6 +57,8 @@ def main(options: argparse.Namespace) -> int:
     )
     if options.json:
         print_json("lidr.eval.compare/1", comparison.as_json())
+    elif options.format in FORMS:
+        print("\n".join(map(printable, FORMS[options.format](comparison).splitlines())))
     else:
         for table in tables(comparison):
             print(f"{table.title}\n")

@@ -1,4 +1,4 @@
-"""`lidr eval run|check|judge|judge-check|compare|paper-check|export`: evaluation of any checkpoint."""
+"""`lidr eval run|check|judge|judge-check|compare|paper-check|lc|export`: evaluation of any checkpoint."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ ACTIONS = {
     "judge-check": "how far a judge can be trusted, language by language",
     "compare": "compare checkpoints in pairs of equal items, with intervals, as table and picture",
     "paper-check": "put results beside the paper's numbers",
+    "lc": "AlpacaEval's own length-controlled win rate (version 1), where its conditions hold",
     "export": "write the answers in the form that alpaca_eval reads",
 }
 """Name -> what it does. Each is a module of this package."""

@@ -6,6 +6,7 @@ With `--against OTHER` the two checkpoints' answers are compared with each other
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "results",
         metavar="RESULTS",
-        help="a folder that `lidr eval run` wrote (x_alpacaeval or mt_bench), or run:.../evaluate",
+        help="a folder that `lidr eval run` wrote (x_alpacaeval or mt_bench), or run:.../evaluate, which is copied",
     )
     parser.add_argument(
         "--against", type=Path, metavar="RESULTS", help="compare with these answers, not the reference's"
@@ -45,7 +46,7 @@ def main(options: argparse.Namespace) -> int:
     """Judge, write, print."""
     from lidr.evals import results_folder
 
-    options.results = results_folder(options.results)
+    options.results = _own(results_folder(options.results))
     judge = judge_from(options, log=options.results / "judge.log")
     if judge is None:
         raise EvaluationError("no judge: give --judge REF, or set LIDR_JUDGE_BASE_URL and LIDR_JUDGE_MODEL")
@@ -72,6 +73,24 @@ def main(options: argparse.Namespace) -> int:
         say(f"verdicts: {options.export_verdicts}")
     show(options.results, as_json=options.json)
     return 0
+
+
+def _own(folder: Path) -> Path:
+    """The folder that may be written to: of a step's results a copy, for its record says what they are."""
+    from lidr.store import RECORD_FILE, open_artifact, store_root
+
+    if folder.name != "results" or not (folder.parent / RECORD_FILE).is_file():
+        return folder
+    step = open_artifact(folder.parent)
+    record = step.record
+    name = f"{record.recipe}-{record.version}-iter_{record.iteration}-{record.step}-judged"
+    copy = store_root() / "evals" / name
+    copy.mkdir(parents=True, exist_ok=True)
+    for path in step.verified("results"):
+        if not path.name.startswith("."):
+            shutil.copyfile(path, copy / path.name)
+    say(f"{folder}: what a step wrote stays as it is; judged again in {copy}")
+    return copy
 
 
 def _grade_again(options: argparse.Namespace, judge: Judge) -> int:

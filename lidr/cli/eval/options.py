@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.engines import engines
 from lidr.errors import EvaluationError
+from lidr.language_tags import unknown_language
+from lidr.languages import LANGUAGES
 
 if TYPE_CHECKING:
     from lidr.evals.judge import Judge
@@ -68,6 +71,26 @@ def judge_arguments(parser: argparse.ArgumentParser) -> None:
         default="transformers",
         help="what serves a local judge",
     )
+    group.add_argument(
+        "--replicas",
+        type=_replicas,
+        default=1,
+        metavar="N",
+        help="models that share the questions, also those to a local judge: a number, or `all` that find a place",
+    )
+    group.add_argument(
+        "--cluster",
+        default="local",
+        metavar="WHERE",
+        help="where they run: local, auto (the Ray cluster of RAY_ADDRESS), or HOST:PORT; default local",
+    )
+
+
+def _replicas(text: str) -> int | str:
+    """Of --replicas."""
+    if text != "all" and (not text.isascii() or not text.isdigit() or int(text) < 1):
+        raise argparse.ArgumentTypeError(f"{text}: a number of at least 1, or all")
+    return text if text == "all" else int(text)
 
 
 def judge_from(options: argparse.Namespace, *, log: Path, dtype: str = "float32") -> Judge | None:
@@ -82,7 +105,8 @@ def judge_from(options: argparse.Namespace, *, log: Path, dtype: str = "float32"
         return None
     settings = judge_settings(options)
     if options.judge:
-        return judge_of(options.judge, settings, kind=options.judge_engine, log=log, dtype=dtype)
+        where = {"replicas": options.replicas, "cluster": options.cluster}
+        return judge_of(options.judge, settings, kind=options.judge_engine, log=log, dtype=dtype, **where)
     found = JudgeSettings.from_environment()
     return served(JudgeSettings.checked({**found.model_dump(exclude_unset=True), **settings})) if found else None
 
@@ -100,9 +124,36 @@ def _cache() -> Path:
     """Where judges' answers are kept: one file for the whole store."""
     from lidr.store import store_root
 
-    root = store_root("runs")
+    root = store_root()
     root.mkdir(parents=True, exist_ok=True)
     return root / ".judge.sqlite"
+
+
+def template_argument(parser: argparse._ActionsContainer) -> None:
+    """The option that gives the chat template its switches."""
+    parser.add_argument(
+        "--chat-template-kwargs",
+        metavar="JSON",
+        help="""switches of the chat template: '{"enable_thinking": false}'; a run's policy has its own""",
+    )
+
+
+def template_kwargs(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The switches; None where the option is not given.
+
+    Raises:
+        EvaluationError: it is no JSON object.
+    """
+    text = options.chat_template_kwargs
+    try:
+        found = json.loads(text) if text is not None else None
+    except (ValueError, RecursionError):
+        found = text
+    if found is not None and not isinstance(found, dict):
+        raise EvaluationError(
+            f"""--chat-template-kwargs {text}: a JSON object is needed, as '{{"enable_thinking": false}}'"""
+        )
+    return found
 
 
 def words(text: str, what: str) -> tuple[str, ...]:
@@ -114,4 +165,17 @@ def words(text: str, what: str) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     if not found:
         raise EvaluationError(f"{what}: nothing named; write them with commas, as en,de,fr")
+    return found
+
+
+def language_codes(text: str) -> tuple[str, ...]:
+    """The languages of --langs.
+
+    Raises:
+        EvaluationError: nothing named, or a code that lidr has no language for.
+    """
+    found = words(text, "--langs")
+    for code in found:
+        if code not in LANGUAGES:
+            raise EvaluationError(f"--langs: {unknown_language(code)}")
     return found

@@ -50,6 +50,8 @@ def main(options: argparse.Namespace) -> int:
     else:
         for one in checks:
             _show(one, results.name)
+        for line in dict.fromkeys(line for one in checks for line in _remarks(one)):
+            print(line)
         print("± one standard error; the paper's from its n (binomial; for a win rate the most it can be)")
     return 0
 
@@ -61,14 +63,15 @@ def _show(check: PaperCheck, name: str) -> None:
     print()
     columns = ("language", "n", "ours", "paper", "difference", "combined error", "at 95%")
     print_table(columns, [_row(check, cell) for cell in check.cells])
-    for reason in check.not_comparable:
-        print(f"not comparable: {reason}")
     for wrong in check.impossible:
         printed, below, above = (f"{v:.{check.decimals}f}" for v in (wrong.value, wrong.below, wrong.above))
         print(f"! {wrong.column}: the printed {printed} cannot be with this n; possible are {below} and {above}")
-    for remark in check.remarks:
-        print(f"note: {remark}")
     print()
+
+
+def _remarks(check: PaperCheck) -> list[str]:
+    """What holds for a whole table; several of the paper's rows share most of it."""
+    return [*(f"not comparable: {why}" for why in check.not_comparable), *(f"note: {said}" for said in check.remarks)]
 
 
 def _row(check: PaperCheck, cell: Cell) -> tuple[str, ...]:

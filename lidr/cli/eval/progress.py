@@ -32,8 +32,14 @@ def listening(asked: int, judged: int, what: str = "comparisons") -> Iterator[Li
                 bars[unit] = stack.enter_context(bar)
             bars[unit].update(count)
 
+        def tell(text: str) -> None:
+            for bar in bars.values():
+                if bar.n >= bar.total:
+                    bar.close()  # else the text would stand behind it, on its line
+            say(text)
+
         yield Listener(
-            say=say,
+            say=tell,
             asked=lambda count: add("answers", asked, count),
             judged=lambda count: add(what, judged, count),
         )

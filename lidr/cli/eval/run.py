@@ -7,10 +7,19 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lidr import evals
 from lidr.cli.common import print_json, say
-from lidr.cli.eval.options import judge_arguments, judge_from, judge_settings, words
+from lidr.cli.eval.options import (
+    judge_arguments,
+    judge_from,
+    judge_settings,
+    language_codes,
+    template_argument,
+    template_kwargs,
+    words,
+)
 from lidr.cli.eval.progress import listening
-from lidr.engines import ENGINES
+from lidr.engines import ENGINES, check_arguments
 from lidr.errors import EvaluationError, NegativeVerdict
 
 if TYPE_CHECKING:
@@ -20,6 +29,17 @@ if TYPE_CHECKING:
 PAPER = {"repetition_penalty": 1.1, "system_prompt": "You are a helpful assistant."}
 """The paper's decoding for Llama-3 and Qwen: ZNLP/Language-Imbalance-Driven-Rewarding at bd9764e, batch_inference."""
 
+_MAX_TOKENS, _BATCH = 2048, 16
+_COUNTED = {
+    "limit": ("rows of each task", "all of them"),
+    "max_tokens": ("tokens of the longest answer", f"{_MAX_TOKENS}"),
+    "batch": ("answers at once", f"{_BATCH}"),
+    "max_model_len": ("tokens of prompt and answer", "the model's own"),
+    "tensor_parallel": ("GPUs that share the model", "1"),
+    "thinking_budget": ("tokens of a thought", "no limit"),
+}
+"""Option -> what it counts, and what holds without it."""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the action."""
@@ -28,7 +48,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--model", required=True, metavar="REF", help="org/name@rev, ./folder, run:..., dist:..., openai:..."
     )
-    what.add_argument("--adapter", metavar="REF", help="a LoRA adapter that goes over it")
+    what.add_argument("--adapter", metavar="REF", help="an adapter (LoRA, DoRA, IA3, ...) of it: merged into it first")
+    what.add_argument("--no-merge", action="store_true", help="put a plain LoRA over the model as it is, by lm-eval")
     what.add_argument(
         "--tasks",
         default="mgsm,x_alpacaeval",
@@ -46,16 +67,31 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--paper", action="store_true", help="the paper's decoding: repetition penalty 1.1, its system prompt"
     )
-    how.add_argument("--max-tokens", type=int, default=2048, metavar="N", help="longest answer; default 2048")
+    longest = "longest answer; default %(default)s"
+    how.add_argument("--max-tokens", type=int, default=_MAX_TOKENS, metavar="N", help=longest)
     how.add_argument("--repetition-penalty", type=float, metavar="X", help="default 1.0")
     how.add_argument("--system-prompt", metavar="TEXT", help="default: what the chat template does by itself")
+    template_argument(how)
+    how.add_argument("--thinking-budget", type=int, metavar="N", help="most tokens of a thought, for vllm")
     how.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
-    how.add_argument("--batch", type=int, default=16, metavar="N", help="answers at once; default 16")
-    how.add_argument("--max-model-len", type=int, metavar="N", help="longest prompt plus answer, tokens")
+    how.add_argument("--batch", type=int, default=_BATCH, metavar="N", help="answers at once; default %(default)s")
+    how.add_argument(
+        "--max-model-len",
+        type=_length,
+        metavar="N",
+        help="longest prompt plus answer, tokens; auto, of vllm: what fits",
+    )
     how.add_argument("--seed", type=int, default=42, metavar="N")
     how.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads; default: torch's choice")
     how.add_argument("--tensor-parallel", type=int, default=1, metavar="N", help="GPUs that share the model, for vllm")
     how.add_argument("--gpu-memory", type=float, default=0.9, metavar="X", help="share of GPU memory, for vllm")
+    how.add_argument(
+        "--vllm",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an engine argument of vLLM, by its name there",
+    )
     how.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
     judge_arguments(parser)
     out = parser.add_argument_group("output")
@@ -71,7 +107,7 @@ def main(options: argparse.Namespace) -> int:
     names = words(options.tasks, "--tasks")
     if "mt_bench" in names:
         return _mt_bench(options, names)
-    tasks = task_specs(names, words(options.langs, "--langs"), options.variant)
+    tasks = task_specs(names, language_codes(options.langs), options.variant)
     checkpoint = _checkpoint(options)
     name = options.name or checkpoint.name
     spec = _spec(options, tasks, checkpoint)
@@ -81,6 +117,8 @@ def main(options: argparse.Namespace) -> int:
     spec = dataclasses.replace(spec, work=str((out / "work").resolve()))
     judge = judge_from(options, log=out / "judge.log")
     _announce(spec, loaded, judge, options, out)
+    if totals(spec, loaded)[1]:
+        _meet(judge, out)
     try:
         with listening(*totals(spec, loaded)) as listen:
             evaluate(spec, checkpoint.facts, name=name, out=out, log=out / "log.txt", judge=judge, listen=listen)
@@ -97,8 +135,12 @@ def _mt_bench(options: argparse.Namespace, names: tuple[str, ...]) -> int:
 
     if names != ("mt_bench",):
         raise EvaluationError("mt_bench has two turns, which lm-eval cannot ask: give --tasks mt_bench alone")
-    questions = read_questions(options.questions, words(options.langs, "--langs"))
+    questions = read_questions(options.questions, language_codes(options.langs))
+    if options.no_merge:
+        raise EvaluationError("--no-merge: mt_bench is asked by lidr's own engines, of merged adapters; leave it out")
     checkpoint = _checkpoint(options)
+    if options.chat_template_kwargs and checkpoint.folder is not None:
+        raise EvaluationError("mt_bench: --chat-template-kwargs goes to a server alone; take it out")
     name = options.name or checkpoint.name
     spec, facts = _spec(options, (), checkpoint), checkpoint.facts
     identity = mt_bench_identity(spec, facts, questions)
@@ -106,6 +148,7 @@ def _mt_bench(options: argparse.Namespace, names: tuple[str, ...]) -> int:
     judge = judge_from(options, log=out / "judge.log")
     count = asked(questions, options.limit)
     say(f"{count:,} answers, and at most {count if judge else 0:,} calls of the judge; into {out}")
+    _meet(judge, out)
     try:
         with listening(count, count, "marks") as listen:
             run_mt_bench(spec, facts, questions, name=name, out=out, log=out / "log.txt", judge=judge, listen=listen)
@@ -116,32 +159,68 @@ def _mt_bench(options: argparse.Namespace, names: tuple[str, ...]) -> int:
     return 0
 
 
+def _meet(judge: Judge | None, out: Path) -> None:
+    """A judge that is away is told before there are answers, not hours later; kept verdicts may do without it."""
+    from lidr.evals.judge import meet_judge
+
+    if not (out / "results.json").exists():
+        meet_judge(
+            judge,
+            "start it, or mend --judge (else LIDR_JUDGE_BASE_URL); or make the answers without it, by --judge none, "
+            f"and judge them later: lidr eval judge {out}",
+        )
+
+
 def _checkpoint(options: argparse.Namespace) -> Checkpoint:
     from lidr.evals import find_checkpoint
 
-    for name in ("limit", "max_tokens", "batch", "max_model_len", "tensor_parallel"):
-        if (value := getattr(options, name)) is not None and value < 1:
-            raise EvaluationError(f"--{name.replace('_', '-')} {value}: at least 1")
+    for name in _COUNTED:
+        value = getattr(options, name)
+        if isinstance(value, int) and value < 1:
+            what, otherwise = _COUNTED[name]
+            raise EvaluationError(
+                f"--{name.replace('_', '-')} {value}: at least 1 ({what}); leave it out for {otherwise}"
+            )
     dtype = "float32" if options.dtype == "auto" else options.dtype
-    return find_checkpoint(options.model, options.adapter, dtype=dtype)
+    if options.no_merge and not options.adapter:
+        raise EvaluationError("--no-merge says how --adapter is used, and none is given; leave it out")
+    found = find_checkpoint(
+        options.model,
+        options.adapter,
+        dtype=dtype,
+        trust_remote_code=options.trust_remote_code,
+        merges=not options.no_merge,
+    )
+    for note in found.notes:
+        say(note)
+    return found
 
 
 def _spec(options: argparse.Namespace, tasks: tuple[TaskSpec, ...], checkpoint: Checkpoint) -> EvalSpec:
-    from lidr.evals import Decoding, EvalSpec
-
-    given = {"repetition_penalty": options.repetition_penalty, "system_prompt": options.system_prompt}
+    given = {
+        "repetition_penalty": options.repetition_penalty,
+        "system_prompt": options.system_prompt,
+        "chat_template_kwargs": template_kwargs(options),
+        "thinking_budget": options.thinking_budget,
+    }
     words: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if options.paper:
         words = {**PAPER, **words}
     is_served = checkpoint.folder is None
-    return EvalSpec(
+    if options.replicas != 1 and not is_served and (why := _asks_one(options, tasks)):
+        raise EvaluationError(f"--replicas {options.replicas}: {why}; leave --replicas out")
+    if options.thinking_budget is not None and (is_served or options.engine != "vllm"):
+        who = "a server" if is_served else options.engine
+        raise EvaluationError(
+            f"--thinking-budget: {who} cannot end a thought; give a folder and --engine vllm, or take it out"
+        )
+    return evals.EvalSpec(
         backend="openai" if is_served else options.engine,
         model=str(checkpoint.served if is_served else checkpoint.folder),
         url=checkpoint.url,
-        adapter=str(checkpoint.adapter.resolve()) if checkpoint.adapter else None,
         work="",
         tasks=tasks,
-        decoding=Decoding(max_tokens=options.max_tokens, **words),
+        decoding=evals.Decoding(max_tokens=options.max_tokens, **words),
         data=str(Path(options.data).resolve()) if options.data and Path(options.data).is_dir() else options.data,
         limit=options.limit,
         seed=options.seed,
@@ -150,9 +229,44 @@ def _spec(options: argparse.Namespace, tasks: tuple[TaskSpec, ...], checkpoint: 
         max_model_len=options.max_model_len,
         trust_remote_code=options.trust_remote_code,
         tensor_parallel=options.tensor_parallel,
+        replicas=options.replicas,
+        cluster=options.cluster,
         gpu_memory=options.gpu_memory,
         threads=options.threads,
+        vllm=_vllm(options.vllm),
+        adapter=str(checkpoint.adapter.resolve()) if checkpoint.adapter else None,
     )
+
+
+def _asks_one(options: argparse.Namespace, tasks: tuple[TaskSpec, ...]) -> str:
+    """Why replicas cannot answer; empty where they can."""
+    if any(task.benchmark == "tax" for task in tasks):
+        return "tax asks for log-likelihoods, and replicas give texts alone"
+    if options.no_merge:
+        return "--no-merge puts an adapter over one model, by lm-eval"
+    if options.chat_template_kwargs:
+        return "--chat-template-kwargs goes to lm-eval's own back end alone"
+    return ""
+
+
+def _length(text: str) -> int | str:
+    """Of --max-model-len."""
+    if text != "auto" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'found "{text}", and a whole number is needed, as 4096, or auto')
+    return text if text == "auto" else int(text)
+
+
+def _vllm(given: list[str]) -> dict[str, Any]:
+    """Of --vllm, which may be given several times; values are read as YAML, as a recipe's are."""
+    import yaml
+
+    pairs = (text.partition("=") for text in given)
+    arguments = {name: yaml.safe_load(value) for name, _, value in pairs}
+    try:
+        check_arguments(arguments)
+    except ValueError as error:
+        raise EvaluationError("\n".join(f"--{line}" for line in str(error).split("\n"))) from None
+    return arguments
 
 
 def _announce(
@@ -195,4 +309,4 @@ def show(out: Path, *, as_json: bool) -> None:
 def _store() -> Path:
     from lidr.store import store_root
 
-    return store_root("runs")
+    return store_root()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lidr.cli.common import print_json, read_recipe, recipe_arguments
 from lidr.errors import HubError
 from lidr.references import UNPINNED
+from lidr.store import LOCK_FILE, read_contents, read_lock
 
 if TYPE_CHECKING:
     from lidr.hub import Change
@@ -32,10 +33,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Ask the Hub, write the file, show what changed."""
     from lidr.hub import changes, mended, pin
-    from lidr.store import LOCK_FILE, Store, read_contents, read_lock, store_root
+    from lidr.store import Store, store_root
 
     recipe = read_recipe(options)
-    folder = Store(store_root(recipe.runtime.store)).version_folder(recipe.name, recipe.version)
+    folder = Store(store_root(recipe.runtime.store, recipe.folder)).version_folder(recipe.name, recipe.version)
     if options.check:
         return _check(read_contents(folder), folder / LOCK_FILE)
     old, was = read_lock(folder), read_contents(folder)

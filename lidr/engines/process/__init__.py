@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.engines.process.engine_process import open_engine
+    from lidr.engines.process.engine_process import ProcessEngine, open_engine
+    from lidr.engines.process.kept_engine import KeptEngine
 
 __all__ = [
+    "KeptEngine",
+    "ProcessEngine",
     "open_engine",
 ]
 __getattr__ = lazily(__name__)

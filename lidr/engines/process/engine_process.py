@@ -7,22 +7,19 @@ with open_engine(EngineSpec("transformers", model="runs/quickstart/0.1.0/iter_1/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from pkgutil import resolve_name
 
 from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.model_folder import ModelFolder
 from lidr.engines.process import worker_messages
-from lidr.engines.registry import engine_row
+from lidr.engines.registry import JUDGING, engine_row
 from lidr.errors import EngineError
 from lidr.extras import require
 from lidr.worker import Worker
-
-# Requests handed over at once: many, for batches of equal length; not all, for a bounded message.
-_WINDOW = 2048
 
 
 def open_engine(spec: EngineSpec, *, log: Path) -> Engine:
@@ -41,6 +38,10 @@ def open_engine(spec: EngineSpec, *, log: Path) -> Engine:
     """
     row = engine_row(spec.kind)
     require(row.extra, row.packages, needed_for=f"the engine {spec.kind!r}")
+    if spec.replicas != 1 and row.model != "server":  # a server is asked as one, whatever stands behind it
+        require("ray", ("ray",), needed_for=f"runtime.replicas: {spec.replicas}")
+        several: Engine = resolve_name("lidr.engines.replicas:open_replicas")(spec, log=log)
+        return several
     if row.model != "folder":
         engine: Engine = resolve_name(row.opens)(spec)
         return engine
@@ -51,9 +52,10 @@ def open_engine(spec: EngineSpec, *, log: Path) -> Engine:
 class ProcessEngine(Engine):
     """An engine in a worker process. When it is closed, its memory, GPU included, is free."""
 
-    def __init__(self, spec: EngineSpec, *, log: Path) -> None:
-        """Start the worker and load the model."""
+    def __init__(self, spec: EngineSpec, *, log: Path, fresh: bool = False) -> None:
+        """Start the worker and load the model; `fresh` as of a Worker."""
         self._spec, self._log, self._row = spec, log, engine_row(spec.kind)
+        self._is_fresh = fresh or not self._row.is_forked
         self._worker: Worker | None = self._start()
         self._is_closed = False
         self._is_asking = False
@@ -63,29 +65,35 @@ class ProcessEngine(Engine):
         """The id of the worker's process group; None when no worker runs."""
         return None if self._worker is None else self._worker.pid
 
-    def generate(self, requests: Iterable[ChatRequest]) -> Iterator[Completion | Failure]:
-        """Answer the requests, some thousand at a time.
+    def generate(self, requests: Iterable[ChatRequest | None]) -> Iterator[Completion | Failure]:
+        """Answer the requests; the worker takes as many at a time as its engine wants.
 
         A stream that is left early ends the worker, which would otherwise go on answering; the next call starts it
         again.
         """
-        pending = iter(requests)
-        while window := list(islice(pending, _WINDOW)):
-            yield from self._ask(window)
+        if self._is_closed:
+            raise EngineError("this engine is closed")
+        handed_over = self._log.with_name(f"{self._log.name}.requests")
+        try:
+            with closing(worker_messages.RequestWriter(handed_over, requests)) as writer:
+                if writer.written:
+                    yield from self._ask(handed_over, writer)
+        finally:
+            handed_over.unlink(missing_ok=True)
 
     def close(self) -> None:
         """End the worker and everything it started."""
         self._is_closed = True
         self._end()
 
-    def _ask(self, window: Sequence[ChatRequest]) -> Iterator[Completion | Failure]:
-        if self._is_closed:
-            raise EngineError("this engine is closed")
+    def _ask(self, requests: Path, writer: worker_messages.RequestWriter) -> Iterator[Completion | Failure]:
         worker = self._worker = self._worker or self._start()
         self._is_asking = True
         try:
-            worker.send({"ask": worker_messages.encode_requests(window)})
-            yield from map(worker_messages.decode_result, worker.replies())
+            worker.send({"ask": str(requests.resolve())})
+            for reply in worker.replies():
+                yield worker_messages.decode_result(reply)
+                writer.hear()
             self._is_asking = False
         finally:
             if self._is_asking:
@@ -98,9 +106,16 @@ class ProcessEngine(Engine):
         self._worker, self._is_asking = None, False
 
     def _start(self) -> Worker:
-        worker = Worker("lidr.engines.process.engine_worker", log=self._log)
+        worker = Worker("lidr.engines.process.engine_worker", log=self._log, fresh=self._is_fresh)
         try:
-            worker.send({"open": asdict(self._spec), "by": self._row.opens})
+            worker.send(
+                {
+                    "open": asdict(self._spec),
+                    "by": JUDGING if self._spec.judges else self._row.opens,
+                    "flows": self._row.flows,
+                    "log": str(self._log.absolute()),
+                }
+            )
             for _ in worker.replies():
                 pass
         except BaseException:

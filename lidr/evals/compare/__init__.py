@@ -14,15 +14,24 @@ if TYPE_CHECKING:
     from lidr.evals.compare.iteration_differences import differences
     from lidr.evals.compare.metrics import METRICS, metric_named
     from lidr.evals.compare.paired_comparison import compare
-    from lidr.evals.compare.text_tables import TextTable, legend, tables
+    from lidr.evals.compare.paper_tables import FORMS
+    from lidr.evals.compare.text_bars import FULL, PLAIN, bars, gap_lines
+    from lidr.evals.compare.text_table import TextTable
+    from lidr.evals.compare.text_tables import closed_cell, legend, tables
 
 __all__ = [
+    "FORMS",
+    "FULL",
     "METRICS",
+    "PLAIN",
     "TextTable",
+    "bars",
     "check_plot",
+    "closed_cell",
     "compare",
     "comparisons",
     "differences",
+    "gap_lines",
     "head_to_head",
     "languages_of",
     "legend",

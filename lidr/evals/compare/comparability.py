@@ -25,7 +25,7 @@ def conditions(task: TaskResult) -> dict[str, Any]:
         "reference (SHA-256 of the rows)": task.data.reference_sha256,
         "prompt (SHA-256 of its form)": task.prompt_sha256,
         "version of the scoring rules": task.rules,
-        "gold answers compared as": task.gold,
+        "gold answers compared as": (task.gold or "number") if task.benchmark == "mgsm" else None,
     }
     found |= {f"decoding {name}": value for name, value in task.generation.items()}
     if task.judge is not None:
@@ -34,6 +34,7 @@ def conditions(task: TaskResult) -> dict[str, Any]:
             "judge mode": task.judge.mode,
             "judge template": f"{task.judge.template} ({task.judge.template_sha256[:12]})",
             "judge seed": task.judge.seed,
+            "judge rules of reading": task.judge.reading,
             **{f"judge {name}": value for name, value in task.judge.decoding.items()},
         }
         if task.judge.digest is not None:

@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from lidr.evals.compare.metrics import METRICS
-from lidr.evals.compare.panels import panel_of
-from lidr.evals.reader import Values, item_values
+from lidr.evals.compare.panels import panel_of, values_of
+from lidr.evals.reader import Values
 from lidr.evals.statistics import ALL, RESAMPLES, SEED, paired
+from lidr.intervals import FEW
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,27 @@ class Difference:
 
 
 def differences(
-    before: pa.Table, after: pa.Table, *, baseline: str, resamples: int = RESAMPLES, seed: int = SEED
+    before: pa.Table,
+    after: pa.Table,
+    *,
+    baseline: str,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    few: int = FEW,
 ) -> list[Difference]:
     """What changed from one evaluation to another, paired by item, over the tasks and items that both have.
 
     Args:
         before, after: `scores.parquet` of the two, asked under the same conditions.
         baseline: how `before` is to be called.
+        few: 0 gives the intervals that earlier versions of lidr gave.
     """
     found = []
     for (benchmark, group), tasks in _groups(before, after).items():
         for one in METRICS.get(benchmark, ()):
-            sides = [item_values(table, one.item) for table in (before, after)]
+            if one.is_later or (one.is_fitted and not few):  # what records of then have none of
+                continue
+            sides = [values_of(table, one) for table in (before, after)]
             values = [{code: side.get(task, {}) for code, task in tasks.items()} for side in sides]
             if not all(map(_is_scored, values)):
                 continue
@@ -62,6 +72,7 @@ def differences(
                 baseline="before",
                 resamples=resamples,
                 seed=seed,
+                few=few,
             )
             for language, e in numbers.differences["after"].items():
                 if e.value is not None and (language != ALL or len(tasks) > 1):

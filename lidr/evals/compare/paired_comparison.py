@@ -13,8 +13,9 @@ from lidr.analysis import title_of
 from lidr.errors import EvaluationError
 from lidr.evals.compare.comparability import differing, remarks
 from lidr.evals.compare.metrics import METRICS, Metric, metric_named
-from lidr.evals.compare.panels import panel_of
-from lidr.evals.reader import Evaluation, Values, item_values, languages_of
+from lidr.evals.compare.panels import panel_of, values_of
+from lidr.evals.length_control import SCORE
+from lidr.evals.reader import Evaluation, Values, languages_of
 from lidr.evals.statistics import RESAMPLES, SEED, Paired, paired
 
 USUAL_DOMINANT = "en"
@@ -72,7 +73,7 @@ def compare(
     evaluations: Sequence[Evaluation],
     *,
     benchmark: str | None = None,
-    metric: str | None = None,
+    metric: str | Sequence[str] | None = None,
     baseline: str | None = None,
     dominant: str | None = None,
     common: bool = False,
@@ -83,7 +84,7 @@ def compare(
 
     Args:
         benchmark: only this one; None is every one that all have.
-        metric: only this one, by the name of a score; None is METRICS.
+        metric: only this one, or these, by the names of scores; None is METRICS.
         baseline: name or place of the evaluation that the others are compared with; None is the first.
         dominant: language of the gaps; None is English where it is there.
         common: leave out languages and items that not all have, instead of refusing.
@@ -93,6 +94,7 @@ def compare(
     """
     if len(evaluations) < 2:
         raise EvaluationError("a comparison needs two evaluations at least: lidr eval compare A B")
+    wanted = (metric,) if isinstance(metric, str) else tuple(metric or ())
     base = _find_baseline(evaluations, baseline)
     forms, notes = _forms(evaluations, benchmark)
     languages = {form: _languages(evaluations, *form, common=common, notes=notes) for form in forms}
@@ -106,7 +108,9 @@ def compare(
     notes += remarks(evaluations)
     sections = []
     for form in forms:
-        for one in _metrics(evaluations, *form, metric, notes):
+        if not wanted or SCORE in wanted:
+            notes += _of_the_leaderboard(evaluations, *form)
+        for one in _metrics(evaluations, *form, wanted, notes):
             codes = languages[form]
             values, items = _values(evaluations, *form, one, codes, common=common, notes=notes)
             panel = panel_of(tuple(e.name for e in evaluations), codes, values, one)
@@ -116,8 +120,11 @@ def compare(
             title = title_of(form[0], evaluations[0].tasks(*form)[codes[0]].data.source)
             sections.append(Section(*form, title, one, panel.models, base, codes, best, items, numbers, judge))
     if not sections:
-        asked = f"{benchmark or 'no benchmark'} has {f'a metric {metric}' if metric else 'values'}"
-        raise EvaluationError(f"nothing to compare: {asked} in all evaluations" + "".join(f"\n  {n}" for n in notes))
+        sought = f"a metric {' or '.join(wanted)}" if wanted else "values"
+        asked = f"{benchmark or 'no benchmark'} has {sought}"
+        there = "".join(f"\n  --metric for {form[0]}: {', '.join(_there(evaluations, form[0]))}" for form in forms)
+        said = "".join(f"\n  {note}" for note in notes)
+        raise EvaluationError(f"nothing to compare: {asked} in all evaluations{said}{there if wanted else ''}")
     return Comparison(tuple(sections), tuple(dict.fromkeys(notes)), resamples, seed)
 
 
@@ -170,21 +177,53 @@ def _languages(
 
 
 def _metrics(
-    evaluations: Sequence[Evaluation], benchmark: str, variant: str, metric: str | None, notes: list[str]
+    evaluations: Sequence[Evaluation], benchmark: str, variant: str, wanted: Sequence[str], notes: list[str]
 ) -> Iterator[Metric]:
     """The metrics to compare; one without a single value in some evaluation is left out with a note."""
-    names = [metric] if metric else [m.name for m in METRICS.get(benchmark, ())]
+    names = wanted or [m.name for m in METRICS.get(benchmark, ())]
     for one in (metric_named(benchmark, name) for name in names):
         empty = [e.name for e in evaluations if not _has_values(e, benchmark, variant, one)]
         if not empty:
             yield one
             continue
+        if one.is_later and not wanted and len(empty) == len(evaluations):
+            continue
         advice = "; judge its outputs: lidr eval judge" if one.is_judged else ""
         notes.append(f"{benchmark} {variant}: no value of {one.name} in {', '.join(empty)}{advice}")
 
 
+def _there(evaluations: Sequence[Evaluation], benchmark: str) -> list[str]:
+    """Names of the metrics that all evaluations have a value of."""
+    known = METRICS.get(benchmark, ())
+    items = {one.item for one in known if not one.is_fitted}
+    forms = {task.variant for evaluation in evaluations for task in evaluation.results.of(benchmark)}
+    others = {str(name) for evaluation in evaluations for name in evaluation.scores["metric"].unique().to_pylist()}
+    found = [*known, *(metric_named(benchmark, name) for name in sorted(others - items))]
+    return [
+        one.name
+        for one in found
+        if all(any(_has_values(evaluation, benchmark, form, one) for form in forms) for evaluation in evaluations)
+    ]
+
+
+def _of_the_leaderboard(evaluations: Sequence[Evaluation], benchmark: str, variant: str) -> Iterator[str]:
+    """AlpacaEval's version 1, which has no value by item and so no interval: side by side, where all have it."""
+    tasks = {e.name: e.tasks(benchmark, variant).get("en") for e in evaluations}
+    found = {name: task for name, task in tasks.items() if task is not None and SCORE in task.scores}
+    if not found:
+        return
+    where = f"{benchmark} {variant}, en: {SCORE}"
+    if len(found) < len(tasks):
+        yield f"{where} is only in {', '.join(found)}"
+    elif len({task.length_control_sha256 for task in found.values()}) > 1:
+        yield f"{where} was made with different files, so it cannot be compared"
+    else:
+        each = ", ".join(f"{name} {task.scores[SCORE].text(digits=2)}" for name, task in found.items())
+        yield f"{where} (length-controlled win rate, AlpacaEval's version 1, %; it has no interval): {each}"
+
+
 def _has_values(evaluation: Evaluation, benchmark: str, variant: str, one: Metric) -> bool:
-    values = item_values(evaluation.scores, one.item)
+    values = values_of(evaluation.scores, one)
     tasks = evaluation.tasks(benchmark, variant).values()
     return any(value is not None for task in tasks for value in values.get(task.task, {}).values())
 
@@ -202,7 +241,7 @@ def _values(
     """For each evaluation language -> item -> value, over the same items; and how many items each language has."""
     found = []
     for evaluation in evaluations:
-        values, tasks = item_values(evaluation.scores, one.item), evaluation.tasks(benchmark, variant)
+        values, tasks = values_of(evaluation.scores, one), evaluation.tasks(benchmark, variant)
         found.append({code: values.get(tasks[code].task, {}) for code in languages})
     problems = []
     for code in languages:

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lidr.errors import EvaluationError
 from lidr.evals.compare.metrics import Metric
-from lidr.evals.reader import Values, in_order
+from lidr.evals.reader import Values, in_order, item_values
 from lidr.evals.statistics import Array, Panel
+from lidr.evals.win_rate import lc_contributions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def values_of(scores: pa.Table, one: Metric) -> dict[str, Values]:
+    """Task -> item -> what the item says of a metric; of the length-controlled rate its contribution.
+
+    Args:
+        scores: rows of SCORES.
+    """
+    if not one.is_fitted:
+        return item_values(scores, one.item)
+    parts = [item_values(scores, name) for name in ("preference", "length", "reference_length")]
+    found: dict[str, Values] = {}
+    for task, preferences in parts[0].items():
+        items = [item for item in preferences if all(part[task].get(item) is not None for part in parts[1:])]
+        columns = [[part[task][item] for item in items] for part in parts]
+        found[task] = dict(zip(items, lc_contributions(*columns), strict=True))
+    return found
 
 
 def panel_of(models: tuple[str, ...], languages: Sequence[str], values: list[dict[str, Values]], one: Metric) -> Panel:

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from lidr.evals.compare.paired_comparison import Comparison, Section
-from lidr.evals.statistics import ALL, Estimate
+from lidr.evals.compare.text_table import TextTable
+from lidr.evals.statistics import ALL, GAP_ERRORS, Estimate
+from lidr.intervals import FEW
 
 _LONGEST = 30  # characters of a column's heading
-
-
-class TextTable(NamedTuple):
-    """What is printed: a heading, aligned columns of which the first `left` are flush left, and remarks below."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    left: int = 1
-    remarks: tuple[str, ...] = ()
 
 
 def tables(comparison: Comparison) -> Iterator[TextTable]:
     """For each section the scores with their differences, and the gaps where there is a dominant language."""
     for section in comparison.sections:
         yield _scores(section)
-        if section.paired.gaps and not section.metric.is_error:
+        if has_gaps(section):
             yield _gaps(section)
+
+
+def has_gaps(section: Section) -> bool:
+    """Whether its gaps are shown: there is a dominant language, and more is better."""
+    return bool(section.paired.gaps) and not section.metric.is_error
 
 
 def legend(comparison: Comparison) -> tuple[str, ...]:
@@ -34,6 +30,8 @@ def legend(comparison: Comparison) -> tuple[str, ...]:
     return (
         f"± one standard error; [95% interval], whole items resampled {comparison.resamples:,} times in all languages "
         "and models at once",
+        f"of fewer than {FEW} items the interval is Student's, as if there were two more, with the lowest and the "
+        "highest possible score; where a score has no bounds, as a length, it is Student's alone",
         "* the interval of the difference does not contain 0",
     )
 
@@ -79,7 +77,7 @@ def _gaps(section: Section) -> TextTable:
     others = [name for name in section.models if name != section.baseline]
     for name in others:
         columns += [name, "closed"]
-    rows, remarks = [], []
+    rows, remarks, bare = [], [], []
     for language in numbers.gaps[section.baseline]:
         if language == ALL and len(section.languages) < 3:
             continue
@@ -92,8 +90,27 @@ def _gaps(section: Section) -> TextTable:
         rows.append(tuple(row))
         if not numbers.gaps[section.baseline][language].excludes_zero:
             remarks.append(_named(language, "mean of the others"))
-    said = f"{', '.join(remarks)}: no share, {section.baseline}'s gap cannot be told from 0" if remarks else ""
-    return TextTable(f"Language gap in {section.metric.label}", tuple(columns), tuple(rows), 1, (said,) if said else ())
+        elif any(numbers.closed[name][language].low is None for name in others):
+            bare.append(_named(language, "mean of the others"))
+    said = [f"{', '.join(remarks)}: no share, {section.baseline}'s gap cannot be told from 0"] if remarks else []
+    if bare:
+        said.append(
+            f"{', '.join(bare)}: no interval of the share, it would not hold: {section.baseline}'s gap is less than "
+            f"{GAP_ERRORS:g} standard errors from 0, or rests on fewer than {FEW} items"
+        )
+    said += [note for name in others if (note := dominant_loss(section, name))]
+    return TextTable(f"Language gap in {section.metric.label}", tuple(columns), tuple(rows), 1, tuple(said))
+
+
+def dominant_loss(section: Section, name: str) -> str:
+    """That the dominant language got worse, which closes gaps too; empty where it did not."""
+    if section.dominant is None:
+        return ""
+    change = section.paired.differences[name][section.dominant]
+    if change.value is None or change.value >= 0:
+        return ""
+    said = difference_cell(change, section.metric.digits).strip()
+    return f"{name}: {section.dominant} itself changed by {said}, and what it loses counts as closed gap too"
 
 
 def _named(language: str, everything: str) -> str:

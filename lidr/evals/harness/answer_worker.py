@@ -10,10 +10,12 @@ from lidr.worker import replies_of, serve
 
 
 def handle(message: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Ask, and yield {"answers": n} as they come and {"result"} at the end."""
+    """Ask, and yield {"answers": n} as they come, {"all"} when all are there, and {"result"} at the end."""
     from lidr.evals.harness.lm_eval_run import run  # imports lm-eval and torch
 
-    return replies_of(lambda tell: run(EvalSpec.from_json(message), lambda n: tell({"answers": n})))
+    return replies_of(
+        lambda tell: run(EvalSpec.from_json(message), lambda n: tell({"answers": n}), lambda: tell({"all": True}))
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,24 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from lidr.engines import open_engine, set_environment
-from lidr.errors import EvaluationError
+from lidr.engines import (
+    AdapterFolder,
+    ChatTokenizer,
+    ModelFolder,
+    budget_settings,
+    fixed_anyhow,
+    open_engine,
+    set_environment,
+    use_grouped_attention,
+)
+from lidr.errors import EngineError, EvaluationError
 from lidr.evals.harness.engine_lm import EngineLM
+from lidr.evals.harness.thought_cut import cut_thoughts
 from lidr.evals.spec import EvalSpec
+from lidr.weights import policy_class
 
-_PROBE = "1 + 1 = 2. Paris, Berlin, Madrid: "
+_LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""That vLLM has room for."""
 _KEPT_EVERY = 256  # prompts handed to vLLM at once; their answers are kept when all are there
 
 
@@ -29,33 +41,60 @@ def open_lm(spec: EvalSpec) -> Iterator[LM]:
     Raises:
         EvaluationError: it has no chat template, or its template refuses the system prompt.
     """
-    if spec.row.lm_eval is None:
+    if spec.row.lm_eval is None or shares(spec):
         with _engine(spec) as lm:
             yield lm
         return
     lm = _hf(spec) if spec.backend == "hf" else _vllm(spec)
     _check_template(lm.tokenizer, spec)
+    _fix_template(lm, spec)
+    chat = ChatTokenizer(lm.tokenizer, model=spec.model, end_ids=ModelFolder(Path(spec.model)).end_ids())
+    cut_thoughts(lm, spec.reasoning_parser, ends=chat.end_ids, is_hf=spec.backend == "hf")
     yield lm
+
+
+def _fix_template(lm: LM, spec: EvalSpec) -> None:
+    """The switches that are asked for, and a date in the template that is the same on any day."""
+    if not isinstance(own := lm.tokenizer.chat_template, str):
+        return
+    try:
+        lm.tokenizer.chat_template = fixed_anyhow(own, spec.decoding.chat_template_kwargs)
+    except EngineError as error:
+        raise EvaluationError(f"{spec.model}: --chat-template-kwargs: {error}") from None
+    if hasattr(lm, "hf_chat_template"):  # vLLM's back end hands this one over
+        lm.hf_chat_template = lm.tokenizer.chat_template
+
+
+def shares(spec: EvalSpec) -> bool:
+    """Whether several replicas answer. lm-eval's back ends know none that may die, so lidr's engine answers for them;
+    log-likelihoods it does not give, so the alignment tax is asked of one.
+    """
+    return spec.replicas != 1 and not any(task.benchmark == "tax" for task in spec.tasks)
 
 
 def _hf(spec: EvalSpec) -> LM:
     import torch
     from lm_eval.models.huggingface import HFLM
+    from transformers import AutoConfig
 
     if spec.threads:
         torch.set_num_threads(spec.threads)
-    return HFLM(
+    use_grouped_attention()
+    config = AutoConfig.from_pretrained(spec.model, local_files_only=True, trust_remote_code=spec.trust_remote_code)
+    # lm-eval takes AutoModelForCausalLM, which does not know every wrapper around a language model.
+    kind = type("PolicyLM", (HFLM,), {"AUTO_MODEL_CLASS": policy_class(config)})
+    return kind(
         pretrained=spec.model,
         backend="causal",
         revision=None,
         dtype=spec.dtype,
         device="cuda" if torch.cuda.is_available() else "cpu",
         batch_size=spec.batch,
-        max_length=spec.max_model_len,
-        peft=spec.adapter,
+        max_length=spec.engine_spec().longest,
         add_bos_token=False,  # the chat template writes it; see lidr/engines/chat.py
         trust_remote_code=spec.trust_remote_code,
         use_safetensors=True,
+        peft=spec.adapter,
     )
 
 
@@ -63,21 +102,32 @@ def _vllm(spec: EvalSpec) -> LM:
     import torch
 
     set_environment(spec.threads)
-    rank = json.loads((Path(spec.adapter) / "adapter_config.json").read_text())["r"] if spec.adapter else 16
-    return _vllm_class()(
+    is_fitted = spec.max_model_len == "auto"
+    settings = {
+        "enforce_eager": not torch.cuda.is_available(),  # compiling takes longer than it saves on a CPU
+        **spec.vllm,
+    }
+    if spec.decoding.thinking_budget:
+        settings |= budget_settings(spec.model, ChatTokenizer.of(spec.engine_spec()).around_thoughts)
+    if spec.adapter is not None:
+        rank = AdapterFolder(Path(spec.adapter)).rank
+        largest = next((known for known in _LORA_RANKS if known >= rank), rank)
+        settings |= {"lora_local_path": spec.adapter, "max_lora_rank": largest}
+    lm = _vllm_class()(
         pretrained=spec.model,
         dtype=spec.dtype,
         batch_size=_KEPT_EVERY,
-        max_model_len=spec.max_model_len,
+        max_model_len=-1 if is_fitted else spec.max_model_len,
         tensor_parallel_size=spec.tensor_parallel,
         gpu_memory_utilization=spec.gpu_memory,
         seed=spec.seed,
-        lora_local_path=spec.adapter,
-        max_lora_rank=max(8, rank),
         add_bos_token=False,
         trust_remote_code=spec.trust_remote_code,
-        enforce_eager=not torch.cuda.is_available(),  # compiling takes longer than it saves on a CPU
+        **settings,
     )
+    if is_fitted:
+        lm._max_length = None  # lm-eval would take -1 for it; without it, it asks vLLM what fits
+    return lm
 
 
 def _vllm_class() -> Any:
@@ -101,10 +151,20 @@ def _vllm_class() -> Any:
 
 @contextmanager
 def _engine(spec: EvalSpec) -> Iterator[LM]:
-    if spec.adapter:
-        raise EvaluationError(f"the engine {spec.backend} loads no adapter; merge it into the model's folder")
     with open_engine(spec.engine_spec(), log=Path(spec.work) / "log.txt") as engine:
-        yield EngineLM(engine, seed=spec.seed)
+        lm = EngineLM(engine, seed=spec.seed)
+        if spec.row.lm_eval is not None:
+            _check_template(_tokenizer(spec), spec)
+            chat = ChatTokenizer.of(spec.engine_spec())
+            lm.tok_encode = lambda conversation: chat.prompt_ids(json.loads(conversation))
+            lm.max_length = spec.engine_spec().longest or ModelFolder(Path(spec.model)).context_length() or 2**31
+        yield lm
+
+
+def _tokenizer(spec: EvalSpec) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(spec.model, local_files_only=True, trust_remote_code=spec.trust_remote_code)
 
 
 def _check_template(tokenizer: Any, spec: EvalSpec) -> None:
@@ -129,30 +189,20 @@ def _check_template(tokenizer: Any, spec: EvalSpec) -> None:
         raise EvaluationError(f"{spec.model}: the chat template leaves the system prompt out; do not give one")
 
 
-def watch(lm: LM, spec: EvalSpec, on_answers: Callable[[int], None]) -> None:
-    """Refuse prompts that do not fit, before the first answer, and tell of each answer as it is kept."""
-    ask, set_hook = lm.generate_until, lm.set_cache_hook
+def check_lengths_first(lm: LM, spec: EvalSpec) -> None:
+    """Refuse prompts that do not fit, before the first answer."""
+    ask = lm.generate_until
 
     def generate_until(requests: Sequence[Instance], *args: Any, **kwargs: Any) -> list[str]:
         _check_lengths(lm, spec, [request.args[0] for request in requests])
         answers: list[str] = ask(requests, *args, **kwargs)
         return answers
 
-    def set_cache_hook(hook: Any) -> None:
-        keep = hook.add_partial
-
-        def add_partial(attr: str, request: Any, answer: Any) -> None:
-            keep(attr, request, answer)
-            on_answers(1)
-
-        hook.add_partial = add_partial
-        set_hook(hook)
-
-    lm.generate_until, lm.set_cache_hook = generate_until, set_cache_hook
+    lm.generate_until = generate_until
 
 
 def _check_lengths(lm: LM, spec: EvalSpec, prompts: Sequence[str]) -> None:
-    """lm-eval would cut the start of a prompt that is too long."""
+    """lm-eval would cut the start of a prompt that is too long, and an engine would answer the others alone."""
     if spec.row.lm_eval is None:
         return
     longest = max(len(lm.tok_encode(prompt)) for prompt in prompts)
@@ -162,43 +212,3 @@ def _check_lengths(lm: LM, spec: EvalSpec, prompts: Sequence[str]) -> None:
             f"the longest prompt has {longest:,} tokens, and with --max-tokens {spec.decoding.max_tokens:,} it goes "
             f"beyond the model's {lm.max_length:,}; give --max-tokens {max(room, 0):,} or less"
         )
-
-
-def adapter_shift(lm: LM, spec: EvalSpec) -> float:
-    """The largest change that the adapter makes on a fixed prompt: logits (hf) or log-probabilities (vllm), nats.
-
-    Raises:
-        EvaluationError: nothing changes, so the adapter is not in use.
-    """
-    shift = _shift_hf(lm) if spec.backend == "hf" else _shift_vllm(lm)
-    if not shift > 0:
-        raise EvaluationError(
-            f"the adapter {Path(spec.adapter or '').name} changes no logit of {Path(spec.model).name}: it was not "
-            "trained (its B matrices are zero), or it belongs to another model"
-        )
-    return shift
-
-
-def _shift_hf(lm: Any) -> float:
-    import torch
-
-    ids = torch.tensor([lm.tok_encode(_PROBE)], device=lm.device)  # (1, tokens)
-    with torch.no_grad():
-        over = lm.model(ids).logits.float()  # (1, tokens, vocabulary)
-        with lm.model.disable_adapter():
-            base = lm.model(ids).logits.float()
-    return float((over - base).abs().max())
-
-
-def _shift_vllm(lm: Any) -> float:
-    from vllm import SamplingParams
-
-    how = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=1)
-
-    def logprobs(adapter: Any) -> list[float]:
-        (output,) = lm.model.generate([_PROBE], how, lora_request=adapter, use_tqdm=False)
-        ids = output.prompt_token_ids[1:]
-        return [at[token].logprob for at, token in zip(output.prompt_logprobs[1:], ids, strict=True)]
-
-    pairs = zip(logprobs(lm.lora_request), logprobs(None), strict=True)
-    return max(abs(a - b) for a, b in pairs)

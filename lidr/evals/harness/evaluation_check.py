@@ -6,16 +6,18 @@ Nothing is generated and no weights are loaded. lm-eval's own `validate` looks a
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from lidr.engines import ChatTokenizer, ModelFolder
-from lidr.errors import EvaluationError, LidrError, MissingExtraError
+from lidr.engines import ChatTokenizer, fixed_anyhow
+from lidr.errors import EngineError, EvaluationError, LidrError, MissingExtraError
 from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows
 from lidr.evals.benchmarks import task_specs
-from lidr.evals.checkpoint import find_checkpoint
+from lidr.evals.checkpoint import find_rendering
 from lidr.evals.spec import TaskSpec
 
 
@@ -49,6 +51,9 @@ def check(
     variant: str | None = None,
     data: str | None = None,
     model: str | None = None,
+    adapter: str | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = lambda said: None,
 ) -> tuple[CheckedTask, ...]:
     """Build everything that an evaluation starts from.
 
@@ -58,13 +63,16 @@ def check(
         variant: form of MGSM's prompt; None is the bare question.
         data: where the rows are; None is $LIDR_DATA, else the Hub.
         model: a reference; of a local model or one that can be fetched the chat template is applied.
+        adapter: a reference, over the model; the chat template that stands beside it comes first.
+        kwargs: switches of the chat template.
+        say: told whose tokenizer is used and what is ignored.
 
     Raises:
         EvaluationError: every problem found, one a line.
         MissingExtraError: lm-eval is not installed.
     """
     problems: list[str] = []
-    tokenizer = _attempt(problems, _tokenizer, model) if model else None
+    tokenizer = _attempt(problems, _tokenizer, model, adapter, kwargs, say) if model else None
     specs = [
         spec
         for name in dict.fromkeys(benchmarks)
@@ -115,20 +123,30 @@ def _manager(data: str | None) -> Any:
         raise MissingExtraError("eval", needed_for="lidr eval check", missing=error.name or "lm_eval") from None
 
 
-def _tokenizer(model: str) -> Any:
-    """The tokenizer of a local model; None for a served one, whose server applies the template.
+def _tokenizer(model: str, adapter: str | None, kwargs: Mapping[str, Any] | None, say: Callable[[str], None]) -> Any:
+    """The tokenizer of a local model, whose template writes as in an evaluation; None for a served one, whose server
+    applies the template.
 
     Raises:
         EngineError: the model has no chat template, or its folder is no model.
+        EvaluationError: the template reads no such switch.
     """
-    folder = find_checkpoint(model).folder
-    if folder is None:
-        return None
-    from transformers import AutoTokenizer
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, notes = find_rendering(model, adapter, Path(scratch))
+        for note in notes:
+            say(note)
+        if folder is None:
+            return None
+        from transformers import AutoTokenizer
 
-    ModelFolder(folder).check()
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    ChatTokenizer(tokenizer, model=model)  # refuses one without a template
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    ChatTokenizer(tokenizer, model=adapter or model)  # refuses one without a template
+    if not isinstance(own := tokenizer.chat_template, str):
+        return tokenizer
+    try:
+        tokenizer.chat_template = fixed_anyhow(own, kwargs)
+    except EngineError as error:
+        raise EvaluationError(f"{adapter or model}: --chat-template-kwargs: {error}") from None
     return tokenizer
 
 

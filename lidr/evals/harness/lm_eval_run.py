@@ -1,7 +1,7 @@
 """One run of lm-eval: the tasks of evals/, answered by one model. Runs in the worker process; scoring is elsewhere.
 
 lm-eval loads rows, renders prompts, asks the model and runs its own filters and metrics; what it logged of each answer
-comes back. A run that is cut off goes on: answers are kept in lm-eval's cache below `spec.work`.
+comes back. A run that is cut off goes on: answers are kept below `spec.work`.
 """
 
 from __future__ import annotations
@@ -10,46 +10,62 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lidr.engines import ChatTokenizer, ModelFolder
 from lidr.evals.alignment_tax import run_tax
 from lidr.evals.benchmarks import BENCHMARKS
-from lidr.evals.harness.backends import adapter_shift, open_lm, watch
+from lidr.evals.harness.backends import check_lengths_first, open_lm
+from lidr.evals.harness.engine_lm import EngineLM
+from lidr.evals.harness.kept_answers import kept_answers
+from lidr.evals.results import Declined
 from lidr.evals.spec import EvalSpec
 from lidr.resources import shared
 
 
-def run(spec: EvalSpec, on_answers: Callable[[int], None]) -> dict[str, Any]:
+def run(spec: EvalSpec, on_answers: Callable[[int], None], on_all: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Ask everything.
 
+    Args:
+        spec: the evaluation.
+        on_answers: told of new answers as they come.
+        on_all: told when all are there, before lm-eval scores them.
+
     Returns:
-        `answers`: one dictionary for each task and item: task, item, response. `metrics`: what lm-eval itself made of
-        them, by task. `adapter_shift`: see backends.adapter_shift, or None. `tax`: see passed_through.run_tax.
+        `answers`: one dictionary for each task and item: task, item, response; of one that is none, reason
+        and said. `metrics`: what lm-eval itself made of
+        them, by task. `tax`: see passed_through.run_tax. `ran_on`: of several replicas, how they ran.
 
     Raises:
         EvaluationError: the model cannot be asked so.
     """
     with open_lm(spec) as lm:
-        shift = adapter_shift(lm, spec) if spec.adapter else None
-        tax = run_tax(lm, spec)
-        watch(lm, spec, on_answers)
-        found = _ask(lm, spec)
-    answers = {"answers": _answers(found["samples"]), "metrics": _metrics(found["results"])}
-    return {**answers, "adapter_shift": shift, "tax": tax}
+        with kept_answers(lm, Path(spec.work) / "tax.jsonl", lambda count: None):
+            tax = run_tax(lm, spec)
+        check_lengths_first(lm, spec)
+        with kept_answers(lm, Path(spec.work) / "answers.jsonl", on_answers, on_all):
+            found = _ask(lm, spec)
+        ran_on = lm.ran_on if isinstance(lm, EngineLM) else {}
+    return {
+        "answers": _answers(found["samples"]),
+        "metrics": _metrics(found["results"]),
+        "tax": tax,
+        "ran_on": ran_on,
+    }
 
 
 def _ask(lm: Any, spec: EvalSpec) -> Any:
     """Our own tasks through lm-eval."""
-    from lm_eval.evaluator import simple_evaluate
+    from lm_eval import evaluator
 
+    evaluator.add_env_info = lambda storage: None  # asks pip and the machine, for 4 s of a CPU; nothing of it is kept
     names = [task.task for task in spec.tasks if task.benchmark in BENCHMARKS]
     if not names:
         return {"samples": {}, "results": {}}
-    return simple_evaluate(
+    return evaluator.simple_evaluate(
         model=lm,
         tasks=names,
         task_manager=task_manager(spec.data, spec.gold),
-        use_cache=str(Path(spec.work) / "answers"),
         limit=spec.limit,
-        gen_kwargs=gen_kwargs(spec),
+        gen_kwargs=gen_kwargs(spec) | _ends(lm, spec) | _budget(lm, spec),
         system_instruction=spec.decoding.system_prompt,
         apply_chat_template=True,
         log_samples=True,
@@ -78,13 +94,32 @@ def gen_kwargs(spec: EvalSpec) -> dict[str, Any]:
     return words
 
 
+def _ends(lm: Any, spec: EvalSpec) -> dict[str, Any]:
+    """The end of a turn as text that ends an answer, for lm-eval's own back ends, where the model's files do not name
+    it: they would write on to the longest answer.
+    """
+    if isinstance(lm, EngineLM):
+        return {}
+    known = ModelFolder(Path(spec.model)).end_ids()
+    found = ChatTokenizer(lm.tokenizer, model=spec.model, end_ids=known).end_ids - known - {lm.tokenizer.eos_token_id}
+    return {"until": lm.tokenizer.convert_ids_to_tokens(sorted(found))} if found else {}
+
+
+def _budget(lm: Any, spec: EvalSpec) -> dict[str, Any]:
+    """The longest thought in vLLM's words; lidr's own engines know it from their spec."""
+    budget = spec.decoding.thinking_budget
+    return {} if budget is None or isinstance(lm, EngineLM) else {"thinking_token_budget": budget}
+
+
 def _answers(samples: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """One for each task and item, whatever filters were run over it."""
     answers: dict[tuple[str, str], dict[str, Any]] = {}
     for task, rows in samples.items():
         for row in rows:
             item = str(row["doc"]["item"])
-            answers[task, item] = {"task": task, "item": item, "response": row["resps"][0][0] or ""}
+            said = row["resps"][0][0]
+            declined = {"reason": said.reason, "said": said.said} if isinstance(said, Declined) else {}
+            answers[task, item] = {"task": task, "item": item, "response": str(said or ""), **declined}
     return list(answers.values())
 
 

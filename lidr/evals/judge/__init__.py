@@ -15,7 +15,7 @@ from lidr.lazy import lazily
 if TYPE_CHECKING:
     from lidr.evals.judge.agreement import JudgeReport, calls_of, check_judge, items_of
     from lidr.evals.judge.grading import Grade, Grading, grade, grades_needed, grading_question
-    from lidr.evals.judge.judge_choice import judge_of, served
+    from lidr.evals.judge.judge_choice import judge_of, meet_judge, served
     from lidr.evals.judge.judge_comparisons import calls_needed, check_errors, judge, reasons
     from lidr.evals.judge.judge_template import grading_template
     from lidr.evals.judge.question import facts_of
@@ -46,6 +46,7 @@ __all__ = [
     "items_of",
     "judge",
     "judge_of",
+    "meet_judge",
     "reasons",
     "served",
     "verdict_table",

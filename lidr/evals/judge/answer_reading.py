@@ -12,19 +12,30 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from lidr.evals.judge.verdicts import TIE, JudgeMode
+from lidr.reasoning import without_thoughts
 
 NO_LOGPROBS = "no log-probabilities"
 NEITHER = "neither m nor M"
+LITTLE_MASS = "next to no probability on m and M"
 NO_VERDICT = "no verdict in the text"
 NO_MARKS = "no marks in the text"
 WITHHELD = "answer withheld"
 
 FIRST, SECOND = "m", "M"
 
+LEAST_MASS = 0.01
+"""Least probability of `m` and `M` together, 0-1, for a verdict. Below it the judge would say something else in more
+than 99 of 100 answers, and the ratio of what is left comes from the tail of a distribution over other words. It does
+not tell a good judge from a poor one (`lidr eval judge-check` does): the weakest judge tried, of 135M parameters, has
+3% or more on its letters (docs/measured.md) and still follows the form of the question."""
+
+READING: Mapping[JudgeMode, int] = {"logprob": 2, "logprob_swap": 2, "text": 2, "score": 2}
+"""Version of how an answer is read, by mode; 2: LEAST_MASS, or thoughts of every kind cut off. Raised where the same
+answer gives another verdict."""
+
 POINT = 0.3
 """Log-odds of one point of difference, as in JudgeArena's score mode: 3 points are 71 to 29."""
 
-_THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 _IDENTIFIER = re.compile(r"(?<![\w'’])[mM](?![\w'’])")
 _AT_THE_END = re.compile(r"(?<![\w'’])([mM])[\"'`*_)\]}”’».。\s]*$")
 _NUMBER = r"[*\s]*[=:：][*\s]*(\d+(?:[.,]\d+)?)"
@@ -54,7 +65,8 @@ def read(response: Mapping[str, Any], mode: JudgeMode) -> Reading:
 def read_logprobs(response: Mapping[str, Any]) -> Reading:
     """Probability of `m` against `M` as first token: exact, case-sensitive tokens, as alpaca_eval reads them.
 
-    A token outside the reported ones has probability 0; if both are, there is no verdict.
+    A token outside the reported ones has probability 0. If both are, or together they have less than LEAST_MASS, there
+    is no verdict.
     """
     top = _first_top_logprobs(response)
     if top is None:
@@ -63,6 +75,13 @@ def read_logprobs(response: Mapping[str, Any]) -> Reading:
     first, second = top.get(FIRST, -math.inf), top.get(SECOND, -math.inf)
     if first == second == -math.inf:
         return Reading(None, error=f"{NEITHER}: among the likeliest tokens {sorted(top, key=lambda t: -top[t])[:5]}")
+    if (mass := _mass(first, second)) < LEAST_MASS:
+        others = sorted((token for token in top if token not in (FIRST, SECOND)), key=lambda t: -top[t])[:3]
+        return Reading(
+            None,
+            error=f"{LITTLE_MASS}: {100 * mass:.2g}% together, and {100 * LEAST_MASS:g}% are needed; likelier: "
+            f"{others}; take another judge, or one that answers in words with the mode text",
+        )
     p = _sigmoid(first - second)
     return Reading(2.0 - p, token=FIRST if p >= 0.5 else SECOND, p=p)
 
@@ -126,6 +145,11 @@ def _first_top_logprobs(response: Mapping[str, Any]) -> dict[str, float] | None:
     return {token: logprob for token, logprob in top.items() if not math.isnan(logprob)} or None
 
 
+def _mass(*logprobs: float) -> float:
+    """Probability of tokens together; a server's rounding may bring it above 1."""
+    return math.fsum(math.exp(min(0.0, logprob)) for logprob in logprobs)
+
+
 def _content(response: Mapping[str, Any]) -> str:
     message = response["choices"][0].get("message")
     content = message.get("content") if isinstance(message, dict) else None
@@ -134,7 +158,7 @@ def _content(response: Mapping[str, Any]) -> str:
 
 def _spoken(response: Mapping[str, Any]) -> str:
     """The answer without the thoughts that some servers leave in it."""
-    return _THOUGHTS.sub("", _content(response)).strip()
+    return without_thoughts(_content(response)).strip()
 
 
 def _unread(reason: str, text: str, response: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Every answer of a judge, kept once: one SQLite file that processes and threads share.
 
 answers   request_sha256 -> raw response            written once, never changed
+checks    request_sha256 -> sha256                  of question and answer; answers of an earlier lidr have none
 claims    request_sha256 -> owner, expires          who is asking right now
 
 Who wants an answer claims its question first; another process that wants the same waits for the answer instead of
@@ -10,6 +11,7 @@ themselves are not kept: they hold other people's texts.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import sqlite3
@@ -32,10 +34,18 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS answers (
   request_sha256 TEXT PRIMARY KEY, response TEXT NOT NULL, model TEXT NOT NULL, stored_s REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS checks (request_sha256 TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS claims (
   request_sha256 TEXT PRIMARY KEY, owner TEXT NOT NULL, expires_s REAL NOT NULL
 ) WITHOUT ROWID;
 """
+
+
+_ANSWERS = "SELECT request_sha256, response, sha256 FROM answers LEFT JOIN checks USING (request_sha256)"
+
+
+def _check(key: str, response: str) -> str:
+    return hashlib.sha256(f"{key}\n{response}".encode()).hexdigest()
 
 
 class Claim(NamedTuple):
@@ -68,14 +78,16 @@ class Cache:
 
     def get_many(self, keys: Iterable[str]) -> dict[str, str]:
         """The answers that are there, by request_sha256."""
-        wanted = sorted(set(keys))
+        asked = set(keys)
+        wanted = sorted(asked)
         found: dict[str, str] = {}
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
-            found |= dict(
-                self._read(f"SELECT request_sha256, response FROM answers WHERE request_sha256 IN ({marks})", some)
-            )
+            for key, response, check in self._read(f"{_ANSWERS} WHERE request_sha256 IN ({marks})", some):
+                if key not in asked:
+                    raise self._altered(key)  # SQLite searches a damaged page as if it were in order
+                found[key] = self._sound(key, response, check)
         return found
 
     def claim(self, key: str) -> Claim:
@@ -98,10 +110,11 @@ class Cache:
     def put_many(self, rows: Sequence[tuple[str, str, str]]) -> int:
         """Keep answers, as request_sha256, response, model; the number of those that were new."""
         with self._as_designed(), self._lock, self._transaction():
-            before = self._db.total_changes
-            now = time.time()
-            self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", [(*row, now) for row in rows])
-            new = self._db.total_changes - before
+            new, now = 0, time.time()
+            for row in rows:
+                if self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", (*row, now)).rowcount:
+                    self._db.execute("INSERT OR REPLACE INTO checks VALUES (?, ?)", (row[0], _check(row[0], row[1])))
+                    new += 1
             self._db.executemany("DELETE FROM claims WHERE request_sha256 = ?", [(row[0],) for row in rows])
         return new
 
@@ -153,12 +166,24 @@ class Cache:
             return self._look_now(key, now)
 
     def _look_now(self, key: str, now: float) -> Claim:
-        row = self._db.execute("SELECT response FROM answers WHERE request_sha256 = ?", (key,)).fetchone()
+        row = self._db.execute(f"{_ANSWERS} WHERE request_sha256 = ?", (key,)).fetchone()
         if row is not None:
-            return Claim("answered", row[0])
+            return Claim("answered", self._sound(key, *row[1:]))
         row = self._db.execute("SELECT owner, expires_s FROM claims WHERE request_sha256 = ?", (key,)).fetchone()
         is_held = row is not None and row[0] != self._owner and row[1] > now
         return Claim("held" if is_held else "ours")
+
+    def _sound(self, key: str, response: str, check: str | None) -> str:
+        """An answer that is as it was stored; what is checked lies in no page of SQLite's own checks."""
+        if not isinstance(response, str) or (check is not None and check != _check(key, response)):
+            raise self._altered(key)
+        return response
+
+    def _altered(self, key: str) -> EvaluationError:
+        return EvaluationError(
+            f"{self.path}: damaged cache of judgements (the answer to {key[:16]!r} is not the one that was kept); put "
+            "the file back as it was, or move it away: its answers are asked again"
+        )
 
     def _read(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._as_designed(), self._lock:

@@ -54,6 +54,14 @@ class JudgeClient:
             return Reply(None, _error(found))
         return Reply(self._client.without_key(found))
 
+    def meet(self) -> None:
+        """Look whether the server is there.
+
+        Raises:
+            Hopeless: no server answers there.
+        """
+        self._client.meet()
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
@@ -66,7 +74,7 @@ def _as_text(answer: Any) -> str:
 
 
 def _error(found: NoAnswer) -> str:
-    if found.why == "faults":
+    if found.why in ("faults", "unreadable"):
         return f"{NO_ANSWER}: {found.tries} tries, the last: {found.said}"
     if found.why == "too_long":
         return f"{TOO_LONG}: the question does not fit the judge: {found.said}"

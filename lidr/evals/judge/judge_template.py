@@ -42,7 +42,6 @@ _USUAL_FILE = "alpaca_eval_clf.txt"  # the one whose multilingual form the paper
 Role = Literal["system", "user", "assistant"]
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 _MARKER = re.compile(r"<\|[^|>\n]*\|>")
-_TURN = re.compile(r"<\|im_start\|>([^\n]*)\n(.*?)<\|im_end\|>", re.DOTALL)
 _PLACE = re.compile(r"\{([a-z_]+[0-9]?)\}")
 
 
@@ -124,8 +123,7 @@ def _messages(text: str, name: str) -> tuple[tuple[Role, str], ...]:
     for marker in _MARKER.findall(text):
         if marker not in ("<|im_start|>", "<|im_end|>"):
             raise EvaluationError(f"judge template {name}: unknown marker {marker}; {form}")
-    turns = _TURN.findall(text)
-    rest = _TURN.sub("", text).strip()
+    turns, rest = _turns(text)
     if not turns or rest:
         what = f"text outside the messages: {rest[:60]!r}" if turns else "no message in it"
         raise EvaluationError(f"judge template {name}: {what}; {form}")
@@ -133,6 +131,21 @@ def _messages(text: str, name: str) -> tuple[tuple[Role, str], ...]:
         if role.strip() not in _ROLES:
             raise EvaluationError(f"judge template {name}: unknown role {role!r}; allowed: {', '.join(_ROLES)}")
     return tuple((_ROLES[role.strip()], body.strip()) for role, body in turns)
+
+
+def _turns(text: str) -> tuple[list[tuple[str, str]], str]:
+    """Role and text of each message, and what stands outside them."""
+    outside, *parts = text.split("<|im_start|>")
+    turns = []
+    for part in parts:
+        role, newline, body = part.partition("\n")
+        body, end, after = body.partition("<|im_end|>")
+        if newline and end:
+            turns.append((role, body))
+            outside += after
+        else:
+            outside += f"<|im_start|>{part}"
+    return turns, outside.strip()
 
 
 def _template(given: str | None, ours: str, *, needs: Iterable[str], may: Iterable[str] = ()) -> Template:

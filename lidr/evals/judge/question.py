@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lidr.evals.judge.answer_order import orders_asked, shown
+from lidr.evals.judge.answer_reading import READING
 from lidr.evals.judge.judge_template import Template, comparing_template
 from lidr.evals.judge.settings import JudgeSettings
 from lidr.evals.judge.verdicts import Comparison, JudgeMode
@@ -97,6 +98,7 @@ def facts_of(settings: JudgeSettings) -> JudgeFacts:
         seed=settings.seed,
         host=None if settings.digest is not None else settings.base_url.split("//", 1)[1].split("/", 1)[0],
         decoding=decoding_of(settings),
+        reading=READING[settings.mode],
     )
 
 

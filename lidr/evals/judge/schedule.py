@@ -118,7 +118,7 @@ class _Crew:
 
     def _kept(self) -> str:
         if self._cache:
-            return f"What was answered is kept in {self._cache.path.name}: the same command goes on from there"
+            return f"What was answered is kept in {self._cache.path}: the same command goes on from there"
         return "Nothing is kept: give the judge a cache"
 
     def _work(self) -> None:

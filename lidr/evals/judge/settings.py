@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -14,9 +14,14 @@ from lidr.errors import EvaluationError
 from lidr.evals.judge.verdicts import JudgeMode
 from lidr.recipe import Frozen
 
+MOST_AT_ONCE = 1024
+"""Questions in flight."""
+
 
 class JudgeSettings(Frozen):
     """Who judges, and how. The key is read from the environment when it is needed, and stands nowhere."""
+
+    numbers_as_text: ClassVar[bool] = True
 
     model: str = Field(min_length=1)
     """Name of the model, as the server knows it."""
@@ -25,7 +30,7 @@ class JudgeSettings(Frozen):
     mode: JudgeMode = "logprob_swap"
     """logprob: one token and its probability, one random order (the paper's way); logprob_swap: both orders; text: the
     token is read from the answer; score: 0 to 10 for each output."""
-    concurrency: int = Field(8, ge=1, le=1024)
+    concurrency: int = Field(8, ge=1, le=MOST_AT_ONCE)
     """Questions in flight at once."""
     template: str | None = None
     """A file, or `alpaca_eval[:NAME.txt]` for one of an installed alpaca_eval; by default lidr's own."""

@@ -107,7 +107,7 @@ def import_verdicts(path: Path, cache: Path) -> int:
 def _answer(row: Mapping[str, Any], path: Path) -> tuple[str, str, str]:
     try:
         is_completion = isinstance(json.loads(row["response"])["choices"][0], dict)
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         is_completion = False
     if not is_completion or not row["request_sha256"]:
         raise EvaluationError(f"{path}: the answer of item {row['item']} ({row['task']}) is no chat completion")

@@ -11,13 +11,15 @@ What separates what:
     groups of exactly 3 by one of , . ' _ or a space are thousands, in every language: 70.000  70,000  70 000  1'234
     groups of 2 before a last group of 3, by commas, are Indian thousands: 1,14,200
     of two kinds of separator the last is the decimal point: 1.234,56  1,234.56  70 000,50
-    one separator before exactly 3 digits means thousands (golds are integers), unless that cannot be: 0.125  1234.567
+    one separator before exactly 3 digits means thousands (golds are integers), unless that cannot be: 0.125  1234.567;
+    a point means decimals there where the answer's language writes it so: 3.125 in English; a comma in de es fr ru
+    where the same text has one before another number of digits: 9,5 + 2,625
     any other number of digits after one separator: decimals
     18,19,20 is a list, 24.11.2024 and 24/11/2024 are dates, 1.2.3 a version, 10:30 a time: no numbers
 
 Read as well: fractions and mixed numbers (1/2, ½, 2 1/2), powers and scientific form (10^3, 3 × 10^5, 2e3), words of
-scale behind a number (3.5万, 1億2000万, 70 mil, 2 lakh, 70k; in Swahili before it: elfu 70, laki 1 na elfu 14). Numbers
-that are spelled out in full (eighteen, 十八) are not read.
+scale behind a number (3.5万, 1億2千万, 70 mil, 2 lakh, 70k; in Swahili before it: elfu 70, laki 1 na elfu 14). Numbers
+that are spelled out in full (eighteen, 十八) are the matter of `spelled_numbers`.
 
 A minus is a sign where it touches the number or its currency and nothing to its left makes it a range (3-5), an
 operator (16 -3) or a hyphen (COVID-19). A number that is part of a word or of a list's marking is kept apart: it counts
@@ -28,13 +30,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Context, Decimal, localcontext
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from lidr.evals.mgsm.scale_words import ORDINALS, is_rest, link, scale_pattern, scale_value
+from lidr.evals.mgsm.words import ORDINALS, STEP, is_rest, link, scale_pattern, scale_value
 
+Point = Literal["thousands", "decimals"]
+Marks = Mapping[str, Point]
+_THOUSANDS: Marks = {".": "thousands", ",": "thousands"}
 Standing = Literal["free", "modifier", "part"]
 """free: on its own. modifier: 5th, 3-day, 第3. part: CO2, F-16, `2. Then`, 10:00."""
 
@@ -48,6 +53,7 @@ class Numeral(NamedTuple):
     standing: Standing
 
 
+_KEPT = 20_000  # characters at each end of a text that is too long
 _LONGEST = 60  # digits and separators; a policy that loops writes longer ones, which mean nothing
 _SHORT = Context(prec=28)  # of fractions that do not end, 1/3
 _PRECISION = 120  # digits of the arithmetic: enough for exact products of what is read
@@ -60,7 +66,13 @@ _SIGNS = str.maketrans(
     | {"\u066b": ".", "\u066c": ",", "\u060c": ",", "\u066a": "%", "\u2044": "/", "\u2215": "/"}
 )
 
+BOLD = "\x1f"
+"""Where bold print begins or ends, in a plain text. White space, as a rule that looks for a blank takes it."""
+MONEY = "\x1e"
+"""Where the sign of a currency stood."""
+
 _BEFORE_NFKC = (
+    (re.compile("[\x1c-\x1f]"), " "),
     (re.compile("："), ": "),  # of text, never of a time
     # ① of lists
     (re.compile("[\u2460-\u24ff\u2776-\u2793\u3220-\u3229\u3251-\u325f\u32b1-\u32bf]|\\d\ufe0f?\u20e3"), " "),
@@ -69,26 +81,28 @@ _BEFORE_NFKC = (
     (re.compile("(?<=[0-9０-９])(?=[¼½¾⅐-⅞])"), " "),  # 2½
 )
 _TEX = (
-    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\{,\}|(?<=\d)\\(?:text|mathrm|mathord|mbox)\{,\}(?=\d)"), ","),
+    (re.compile(r"\{\\[,;: ]\}|\\(?:thinspace|enspace|medspace)(?![A-Za-z])"), " "),
     (re.compile(r"\\!"), ""),
     (re.compile(r"\\[,;: ]|~"), " "),
     (re.compile(r"(?<=\d)\\(?=[dtc]?frac)"), r" \\"),  # 2\frac{1}{2} is 2 1/2
     (re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|(\d)\s*(\d))"), r"\1\3/\2\4 "),
-    (re.compile(r"(?<=\d)\^\s*\{?\s*(-?\d+)\s*\}?"), r"^\1"),
-    (re.compile(r"(?<!\d)\^\s*\{?\s*-?\d+\s*\}?"), " "),
+    (re.compile(r"(?<=\d)\^\s{0,3}\{?\s{0,3}(-?\d+)\s{0,3}\}?"), r"^\1"),
+    (re.compile(r"(?<!\d)\^\s{0,3}\{?\s{0,3}-?\d+\s{0,3}\}?"), " "),
     (re.compile(r"\^(?!-?\d)"), " "),
     (re.compile(r"\\(?:times|cdot)(?![A-Za-z])"), "×"),
     (re.compile(r"\\div(?![A-Za-z])"), "÷"),
     (re.compile(r"\\(?:approx|equiv|simeq|cong)(?![A-Za-z])"), "≈"),
     (re.compile(r"\\(?:to|implies|(?:[Ll]ong)?[Rr]ightarrow)(?![A-Za-z])"), "→"),
     (re.compile(r"\\(?:text|math|oper)[a-z]*(?![A-Za-z])"), ""),
-    (re.compile(r"\\[A-Za-z]+|\\[()\[\]]|[{}]|\*\*|`"), " "),
+    (re.compile(r"\*\*|(?<!\w)__(?=\S)|(?<=\S)__(?!\w)|</?(?:b|strong)>"), BOLD),
+    (re.compile(r"\\[A-Za-z]+|\\[()\[\]]|[{}]|`"), " "),
     (re.compile(r"\\(?=[$%#&_])"), ""),
 )
-_CODE = r"(?<![^\W\d_])(?:[A-Z]{3}|[A-Z]{0,2}(?=\s?[$£¥])|Rs|TSh|Tsh|KSh|Ksh|Sh|Tk|kr|руб|రూ|টাকা)\.?\s?"
+_CODE = r"(?<![^\W\d_])(?:[A-Z]{3}|[A-Z]{1,2}(?=\s?[$£¥])|Rs|TSh|Tsh|KSh|Ksh|Sh|Tk|kr|руб|రూ|টাকা)\.?\s?"
 _MONEY = (
     (re.compile(rf"(?<=-)(?:{_CODE})?{_CURRENCY}\s?(?=[-.]?\d)|(?<=-){_CODE}(?=\d)"), ""),
-    (re.compile(rf"{_CODE}(?={_CURRENCY}|\d|(?<=\s)-\d)|{_CURRENCY}"), " "),
+    (re.compile(rf"{_CODE}(?={_CURRENCY}|\d|(?<=\s)-\d)|{_CURRENCY}"), MONEY),
     (re.compile(r"[负負](?=\d)|マイナス(?=\d)"), "-"),
     (re.compile(r"(?<=\d)_(?=\d{3}(?!\d))"), ","),
 )
@@ -101,14 +115,20 @@ _NUMBER = re.compile(
 )
 _TENS = re.compile(r"\s?[×x*·⋅]\s?10\^(-?\d{1,2})(?!\d)")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d\d)+,\d{3}")
+_FAR = 16  # characters to the left in which a mark of a list or step stands
 _LIST_MARK = re.compile(r"[.)][ \t]+\S")
+
+
+def shortened(text: str) -> str:
+    """The text, or of one that is longer than any answer its beginning and its end: what is between says nothing."""
+    return text if len(text) <= 2 * _KEPT else f"{text[:_KEPT]}\n{text[-_KEPT:]}"
 
 
 def plain(text: str) -> str:
     """The text as numbers are looked for in it; see above."""
     for pattern, new in _BEFORE_NFKC:
         text = pattern.sub(new, text)
-    text = unicodedata.normalize("NFKC", text)
+    text = shortened(unicodedata.normalize("NFKC", text))  # one sign may become eighteen letters
     text = "".join(_ascii(c) for c in text) if not text.isascii() else text
     for pattern, new in (*_TEX, *_MONEY):
         text = pattern.sub(new, text)
@@ -123,29 +143,29 @@ def _ascii(character: str) -> str:
     return character.translate(_SIGNS)
 
 
-def numerals(text: str, language: str, start: int = 0) -> Iterator[Numeral]:
+def numerals(text: str, language: str, *, point: Point = "thousands", comma: Point = "thousands") -> Iterator[Numeral]:
     """The numbers of a plain text, from left to right.
 
     Args:
         text: as `plain` gives it.
         language: code; decides the words of scale and the ordinals.
-        start: where to begin; what stands before is still looked at.
+        point, comma: what one of them before exactly three digits is.
     """
-    at = start
+    at = 0
     while match := _NUMBER.search(text, at):
         at = match.end()
         if at - match.start() <= _LONGEST:
-            for numeral in _read(text, match, language):
+            for numeral in _read(text, match, language, {".": point, ",": comma}):
                 at = max(at, numeral.end)
                 yield numeral
 
 
-def _read(text: str, match: re.Match[str], language: str) -> list[Numeral]:
+def _read(text: str, match: re.Match[str], language: str, marks: Marks) -> list[Numeral]:
     """The numbers that one match stands for: none (a date), one, or more (a list)."""
     start, end = match.span()
     with localcontext() as context:
         context.prec = _PRECISION
-        value = _value(match)
+        value = _value(match, marks)
         if value is None:
             return _listed(text, match, language)
         if tens := _TENS.match(text, end):
@@ -169,7 +189,7 @@ def _listed(text: str, match: re.Match[str], language: str) -> list[Numeral]:
     return found
 
 
-def _value(match: re.Match[str]) -> Decimal | None:
+def _value(match: re.Match[str], marks: Marks) -> Decimal | None:
     if match["time"]:
         hours, *rest = match["time"].split(":")
         return Decimal(hours) if not any(map(int, rest)) else None
@@ -178,12 +198,12 @@ def _value(match: re.Match[str]) -> Decimal | None:
         if not 0 < top < bottom:
             return None
         return int(match["whole"]) + _SHORT.divide(Decimal(top), Decimal(bottom))
-    value = amount(match["body"])
+    value = amount(match["body"], marks)
     parts = match["over"].split("/")[1:]
     if len(parts) > 1 or value is None:
         return None
     if parts:
-        below = amount(parts[0])
+        below = amount(parts[0], marks)
         value = _SHORT.divide(value, below) if below else None
     if value is not None and match["power"]:
         value = value ** int(match["power"]) if value or not match["power"].startswith("-") else None
@@ -192,8 +212,9 @@ def _value(match: re.Match[str]) -> Decimal | None:
     return value
 
 
-def amount(body: str) -> Decimal | None:
-    """What digits with separators are worth; None where they are no number.
+def amount(body: str, marks: Marks = _THOUSANDS) -> Decimal | None:
+    """What digits with separators are worth; None where they are no number. `marks`: what a point and a comma before
+    exactly three digits are.
 
     >>> [str(amount(body)) for body in ("70.000", "1.234,56", "1,14,200", "18,00", "0.125", "24.11.2024")]
     ['70000', '1234.56', '114200', '18.00', '0.125', 'None']
@@ -204,17 +225,19 @@ def amount(body: str) -> Decimal | None:
     if not kinds:
         return Decimal(grouped)
     last = max(grouped.rfind("."), grouped.rfind(","))
-    head, tail, point = grouped[:last], grouped[last + 1 :], grouped[last]
+    head, tail, mark = grouped[:last], grouped[last + 1 :], grouped[last]
     if len(kinds) == 2:
         whole = head.replace(".", ",")
-        ok = point not in head and _GROUPED.fullmatch(whole)
+        ok = mark not in head and _GROUPED.fullmatch(whole)
         return Decimal(f"{whole.replace(',', '')}.{tail}") if ok and not is_grouped else None
-    if point not in head:
-        is_thousands = not is_grouped and len(tail) == 3 and 1 <= len(head) <= 3 and head[0] != "0"
+    if mark not in head:
+        is_thousands = (
+            marks[mark] == "thousands" and not is_grouped and len(tail) == 3 and 1 <= len(head) <= 3 and head[0] != "0"
+        )
         return Decimal(head + tail) if is_thousands else Decimal(f"{head or 0}.{tail}")
-    dotted = point == "." and not re.fullmatch(r"\d{1,3}(?:\.\d{3})+", grouped)
+    dotted = mark == "." and not re.fullmatch(r"\d{1,3}(?:\.\d{3})+", grouped)
     ok = not is_grouped and not dotted and _GROUPED.fullmatch(grouped.replace(".", ","))
-    return Decimal(grouped.replace(point, "")) if ok else None
+    return Decimal(grouped.replace(mark, "")) if ok else None
 
 
 def _scaled(text: str, value: Decimal, start: int, end: int, language: str) -> tuple[Decimal, int, int]:
@@ -223,19 +246,26 @@ def _scaled(text: str, value: Decimal, start: int, end: int, language: str) -> t
     if before and (scale := before.search(text, max(0, start - 12), start)):
         total, end = _compound(text, value, scale_value(scale[0], language), end, language)
         return total, scale.start(), end
-    total, limit, pending, last = Decimal(0), None, value, end
+    parts: list[tuple[Decimal, Decimal]] = []  # what is complete: amount, and what it was multiplied by
+    pending, last, is_apart = value, end, False
     while scale := behind.match(text, end):
         factor = scale_value(scale[0], language)
-        if limit is not None and factor >= limit:
-            return total, start, last
-        total, limit, pending, last = total + pending * factor, factor, Decimal(0), scale.end()
-        rest, end = _whole(text, last + (text[last : last + 1] == " "))
-        if not 0 < rest < limit:
-            return total, start, last
-        pending = rest
-    if limit is not None and not is_rest(text, last, end, limit, language):
-        return total, start, last
-    return total + pending, start, end
+        if parts and (factor == parts[-1][1] or (factor > parts[-1][1] and pending and is_apart)):
+            return _sum(parts), start, last
+        while parts and parts[-1][1] < factor:  # 2千万 is 2000 * 10000
+            pending += parts.pop()[0]
+        parts.append((pending * factor, factor))
+        last, is_apart = scale.end(), text[scale.end() : scale.end() + 1] == " "
+        pending, end = _whole(text, last + is_apart)
+        if not 0 < pending < factor:
+            pending, end = Decimal(0), last
+    if parts and pending and not is_rest(text, last, end, parts[-1][1], language):
+        return _sum(parts), start, last
+    return _sum(parts) + pending, start, end
+
+
+def _sum(parts: list[tuple[Decimal, Decimal]]) -> Decimal:
+    return sum((amount for amount, _ in parts), Decimal(0))
 
 
 def _compound(text: str, value: Decimal, factor: Decimal, end: int, language: str) -> tuple[Decimal, int]:
@@ -261,7 +291,7 @@ def _whole(text: str, start: int) -> tuple[Decimal, int]:
 @lru_cache(maxsize=64)
 def _scales(language: str) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
     behind, before = scale_pattern(language)
-    return re.compile(f" ?(?:{behind})"), re.compile(rf"(?<!\w)(?:{before}) $") if before else None
+    return re.compile(f"[ {BOLD}]?(?:{behind})"), re.compile(rf"(?<!\w)(?:{before})[ {BOLD}]$") if before else None
 
 
 def _is_negative(text: str, start: int) -> bool:
@@ -289,7 +319,11 @@ def _standing(text: str, match: re.Match[str], start: int, end: int, language: s
         return "part"
     if len(left) == 2 and left[-1] in "-_" and _is_hyphenating(left[0]):
         return "part"
-    if text[text.rfind("\n", 0, start) + 1 : start].strip(" \t*#>-_") == "" and _LIST_MARK.match(text, end):
+    before = text[max(0, start - _FAR) : start]
+    is_first = "\n" in before or (start <= _FAR and match["body"] in ("0", "1", "2"))  # a list begins with 1
+    if is_first and before.rpartition("\n")[2].strip(" \t*#>-_" + BOLD) == "" and _LIST_MARK.match(text, end):
+        return "part"
+    if STEP.search(before):
         return "part"
     if (len(right) == 2 and right[0] == "-" and _is_hyphenating(right[1])) or left[-1:] == "第":
         return "modifier"

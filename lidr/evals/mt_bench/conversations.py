@@ -11,6 +11,7 @@ from lidr.engines import ChatRequest, Completion, Engine, Message, Sampling
 from lidr.errors import EvaluationError
 from lidr.evals.mt_bench.questions import TURNS, Question, Questions
 from lidr.evals.spec import Decoding
+from lidr.rows import UNANSWERED
 from lidr.store import Journal
 
 if TYPE_CHECKING:
@@ -114,11 +115,11 @@ def _ask_turn(
     for result in engine.generate(
         [ChatRequest(key, talk.messages(turn, system_prompt), sampling) for key, talk in asked.items()]
     ):
-        if isinstance(result, Completion) and result.finish_reason != "prompt_too_long":
+        if isinstance(result, Completion) and result.finish_reason not in UNANSWERED:
             kept.add(result.key, {"text": result.text})
             asked[result.key].answers += (result.text,)
         else:
-            reason = "the prompt is too long" if isinstance(result, Completion) else result.error
+            reason = result.said or "the prompt is too long" if isinstance(result, Completion) else result.error
             asked[result.key].error = f"turn {turn + 1}: {reason}"
         told(1)
 
@@ -143,7 +144,7 @@ def _talk(row: Mapping[str, Any]) -> Conversation:
         answers = tuple(turn["response"] for turn in (first, second) if turn["response"] is not None)
         grades = tuple(Grade(**turn["grade"]) if turn["grade"] else None for turn in (first, second))
         return Conversation(row["language"], question, answers, detail["error"], grades)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EvaluationError(
             f"samples.parquet: item {row['item']} of {row['task']} holds no conversation of two turns "
             f"({type(error).__name__}: {error}); remove the folder and evaluate again"

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from lidr.engines import Message
     from lidr.evals.judge import Grade, Grading
 
-VERSION = 1
-"""Of the rules: goes up when a number would change."""
+VERSION = 2
+"""Of the rules: goes up when a number would change. 2: an answer may be in any language."""
 
 
 class MTBench(NamedTuple):
@@ -165,7 +165,7 @@ def summarise(values: Sequence[Mapping[str, float | None]]) -> dict[str, Score]:
         **{name: mean_score(of(name)) for name in ("score", "score_turn_1", "score_turn_2")},
         "judge_errors": Score(value=float(sum(errors)), n=TURNS * len(errors)),
         "answer_errors": rates.count(of("answer_error")),
-        **{name: rates.percent(mean_score(of(name))) for name in ("off_target", "undecided")},
+        **{name: rates.percent(mean_score(of(name))) for name in ("off_target", "off_target_all", "undecided")},
     }
 
 
@@ -180,6 +180,7 @@ def _values(talk: Conversation, *, judged: bool) -> dict[str, float | None]:
         "judge_errors": float(missing) if judged else None,
         "answer_error": float(talk.error is not None),
         "off_target": None if found is None else float(found != talk.language),
+        "off_target_all": None if talk.error else float(found not in (None, talk.language)),
         "undecided": None if talk.error else float(found is None),
     }
 

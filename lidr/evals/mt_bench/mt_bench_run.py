@@ -17,7 +17,7 @@ from typing import Any
 from lidr.engines import open_engine
 from lidr.errors import EvaluationError, StoreError
 from lidr.evals.benchmark_rows import Loaded
-from lidr.evals.evaluation import Listener, identity_of, locked, standing, versions
+from lidr.evals.evaluation import Listener, holding, identity_of, standing, versions
 from lidr.evals.judge import Judge
 from lidr.evals.mt_bench.conversations import Conversation, ask, talks_of
 from lidr.evals.mt_bench.mt_bench_grading import (
@@ -92,9 +92,7 @@ def run_mt_bench(
         EngineError: the engine cannot be asked. Answers that were given are kept in all these cases.
         NegativeVerdict: everything stands, and too many answers have no mark.
     """
-    if spec.adapter:
-        raise EvaluationError("mt_bench: an adapter is not loaded here; merge it, or give the policy's own folder")
-    with locked(out, listen):
+    with holding(out, listen):
         identity = mt_bench_identity(spec, model, questions)
         if (found := standing(out, identity)) is not None:
             listen.say(f"{out}: the answers are there")
@@ -120,7 +118,7 @@ def grade_again(out: Path, *, judge: Judge, listen: Listener) -> Results:
         EvaluationError: no answers of mt_bench are there, or the judge cannot be asked at all: the folder is as it was.
         NegativeVerdict: everything stands, and too many answers have no mark.
     """
-    with locked(out, listen):
+    with holding(out, listen):
         return _grade_again(out, judge, listen)
 
 

@@ -89,7 +89,7 @@ def _questions(path: Path, shown: str) -> Questions:
     rows = tuple(_parsed(path))
     items = [row.item for row in rows]
     if not rows:
-        raise EvaluationError(f"{path}: no questions")
+        raise EvaluationError(f"{path}: no questions in it; write one a line")
     if twice := sorted({item for item in items if items.count(item) > 1}):
         raise EvaluationError(f"{path}: question_id that stand more than once: {', '.join(twice[:5])}")
     text = json.dumps([[row.item, row.turns, row.reference] for row in rows], ensure_ascii=False)
@@ -110,7 +110,7 @@ def _parsed(path: Path) -> Iterator[Question]:
             turns, reference = row["turns"], row.get("reference") or (None,) * TURNS
             is_good = len(turns) == TURNS == len(reference) and all(isinstance(t, str) and t.strip() for t in turns)
             question = Question(str(row["question_id"]), str(row.get("category", "")), tuple(turns), tuple(reference))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             is_good = False
         if not is_good:
             raise EvaluationError(

@@ -11,7 +11,8 @@ length 0, and its language is undecided. An item without a verdict is left out o
 
 Language fidelity: `off_target` is 1 where the detected language is another than the prompt's. Instructions that ask for
 another language ("translate into Latin") count against the model like any other. Undecidable answers (too short, code
-only) are `undecided` and leave `off_target` empty. Shares are in per cent here, as win rates are.
+only) are `undecided`, leave `off_target` empty and count as 0 in `off_target_all`. Shares are in per cent here, as win
+rates are.
 """
 
 from __future__ import annotations
@@ -40,12 +41,9 @@ PUBLISHED = ("en", "de", "es", "fr", "ru")
 LANGUAGES = (*PUBLISHED, "ar", "bn", "hi", "it", "ja", "ko", "nl", "pl", "pt", "sw", "te", "th", "tr", "vi", "zh")
 """Languages that have a task file; asked without data, a task says which languages there are."""
 
-VERSION = 1
-"""Of the tasks, as lm-eval shows it: goes up when a number would change."""
-
-CANDIDATES = ("de", "en", "es", "fr", "ja", "ru", "th", "zh")
-"""Languages that an answer may be in besides the prompt's own: those that lidr.transforms.language_id was measured on,
-and fixed, so that a number does not depend on which other languages were evaluated."""
+VERSION = 2
+"""Of the tasks, as lm-eval shows it: goes up when a number would change. 2: lc_win_rate has a prior on its slope; an
+answer may be in any language."""
 
 
 def task_name(language: str, variant: str = "") -> str:
@@ -83,8 +81,9 @@ def score(row: Row, response: str, *, language: str, verdict: Verdict | None = N
         verdict: of the judge; None where it was not asked.
 
     Returns:
-        values: preference (1-2), win and discrete_win (0-1), tie, judge_error, off_target, undecided (0 or 1), length
-        and reference_length (characters); None where not scored. detail: the verdict and the detected language.
+        values: preference (1-2), win and discrete_win (0-1), tie, judge_error, off_target, off_target_all, undecided (0
+        or 1), length and reference_length (characters); None where not scored. detail: the verdict and the detected
+        language.
     """
     preference = None if verdict is None else rates.preference_of(verdict.preference)
     found = detect(response, language)
@@ -96,6 +95,7 @@ def score(row: Row, response: str, *, language: str, verdict: Verdict | None = N
         "length": float(len(response)),
         "reference_length": float(len(row["reference"]) if "reference" in row else row["reference_length"]),
         "off_target": None if found is None else float(found != language),
+        "off_target_all": float(found not in (None, language)),
         "undecided": float(found is None),
         "judge_error": None if verdict is None else float(preference is None),
     }
@@ -107,7 +107,7 @@ def detect(response: str, language: str) -> str | None:
     from lidr.transforms import language_of
 
     whole = response.encode("utf-8", "replace").decode()  # a server may send half characters
-    return language_of(whole, [*CANDIDATES, language]) if whole.strip() else None
+    return language_of(whole, (), asked=language) if whole.strip() else None
 
 
 def _of(values: Sequence[Values], name: str) -> list[float | None]:
@@ -116,6 +116,11 @@ def _of(values: Sequence[Values], name: str) -> list[float | None]:
 
 def _lc_win_rate(values: Sequence[Values]) -> Score:
     return rates.lc_win_rate(_of(values, "preference"), _of(values, "length"), _of(values, "reference_length"))
+
+
+def minimal_lc_win_rate(values: Sequence[Values]) -> Score:
+    """What rules 1 called lc_win_rate: the fit without a prior."""
+    return rates.lc_win_rate_minimal(_of(values, "preference"), _of(values, "length"), _of(values, "reference_length"))
 
 
 def _n_judged(values: Sequence[Values]) -> Score:
@@ -133,6 +138,7 @@ _SCORES: Mapping[str, tuple[tuple[str, ...], Callable[[Sequence[Values]], Score]
     "avg_length": (("length",), lambda values: mean_score(_of(values, "length"))),
     "avg_reference_length": (("reference_length",), lambda values: mean_score(_of(values, "reference_length"))),
     "off_target": (("off_target",), lambda values: rates.percent(mean_score(_of(values, "off_target")))),
+    "off_target_all": (("off_target_all",), lambda values: rates.percent(mean_score(_of(values, "off_target_all")))),
     "undecided": (("undecided",), lambda values: rates.percent(mean_score(_of(values, "undecided")))),
 }
 """Score -> the values that it reads, and how."""
@@ -145,8 +151,8 @@ def summarise(values: Sequence[Values]) -> dict[str, Score]:
         values: of `score`, one an item, in any order.
 
     Returns:
-        win_rate, discrete_win_rate, lc_win_rate, off_target, undecided in per cent; n_judged, judge_errors, n_ties as
-        counts (n: items looked at); avg_length, avg_reference_length in characters.
+        win_rate, discrete_win_rate, lc_win_rate, off_target, off_target_all, undecided in per cent; n_judged,
+        judge_errors, n_ties as counts (n: items looked at); avg_length, avg_reference_length in characters.
     """
     return {name: how(values) for name, (_, how) in _SCORES.items()}
 
@@ -255,7 +261,10 @@ def _metrics() -> Iterator[str]:
 
 
 _WITH_ERROR = ("win_rate", "discrete_win_rate", "lc_win_rate")
-_HIGHER, _LOWER = {*_WITH_ERROR, "n_judged"}, {"judge_errors", "off_target", "undecided"}  # neither: lengths, ties
+_HIGHER, _LOWER = (
+    {*_WITH_ERROR, "n_judged"},
+    {"judge_errors", "off_target", "off_target_all", "undecided"},
+)  # neither: lengths, ties
 _GENERATED = "# Written by lidr.evals.harness.task_files.\n"
 
 _BASE = f"""{_GENERATED}# What every language shares. No `until`: lm-eval would stop an answer at its first empty line.

@@ -11,8 +11,11 @@ from lidr.hub_server.wire import Call, answer, number, parse
 from lidr.version import __version__
 
 
-def health(call: Call) -> Response:
-    """Is this a lidr Hub, and which? The id of the root lets a second process recognize the one it looks for."""
+async def health(call: Call) -> Response:
+    """Is this a lidr Hub, and which? The process id lets a second process recognize the one it looks for.
+
+    Answered by the event loop itself, so that it is answered however busy the threads are.
+    """
     return answer({"lidr": __version__, "pid": os.getpid(), "redirect": call.context.redirect})
 
 

@@ -16,6 +16,7 @@ from lidr.hub_server.storage import iso, read_json, write_json
 from lidr.hub_server.wire import Call, answer, number
 
 Collections = dict[str, dict[str, Any]]
+_LONGEST = {"title": 60, "description": 1000, "theme": 60}
 _FIELDS = {"title": str, "description": str | None, "private": bool, "theme": str, "position": int}
 """What may be changed."""
 
@@ -79,6 +80,8 @@ def create(call: Call) -> Response:
     title, owner = str(wanted.get("title") or "").strip(), str(wanted.get("namespace") or call.user)
     if not title or len(title) > 60:
         raise Refusal(400, "A collection needs a title of at most 60 characters")
+    if len(owner) > 96 or len(str(wanted.get("description") or "")) > _LONGEST["description"]:
+        raise Refusal(400, f"The namespace or the description is too long: 96 and {_LONGEST['description']} characters")
     with _changed(call) as known:
         for collection in known.values():
             if collection["owner"] == owner and collection["title"] == title:
@@ -114,6 +117,8 @@ def update(call: Call) -> Response:
         for key, kind in _FIELDS.items():
             if not isinstance(value := wanted.get(key, collection[key]), kind):
                 raise Refusal(400, f"Invalid {key}: {value!r}")
+            if isinstance(value, str) and len(value) > _LONGEST[key]:
+                raise Refusal(400, f"{key} has more than {_LONGEST[key]} characters")
             collection[key] = value
         key = collection["slug"].rpartition("-")[2].rpartition("/")[2]
         collection["slug"] = _slug(collection["owner"], str(collection["title"]), key)
@@ -134,8 +139,10 @@ def add_item(call: Call) -> Response:
     item = wanted.get("item")
     if not isinstance(item, dict) or item.get("type") not in ("model", "dataset", "space", "paper", "collection"):
         raise Refusal(400, "item must have an id and a type")
+    if not isinstance(item.get("id"), str) or len(item["id"]) > 300:
+        raise Refusal(400, "The id of an item must be a text of at most 300 characters")
     if item["type"] in ("model", "dataset", "space"):
-        call.find(item["type"], str(item.get("id")))
+        call.find(item["type"], item["id"])
     with _changed(call) as known:
         collection = _one(call, known)
         if any((other["id"], other["type"]) == (item["id"], item["type"]) for other in collection["items"]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import codecs
 import fnmatch
 from asyncio import to_thread
@@ -13,10 +12,15 @@ from starlette.responses import Response
 
 from lidr.hub_server import card_rules
 from lidr.hub_server.api.commit_draft import LONGEST_LINE, Draft
+from lidr.hub_server.budget import Budget
 from lidr.hub_server.refusal import Refusal
 from lidr.hub_server.storage import Commit, checked_path, checked_repo_type
 from lidr.hub_server.wire import Call, answer, mappings
 
+MOST_FILES_AT_ONCE = 10_000  # of one preupload; the genuine client asks for 256
+PATTERNS_S = 3.0  # CPU time
+_LONGEST_PATTERN = 512  # characters
+_LARGEST_RULES = 1024 * 1024  # bytes of .gitattributes and .gitignore
 LARGEST_REGULAR = 10 * 1024 * 1024  # bytes; above it a file is a large one, whatever it is called
 
 
@@ -37,10 +41,14 @@ def preupload(call: Call) -> Response:
     commit = repository.resolve(call.parts["revision"])
     patterns, ignored = _large_patterns(call, commit), _ignore_patterns(call, commit, wanted)
     answers = []
-    for file in mappings(wanted.get("files"), "files"):
-        path = checked_path(str(file.get("path", "")) if isinstance(file, dict) else "")
-        mode = "lfs" if _is_large(file, path, patterns) else "regular"
-        described: dict[str, Any] = {"path": path, "uploadMode": mode, "shouldIgnore": _matches(path, ignored)}
+    files = mappings(wanted.get("files"), "files")
+    if len(files) > MOST_FILES_AT_ONCE:
+        raise Refusal(413, f"More than {MOST_FILES_AT_ONCE} files at once; ask for them in several requests")
+    budget = Budget(PATTERNS_S, "matching these names against the patterns of .gitattributes and .gitignore")
+    for file in files:
+        path = checked_path(str(file.get("path", "")))
+        mode = "lfs" if _is_large(file, path, patterns, budget) else "regular"
+        described: dict[str, Any] = {"path": path, "uploadMode": mode, "shouldIgnore": _matches(path, ignored, budget)}
         if (known := commit.files.get(path)) is not None:
             described["oid"] = known["sha256"] if known["lfs"] else known["oid"]
         answers.append(described)
@@ -49,23 +57,33 @@ def preupload(call: Call) -> Response:
 
 def _text(call: Call, commit: Commit, path: str) -> str:
     file = commit.files.get(path)
-    if file is None or file["size"] > LARGEST_REGULAR:
+    if file is None:
         return ""
+    if file["size"] > _LARGEST_RULES:
+        raise Refusal(
+            422, f"{path} is larger than {_LARGEST_RULES} bytes, so its patterns are not read: make it smaller"
+        )
     return call.storage.objects.read(file["sha256"]).decode("utf-8", "replace")
 
 
 def _large_patterns(call: Call, commit: Commit) -> list[str]:
     lines = [line.split() for line in _text(call, commit, ".gitattributes").splitlines()]
-    return [words[0] for words in lines if "filter=lfs" in words[1:]]
+    return _checked([words[0] for words in lines if "filter=lfs" in words[1:]], ".gitattributes")
 
 
 def _ignore_patterns(call: Call, commit: Commit, wanted: dict[str, Any]) -> list[str]:
     text = wanted.get("gitIgnore")
     lines = (text if isinstance(text, str) else _text(call, commit, ".gitignore")).splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith(("#", "!"))]
+    return _checked([line.strip() for line in lines if line.strip() and not line.startswith(("#", "!"))], ".gitignore")
 
 
-def _matches(path: str, patterns: list[str]) -> bool:
+def _checked(patterns: list[str], where: str) -> list[str]:
+    if any(len(pattern) > _LONGEST_PATTERN for pattern in patterns):
+        raise Refusal(422, f"{where} has a pattern of more than {_LONGEST_PATTERN} characters")
+    return patterns
+
+
+def _matches(path: str, patterns: list[str], budget: Budget | None = None) -> bool:
     """The common part of git's rules: a pattern without a slash is for names at any depth, one with is for the path.
 
     >>> _matches("en-de/a.parquet", ["*.parquet"]), _matches("x/runs/log", ["runs/"]), _matches("a.txt", ["/b/*"])
@@ -73,6 +91,8 @@ def _matches(path: str, patterns: list[str]) -> bool:
     """
     parts = path.split("/")
     for pattern in patterns:
+        if budget is not None:
+            budget.check()
         plain = pattern.strip("/")
         if "/" in plain:
             if fnmatch.fnmatchcase(path, plain) or fnmatch.fnmatchcase(path, f"{plain}/*"):
@@ -82,20 +102,20 @@ def _matches(path: str, patterns: list[str]) -> bool:
     return False
 
 
-def _is_large(file: dict[str, Any], path: str, patterns: list[str]) -> bool:
+def _is_large(file: dict[str, Any], path: str, patterns: list[str], budget: Budget) -> bool:
     size = file.get("size")
     if size == 0:
         return False
     if isinstance(size, int) and size > LARGEST_REGULAR:
         return True
-    return _matches(path, patterns) or not _is_text(file.get("sample"))
+    return _matches(path, patterns, budget) or not _is_text(file.get("sample"))
 
 
 def _is_text(sample: object) -> bool:
     try:
         raw = base64.b64decode(str(sample or ""))
         codecs.getincrementaldecoder("utf-8")().decode(raw)  # the sample may end in the middle of a character
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, or no UTF-8
         return False
     return b"\0" not in raw
 
@@ -110,12 +130,11 @@ async def commit(call: Call) -> Response:
         if b"\n" in chunk:
             *lines, tail = bytes(rest).split(b"\n")
             rest = bytearray(tail)
-            for line in filter(bytes.strip, lines):
-                await to_thread(draft.add_line, line)
+            await to_thread(draft.add_lines, lines)
         if len(rest) > LONGEST_LINE:
             raise Refusal(413, "A file of the commit is too large to be sent in it: send it through LFS")
     if rest.strip():
-        await to_thread(draft.add_line, bytes(rest))
+        await to_thread(draft.add_lines, [bytes(rest)])
     return await to_thread(_land, call, draft)
 
 

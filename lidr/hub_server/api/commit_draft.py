@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from lidr.hub_server import card_rules
-from lidr.hub_server.refusal import Refusal, no_entry
+from lidr.hub_server.api.changed_tree import Tree
+from lidr.hub_server.refusal import Refusal
 from lidr.hub_server.storage import Commit, File, Repository, Storage, checked_path, checked_sha256
 from lidr.hub_server.wire import parse
 
+MOST_OPERATIONS = 250_000
 LONGEST_LINE = 64 * 1024 * 1024
 """A small file is at most 10 MB, so 14 MB in base64; a line over this is refused before it fills the memory."""
 
@@ -25,8 +28,12 @@ class Draft:
     header: dict[str, Any] | None = None
     changes: list[tuple[str, File | None]] = field(default_factory=list)  # path or folder/, and None to remove
 
-    def add_line(self, line: bytes) -> None:
-        """Take one line of the request."""
+    def add_lines(self, lines: Iterable[bytes]) -> None:
+        """Take some lines of the request; empty ones are none."""
+        for line in filter(bytes.strip, lines):
+            self._add_line(line)
+
+    def _add_line(self, line: bytes) -> None:
         try:
             operation = parse(line)
             key, value = operation["key"], operation["value"]
@@ -37,12 +44,14 @@ class Draft:
         self._operation(key, value)
 
     def _operation(self, key: object, value: dict[str, Any]) -> None:
+        if len(self.changes) >= MOST_OPERATIONS:
+            raise Refusal(413, f"A commit holds at most {MOST_OPERATIONS} operations; make several of it")
         if key == "header":
-            self.header = value
+            self.header = _checked_header(value)
         elif key == "file":
-            self.changes.append((_path(value), self._small(value)))
+            self.changes.append((checked_path(_path(value)), self._small(value)))
         elif key == "lfsFile":
-            self.changes.append((_path(value), self._large(value)))
+            self.changes.append((checked_path(_path(value)), self._large(value)))
         elif key == "deletedFile":
             self.changes.append((_path(value), None))
         elif key == "deletedFolder":
@@ -55,7 +64,7 @@ class Draft:
         if value.get("encoding") == "base64":
             try:
                 raw = base64.b64decode(content, validate=True)
-            except (binascii.Error, ValueError, TypeError):
+            except (binascii.Error, ValueError, TypeError, RecursionError):
                 raise Refusal(400, f"Malformed commit: {value['path']} is no base64") from None
         else:
             raw = str(content).encode("utf-8", "surrogatepass")
@@ -105,6 +114,13 @@ def _refuse_immovable(repository: Repository, revision: str) -> None:
         raise Refusal(400, f"Cannot commit to {revision}: it is no branch")
 
 
+def _checked_header(value: dict[str, Any]) -> dict[str, Any]:
+    for name, most in (("summary", 10_000), ("description", 100_000)):
+        if len(str(value.get(name) or "")) > most:
+            raise Refusal(400, f"Malformed commit: its {name} has more than {most} characters")
+    return value
+
+
 def _path(value: dict[str, Any]) -> str:
     text = value.get("path")
     if not isinstance(text, str):
@@ -114,25 +130,19 @@ def _path(value: dict[str, Any]) -> str:
 
 
 def apply(base: Commit, changes: list[tuple[str, File | None]]) -> dict[str, File]:
-    """The files after the changes.
+    """The files after the changes; in time that grows with their number, whatever they delete.
 
     Raises:
-        Refusal: 404 for the removal of what is not there, 400 for a path that is a file and a folder at once.
+        Refusal: 404 for the removal of what is not there, 400 for a path that is a file and a folder at once, 413 for
+            more files or folders than a repository may have.
     """
-    files = dict(base.files)
-    for path, file in changes:
-        if file is not None:
-            is_same = path in files and files[path]["oid"] == file["oid"]
-            files[path] = files[path] if is_same else file
-            continue
-        gone = [known for known in files if known == path or (path.endswith("/") and known.startswith(path))]
-        if not gone:
-            raise no_entry(path, base.sha)
-        for known in gone:
-            del files[known]
-    for path in files:
-        parents = path.split("/")[:-1]
-        for depth in range(1, len(parents) + 1):
-            if (folder := "/".join(parents[:depth])) in files:
-                raise Refusal(400, f"{folder} would be a file and a folder at once")
-    return files
+    tree = Tree(base.sha)
+    for path, file in base.files.items():
+        tree.put(path, file)
+    for path, change in changes:
+        if change is None:
+            tree.remove(path)
+        else:
+            known = tree.file(path)
+            tree.put(path, known if known and known["oid"] == change["oid"] else change)
+    return tree.files()

@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from lidr.hub_server.refusal import Refusal
 from lidr.hub_server.storage import Incoming, checked_sha256
-from lidr.hub_server.wire import Call, answer, mappings, number
+from lidr.hub_server.wire import Call, answer, mappings, whole
 
+LARGEST_OBJECT = 1 << 50
 _WRITE_AT_ONCE = 1024 * 1024  # bytes; fewer, larger writes keep the event loop free
 
 
@@ -22,8 +23,8 @@ def batch(call: Call) -> Response:
     answers: list[dict[str, Any]] = []
     for item in mappings(wanted.get("objects"), "objects"):
         sha256, size = checked_sha256(item.get("oid")), item.get("size")
-        if not isinstance(size, int) or size < 0:
-            raise Refusal(400, f"Invalid size of object {sha256}: {size!r}")
+        if not isinstance(size, int) or not 0 <= size <= LARGEST_OBJECT:
+            raise Refusal(400, f"Invalid size of object {sha256}: allowed are 0 to {LARGEST_OBJECT} bytes")
         described: dict[str, Any] = {"oid": sha256, "size": size}
         if call.storage.objects.size(sha256) == size:
             call.storage.objects.keep(sha256)
@@ -41,7 +42,9 @@ def batch(call: Call) -> Response:
 
 async def put(call: Call) -> Response:
     """Take an object. The client sends no token here: the signature in the link stands for it."""
-    sha256, size = checked_sha256(call.parts["sha256"]), int(number(call.query.get("size"), "size", default=0))
+    sha256, size = checked_sha256(call.parts["sha256"]), whole(call.query.get("size", "0"), LARGEST_OBJECT)
+    if size is None:
+        raise Refusal(400, "size must be a number of bytes")
     call.context.access.refuse_forged(call.query.get("signature", ""), "put", sha256, size)
     incoming = await to_thread(Incoming, call.storage.objects)
     try:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from lidr.hub_server.refusal import Refusal, no_revision
-from lidr.hub_server.storage import Commit, Refs, checked_ref
+from lidr.hub_server.storage import Headline, Refs, checked_ref
 from lidr.hub_server.wire import Call, answer, page
 
 
@@ -95,14 +95,14 @@ def commits(call: Call) -> Response:
     where = f"/api/{repository.type}s/{quote(repository.id)}/commits/{head.sha}"
     return page(
         call,
-        list(repository.log(head)),
+        list(repository.log(head.sha)),
         size=50,
         path=where,
         show=lambda commit: describe(commit, formatted=formatted),
     )
 
 
-def describe(commit: Commit, *, formatted: bool = False) -> dict[str, Any]:
+def describe(commit: Headline, *, formatted: bool = False) -> dict[str, Any]:
     """A commit in a list."""
     described: dict[str, Any] = {
         "id": commit.sha,

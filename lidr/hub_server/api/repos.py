@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import Response
@@ -18,7 +20,7 @@ from lidr.hub_server.storage import (
     iso,
     lfs_pointer,
 )
-from lidr.hub_server.wire import Call, answer
+from lidr.hub_server.wire import Call, answer, whole
 
 LARGEST_CARD = 4 * 1024 * 1024  # bytes of README that are read for lists and pages
 
@@ -136,9 +138,22 @@ def card_of(call: Call, commit: Commit) -> str:
     return call.storage.objects.read(file["sha256"]).decode("utf-8", "replace")
 
 
+def metadata_of(call: Call, commit: Commit) -> dict[str, Any]:
+    """What the card at a commit says; read once for each content, and never changed."""
+    file = commit.files.get("README.md")
+    if file is None or file["size"] > LARGEST_CARD:
+        return {}
+    return _metadata(call.storage.objects.path(file["sha256"]))
+
+
+@lru_cache(maxsize=128)
+def _metadata(path: Path) -> dict[str, Any]:
+    return card_rules.metadata(path.read_bytes().decode("utf-8", "replace"))
+
+
 def describe(call: Call, repository: Repository, commit: Commit) -> dict[str, Any]:
     """The fields that information and lists share."""
-    meta, data = repository.meta, card_rules.metadata(card_of(call, commit))
+    meta, data = repository.meta, metadata_of(call, commit)
     described = {
         "_id": meta.get("key"),
         "id": repository.id,
@@ -152,7 +167,7 @@ def describe(call: Call, repository: Repository, commit: Commit) -> dict[str, An
         "downloads": 0,
         "likes": 0,
         "tags": tags_of(data),
-        "cardData": _plain(data),
+        "cardData": data,
     }
     if repository.type == "model":
         described["modelId"] = repository.id
@@ -178,15 +193,6 @@ def _listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _plain(value: Any) -> Any:
-    """YAML knows dates, JSON does not."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
-
-
 def listing(call: Call) -> Response:
     """Repositories by author, part of the name, and tags."""
     author, search = call.query.get("author"), call.query.get("search", "").lower()
@@ -200,5 +206,4 @@ def listing(call: Call) -> Response:
         if wanted <= set(described["tags"]):
             found.append(described)
     found.sort(key=lambda described: described["lastModified"], reverse=True)
-    limit = call.query.get("limit", "")
-    return answer(found[: int(limit)] if limit.isdigit() else found)
+    return answer(found[: whole(call.query.get("limit", ""), 10**9)])

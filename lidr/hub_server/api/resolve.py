@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from lidr.hub_server.refusal import Refusal
 from lidr.hub_server.storage import File, checked_sha256
-from lidr.hub_server.wire import Call
+from lidr.hub_server.wire import Call, whole
 
 _CHUNK = 256 * 1024  # bytes
 _SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
@@ -108,13 +108,14 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     Raises:
         Refusal: 416 for a range that the file does not have.
     """
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", (header or "").strip())
+    match = re.fullmatch(r"bytes=([0-9]*)-([0-9]*)", (header or "").strip())
     if match is None or match[1] == match[2] == "":
         return None
-    if match[1] == "":
-        start, end = max(0, size - int(match[2])), size
+    first, last = (whole(text, size) for text in match.groups())
+    if first is None:
+        start, end = max(0, size - (last or 0)), size
     else:
-        start, end = int(match[1]), min(size, int(match[2]) + 1) if match[2] else size
+        start, end = first, size if last is None else min(size, last + 1)
     if start >= end:
         raise Refusal(416, "The file does not have that range", headers={"Content-Range": f"bytes */{size}"})
     return start, end

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from lidr.hub_server.api.repos import pointer_size
 from lidr.hub_server.refusal import no_entry
-from lidr.hub_server.storage import Commit, File, Repository
+from lidr.hub_server.storage import Commit, Repository
 from lidr.hub_server.wire import Call, answer, page
 
 PAGE, EXPANDED_PAGE = 1000, 50
@@ -23,12 +23,7 @@ def tree(call: Call) -> Response:
     if folder not in commit.folders:
         raise no_entry(folder, commit.sha)
     recursive, expand = (call.query.get(key, "").lower() in ("1", "true") for key in ("recursive", "expand"))
-    begin = f"{folder}/" if folder else ""
-    paths = [
-        path
-        for path in sorted({*commit.files, *commit.folders} - {"", folder})
-        if path.startswith(begin) and (recursive or "/" not in path[len(begin) :])
-    ]
+    paths = commit.inside(folder, recursive=recursive)
     # The link to the next page names the commit, so that a list that takes two pages is of one commit.
     where = f"/api/{repository.type}s/{quote(repository.id)}/tree/{commit.sha}"
     if folder:
@@ -58,13 +53,6 @@ def describe(repository: Repository, commit: Commit, path: str, *, expand: bool)
         if file["lfs"]:
             described["lfs"] = {"oid": file["sha256"], "size": file["size"], "pointerSize": pointer_size(file)}
     if expand:
-        last = _last_commit(repository, commit, path, file)
+        last = repository.last_change(commit, path)
         described["lastCommit"] = {"id": last.sha, "title": last.title, "date": last.date}
     return described
-
-
-def _last_commit(repository: Repository, commit: Commit, path: str, file: File | None) -> Commit:
-    if file is not None:
-        return repository.commit(file["commit"])
-    inside = {other["commit"] for name, other in commit.files.items() if not path or name.startswith(f"{path}/")}
-    return max((repository.commit(sha) for sha in inside), key=lambda candidate: candidate.time)

@@ -2,7 +2,6 @@
 
 In: a `Call` (`lidr.hub_server.wire`). Out: one HTML page.
 
-element      HTML as values; whatever is not an element is escaped, so nothing can be forgotten
 frame        what is around every page: head, navigation, style, and the policy that lets nothing run
 markdown     a README as HTML
 row_query    which rows a repository has; the other files are one page each, and page_routes says which path is whose

@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from lidr.hub_server.pages.element import Child, Html, h
 from lidr.hub_server.refusal import Refusal
 from lidr.hub_server.storage import Commit, Repository
-from lidr.hub_server.wire import Call, Handler, one_line
+from lidr.hub_server.wire import Call, Handler, error_headers, shortened
+from lidr.markup import PAIR_STYLE, Child, Html, h
 
-STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+STYLE = PAIR_STYLE + Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = (
     f"default-src 'none'; style-src 'sha256-{_HASH}'; img-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -40,7 +40,7 @@ def page(
     top = h("header", h("div", brand, h("span", where or "on this machine", class_="where")), class_="top")
     body = f"<!doctype html>{h('html', head, h('body', top, h('main', *content)), lang='en')}"
     always = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-    return Response(body, status, {**always, **(headers or {})}, media_type="text/html")
+    return Response(body.encode("utf-8", "replace"), status, {**always, **(headers or {})}, media_type="text/html")
 
 
 def shown(handler: Handler) -> Handler:
@@ -50,10 +50,10 @@ def shown(handler: Handler) -> Handler:
         try:
             return handler(call)
         except Refusal as refusal:
-            headers = {**refusal.headers, "X-Error-Message": one_line(refusal.message)}
-            if refusal.code:
-                headers["X-Error-Code"] = refusal.code
-            content = h("div", h("h1", refusal.status), h("p", refusal.message), h("a", "All repositories", href="/"))
+            headers = error_headers(refusal)
+            content = h(
+                "div", h("h1", refusal.status), h("p", shortened(refusal.message)), h("a", "All repositories", href="/")
+            )
             private = "A private repository shows after " if refusal.status == 404 else None
             hint = h("p", private, h("a", "giving the token", href="/lidr/login"), class_="lead") if private else None
             return page(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
 from lidr.hub_server.api import collection_of, collections_of
-from lidr.hub_server.pages.element import Child, Html, h
 from lidr.hub_server.pages.frame import day, link, page
 from lidr.hub_server.refusal import Refusal
 from lidr.hub_server.storage import REPO_TYPES, Repository, RepoType
 from lidr.hub_server.wire import Call
+from lidr.markup import Child, Html, h
 
 _TITLES: dict[RepoType, str] = {"dataset": "Datasets", "model": "Models", "space": "Spaces"}
 
@@ -24,9 +26,7 @@ def index(call: Call) -> Response:
             content += [h("h2", _TITLES[type_]), h("div", map(_tile, repositories), class_="grid")]
     visible = [c for c in collections_of(call).values() if call.is_owner or not c["private"]]
     if visible:
-        tiles = [
-            _box(f"/collections/{c['slug']}", c["title"], f"{len(c['items'])} items · {c['owner']}") for c in visible
-        ]
+        tiles = [_box(f"/collections/{c['slug']}", c["title"], f"{_items(c)} · {c['owner']}") for c in visible]
         content += [h("h2", "Collections"), h("div", tiles, class_="grid")]
     if not content:
         content = [h("div", "Nothing is published here yet. ", h("code", "lidr publish RUN"), class_="box empty")]
@@ -42,6 +42,10 @@ def _tile(repository: Repository) -> Html:
     if repository.is_private:
         words.insert(0, "private")
     return _box(link(repository), repository.id, " · ".join(words))
+
+
+def _items(found: dict[str, Any]) -> str:
+    return "1 item" if len(found["items"]) == 1 else f"{len(found['items'])} items"
 
 
 def _box(href: str, title: str, words: str) -> Html:

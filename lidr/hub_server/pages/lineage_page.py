@@ -8,42 +8,49 @@ from typing import Any
 
 from starlette.responses import Response
 
-from lidr.hub_server.pages.element import Html, h
+from lidr.hub_server.budget import Budget
 from lidr.hub_server.pages.frame import repository_page
 from lidr.hub_server.refusal import Refusal
 from lidr.hub_server.storage import Commit, Repository
 from lidr.hub_server.wire import Call
 from lidr.lineage import Graph, Link, Node, foreign_graph, graph_of, release_node, svg
+from lidr.markup import Html, h
 from lidr.references import repository_of
 
 RUN = "lidr/run.json"
-_ATTESTATIONS = "lidr/attestations/"
+ATTESTATIONS = "lidr/attestations/"
+_MOST_ATTESTATIONS = 100
 _LARGEST = 8 << 20  # bytes of a JSON file that is read
 _MOST = 500  # repositories that are looked through
+_MOST_STEPS = 1000
+_LOOK_S = 5.0  # CPU time for the records, and for the other repositories
+_NO_RELEASE = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError, RecursionError)
 
 
 def lineage(call: Call) -> Response:
     """The picture, each node that is a repository here a link to its own lineage; then the attestations."""
     repository, revision = call.repository, call.parts.get("revision", "main")
     commit = repository.resolve(revision)
-    try:
-        graph = _graph(call, repository, commit, revision)
-    except (KeyError, TypeError, AttributeError) as error:  # anybody may push any JSON
-        raise Refusal(422, f"lidr/ of this commit does not hold a release of lidr: {error!r}") from None
     here = {r.prefix: r for r in _visible(call)}
 
     def link(node: Node) -> str | None:
         there = here.get(node.repo or "")
         return f"/{there.prefix}/lineage/main" if there and there.prefix != repository.prefix else None
 
-    picture = h("div", Html(svg(graph, link)), class_="box wide")
+    try:
+        graph = _graph(call, repository, commit, revision)
+        made_from = dict.fromkeys([*graph.origins(graph.focus), *graph.before(graph.focus)])
+        both = (("Made from", made_from), ("Made from it", graph.after(graph.focus)))
+        lists = [_list(title, [graph.nodes[id_] for id_ in ids], link) for title, ids in both]
+        picture = svg(graph, link)
+    except _NO_RELEASE as error:  # anybody may push any JSON
+        raise Refusal(422, f"lidr/ of this commit does not hold a release of lidr: {error!r}") from None
+    drawn = h("div", Html(picture), class_="box wide")
     lead = h(
         "p", "From what was read, at the top, to what was made from it. Names that are here lead on.", class_="lead"
     )
-    both = (("Made from", graph.before), ("Made from it", graph.after))
-    lists = [_list(title, [graph.nodes[id_] for id_ in step(graph.focus)], link) for title, step in both]
     boxes = h("div", lists, _attested(call, repository), class_="grid")
-    return repository_page(call, repository, commit, "lineage", [], lead, boxes, picture)
+    return repository_page(call, repository, commit, "lineage", [], lead, boxes, drawn)
 
 
 def _graph(call: Call, repository: Repository, commit: Commit, revision: str) -> Graph:
@@ -53,7 +60,15 @@ def _graph(call: Call, repository: Repository, commit: Commit, revision: str) ->
     if run is None:
         graph = foreign_graph(repository.prefix, revision)
     else:
-        records = [_json(call, commit, f"lidr/records/{step['place']}.json") for step in run["steps"]]
+        if len(run["steps"]) > _MOST_STEPS or len(run["parents"]) > _MOST_STEPS:
+            raise Refusal(
+                422, f"The {RUN} of this commit has more than {_MOST_STEPS} steps or parents: no picture is drawn"
+            )
+        budget = Budget(_LOOK_S, "reading the records of this release")
+        records = []
+        for step in run["steps"]:
+            budget.check()
+            records.append(_json(call, commit, f"lidr/records/{step['place']}.json"))
         graph = graph_of(run, [r for r in records if r is not None], repository.prefix, revision)
     _add_later(graph, dict(_releases(call)))
     return graph
@@ -61,7 +76,10 @@ def _graph(call: Call, repository: Repository, commit: Commit, revision: str) ->
 
 def _releases(call: Call) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every repository here with a run of lidr."""
+    budget = Budget(_LOOK_S, "looking through the other repositories")
     for repository in _visible(call):
+        if budget.is_spent:
+            return
         run = _json(call, repository.resolve("main"), RUN)
         if run is not None:
             yield repository.prefix, run
@@ -84,7 +102,7 @@ def _later(key: str, run: dict[str, Any]) -> tuple[Node, set[str]] | None:
         sources = {repository_of(parent) for parent in run.get("parents", [])}
         sources |= {f"datasets/{data['repo']}" for data in run.get("release", {}).get("datasets", [])}
         return release_node(key, None, run), {source for source in sources if source}
-    except (KeyError, TypeError, AttributeError):
+    except _NO_RELEASE:
         return None
 
 
@@ -108,21 +126,30 @@ def _json(call: Call, commit: Commit, path: str) -> dict[str, Any] | None:
 
 def _list(title: str, nodes: list[Node], link: Link) -> Html:
     rows = [
-        h("li", h("a", node.title, href=target) if (target := link(node)) else h("b", node.title), f": {node.kind}")
+        h("li", h("a", node.title, href=target) if (target := link(node)) else h("b", node.title), f": {_what(node)}")
         for node in nodes
     ]
     return h("section", h("h3", title), h("ul", rows) if rows else h("p", "Nothing that is known here."), class_="box")
 
 
+def _what(node: Node) -> str:
+    """What a node is, and what is known of it first: `policy, licence mit`, `step, 14 pairs`."""
+    first = node.lines[0] if node.lines else ""
+    if first.startswith(("policy,", "prompts,", "pairs,")):
+        return first
+    return f"{node.kind}, {first}" if first else node.kind
+
+
 def _attested(call: Call, repository: Repository) -> Html | None:
     """Reproductions that were published beside the release."""
     commit = repository.resolve("main")
-    found = [_json(call, commit, path) for path in sorted(commit.files) if path.startswith(_ATTESTATIONS)]
+    paths = sorted(path for path in commit.files if path.startswith(ATTESTATIONS))[:_MOST_ATTESTATIONS]
+    found = [_json(call, commit, path) for path in paths]
     rows = [
         h(
             "li",
-            h("b", str(one.get("verdict"))),
-            f" {(one.get('release') or {}).get('tag') or ''}: {one.get('reason')}",
+            h("b", _verdict(one)),
+            f" {one['release'].get('tag') or ''}: {one.get('reason')}",
             h("br"),
             h("span", f"{one.get('who')}, {one.get('finished')}", class_="soft"),
         )
@@ -130,3 +157,10 @@ def _attested(call: Call, repository: Repository) -> Html | None:
         if one is not None and isinstance(one.get("release"), dict)
     ]
     return h("section", h("h3", "Reproduced"), h("ul", rows), class_="box") if rows else None
+
+
+def _verdict(one: dict[str, Any]) -> str:
+    """What a reproduction says of itself; one that was written before it said so, in its words."""
+    asked = one.get("asked")
+    is_in_part = isinstance(asked, dict) and any(asked.values())
+    return str(one.get("said") or f"{one.get('verdict')}{' in what was made again' if is_in_part else ''}")

@@ -7,17 +7,19 @@ from typing import Any
 
 from starlette.responses import Response
 
-from lidr.hub_server import card_rules
-from lidr.hub_server.api import card_of, tags_of
-from lidr.hub_server.pages.element import Html, h
+from lidr.hub import split_front_matter
+from lidr.hub_server.api import card_of, metadata_of, tags_of
 from lidr.hub_server.pages.frame import day, link, repository_page, size
+from lidr.hub_server.pages.lineage_page import ATTESTATIONS
 from lidr.hub_server.pages.markdown import render
 from lidr.hub_server.refusal import no_entry
-from lidr.hub_server.storage import Commit, Repository
+from lidr.hub_server.storage import REPO_TYPES, Commit, Repository
 from lidr.hub_server.wire import Call
+from lidr.markup import Html, h
 
 _LONGEST_TEXT = 256 * 1024  # bytes of a file that are shown
-_MOST_COMMITS = 200
+_MOST_NAMED = 5
+_MOST_COMMITS, _MOST_REFS, _MOST_ENTRIES, _MOST_HERE = 200, 200, 2000, 2000
 
 
 def _at(call: Call) -> tuple[Repository, Commit, str]:
@@ -33,17 +35,17 @@ def chips(data: dict[str, Any]) -> list[str]:
 def card(call: Call) -> Response:
     """The README, with releases and how to load it beside."""
     repository, commit, revision = _at(call)
-    text = card_of(call, commit)
-    data, (_, body) = card_rules.metadata(text), card_rules.split(text)
-    shown = (
-        render(body, base=link(repository, "resolve", revision)) if body.strip() else h("p", "No card.", class_="empty")
-    )
+    data, (_, body) = metadata_of(call, commit), split_front_matter(card_of(call, commit))
+    shown = h("p", "No card.", class_="empty")
+    if body.strip():
+        shown = render(body, base=link(repository, "resolve", revision), here=_here(call))
     beside = [
-        _box("Load it", h("pre", h("code", _loading(repository, commit, data)))),
+        _box("Load it", h("pre", h("code", _loading(call, repository, commit, data), class_="whole"))),
         _releases(repository),
         _branches(repository),
     ]
-    content = h("div", h("article", shown, class_="box card", dir="auto"), h("aside", *beside), class_="split")
+    article = h("article", shown, class_="box card", dir="auto")
+    content = h("div", h("div", _since_release(repository, commit), article), h("aside", *beside), class_="split")
     return repository_page(call, repository, commit, "card", chips(data), content)
 
 
@@ -51,19 +53,73 @@ def _box(title: str, *content: Html) -> Html:
     return h("section", h("h3", title), *content, class_="box")
 
 
-def _loading(repository: Repository, commit: Commit, data: dict[str, Any]) -> str:
+def _here(call: Call) -> dict[str, str]:
+    """Every repository that the caller may see -> its page."""
+    found = (r for type_ in REPO_TYPES for r in call.storage.repositories(type_) if call.is_owner or not r.is_private)
+    return {repository.prefix: link(repository) for repository in islice(found, _MOST_HERE)}
+
+
+def _loading(call: Call, repository: Repository, commit: Commit, data: dict[str, Any]) -> str:
+    """Python that loads this commit from this Hub, and for pairs the trainer's lines: complete, to be copied."""
+    lines = ["import os", "", f'os.environ["HF_ENDPOINT"] = "{call.base_url}"', ""]
+    pin = _pin(repository, commit)
     if repository.type != "dataset":
-        return f'from_pretrained(\n  "{repository.id}",\n  revision="{commit.sha}",\n)'
-    configs = [config.get("config_name") for config in data.get("configs") or [] if isinstance(config, dict)]
-    config = f'\n  "{configs[0]}",' if configs else ""
-    return f'load_dataset(\n  "{repository.id}",{config}\n  revision="{commit.sha}",\n)'
+        auto = "from transformers import AutoModelForCausalLM"
+        call_ = f'policy = AutoModelForCausalLM.from_pretrained(\n    "{repository.id}", revision="{pin}"\n)'
+        return "\n".join([*lines, auto, "", call_])
+    declared = data.get("configs")
+    configs = [c for c in (declared if isinstance(declared, list) else []) if isinstance(c, dict)]
+    config = f'"{configs[0].get("config_name")}", ' if configs else ""
+    files = configs[0].get("data_files") if configs else None
+    splits = [f.get("split") for f in (files if isinstance(files, list) else []) if isinstance(f, dict)]
+    split = f', split="{"+".join(map(str, splits))}"' if splits else ""
+    lines += ["from datasets import load_dataset", ""]
+    lines.append(f'pairs = load_dataset(\n    "{repository.id}", {config}revision="{pin}"{split}\n)')
+    tags = data.get("tags")
+    if isinstance(tags, list) and "dpo" in tags and split:
+        lines += ["", "from trl import DPOConfig, DPOTrainer", ""]
+        lines.append('DPOTrainer("your/model", args=DPOConfig("out"), train_dataset=pairs).train()')
+    return "\n".join(lines)
+
+
+def _pin(repository: Repository, commit: Commit) -> str:
+    """The commit to load: that of the release, where only attestations came after it."""
+    released = _last_release(repository, commit)
+    return released[1].sha if released and not _changed(released[1], commit) else commit.sha
+
+
+def _last_release(repository: Repository, commit: Commit) -> tuple[str, Commit] | None:
+    """The tag that was set last at a commit or below it, and its commit."""
+    tagged = {tag["target"]: name for name, tag in repository.refs()["tags"].items()}
+    below = islice(repository.log(commit.sha), _MOST_COMMITS)
+    return next(((tagged[one.sha], repository.commit(one.sha)) for one in below if one.sha in tagged), None)
+
+
+def _changed(before: Commit, after: Commit) -> list[str]:
+    """Files that are not the same in both, but for attestations."""
+    was, now = _content(before), _content(after)
+    return sorted(path for path in {*was, *now} if was.get(path) != now.get(path))
+
+
+def _since_release(repository: Repository, commit: Commit) -> Html | None:
+    """What to know of a commit above a release, whose card still names it: what is another there."""
+    released = _last_release(repository, commit)
+    if released is None or not (changed := _changed(released[1], commit)):
+        return None
+    tag, more = released[0], f" and {len(changed) - _MOST_NAMED} more" if len(changed) > _MOST_NAMED else ""
+    name = h("a", tag, href=link(repository, "card", tag))
+    return h("p", "Not release ", name, f": changed since in {', '.join(changed[:_MOST_NAMED])}{more}.", class_="since")
+
+
+def _content(commit: Commit) -> dict[str, str]:
+    return {path: file["sha256"] for path, file in commit.files.items() if not path.startswith(ATTESTATIONS)}
 
 
 def _releases(repository: Repository) -> Html | None:
     tags = repository.refs()["tags"]
     rows = [
         h("li", h("a", name, href=link(repository, "card", name)), h("span", tag["target"][:10], class_="sha"))
-        for name, tag in reversed(tags.items())
+        for name, tag in islice(reversed(tags.items()), _MOST_REFS)
     ]
     return _box("Releases", h("ul", rows)) if rows else None
 
@@ -71,7 +127,7 @@ def _releases(repository: Repository) -> Html | None:
 def _branches(repository: Repository) -> Html:
     rows = [
         h("li", h("a", name, href=link(repository, "card", name)), h("span", target[:10], class_="sha"))
-        for name, target in repository.refs()["branches"].items()
+        for name, target in islice(repository.refs()["branches"].items(), _MOST_REFS)
     ]
     return _box("Branches", h("ul", rows))
 
@@ -82,10 +138,11 @@ def files(call: Call) -> Response:
     folder = call.parts.get("path", "").strip("/")
     if folder not in commit.folders:
         raise no_entry(folder, commit.sha)
-    begin = f"{folder}/" if folder else ""
-    names = {path[len(begin) :].split("/")[0] for path in commit.files if path.startswith(begin)}
-    ordered = sorted(names, key=lambda name: (begin + name in commit.files, name))
-    rows = [_entry(repository, commit, revision, begin + name) for name in ordered]
+    ordered = sorted(commit.inside(folder, recursive=False), key=lambda path: (path in commit.files, path))
+    rows = [_entry(repository, commit, revision, path) for path in ordered[:_MOST_ENTRIES]]
+    if len(ordered) > _MOST_ENTRIES:
+        more = f"and {len(ordered) - _MOST_ENTRIES:,} more, which the API lists"
+        rows.append(h("tr", h("td", more, colspan="3", class_="soft")))
     if folder:
         rows.insert(
             0, h("tr", h("td", h("a", "..", href=_tree(repository, revision, folder.rpartition("/")[0])), colspan="3"))
@@ -104,7 +161,7 @@ def _entry(repository: Repository, commit: Commit, revision: str, path: str) -> 
     if file is None:
         return h("tr", h("td", h("a", f"{name}/", href=_tree(repository, revision, path))), h("td"), h("td"))
     target = link(repository, "blob", revision, *path.split("/"))
-    last = repository.commit(file["commit"])
+    last = repository.last_change(commit, path)
     return h(
         "tr",
         h("td", h("a", name, href=target)),
@@ -138,7 +195,7 @@ def commits(call: Call) -> Response:
     repository, commit, _ = _at(call)
     tags = {tag["target"]: name for name, tag in repository.refs()["tags"].items()}
     rows = []
-    for found in islice(repository.log(commit), _MOST_COMMITS):
+    for found in islice(repository.log(commit.sha), _MOST_COMMITS):
         mark = h("span", tags[found.sha], class_="chip") if found.sha in tags else None
         id_ = h("a", found.sha[:10], href=link(repository, "tree", found.sha), class_="sha")
         title = h("td", found.title, " ", mark, dir="auto")

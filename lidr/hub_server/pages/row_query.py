@@ -1,22 +1,31 @@
-"""Which rows a repository has, read from its Parquet files and filtered.
+"""Which rows a repository has, and one page of them: read and filtered by a process of its own (`row_reader`).
 
-pyarrow is imported when the first rows are looked at, and not before: it would more than double the server's memory.
+Parquet files are anybody's. A small one may unpack to gigabytes or keep its reader busy for hours, so the reader has a
+limit of memory and of time, and the server itself never opens one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
+import json
+import os
 import re
+import select
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
+from queue import Empty, Full, Queue
 from typing import Any, NamedTuple
 
+from lidr.hub_server.budget import Budget
 from lidr.hub_server.storage import Commit, Objects
 
-FILTERS = ("language", "other_language", "kind", "iteration", "step", "reason", "status")
-"""The columns of `lidr.rows` with few values; the page offers those that a table has."""
-_SEARCHED = ("prompt_text", "text", "detail")
+READ_S = 20.0
+"""How long reading one page of rows may take."""
+_MOST_CONFIGS, _LONGEST_PATTERN, _PATTERNS_S = 2000, 512, 2.0
 
 Configs = dict[str, dict[str, list[str]]]
 """Config -> split -> paths of Parquet files."""
@@ -36,15 +45,17 @@ def configs(commit: Commit, metadata: Mapping[str, Any]) -> Configs:
     """The configs that the card declares; without any, those that the paths `config/split-*.parquet` suggest."""
     paths = [path for path in commit.files if path.endswith(".parquet")]
     declared: Configs = {}
-    for config in metadata.get("configs") or []:
+    said = metadata.get("configs")
+    budget = Budget(_PATTERNS_S, "matching the files against the card's data_files")
+    for config in (said if isinstance(said, list) else [])[:_MOST_CONFIGS]:
         if isinstance(config, dict):
-            splits = _declared(config.get("data_files"), paths)
+            splits = _declared(config.get("data_files"), paths, budget)
             if splits:
                 declared[str(config.get("config_name"))] = splits
     return declared or _suggested(paths)
 
 
-def _declared(data_files: Any, paths: list[str]) -> dict[str, list[str]]:
+def _declared(data_files: Any, paths: list[str], budget: Budget) -> dict[str, list[str]]:
     if not isinstance(data_files, list):
         data_files = [{"split": "train", "path": data_files}]
     splits: dict[str, list[str]] = {}
@@ -53,10 +64,15 @@ def _declared(data_files: Any, paths: list[str]) -> dict[str, list[str]]:
             entry = {"split": "train", "path": entry}
         patterns = entry.get("path")
         for pattern in patterns if isinstance(patterns, list) else [patterns]:
-            found = [path for path in paths if fnmatch.fnmatchcase(path, str(pattern))]
+            budget.check()
+            found = _matching(str(pattern), paths)
             if found:
                 splits.setdefault(str(entry.get("split", "train")), []).extend(found)
     return splits
+
+
+def _matching(pattern: str, paths: list[str]) -> list[str]:
+    return [] if len(pattern) > _LONGEST_PATTERN else fnmatch.filter(paths, pattern)
 
 
 def _suggested(paths: list[str]) -> Configs:
@@ -86,43 +102,81 @@ def read(
         start, count: which of the rows that fit.
 
     Raises:
-        OSError, ValueError: a file is no Parquet, or the files do not fit each other.
+        ValueError: a file is no Parquet, the files do not fit each other, or they need too much memory or time.
     """
-    import pyarrow.compute as pc
-    import pyarrow.dataset as ds
-
-    files = tuple(str(objects.path(commit.files[path]["sha256"])) for path in paths)
-    dataset = ds.dataset(list(files), format="parquet")
-    columns = list(dataset.schema.names)
-    expression = None
-    for column, value in wanted.items():
-        if column in columns:
-            part = pc.field(column).cast("string") == value
-            expression = part if expression is None else expression & part
-    searched = next((column for column in _SEARCHED if column in columns), None)
-    if search and searched:
-        part = pc.match_substring(pc.field(searched), search, ignore_case=True)
-        expression = part if expression is None else expression & part
-    # batch_size small: a page needs few rows, and texts are long
-    table = dataset.scanner(filter=expression, batch_size=256).head(start + count).slice(start)
-    total = dataset.count_rows(filter=expression)
-    return Rows(table.to_pylist(), total, columns, _choices(files), searched is not None)
+    files = [str(objects.path(commit.files[path]["sha256"])) for path in paths]
+    asked = {"files": files, "wanted": dict(wanted), "search": search, "start": start, "count": count}
+    return _asked(json.dumps(asked, sort_keys=True))
 
 
-@lru_cache(maxsize=64)
-def _choices(files: tuple[str, ...]) -> dict[str, list[str]]:
-    """The values of each filter column; files are named by their content, so this never changes."""
-    import pyarrow.compute as pc
-    import pyarrow.dataset as ds
+@lru_cache(maxsize=16)
+def _asked(question: str) -> Rows:
+    """Ask a reader; files are named by their content, so the answer never changes."""
+    try:
+        reader = _IDLE.get_nowait()
+    except Empty:
+        reader = _Reader()
+    try:
+        said = reader.ask(question)
+    except BaseException:
+        reader.end()
+        raise
+    try:
+        _IDLE.put_nowait(reader)
+    except Full:
+        reader.end()
+    if "error" in said:
+        raise ValueError(said["error"])
+    return Rows(**said)
 
-    dataset = ds.dataset([str(Path(file)) for file in files], format="parquet")
-    choices = {}
-    for column in FILTERS:
-        if column in dataset.schema.names:
-            values = pc.unique(dataset.to_table(columns=[column])[column]).to_pylist()
-            texts = sorted(
-                {value for value in values if value is not None}, key=lambda value: (str(type(value)), value)
-            )
-            if 1 < len(texts) <= 200:
-                choices[column] = [str(text) for text in texts]
-    return choices
+
+class _Reader:
+    """A process that reads rows, one question after the other; it ends itself when this process does."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "lidr.hub_server.pages.row_reader"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_surroundings(),
+        )
+
+    def ask(self, question: str) -> dict[str, Any]:
+        """Ask, and wait for the answer so long."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        answer = b""
+        end = time.monotonic() + READ_S
+        try:
+            self._process.stdin.write(question.encode() + b"\n")
+            self._process.stdin.flush()
+            while not answer.endswith(b"\n"):
+                if not select.select([self._process.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
+                    raise ValueError(f"reading them takes more than {READ_S:.0f} s")
+                if not (chunk := os.read(self._process.stdout.fileno(), 1 << 20)):
+                    break
+                answer += chunk
+            said: dict[str, Any] = json.loads(answer)
+        except (BrokenPipeError, json.JSONDecodeError, RecursionError):
+            raise ValueError("they need too much memory or time, or are none that can be read") from None
+        return said
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+_IDLE: Queue[_Reader] = Queue(maxsize=1)
+"""A reader that has loaded pyarrow, and waits."""
+
+
+def _surroundings() -> dict[str, str]:
+    """What the reader needs of our environment: no token, no proxy."""
+    kept = ("PATH", "HOME", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
+    return {**{name: os.environ[name] for name in kept if name in os.environ}, "ARROW_DEFAULT_MEMORY_POOL": "system"}

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from lidr.hub_server import card_rules
-from lidr.hub_server.api import card_of
+from lidr.hub_server.api import metadata_of
 from lidr.hub_server.pages import row_query as data
-from lidr.hub_server.pages.element import Child, Html, h
 from lidr.hub_server.pages.frame import link, repository_page
+from lidr.hub_server.pages.row_reader import FILTERS, KEYS
 from lidr.hub_server.refusal import Refusal
-from lidr.hub_server.wire import Call
-from lidr.languages import LANGUAGES
+from lidr.hub_server.wire import Call, whole
+from lidr.markup import Child, Html, Shown, h, language_name, pair_article, text_block
 
 PER_PAGE = 10
 _LABELS = {"other_language": "other language", "iteration": "iteration", "q": "search"}
+_MOST_CANDIDATES = 200  # of one prompt; each language has an answer and two translations
+_LAST_ROW = 10_000_000  # that can be paged to; before it the rows are read one after the other
 _MOST_CHARACTERS = 4000  # of a cell in a table
 
 
@@ -25,32 +27,42 @@ def rows(call: Call) -> Response:
     """The rows of a config and a split, filtered."""
     repository, revision = call.repository, call.parts.get("revision", "main")
     commit = repository.resolve(revision)
-    metadata = card_rules.metadata(card_of(call, commit))
-    configs = data.configs(commit, metadata)
+    configs = data.configs(commit, metadata_of(call, commit))
     if not configs:
         raise Refusal(404, "This repository has no Parquet files, so no rows to show")
     query = call.query
     config = query.get("config") if query.get("config") in configs else next(iter(configs))
     splits = configs[str(config)]
     split = query.get("split") if query.get("split") in splits else next(iter(splits))
-    wanted = {column: query[column] for column in data.FILTERS if query.get(column)}
-    start = max(0, int(query["start"])) if query.get("start", "").isdigit() else 0
-    try:
-        found = data.read(
-            call.storage.objects,
-            commit,
-            splits[str(split)],
-            wanted=wanted,
-            search=query.get("q", ""),
-            start=min(start, 10**9),
-            count=PER_PAGE,
-        )
-    except (OSError, ValueError) as error:  # what pyarrow raises on files that are none of its own
-        raise Refusal(422, f"These files cannot be read as rows: {error}") from None
+    wanted = {column: query[column] for column in FILTERS if query.get(column)}
+    start = whole(query.get("start", "0"), _LAST_ROW) or 0
+    alone = {column: query[column] for column in KEYS if query.get(column)}
+
+    def read(files: list[str], wanted: Mapping[str, str], start: int, count: int, search: str = "") -> data.Rows:
+        try:
+            return data.read(
+                call.storage.objects, commit, files, wanted=wanted, search=search, start=start, count=count
+            )
+        except ValueError as error:
+            raise Refusal(422, f"These files cannot be read as rows: {error}") from None
+
+    found = read(splits[str(split)], {**wanted, **alone}, start, PER_PAGE, query.get("q", ""))
     chosen = {"config": str(config), "split": str(split), **wanted, "q": query.get("q", "")}
     address = link(repository, "rows", revision)
-    content = [_form(address, configs, chosen, found), _body(found), _pages(address, chosen, start, found.total)]
+    content = [
+        _form(address, configs, chosen, found) if not alone else _back(address, chosen),
+        _body(found, address, chosen),
+        _pages(address, {**chosen, **alone}, start, found.total),
+    ]
+    if "pair_id" in alone and found.rows and (files := configs.get("candidates", {}).get(str(split))):
+        prompt = {"prompt_id": str(found.rows[0].get("prompt_id"))}
+        content.append(_candidates(read(files, prompt, 0, _MOST_CANDIDATES)))
     return repository_page(call, repository, commit, "rows", [], *content)
+
+
+def _back(address: str, chosen: Mapping[str, str]) -> Html:
+    query = {name: value for name, value in chosen.items() if value}
+    return h("p", h("a", "← all rows", href=f"{address}?{urlencode(query)}"), class_="lead")
 
 
 def _form(address: str, configs: data.Configs, chosen: dict[str, str], found: data.Rows) -> Html:
@@ -70,49 +82,52 @@ def _select(name: str, values: list[str], chosen: str) -> Html:
     return h("label", _LABELS.get(name, name), h("select", *options, name=name))
 
 
-def _body(found: data.Rows) -> Html:
+def _body(found: data.Rows, address: str, chosen: Mapping[str, str]) -> Html:
     if not found.rows:
         return h("div", "No row fits.", class_="box empty")
     if {"chosen_text", "rejected_text"} <= set(found.columns) or {"chosen", "rejected"} <= set(found.columns):
-        return h("div", map(_pair, found.rows))
+        return h("div", (_pair(row, address, chosen) for row in found.rows))
     return _table(found)
 
 
-def _pair(row: dict[str, Any]) -> Html:
-    language = row.get("language")
-    marks = [h("span", text, class_="chip") for text in _marks(row)]
-    scored = row.get("margin") is not None
-    marks += [h("span", f"margin {row['margin']:.3f}", class_="chip")] if scored else []
-    id_ = h("span", row.get("pair_id") or row.get("prompt_id") or "", class_="id sha")
-    prompt = h("div", h("span", "PROMPT", class_="label"), _text(_said(row, "prompt"), language), class_="prompt")
-    answers = h("div", _answer(row, "chosen", "✓", language), _answer(row, "rejected", "✗", language), class_="answers")
-    return h("article", h("div", *marks, id_, class_="meta"), prompt, answers, class_="pair box")
+def _pair(row: dict[str, Any], address: str, chosen: Mapping[str, str]) -> Html:
+    return pair_article(_shown(row), address=_address_of(row, address, chosen))
 
 
-def _marks(row: dict[str, Any]) -> list[str]:
-    marks = [_language(row["language"])] if row.get("language") else []
-    if row.get("other_language") and row.get("other_language") != row.get("language"):
-        marks.append(f"with {_language(row['other_language'])}")
-    if row.get("kind"):
-        marks.append(str(row["kind"]).replace("_", "-"))
-    if row.get("iteration") is not None:
-        marks.append(f"iteration {row['iteration']}")
-    return marks
+def _address_of(row: Mapping[str, Any], address: str, chosen: Mapping[str, str]) -> str | None:
+    """The page of one pair alone; None where the rows name none."""
+    if not row.get("pair_id"):
+        return None
+    query = {"config": chosen["config"], "split": chosen["split"], "pair_id": str(row["pair_id"])}
+    return f"{address}?{urlencode(query)}"
 
 
-def _language(code: Any) -> str:
-    known = LANGUAGES.get(str(code))
-    return f"{known.name} ({code})" if known else str(code)
+def _shown(row: Mapping[str, Any]) -> Shown:
+    names = (("margin", "margin"), ("score_chosen", "score of chosen"), ("score_rejected", "of rejected"))
+    return Shown(
+        id=_word(row, "pair_id") or _word(row, "prompt_id"),
+        language=_word(row, "language"),
+        other_language=_word(row, "other_language"),
+        kind=_word(row, "kind"),
+        prompt=_said(row, "prompt"),
+        chosen=_said(row, "chosen"),
+        rejected=_said(row, "rejected"),
+        chosen_key=_word(row, "chosen_key"),
+        rejected_key=_word(row, "rejected_key"),
+        figures=tuple(f"{said} {_figure(row[name])}" for name, said in names if row.get(name) is not None),
+        marks=(f"iteration {row['iteration']}",) if row.get("iteration") is not None else (),
+    )
 
 
-def _answer(row: dict[str, Any], side: str, sign: str, language: Any) -> Html:
-    key, score = row.get(f"{side}_key"), row.get(f"score_{side}")
-    words = [f" · {key}" if key else "", f" · score {score:.3f}" if score is not None else ""]
-    label = h("span", f"{sign} {side.upper()}", h("span", *words), class_="label")
-    return h("div", label, _text(_said(row, side), language), class_=f"answer {side}")
+def _word(row: Mapping[str, Any], column: str) -> str:
+    return "" if row.get(column) is None else str(row[column])
 
 
-def _said(row: dict[str, Any], side: str) -> str:
+def _figure(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, int | float) else str(value)
+
+
+def _said(row: Mapping[str, Any], side: str) -> str:
     """The flat text, or that of the messages of data sets that have no flat one."""
     flat = row.get(f"{side}_text")
     if isinstance(flat, str):
@@ -123,9 +138,22 @@ def _said(row: dict[str, Any], side: str) -> str:
     return "" if value is None else str(value)
 
 
-def _text(text: str, language: Any) -> Html:
-    """A text in its own direction: `auto` looks at its first strong character."""
-    return h("div", text or "(empty)", class_="text", dir="auto", lang=str(language) if language else None)
+def _candidates(found: data.Rows) -> Child:
+    """Every answer and translation of one prompt, in the order of the file."""
+    if not found.rows:
+        return None
+    articles = [_candidate(row) for row in found.rows]
+    return [h("h2", "All answers and translations of this prompt"), h("div", articles, class_="box")]
+
+
+def _candidate(row: Mapping[str, Any]) -> Html:
+    code, source = _word(row, "language"), _word(row, "source")
+    origin = f"translated from {language_name(source)}" if source else "answer"
+    status = h(
+        "span", _word(row, "status").replace("_", " "), class_="chip" if row.get("status") == "ok" else "chip bad"
+    )
+    label = h("div", h("span", language_name(code), class_="chip"), origin, status, class_="meta")
+    return h("section", label, h("div", text_block(_word(row, "text"), code), class_="prompt"), class_="candidate")
 
 
 def _table(found: data.Rows) -> Html:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.hub_server.storage.disk import locked_file, read_json, write_json
+    from lidr.hub_server.storage.disk import read_json, write_json
     from lidr.hub_server.storage.garbage import GRACE_S, collect, remove_unfinished
     from lidr.hub_server.storage.git_ids import lfs_pointer
-    from lidr.hub_server.storage.history import Commit, File, Refs, Repository, iso
+    from lidr.hub_server.storage.history import Commit, File, Headline, Refs, Repository, iso
     from lidr.hub_server.storage.names import (
         REPO_TYPES,
         RepoType,
@@ -36,6 +36,7 @@ __all__ = [
     "REPO_TYPES",
     "Commit",
     "File",
+    "Headline",
     "Incoming",
     "Objects",
     "Refs",
@@ -50,7 +51,6 @@ __all__ = [
     "collect",
     "iso",
     "lfs_pointer",
-    "locked_file",
     "read_json",
     "remove_unfinished",
     "write_json",

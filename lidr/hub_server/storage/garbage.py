@@ -56,7 +56,7 @@ def _collect_commits(repository: Repository, oldest: float) -> tuple[int, set[st
     """Remove a repository's unreachable commits; returns their number and the contents that the others name."""
     refs = repository.refs()
     heads = [*refs["branches"].values(), *(tag["target"] for tag in refs["tags"].values()), *refs["pulls"].values()]
-    reachable = {commit.sha for head in set(heads) for commit in repository.log(repository.commit(head))}
+    reachable = {commit.sha for head in set(heads) for commit in repository.log(head)}
     removed, wanted = 0, set()
     for path in (repository.folder / "commits").iterdir():
         if path.name.startswith(disk.TEMPORARY):

@@ -36,10 +36,11 @@ def tree_ids(blobs: Mapping[str, str]) -> dict[str, str]:
     for path, oid in blobs.items():
         folder, _, name = path.rpartition("/")
         children.setdefault(folder, {})[name] = (b"100644", oid)
-        while folder not in ("", None):
-            parent, _, _ = folder.rpartition("/")
-            children.setdefault(parent, {})
-            folder = parent
+        while folder:
+            folder = folder.rpartition("/")[0]
+            if folder in children:
+                break  # and so are the folders that it stands in
+            children[folder] = {}
     ids: dict[str, str] = {}
     for folder in sorted(children, key=lambda path: (path != "", path.count("/")), reverse=True):  # deepest first
         ids[folder] = _tree_id(children[folder])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
+from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from lidr.hub_server.refusal import Refusal, no_entry, no_revision
 from lidr.hub_server.storage import disk, git_ids, names
@@ -54,6 +58,28 @@ class Commit:
         """Folder -> git's id of its tree; the root is ""."""
         return git_ids.tree_ids(git_ids.summary(self.files))
 
+    @cached_property
+    def paths(self) -> list[str]:
+        """All files and folders, sorted; not the root."""
+        return sorted({*self.files, *self.folders} - {""})
+
+    @cached_property
+    def children(self) -> dict[str, list[str]]:
+        """Folder -> what stands directly in it, sorted."""
+        found: dict[str, list[str]] = {}
+        for path in self.paths:
+            found.setdefault(path.rpartition("/")[0], []).append(path)
+        return found
+
+    def inside(self, folder: str, *, recursive: bool) -> list[str]:
+        """What stands in a folder, sorted; with `recursive` also in the folders in it."""
+        if not recursive:
+            return self.children.get(folder, [])
+        if not folder:
+            return self.paths
+        first, last = (bisect_left(self.paths, folder + end) for end in ("/", "0"))  # 0 is the character after /
+        return self.paths[first:last]
+
     def file(self, path: str) -> File:
         """The file at a path; refused when there is none."""
         try:
@@ -71,17 +97,77 @@ def iso(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
 
 
-@lru_cache(maxsize=64)
-def _read_commit(path: Path) -> Commit:
-    raw = disk.read_json(path)
-    if raw is None:
-        raise no_revision(path.name)
-    return Commit(**raw)
+class Headline(NamedTuple):
+    """A commit without its files, which may be many."""
+
+    sha: str
+    parent: str | None
+    title: str
+    message: str
+    author: str
+    time: int
+
+    @property
+    def date(self) -> str:
+        """The time as the API writes it."""
+        return iso(self.time)
+
+
+class _Known:
+    """Commits that were read lately, as many as hold so many files together."""
+
+    _MOST_FILES = 400_000
+
+    def __init__(self) -> None:
+        self._commits: OrderedDict[Path, Commit] = OrderedDict()
+        self._lock, self._files = threading.Lock(), 0
+
+    def read(self, path: Path) -> Commit:
+        with self._lock:
+            if (known := self._commits.get(path)) is not None:
+                self._commits.move_to_end(path)
+                return known
+        raw = disk.read_json(path)
+        if raw is None:
+            raise no_revision(path.name)
+        commit = Commit(**raw)
+        with self._lock:
+            if path not in self._commits:
+                self._commits[path] = commit
+                self._files += len(commit.files) + 1
+            while self._files > self._MOST_FILES and len(self._commits) > 1:
+                self._files -= len(self._commits.popitem(last=False)[1].files) + 1
+        return commit
+
+    def clear(self) -> None:
+        with self._lock:
+            self._commits.clear()
+            self._files = 0
+
+
+_KNOWN = _Known()
+_FILES = b',"files":{'
+"""Where the list of files begins: `add_commit` writes it last, and inside a JSON string the quotes would be escaped."""
+
+
+@lru_cache(maxsize=8192)
+def _read_headline(path: Path) -> Headline:
+    head = b""
+    try:
+        with path.open("rb") as file:
+            while _FILES not in head[-len(_FILES) - 65536 :] and (chunk := file.read(65536)):
+                head += chunk
+    except FileNotFoundError:
+        raise no_revision(path.name) from None
+    head, found, _ = head.partition(_FILES)
+    raw = json.loads(head + b"}" if found else head)
+    return Headline(**{name: raw[name] for name in Headline._fields})
 
 
 def forget_commits() -> None:
     """Read all commits from the disk again: some were removed."""
-    _read_commit.cache_clear()
+    _KNOWN.clear()
+    _read_headline.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -122,7 +208,11 @@ class Repository:
 
     def commit(self, sha: str) -> Commit:
         """A commit by its id."""
-        return _read_commit(self.folder / "commits" / sha)
+        return _KNOWN.read(self.folder / "commits" / sha)
+
+    def headline(self, sha: str) -> Headline:
+        """A commit without its files: what lists and histories need, and all that they read."""
+        return _read_headline(self.folder / "commits" / sha)
 
     def resolve(self, revision: str) -> Commit:
         """The commit that a branch, a tag, a pull request's ref or a full id names."""
@@ -137,12 +227,39 @@ class Repository:
             return self.commit(revision)
         raise no_revision(revision)
 
-    def log(self, commit: Commit) -> Iterator[Commit]:
+    def log(self, sha: str) -> Iterator[Headline]:
         """A commit and its ancestors, the newest first."""
-        current: Commit | None = commit
+        current: str | None = sha
         while current is not None:
-            yield current
-            current = self.commit(current.parent) if current.parent else None
+            found = self.headline(current)
+            yield found
+            current = found.parent
+
+    def last_change(self, commit: Commit, path: str) -> Headline:
+        """The newest commit that touched a file, or anything in a folder."""
+        file = commit.files.get(path)
+        return self.headline(file["commit"] if file else self._newest_inside(commit)[path])
+
+    def _newest_inside(self, commit: Commit) -> dict[str, str]:
+        """Folder -> the newest commit that touched anything in it; found once for a commit."""
+        known: dict[str, str] | None = commit.__dict__.get("_newest")
+        if known is None:
+            known = {}
+            touched = [(path.rpartition("/")[0], file["commit"]) for path, file in commit.files.items()]
+            deepest_first = sorted(commit.folders, key=lambda folder: (folder != "", folder.count("/")), reverse=True)
+            for folder, sha in touched:
+                self._note(known, folder, sha)
+            for folder in deepest_first:
+                if folder:
+                    self._note(known, folder.rpartition("/")[0], known[folder])
+            commit.__dict__["_newest"] = known
+        return known
+
+    def _note(self, known: dict[str, str], folder: str, sha: str) -> None:
+        if folder not in known or (
+            known[folder] != sha and self.headline(known[folder]).time < self.headline(sha).time
+        ):
+            known[folder] = sha
 
     def add_commit(
         self, files: Mapping[str, File], *, parent: Commit | None, title: str, message: str, author: str

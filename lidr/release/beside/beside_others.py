@@ -63,7 +63,7 @@ class Present:
             try:
                 manifest = json.loads(self.texts[MANIFEST])
                 wrong = fault(Manifest, manifest) if isinstance(manifest, dict) else "no mapping"
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 wrong = str(error)
             if wrong is None:
                 return frozenset({MANIFEST, *(entry["path"] for entry in manifest["files"])})

@@ -31,7 +31,7 @@ def load(repo: str, revision: str, configs: Iterable[str], target: Target) -> di
             "HF_HOME": cache,
             **{name: str(Path(cache, name.lower())) for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_XET_CACHE")},
         }
-        with Worker("lidr.release.beside.load_worker", log=Path(cache, "load.log"), env=env) as worker:
+        with Worker("lidr.release.beside.load_worker", log=Path(cache, "load.log"), env=env, fresh=True) as worker:
             try:
                 worker.send(message)
                 said = {str(reply["config"]): reply for reply in worker.replies()}

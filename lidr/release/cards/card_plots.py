@@ -65,11 +65,13 @@ def pair_statistics(run: Finished) -> pl.DataFrame:
 def languages_of(statistics: pl.DataFrame) -> Bars:
     """Pairs of each non-dominant language, by kind."""
     counts = {(row["other"], row["kind"]): row["pairs"] for row in statistics.iter_rows(named=True)}
-    kinds = ("dominant", "non_dominant")
+    kinds = ("sampled",) if "sampled" in statistics["kind"] else ("dominant", "non_dominant")
     groups = [
         (other, tuple(float(counts.get((other, kind), 0)) for kind in kinds))
         for other in sorted({o for o, _ in counts})
     ]
+    if "sampled" in kinds:
+        return Bars("Pairs by language", ("pairs of two answers",), tuple(groups))
     return Bars("Pairs by non-dominant language and kind", ("dominant pairs", "non-dominant pairs"), tuple(groups))
 
 

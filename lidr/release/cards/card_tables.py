@@ -9,7 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lidr.hub import without_paths
+from lidr.recipe import template_kwargs
+from lidr.release.cards.rendering_rules import card_rules
 from lidr.release.parents import Parent
+from lidr.rows import language_heading
 
 if TYPE_CHECKING:
     from lidr.release.finished import Finished
@@ -38,7 +41,7 @@ def _cell(text: str) -> str:
 
 
 def counts_table(run: Finished) -> str:
-    """Pairs by iteration, language and kind."""
+    """Pairs by iteration, non-dominant language and kind."""
     rows = []
     for iteration in run.iterations:
         record = run.written("pairs", iteration).record
@@ -46,7 +49,8 @@ def counts_table(run: Finished) -> str:
             (f"iter_{iteration}", row["language"], row["kind"], f"{row['count']:,}") for row in record.counts["kept"]
         ]
     total = sum(row["count"] for k in run.iterations for row in run.written("pairs", k).record.counts["kept"])
-    return markdown_table(("split", "language", "kind", "pairs"), [*rows, ("all", "", "", f"{total:,}")])
+    heading = language_heading(row[2] for row in rows) if card_rules(run) > 1 else "language"
+    return markdown_table(("split", heading, "kind", "pairs"), [*rows, ("all", "", "", f"{total:,}")])
 
 
 def drops_table(run: Finished) -> str:
@@ -74,7 +78,7 @@ def slots_sentence(run: Finished) -> str:
         for row in record.counts.get("not_requested", ()):
             left[row["reason"]] += row["count"]
     said = ", ".join(f"{count:,} by `{reason}`" for reason, count in sorted(left.items()) if count)
-    slot = "slot (prompt, other language, kind)"
+    slot = f"slot (prompt, {'language' if run.recipe.are_pairs_sampled else 'other language, kind'})"
     if not said:
         return f"Every {slot} is a pair or stands in the configuration `dropped` with its reason."
     what = "row of the sets" if run.recipe.prompts is None else slot
@@ -82,6 +86,34 @@ def slots_sentence(run: Finished) -> str:
         f"Every {what} is a pair, stands in the configuration `dropped` with its reason, or was left out because the "
         f"recipe does not ask for it: {said}."
     )
+
+
+def prompts_sentence(run: Finished) -> str:
+    """Who translated the prompts, where they were given in the dominant language alone; empty where they were not."""
+    if (parallel := run.recipe.parallel) is None:
+        return ""
+    languages = run.recipe.languages
+    who = "the first policy itself"
+    if parallel.by is not None:
+        who = "a file of translations" if parallel.by.file is not None else "another model, named under the pins"
+    return (
+        f"The prompts were given in {languages.dominant} alone: those in {', '.join(languages.others)} are "
+        f"translations by {who}, and nobody checked them."
+    )
+
+
+def thoughts_sentence(run: Finished) -> str:
+    """What became of the policy's thoughts, where it had any."""
+    counts = [record.counts.get("thoughts", {}) for record in run.records if record.step == "generate"]
+    answers = sum(count.get("answers", 0) for count in counts)
+    if not answers:
+        return ""
+    where = "are no part of this release"
+    if run.publishes_thoughts:
+        where = "stand in the column `reasoning` of `candidates`"
+    reasoning = run.recipe.policy.reasoning
+    trained = " Training saw them, too." if reasoning is not None and reasoning.train else ""
+    return f"Before {answers:,} of its answers the policy thought. These thoughts {where}.{trained}"
 
 
 def settings_table(run: Finished) -> str:
@@ -98,6 +130,35 @@ def settings_table(run: Finished) -> str:
             rows.append((f"`{step.name}.{path}`", f"`{shown}`", kind, (known and known.source) or ""))
     rows.append(("`seed`", f"`{run.recipe.seed}`", _provenance(run, "seed"), ""))
     return markdown_table(("setting", "value", "provenance", "source"), rows)
+
+
+def template_sentence(run: Finished, *, is_pairs: bool) -> str:
+    """With which switches and date the policy's chat template wrote prompts; empty where it wrote as it does alone."""
+    first = next((record for record in run.records if record.writes == "initial_policy"), None)
+    fixed = first.counts.get("chat_template") or {} if first is not None else {}
+    kwargs = template_kwargs(run.recipe.policy.chat_template)
+    said = [f"`{name}: {json.dumps(value, ensure_ascii=False)}`" for name, value in sorted(kwargs.items())]
+    if fixed.get("date"):
+        said.append(f"today's date as {fixed['date']}")
+    if not said:
+        return ""
+    text = f"Every prompt was written by the policy's chat template with {', '.join(said)}."
+    if kwargs and is_pairs:
+        text += " TRL hands each row's `chat_template_kwargs` to the template, so that it trains on the same prompts."
+    elif kwargs:
+        text += " Give `apply_chat_template` the same, to ask the policy as it was trained."
+    return text
+
+
+def plain_translations(run: Finished) -> str:
+    """How many translations were asked without a started answer; empty where all were started, or nobody says."""
+    made = [r for r in run.records if r.writes == "translations"]
+    served = [(said, count) for r in made for said, count in (r.execution.get("served") or {}).items()]
+    plain = sum(count for said, count in served if "no started answer" in said)
+    if not plain:
+        return ""
+    total = sum(count for _, count in served)
+    return f"{plain:,} of {total:,} requests for translations had no started answer: server or template takes none."
 
 
 def _provenance(run: Finished, path: str) -> str:
@@ -156,6 +217,22 @@ def training_table(records: Sequence[Record]) -> str:
     names = ("pairs", "loss", "dpo", "nll", "margin", "accuracy")
     rows = [(record.place, *(_number(record.counts[name]) for name in names)) for record in records]
     return markdown_table(("policy", *names), rows)
+
+
+def adapted_sentence(records: Sequence[Record]) -> str:
+    """Which layers of the last trained policy got an adapter, and which did not; empty where none was counted."""
+    counts = records[-1].counts if records else {}
+    if not counts.get("adapted"):
+        return ""
+    left = counts.get("not_adapted")
+    said = f"Layers with a LoRA adapter: {_kinds(counts['adapted'])}; "
+    return said + (
+        f"as they were: {_kinds(left)}, embeddings and head." if left else "embeddings and head as they were."
+    )
+
+
+def _kinds(counts: dict[str, int]) -> str:
+    return ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
 
 
 def groups_table(records: Sequence[Record]) -> str:

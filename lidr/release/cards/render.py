@@ -7,23 +7,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from lidr.analysis import aside_sentences
 from lidr.hub import compose
 from lidr.language_tags import base_code, read_tag
 from lidr.languages import LANGUAGES
 from lidr.references import repository_of
 from lidr.release.cards.card_tables import (
+    adapted_sentence,
     counts_table,
     drops_table,
     groups_table,
     markdown_table,
     parents_table,
     pins_table,
+    plain_translations,
+    prompts_sentence,
     sample_block,
     settings_table,
     slots_sentence,
+    template_sentence,
+    thoughts_sentence,
     training_table,
 )
 from lidr.release.cards.finding_tables import gates_section, measurements_section
+from lidr.release.cards.rendering_rules import card_rules
+from lidr.release.cards.sample_texts import sample_section
 from lidr.release.cards.score_tables import model_index, results_section
 from lidr.release.finished import Finished
 from lidr.release.llama_factory import llama_factory_name
@@ -40,6 +48,7 @@ def dataset_card(run: Finished, repo: str, files: DatasetFiles, digest: str, exi
     pairs = sum(file.rows for file in files.rows if file.config == "all")
     prompts = sum(record.counts["prompts"] for record in run.records if record.writes == "prompts")
     base = run.base_model
+    loaded = files.splits("all") if card_rules(run) > 1 else files.splits("all")[-1:]
     body = _render(
         "dataset.md.jinja",
         **_common(run, repo),
@@ -48,12 +57,19 @@ def dataset_card(run: Finished, repo: str, files: DatasetFiles, digest: str, exi
         counts=counts_table(run),
         drops=drops_table(run),
         slots=slots_sentence(run),
+        translated_prompts=prompts_sentence(run) if card_rules(run) > 1 else "",
         configs=", ".join(f"`{config}`" for config in files.configs),
         splits=", ".join(f"`{split}`" for split in files.splits("all")),
-        last=files.splits("all")[-1],
+        kinds=_kinds(run),
+        thoughts=thoughts_sentence(run),
+        asked=" ".join(filter(None, (template_sentence(run, is_pairs=True), plain_translations(run)))),
+        split="+".join(loaded),
+        axolotl_splits=loaded,
         start_model=base.repo if base else "path/to/your-model",
         llama_factory=",".join(llama_factory_name(repo, "all", split) for split in files.splits("all")),
+        rules=card_rules(run),
         samples=[(config, sample_block(row)) for config, row in files.samples.items()],
+        sample_section=sample_section(files.samples),
         pins=pins_table(run),
         judged="",
     )
@@ -76,10 +92,13 @@ def model_card(
         **_common(run, repo) | {"iterations": len({record.iteration for record in trained})},
         what=_what(run, adapter_only),
         pairs=f"{sum(record.counts['pairs'] for record in trained):,}",
+        asked=template_sentence(run, is_pairs=False),
         loading=_model_loading(repo, run.tag, adapter_only),
         pins=_model_pins(run, datasets),
         training=training_table(trained),
+        adapted="\n\n".join(filter(None, (adapted_sentence(trained), *aside_sentences(trained)))),
         groups=groups_table(trained),
+        rules=card_rules(run),
         results=results_section(run),
         reproduce=_reproduce(run, repo),
     )
@@ -105,13 +124,39 @@ def _common(run: Finished, repo: str) -> dict[str, Any]:
         "languages": f"{', '.join(names[:-1])} and {names[-1]}",
         "iterations": len(run.iterations),
         "mixture": _mixture(run),
+        "scorer": _scorer(run),
         "settings": settings_table(run),
+        "recipe_sha256": run.recipe_sha256,
         "premise": measurements_section(run),
         "gates": gates_section(run),
         "licence": run.licence.identifier,
         "licence_reason": run.licence.reason,
         "parents": parents_table(run.parents),
     }
+
+
+def _kinds(run: Finished) -> str:
+    """What is preferred to what, of the kinds of pairs that there are; cards of older rules name both."""
+    dominant = LANGUAGES[run.recipe.languages.dominant].name
+    said = {
+        "dominant": f"in {dominant} its own answer is preferred to the answers translated into {dominant}",
+        "non_dominant": f"in each other language the translated {dominant} answer is preferred to its own",
+        "sampled": "Chosen is the answer that the scorer values more, rejected another answer of the policy",
+    }
+    written = [run.written("pairs", k).record for k in run.iterations]
+    there = {row["kind"] for record in written for row in record.counts["kept"] if row["count"]}
+    both = ("dominant", "non_dominant") if card_rules(run) == 1 else ()
+    sentence = "; ".join(text for kind, text in said.items() if kind in there or kind in both)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
+
+
+def _scorer(run: Finished) -> str:
+    """What pairs of two answers were chosen by; empty where there are none."""
+    if not run.recipe.are_pairs_sampled:
+        return ""
+    named = (step.config.by for step in run.recipe.chain if step.name == "pair")
+    given = (name for step in run.recipe.chain if step.name == "score" for name in step.config.given)
+    return next((by for by in named if by), next(given, ""))
 
 
 def _mixture(run: Finished) -> str:
@@ -128,19 +173,28 @@ def _licence_metadata(licence: Licence) -> dict[str, str]:
 
 
 def _dataset_metadata(run: Finished, files: DatasetFiles, pairs: int, digest: str) -> dict[str, Any]:
+    is_later = card_rules(run) > 1
     return {
         "pretty_name": f"{run.recipe.name} preference pairs",
         **_licence_metadata(run.licence),
         "language": [base_code(code) for code in run.recipe.languages.all],
         **_language_details(run),
         "task_categories": ["text-generation"],
-        "tags": [*_TAGS, "synthetic"],
+        "tags": [*_TAGS, "synthetic", *(["trl"] if is_later else [])],
         "size_categories": [next((name for limit, name in _SIZES if pairs < limit), "n>1M")],
         "annotations_creators": ["machine-generated"],
+        **({"language_creators": ["machine-generated"], "source_datasets": source_datasets(run)} if is_later else {}),
         "multilinguality": ["multilingual"],
         "configs": [_config(config, files, is_default=config == "all") for config in files.configs],
         "lidr": {**_block(run, digest), "configs": list(files.configs)},
     }
+
+
+def source_datasets(run: Finished) -> list[str]:
+    """The data sets of a Hub that a release was made from, else `original`."""
+    found = (repository_of({"role": p.role, "name": p.name, "revision": p.revision}) for p in run.parents)
+    names = [name.removeprefix("datasets/") for name in found if name and name.startswith("datasets/")]
+    return list(dict.fromkeys(names)) or ["original"]
 
 
 def _language_details(run: Finished) -> dict[str, str]:

@@ -22,6 +22,10 @@ _HOW_TO_READ = (
     "`iter_0` is the policy before training. In brackets: 95% intervals of one number (Wilson's for a share, Student's "
     "for a mean). Every number with its error and n, and all that it depends on, is in {records}."
 )
+_OF_FEW = (
+    "Of fewer than {few} items, the interval of a mean or a difference is Student's, with one more item at the lowest "
+    "possible value and one at the highest: it is wide, because so few items say little."
+)
 _ANSWERS = (
     " The answers that were scored are in `lidr/outputs`, without the benchmarks' texts; `lidr reproduce` scores them "
     "again, with no model and no judge."
@@ -40,6 +44,9 @@ def results_section(run: Finished) -> str:
     places = dict.fromkeys(f"`lidr/records/{record.place}.json`" for one in found for record in one.records)
     told = _ANSWERS if any(map(tells_of_outputs, run.artifacts)) else ""
     parts = [_HOW_TO_READ.format(records=", ".join(places)) + told]
+    few = max(one.few for one in found)
+    if any(cell and cell["n"] < few for one in found for _, _, cells in one.scores() for cell in cells):
+        parts.append(_OF_FEW.format(few=few))
     for one in found:
         parts += [f"### {one.title}", _described(one), _scores_table(one)]
         if changes := _differences_table(one):
@@ -71,26 +78,38 @@ def _shown(value: Any) -> str:
 
 def _scores_table(one: Evaluated) -> str:
     rows = [
-        (score.label, language, *(score_cell(cell, score) for cell in cells), f"{(cells[-1] or {'n': 0})['n']:,}")
+        (
+            _label(score, one),
+            language,
+            *(score_cell(cell, score) for cell in cells),
+            f"{(cells[-1] or {'n': 0})['n']:,}",
+        )
         for score, language, cells in one.scores()
     ]
     return markdown_table(("score", "language", *one.headings, "n"), rows)
 
 
+def _label(score: ShownScore, one: Evaluated) -> str:
+    """As cards of these rules call it."""
+    return score.label if one.few or not score.then else score.then
+
+
 def score_cell(found: Mapping[str, Any] | None, score: ShownScore) -> str:
-    """Value and interval: `0.612 [0.550, 0.671]`."""
+    """Value and interval, where it has one: `0.612 [0.550, 0.671]`."""
     if found is None:
         return "-"
+    if not score.has_error:
+        return f"{found['value']:.{score.digits}f}"
     low, high = interval(found, score)
     return f"{found['value']:.{score.digits}f} [{low:.{score.digits}f}, {high:.{score.digits}f}]"
 
 
 def interval(found: Mapping[str, Any], score: ShownScore) -> tuple[float, float]:
-    """95% interval of one score: Wilson's for a share, Student's for a mean."""
+    """95% interval of one score {value, stderr, n, few}: Wilson's for a share, Student's for a mean."""
     if score.is_share:
         low, high = wilson(found["value"] / score.scale, found["n"])
         return low * score.scale, high * score.scale
-    return of_mean(found["value"], found["stderr"], found["n"], (0.0, score.scale))
+    return of_mean(found["value"], found["stderr"], found["n"], (0.0, score.scale), few=found["few"])
 
 
 def _differences_table(one: Evaluated) -> str:
@@ -144,7 +163,7 @@ def _eval_results(one: Evaluated, url: str) -> Iterator[Any]:
         if found is None:
             continue
         data, judge, on_hub = task["data"], task["judge"], _HUB_DATA.fullmatch(task["data"]["source"])
-        low, high = interval(found, score)
+        bounds = [round(bound, 6) for bound in interval(found, score)] if score.has_error else None
         judged = {f"judge_{what}": judge[what] for what in ("model", "mode", "template")} if judge else {}
         yield EvalResult(
             task_type="text-generation",
@@ -155,11 +174,11 @@ def _eval_results(one: Evaluated, url: str) -> Iterator[Any]:
             dataset_revision=on_hub["revision"] if on_hub else None,
             dataset_args={"rows_sha256": data["sha256"], "asked": data["asked"], "form": one.form[1]},
             metric_type=score.type,
-            metric_name=score.label,
+            metric_name=_label(score, one),
             metric_value=round(found["value"], 6),
             metric_args={
                 "n": found["n"],
-                "interval_95": [round(low, 6), round(high, 6)],
+                **({"interval_95": bounds} if bounds else {}),
                 **judged,
             },
             source_name=SOURCE,

@@ -3,13 +3,14 @@
     cc0-1.0 prompts, apache-2.0 model    -> apache-2.0
     cc-by-nc-4.0 prompts, llama3 model   -> cc-by-nc-4.0, and the card lists the Llama terms
     cc-by-sa-4.0 and cc-by-nc-4.0        -> other: no licence satisfies both
-    anything that is not known           -> other, with a link
+    anything that is not known           -> other, with a link; the reason names the strictest that is known
 
 It is arithmetic on names, no legal advice; every parent is listed in the card with its licence.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,15 +93,17 @@ def strictest(parents: Sequence[Parent]) -> Licence:
     'apache-2.0'
     """
     unknown = [parent for parent in parents if _key(parent) not in _RANK]
+    found = {_key(parent): _RANK[_key(parent)] for parent in parents if parent not in unknown}
+    clash = _clash(found)
+    winner = max(found, key=lambda name: (found[name], name), default="")
     if unknown or not parents:
         said = ", ".join(f"{parent.role} {parent.name}" for parent in unknown) or "no parent"
         link = next((where for parent in unknown if (where := parent.licence_link or parent.link)), "LICENSE.md")
-        return Licence("other", f"the licence of {said} is not known to lidr", "see-attribution", link)
-    found = {_key(parent): _RANK[_key(parent)] for parent in parents}
-    clash = _clash(found)
+        least = f"at least as strict as {winner} ({_RANKS[found[winner]][0]}); " if found.get(winner) else ""
+        least = f"{clash}; " if clash else least
+        return Licence("other", f"{least}the licence of {said} is not known to lidr", "see-attribution", link)
     if clash:
         return Licence("other", clash, "mixed-see-attribution", "LICENSE.md")
-    winner = max(found, key=lambda name: (found[name], name))
     return Licence(winner, f"the strictest of its parents ({_RANKS[found[winner]][0]})")
 
 
@@ -138,6 +141,19 @@ def overridden(identifier: str, reason: str, *, name: str | None = None, link: s
     if identifier == "other" and not (name and link):
         raise HubError("publish.license: `other` needs a name and a link")
     return Licence(identifier, f"decided by the publisher: {reason.strip()}", name, link)
+
+
+def licence_remark(where: str, identifier: str) -> str | None:
+    """What to say of a licence that the Hub does not know; None where it does.
+
+    >>> licence_remark("prompts.license", "cc-by4.0").partition(";")[2]
+    ' did you mean cc-by-4.0? A release of it would be `other`'
+    """
+    if identifier in IDENTIFIERS:
+        return None
+    near = next(iter(difflib.get_close_matches(identifier.lower(), sorted(IDENTIFIERS), n=1)), None)
+    hint = f"did you mean {near}? " if near else ""
+    return f'{where}: "{identifier}" is no licence identifier of the Hub; {hint}A release of it would be `other`'
 
 
 def licence_text(licence: Licence, parents: Sequence[Parent]) -> str:

@@ -1,4 +1,6 @@
-"""The models that a release is made from, each with pin and licence: the first policy, and who translated for it."""
+"""The models that a release is made from, each with pin and licence: the first policy, who translated for it, and whom
+its scorers asked.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lidr.hub import without_paths
-from lidr.recipe import Recipe
+from lidr.recipe import Recipe, Translator
 from lidr.references import DistReference, FolderReference, HubReference, ServerReference, parse_reference
 from lidr.release.parents.licences import Parent
 from lidr.store import Record, folder_sha256
@@ -16,16 +18,21 @@ HUB = "https://huggingface.co"
 
 
 def base_model(recipe: Recipe, first_policy: Record) -> HubReference | None:
-    """The first policy, where it is a Hub model; its revision is the commit that the run used."""
+    """The first policy, where it is a Hub model as it is there; its revision is the commit that the run used."""
     reference = parse_reference(recipe.policy.model)
-    if not isinstance(reference, HubReference):
+    if not isinstance(reference, HubReference) or recipe.policy.adapter is not None:
         return None
     used = first_policy.identity.get("outside", {}).get("revision")
     return HubReference(reference.repo, used)
 
 
 def policy_parent(recipe: Recipe, first_policy: Record, licence: str | None) -> Parent:
-    """The first policy, with the licence that the user gives it, else what its distribution says."""
+    """The first policy, with the licence that the user gives it, else what its distribution says; of a model and an
+    adapter nobody but the user can say it.
+    """
+    if recipe.policy.adapter is not None:
+        both = " with ".join(map(without_paths, (recipe.policy.model, recipe.policy.adapter)))
+        return Parent("policy", both, first_policy.digest, licence)
     reference = parse_reference(recipe.policy.model)
     hub = base_model(recipe, first_policy)
     if hub is not None:
@@ -43,24 +50,46 @@ def policy_parent(recipe: Recipe, first_policy: Record, licence: str | None) -> 
 
 
 def translator_parents(recipe: Recipe, records: Iterable[Record]) -> Iterator[Parent]:
-    """Who translated in the policy's place, with the licence that the recipe gives it (`translate.by.license`)."""
-    step = next((step for step in recipe.chain if step.name == "translate"), None)
-    by = step.config.by if step else None
-    if by is None:
-        return
-    outside: dict[str, Any] = next((r.identity["outside"]["translator"] for r in records if r.step == "translate"), {})
+    """Who translated answers or prompts in the policy's place, with the licence that the recipe gives it
+    (`translate.by.license`); once where it is the same for both.
+    """
+    chain = next((step.config for step in recipe.chain if step.name == "translate"), None)
+    settings = (("translate", chain), ("parallel", recipe.parallel))
+    found = [_translator(config.by, step, records) for step, config in settings if config and config.by]
+    yield from dict.fromkeys(found)
+
+
+def _translator(by: Translator, step: str, records: Iterable[Record]) -> Parent:
+    outside: dict[str, Any] = next((r.identity["outside"]["translator"] for r in records if r.step == step), {})
+    return _model("translator", by.model or by.file or "", is_file=not by.model, outside=outside, licence=by.license)
+
+
+def scorer_parents(recipe: Recipe, records: Iterable[Record]) -> Iterator[Parent]:
+    """The models that scorers brought along, a reference or a reward model, with the licence that the recipe gives it
+    (`score.NAME.license`).
+    """
+    chain = next((step.config for step in recipe.chain if step.name == "score"), None)
+    outside: dict[str, Any] = next((r.identity["outside"] for r in records if r.step == "score"), {})
+    found = [
+        _model("scorer", one.model, outside=outside.get(name, {}), licence=getattr(config, "license", None))
+        for name, config in (chain.given.items() if chain else ())
+        for one in getattr(config, "models", ())
+    ]
+    yield from dict.fromkeys(found)
+
+
+def _model(role: str, named: str, *, is_file: bool = False, outside: dict[str, Any], licence: str | None) -> Parent:
     pin = outside.get("revision") or outside.get("sha256")
     if pin is None and "files" in outside:
         pin = folder_sha256(outside["files"])
-    reference = parse_reference(by.model) if by.model else FolderReference(by.file)
+    reference = FolderReference(named) if is_file else parse_reference(named)
     if isinstance(reference, HubReference):
         link = f"{HUB}/{reference.repo}" + (f"/tree/{pin}" if pin else "")
-        yield Parent("translator", reference.repo, pin, by.license, link)
-    elif isinstance(reference, DistReference):
-        yield Parent("translator", str(reference), pin, by.license or dist_licence(reference.package))
-    else:
-        name = reference.model if isinstance(reference, ServerReference) else without_paths(by.model or by.file)
-        yield Parent("translator", name, pin, by.license)
+        return Parent(role, reference.repo, pin, licence, link)
+    if isinstance(reference, DistReference):
+        return Parent(role, str(reference), pin, licence or dist_licence(reference.package))
+    name = reference.model if isinstance(reference, ServerReference) else without_paths(named)
+    return Parent(role, name, pin, licence)
 
 
 def dist_licence(package: str) -> str | None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lidr.errors import HubError
-from lidr.hub import read_front_matter, without_paths
+from lidr.errors import HubError, StoreError
+from lidr.hub import ForeignJsonError, load_foreign_json, read_front_matter, without_paths
 from lidr.references import DistReference, HubReference, parse_reference, repository_of
 from lidr.release.file_schemas import PublishedParents, fault
 from lidr.release.parents.licences import Parent, strictest
 from lidr.release.parents.model_parents import HUB, dist_licence
-from lidr.store import RECORD_FILE
+from lidr.store import RECORD_FILE, read_record, read_sealed
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -68,10 +67,10 @@ def _recorded(run_json: Path) -> Iterator[Parent]:
     if not run_json.is_file():
         return
     try:
-        content = json.loads(run_json.read_text(encoding="utf-8"))
+        content = load_foreign_json(run_json)
         wrong = fault(PublishedParents, content)
-    except (ValueError, RecursionError):
-        wrong = "no JSON"
+    except ForeignJsonError as error:
+        wrong = str(error)
     if wrong:
         raise HubError(f"{run_json}: {wrong}; the release is damaged")
     for entry in content.get("parents", ()):
@@ -79,16 +78,26 @@ def _recorded(run_json: Path) -> Iterator[Parent]:
 
 
 def parents_of_run(version_folder: Path, name: str) -> tuple[Parent, ...]:
-    """Prompts and policy of a run that was not published, by its run.json; of one that began with pairs, these."""
+    """Prompts and policy of a run that was not published, by its run.json; of one that began with pairs, these.
+
+    Raises:
+        StoreError: run.json or a record is damaged.
+    """
     path = version_folder / "run.json"
     if not path.is_file():
         return (Parent("pairs", name, None, None),)
-    recipe = json.loads(path.read_text(encoding="utf-8"))["recipe"]
-    records = sorted(version_folder.glob(f"iter_*/pairs/{RECORD_FILE}"))
-    if records:
-        counts = [json.loads(record.read_text(encoding="utf-8"))["counts"] for record in records]
+    folders = sorted(found.parent for found in version_folder.glob(f"iter_*/pairs/{RECORD_FILE}"))
+    if folders:
+        counts = [record.counts for folder in folders if (record := read_record(folder)) is not None]
         return tuple(dict.fromkeys(parent for found in counts for parent in parents_of_mixture(found["sets"])))
-    prompts = recipe["prompts"]
+    try:
+        recipe = read_sealed(path)["recipe"]
+        prompts = recipe["prompts"]
+        named = prompts["source"], prompts["license"], recipe["policy"]["model"]
+        if not isinstance(recipe["chain"], list) or not all(isinstance(text, str) for text in named):
+            raise ValueError("no recipe as lidr writes it")
+    except (ValueError, LookupError, TypeError) as error:
+        raise StoreError(f"{path}: damaged ({error}). `lidr run RECIPE` writes it again") from None
     return (Parent("prompts", without_paths(prompts["source"]), None, prompts["license"]), _policy(recipe))
 
 

@@ -13,10 +13,10 @@ from lidr.errors import EvaluationError, PlanError
 from lidr.evals import RowBenchmark, load_rows
 from lidr.hub import DATASETS, read_snapshot
 from lidr.languages import LANGUAGES
-from lidr.preferences import ROW_FILES, file_batches
 from lidr.references import HubReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.steps.step_kind import Surroundings, Unresolved
+from lidr.tables import TABLE_FILES, file_batches, table_files
 from lidr.transforms import Questions
 
 BENCHMARKS: dict[str, RowBenchmark] = {"mgsm": "mgsm", "x_alpacaeval": "x_alpacaeval"}
@@ -92,8 +92,9 @@ def _files(around: Surroundings, name: str) -> list[Path]:
     path = resolve_source(name, around.recipe_folder) if hub is None else _snapshot(around, hub)
     if path is None or not path.exists():
         raise PlanError(f"clean.decontaminate.against: no folder or file {name}")
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in ROW_FILES)
-    return [file for file in files if file.suffix in ROW_FILES]
+    if path.is_file():
+        return [path] if path.name.lower().endswith(TABLE_FILES) else []
+    return [path / name for name in table_files(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())]
 
 
 def _snapshot(around: Surroundings, hub: HubReference) -> Path:

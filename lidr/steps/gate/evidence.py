@@ -4,36 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lidr.evals.compare import METRICS
 from lidr.intervals import LEVEL, student
-from lidr.rows import METADATA, RowType
+from lidr.rows import RowType
 from lidr.steps.evaluate import Scores
 from lidr.store import Artifact
 from lidr.transforms import Number
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 Findings = RowType(
     "verdicts",
-    pa.schema(
-        {
-            "signature": pa.string(),
-            "sign": pa.string(),
-            "language": pa.string(),
-            "against": pa.string(),
-            "value": pa.float64(),
-            "low": pa.float64(),
-            "high": pa.float64(),
-            "n": pa.int64(),
-            "limit": pa.float64(),
-            "is_over": pa.bool_(),  # fires above the limit, else below
-            "fires": pa.bool_(),
-            "act": pa.string(),
-        },
-        metadata=METADATA,
-    ),
+    {
+        "signature": "string",
+        "sign": "string",
+        "language": "string",
+        "against": "string",
+        "value": "float64",
+        "low": "float64",
+        "high": "float64",
+        "n": "int64",
+        "limit": "float64",
+        "is_over": "bool",  # fires above the limit, else below
+        "fires": "bool",
+        "act": "string",
+    },
     key=("signature", "sign", "language", "against"),
 )
 """The rows of a gate: every number that it looked at; in the store they are called verdicts."""
@@ -122,6 +120,7 @@ def score_changes(before: pa.Table, after: pa.Table, languages: Sequence[str], *
         languages: at least one.
         options: of `differences`: resamples, seed.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from lidr.evals import ALL

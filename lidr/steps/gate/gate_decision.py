@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lidr.evals.compare import METRICS
 from lidr.steps.evaluate import Scores
 from lidr.steps.gate.evidence import Evidence, Finding, Findings
 from lidr.steps.gate.signatures import Act
 from lidr.steps.step_kind import StepRun
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def parent_of(run: StepRun) -> int:

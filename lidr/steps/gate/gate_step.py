@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pyarrow as pa
 from pydantic import Field, model_validator
 
 from lidr.errors import PlanError
@@ -39,14 +38,16 @@ from lidr.steps.gate.signatures import (
     DominantWorse,
     NoGain,
     RewardSignal,
+    ScorerSignal,
     Signature,
     artefacts,
     collapse,
     dominant_worse,
     no_gain,
     reward_signal,
+    scorer_signal,
 )
-from lidr.steps.measure import Measures, can_referee
+from lidr.steps.measure import Measures, can_referee, referees_of_scorers
 from lidr.steps.step_kind import Changes, Decision, Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
 
 
@@ -81,6 +82,7 @@ class GateConfig(Frozen):
     dominant_worse: DominantWorse | None = None
     no_gain: NoGain | None = None
     reward_signal: RewardSignal | None = None
+    scorer_signal: ScorerSignal | None = Field(None, exclude_if=lambda value: value is None)
     artefacts: Artefacts | None = None
     collapse: Collapse | None = None
     reweight: Reweight = Reweight()
@@ -101,6 +103,7 @@ _LOOK: Mapping[str, Callable[[Evidence, Any], list[Finding]]] = {
     "dominant_worse": dominant_worse,
     "no_gain": no_gain,
     "reward_signal": reward_signal,
+    "scorer_signal": scorer_signal,
     "artefacts": artefacts,
     "collapse": collapse,
 }
@@ -109,6 +112,7 @@ _NEEDS: Mapping[str, tuple[RowType, ...]] = {
     "dominant_worse": (Scores,),
     "no_gain": (Scores,),
     "reward_signal": (Measures,),
+    "scorer_signal": (Measures,),
     "artefacts": (Response, Translation, Pair),
     "collapse": (Policy, Scores),
 }
@@ -116,6 +120,8 @@ _NEEDS: Mapping[str, tuple[RowType, ...]] = {
 
 def run_gate(run: StepRun) -> Outcome:
     """Look for every signature, write down all numbers, and decide how the run goes on."""
+    import pyarrow as pa
+
     config: GateConfig = run.config
     languages = run.recipe.languages
     evidence = Evidence(run.inputs, languages.dominant, languages.others, parent_of(run))
@@ -160,6 +166,8 @@ def outside_gate(around: Surroundings, config: GateConfig) -> dict[str, Any]:
             raise PlanError(f"gate.{late[0]}.act: roll_back gives up a policy that is trained: put gate after train")
     if config.reward_signal is not None and "measure" in steps and not can_referee(steps["measure"]):
         raise PlanError("gate.reward_signal needs reward accuracy: give measure a judge, or gold answers")
+    if config.scorer_signal is not None:
+        _check_scorer(config.scorer_signal, steps)
     if "evaluate" in before:
         if "train" in names[names.index("evaluate") :]:
             raise PlanError(
@@ -170,6 +178,22 @@ def outside_gate(around: Surroundings, config: GateConfig) -> dict[str, Any]:
     if any(one.act == "reweight" for one in config.signatures.values()):
         _check_reweight(config.reweight, steps)
     return {}
+
+
+def _check_scorer(signal: ScorerSignal, steps: Mapping[str, Any]) -> None:
+    """Refuse a scorer that nothing is known of."""
+    if not {"score", "measure"} <= set(steps):
+        return  # without `measure` the chain is refused
+    given, referees = list(steps["score"].given), referees_of_scorers(steps["measure"], steps["score"].given)
+    if not referees:
+        raise PlanError("gate.scorer_signal needs a referee: give measure gold answers or a judge, or score with one")
+    if signal.scorer is not None and signal.scorer not in given:
+        said = f"the step score has no such scorer; it has {', '.join(given)}"
+        raise PlanError(f"gate.scorer_signal.scorer: {signal.scorer}: {said}")
+    if set(referees) == {signal.scorer}:
+        raise PlanError(
+            f"gate.scorer_signal.scorer: {signal.scorer} is the referee, and is not held against itself; name another"
+        )
 
 
 def _check_scores(recipe: Recipe, config: GateConfig, asked: EvaluateConfig) -> None:

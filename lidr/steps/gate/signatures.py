@@ -7,6 +7,7 @@ there fires at about one gate in forty; over ten iterations that is one run of f
     dominant_worse   paired difference of the dominant scores, to the first policy and to the one before
     no_gain          paired difference of each other language's scores to the policy before
     reward_signal    reward accuracy of the built pairs, by language and kind
+    scorer_signal    reward accuracy of a scorer of answers, by language
     artefacts        failed, wrong-language, copied and odd-length translations by direction; mark-up left in chosen
     collapse         repetition, length and language of the answers to the first policy's; NLL of chosen in training
 """
@@ -23,10 +24,10 @@ from lidr.recipe import Frozen
 from lidr.rows import Pair, Response, Translation
 from lidr.steps.evaluate import Scores
 from lidr.steps.gate.evidence import Evidence, Finding, ScoreChange, widened
-from lidr.steps.measure import Measures
+from lidr.steps.measure import Measures, deciding_accuracy
 from lidr.steps.step_kind import Policy
 from lidr.store import Artifact
-from lidr.transforms import family, mean, rise, share
+from lidr.transforms import Number, family, mean, rise, share
 
 if TYPE_CHECKING:
     import polars as pl
@@ -119,13 +120,43 @@ def reward_signal(evidence: Evidence, config: RewardSignal) -> list[Finding]:
     ]
 
 
+class ScorerSignal(Signature):
+    """A scorer does not tell the better answer; needs `measure`, and a referee in it or in `score`."""
+
+    scorer: str | None = None
+    """Which one, as `score` names it; null: each of them."""
+    below: float = Field(0.5, ge=0, le=1)
+    """Fires where its reward accuracy is confidently smaller."""
+
+
+def scorer_signal(evidence: Evidence, config: ScorerSignal) -> list[Finding]:
+    """A scorer does not value the better of two answers more as often as it must."""
+    measured = evidence.of(Measures.name).record.counts.get("scorer_accuracy", ())
+    found = [one for one in deciding_accuracy(measured, "scorer") if config.scorer in (None, one["scorer"])]
+    level = family(len(found))
+    return [
+        Finding(
+            "scorer_signal",
+            f"reward accuracy of the scorer {one['scorer']} by {one['referee']}",
+            one["language"],
+            "",
+            widened(Number(one["value"], one["low"], one["high"], one["n"]), level),
+            config.below,
+            is_over=False,
+        )
+        for one in found
+    ]
+
+
 class Artefacts(Signature):
     """Translation leaves traces: the largest shares that are allowed, 0-1."""
 
     failed: float = Field(0.25, ge=0, le=1)
     """Truncated, refused or empty translations, by direction."""
     wrong_language: float = Field(0.15, ge=0, le=1)
+    """Translations in another language than asked for."""
     copied_source: float = Field(0.15, ge=0, le=1)
+    """Translations that say their source again."""
     length_ratio: float = Field(0.15, ge=0, le=1)
     """Translations with less than a fifth or more than five times the characters of their source."""
     markup: float = Field(0.02, ge=0, le=1)
@@ -205,7 +236,8 @@ def collapse(evidence: Evidence, config: Collapse) -> list[Finding]:
     found = []
     for name, language, values in series:
         sign, limit, span = limits[name]
-        found.append(Finding("collapse", sign, language, "iter_0", mean(values, span, level), limit, is_over=True))
+        number = mean(values, span, level, few=0)
+        found.append(Finding("collapse", sign, language, "iter_0", number, limit, is_over=True))
     if history:
         nll = rise([step["nll"] for step in history], level)
         found.append(Finding("collapse", "NLL of chosen, last third of the steps", "", "first third", nll,
@@ -234,7 +266,7 @@ def answers_of(scores: Artifact) -> pl.DataFrame:
     from lidr.transforms import ngram_share, repeated_line
 
     columns = ["language", "task", "item", "response"]
-    frame = pl.DataFrame(read_samples(scores.folder / "results").select(columns))
+    frame = pl.DataFrame(read_samples(scores.part("results")).select(columns))
     loops = repeated_line(frame["response"], LINES)["line"].is_not_null() | (
         ngram_share(frame["response"], NGRAM) > COVERED
     )

@@ -1,11 +1,11 @@
 """measure: how large the gap between languages is, and whether the built pairs point the right way, before training.
 
-    prompts, responses, translations, pairs -> measure -> measures
+    prompts, responses, pairs, translations and answer scores where there are -> measure -> measures
 
 Its record holds the means of the rows with intervals, which `weigh` and `gate` read.
 """
 
-from lidr.steps.measure.measure_config import Margin, MeasureConfig, RoundTrip, can_referee
+from lidr.steps.measure.measure_config import Margin, MeasureConfig, RoundTrip, can_referee, referees_of_scorers
 from lidr.steps.measure.measure_step import STEP, run_measure
 from lidr.steps.measure.measurement_summary import deciding_accuracy
 from lidr.steps.measure.measurements import Measures
@@ -18,5 +18,6 @@ __all__ = [
     "RoundTrip",
     "can_referee",
     "deciding_accuracy",
+    "referees_of_scorers",
     "run_measure",
 ]

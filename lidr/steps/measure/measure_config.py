@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pydantic import Field
 
 from lidr.recipe import Frozen
 from lidr.steps.evaluate import JudgeConfig
+
+REFEREES = ("gold", "judge")
+"""Who says which of two texts is better: gold answers, where a recipe has them, else a judge."""
 
 
 class RoundTrip(Frozen):
@@ -14,6 +19,7 @@ class RoundTrip(Frozen):
     max_tokens: int = Field(ge=1)
     """Longest translation, tokens."""
     repetition_penalty: float = Field(1.0, gt=0)
+    """1 is none."""
 
 
 class Margin(Frozen):
@@ -39,3 +45,8 @@ class MeasureConfig(Frozen):
 def can_referee(config: MeasureConfig) -> bool:
     """Whether reward accuracy is measured."""
     return config.judge is not None or config.gold is not None
+
+
+def referees_of_scorers(config: MeasureConfig, scorers: Collection[str]) -> list[str]:
+    """Who scorers are held against: what this step is given, else the scorer of the same name."""
+    return [name for name in REFEREES if getattr(config, name) is not None or name in scorers]

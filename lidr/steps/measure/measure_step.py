@@ -1,7 +1,7 @@
 """measure: how large the gap between languages is, and whether the built pairs point the right way, before training.
 
-    - measure: {sample: 200, judge: {model: "openai:gpt-4.1@https://api.openai.com/v1"}}     after pair or filter
-    - measure: {gold: recipes/prompts/word_problems}                                          arithmetic, no judge
+    - measure: {sample: 200, judge: {model: "openai:gpt-4.1@https://api.openai.com/v1"}}     # after pair or filter
+    - measure: {gold: recipes/prompts/word_problems}                                          # arithmetic, no judge
 
 Its rows are one value for each prompt, test and language; its record holds their means with intervals, and the paper's
 own figures beside them.
@@ -19,49 +19,66 @@ own figures beside them.
     length_ratio       ln(characters of the translation / of its source)           each direction
     off_target         1 where the answer is in another language than its prompt   each language
     logp_margin        the policy's log-probability a token, chosen - rejected     each pair that was built
+    scorer_gold        of two answers, one right and one wrong, the scorer         each scorer and language
+                       values the right one more: 0-1, .5 is chance
+    scorer_judge       the same of two answers with different marks                each scorer and language
 
-Reward accuracy is agree / (agree + disagree); ties are counted apart.
+Reward accuracy is agree / (agree + disagree); ties are counted apart. Where pairs are made from all answers to a
+prompt, its own_mark and off_target are means over them. What needs translations is left out where there are none. A
+referee of scorers that this step is not given is the scorer `gold` or `judge`, where the step `score` has it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
-import pyarrow as pa
-
 from lidr.errors import PlanError
+from lidr.recipe import Recipe
 from lidr.references import ServerReference, parse_reference
 from lidr.rows import Pair, Prompt, Response, RowType, Translation
 from lidr.steps.answering import ANSWER_FIELDS, outside_answers
-from lidr.steps.evaluate import judge_identity, judging_identity
-from lidr.steps.measure.gold_answers import gold_file
+from lidr.steps.evaluate import judge_identity, judged_alone, judging_identity
+from lidr.steps.gold_answers import gold_file
 from lidr.steps.measure.measure_config import MeasureConfig
-from lidr.steps.measure.measurement_summary import summary
+from lidr.steps.measure.measurement_summary import Values, summary
 from lidr.steps.measure.measurements import Measures, Row, measurement
 from lidr.steps.measure.prompt_sample import PromptSample
 from lidr.steps.measure.referees import logp_margins, rewarded, round_trips
-from lidr.steps.step_kind import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
-from lidr.store import file_sha256
+from lidr.steps.score import AnswerScores
+from lidr.steps.step_kind import (
+    TEXTS_ALONE,
+    Expected,
+    Outcome,
+    Policy,
+    Scale,
+    StepKind,
+    StepRun,
+    Surroundings,
+    by_server,
+)
+from lidr.store import file_sha256, in_tables
 
 
 def run_measure(run: StepRun) -> Outcome:
     """Measure, write every value, and summarise."""
     sample = PromptSample(run)
-    run.progress.start(len(sample.prompt_ids), "prompts")
-    rows = [
-        *off_targets(sample),
-        *length_ratios(sample),
-        *rewarded(sample),
-        *round_trips(sample),
-        *logp_margins(sample),
-    ]
-    run.progress.add(len(sample.prompt_ids))
-    table = pa.Table.from_pylist(rows, Measures.schema)
-    run.out.data.write(table)
+    run.progress.start(sample.size, "prompts")
+    rows = chain(
+        off_targets(sample),
+        length_ratios(sample),
+        rewarded(sample),
+        round_trips(sample),
+        logp_margins(sample),
+    )
+    values = Values()
+    for table in in_tables(map(values.added, rows), Measures.schema):
+        run.out.data.write(table)
+    run.progress.add(sample.size)
     return Outcome(
-        {"prompts": len(sample.prompt_ids), **summary(table, run.recipe.languages, judge=run.config.judge)},
+        {"prompts": sample.size, **summary(values, run.recipe.languages, judge=run.config.judge)},
         run.progress.rate(),
     )
 
@@ -72,18 +89,23 @@ def off_targets(sample: PromptSample) -> Iterator[Row]:
 
     from lidr.transforms import identify
 
-    keys = list(sample.answers)
-    texts = pl.Series([sample.answers[key] for key in keys], dtype=pl.String)
-    found = identify(texts, (sample.dominant, *sample.others))["language"].to_list()
-    for (prompt_id, language), code in zip(keys, found, strict=True):
-        yield measurement("off_target", prompt_id, None if code is None else float(code != language), language)
+    for part in sample.parts():
+        keys = [key for several in part.own.values() for key in several]
+        texts = pl.Series([part.every[key] for key in keys], dtype=pl.String)
+        asked = pl.Series([key[1] for key in keys], dtype=pl.String)
+        found = identify(texts, (sample.dominant, *sample.others), asked=asked)["language"].to_list()
+        said = dict(zip(keys, found, strict=True))
+        for (prompt_id, language), several in part.own.items():
+            known = [float(code != language) for key in several if (code := said[key]) is not None]
+            yield measurement("off_target", prompt_id, sum(known) / len(known) if known else None, language)
 
 
 def length_ratios(sample: PromptSample) -> Iterator[Row]:
     """How much longer a translation is than its source."""
-    for (prompt_id, source, target), text in sample.translations.items():
-        ratio = len(text) / len(sample.answers[prompt_id, source])
-        yield measurement("length_ratio", prompt_id, math.log(ratio), target, source)
+    for part in sample.parts():
+        for (prompt_id, source, target), text in part.translations.items():
+            ratio = len(text) / len(part.answer(prompt_id, source) or "")
+            yield measurement("length_ratio", prompt_id, math.log(ratio), target, source)
 
 
 def identity_measure(config: MeasureConfig) -> dict[str, Any]:
@@ -95,6 +117,10 @@ def identity_measure(config: MeasureConfig) -> dict[str, Any]:
 
 def outside_measure(around: Surroundings, config: MeasureConfig) -> dict[str, Any]:
     """Gold answers, judge, and, where the policy is asked, what it answers from."""
+    if config.round_trip and not any(step.name == "translate" for step in around.recipe.chain):
+        raise PlanError(
+            "measure.round_trip: it goes on from translations, and the chain has no translate; take round_trip out"
+        )
     found: dict[str, Any] = outside_answers(around, config) if config.round_trip else {}
     if config.margin and isinstance(parse_reference(around.recipe.policy.model), ServerReference):
         raise PlanError(
@@ -119,20 +145,34 @@ def expect_measure(config: MeasureConfig, scale: Scale) -> Expected:
     requests = prompts * scale.others if config.round_trip else 0
     tokens = requests * config.round_trip.max_tokens if config.round_trip else 0
     orders = 2 if config.judge and config.judge.mode == "logprob_swap" else 1
-    calls = prompts * (scale.languages + 2 * scale.others * (1 + orders)) if config.judge else 0
+    compared = scale.languages * orders if scale.are_sampled else 2 * scale.others * (1 + orders)
+    calls = prompts * (scale.languages * scale.answers + compared) if config.judge else 0
     note = f"and at most {calls:,} calls of the judge" if calls else ""
     return Expected(requests or prompts, "requests" if requests else "prompts", tokens, note)
+
+
+def alone_measure(recipe: Recipe, config: MeasureConfig) -> Iterator[tuple[str, str]]:
+    """Of the judge and the policy, as of `StepKind`."""
+    yield from (("measure.judge", why) for why in judged_alone(config.judge))
+    if config.round_trip is not None:
+        yield from by_server(recipe, "measure.round_trip")
+    if config.margin is not None:
+        yield "measure.margin", TEXTS_ALONE
 
 
 STEP = StepKind(
     name="measure",
     config=MeasureConfig,
-    reads=(Prompt, Response, Translation, Pair),
+    reads=(Prompt, Response, Pair),
+    takes=(Translation, AnswerScores),
     also_reads=also_read_measure,
     writes=Measures,
     run=run_measure,
     expects=expect_measure,
     uses=("languages", "prompts.id_prefix", *ANSWER_FIELDS),
     outside=outside_measure,
+    alone=alone_measure,
     identity=identity_measure,
+    version=2,  # 2: an answer may be in any language; a judge needs mass on its letters; intervals of few items
+    resumes_since=1,
 )

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import pyarrow as pa
-
-from lidr.rows import METADATA, RowType
+from lidr.rows import RowType
 
 Row = dict[str, Any]
 
 Measures = RowType(
     "measures",
-    pa.schema(
-        {
-            "test": pa.string(),
-            "language": pa.string(),  # of the text that is looked at
-            "other": pa.string(),  # the other language of a direction or pair; empty where there is none
-            "kind": pa.string(),  # of a pair; empty where there is none
-            "prompt_id": pa.string(),
-            "value": pa.float64(),  # null: not scored
-        },
-        metadata=METADATA,
-    ),
+    {
+        "test": "string",
+        "language": "string",  # of the text that is looked at
+        "other": "string",  # the other language of a direction or pair; empty where there is none
+        "kind": "string",  # of a pair, or the scorer that is looked at; empty where there is none
+        "prompt_id": "string",
+        "value": "float64",  # null: not scored
+    },
     key=("test", "language", "other", "kind", "prompt_id"),
 )
 """What answers, translations and pairs are worth."""

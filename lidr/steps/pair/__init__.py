@@ -3,6 +3,7 @@
 prompts, responses, translations -> pair -> pairs (+ dropped)
 """
 
-from lidr.steps.pair.pair_step import STEP, PairConfig, TranslationType, run_pair
+from lidr.steps.pair.pair_config import PairConfig, TranslationType
+from lidr.steps.pair.pair_step import STEP, run_pair
 
 __all__ = ["STEP", "PairConfig", "TranslationType", "run_pair"]

@@ -9,10 +9,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from lidr.errors import PlanError, RowError
+from lidr.hub import CardYamlError, load_card_yaml
 from lidr.recipe import Frozen, LanguageCode
 from lidr.resources import resolve_source
 from lidr.rows import BoundClass, TranslationTypePolicy
@@ -44,14 +44,14 @@ class RuleLine(Frozen):
     """Lower case, digits and _"""
     class_: BoundClass = Field(alias="class")
     score: float = Field(gt=0, le=1)
-    pattern: str = Field(min_length=1)
+    pattern: str = Field(min_length=1, max_length=10_000)
 
 
 class RuleList(Frozen):
     """One list."""
 
     language: LanguageCode
-    rules: tuple[RuleLine, ...] = Field(min_length=1)
+    rules: tuple[RuleLine, ...] = Field(min_length=1, max_length=2_000)
 
 
 def rules_file(detector: Detector, language: str, recipe_folder: Path) -> Path:
@@ -63,7 +63,10 @@ def rules_file(detector: Detector, language: str, recipe_folder: Path) -> Path:
     """
     folder = resolve_source(detector.rules, recipe_folder)
     if folder is None:
-        raise Unresolved(f"{detector.rules}: set LIDR_DATA or give --data")
+        raise Unresolved(
+            f"pair.translation_type.detector.rules: {detector.rules}: set LIDR_DATA to the folder that holds it, or "
+            "give --data"
+        )
     path = folder / f"{language}.yaml"
     if not path.is_file():
         there = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
@@ -83,8 +86,8 @@ def read_rules(path: Path) -> list[Rule]:
     from lidr.transforms import Rule
 
     try:
-        found = RuleList.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = RuleList.model_validate(load_card_yaml(path.read_text(encoding="utf-8")))
+    except (CardYamlError, UnicodeDecodeError) as error:
         raise RowError(f"{path}: not YAML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -5,32 +5,21 @@ The tables stream through in batches of whole prompts, so memory does not grow w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
-from pydantic import Field, model_validator
+from typing import Any
 
 from lidr.errors import PlanError, RowError
-from lidr.recipe import Frozen
 from lidr.resources import resolve_source
-from lidr.rows import (
-    DominantPairs,
-    Drop,
-    OneLanguage,
-    Pair,
-    Prompt,
-    Response,
-    Translation,
-    TranslationStatus,
-    TranslationTypePolicy,
-    Truncated,
-)
+from lidr.rows import SAMPLE, Pair, Prompt, Response, RowType, Translation
 from lidr.steps.ledger import Ledger
-from lidr.steps.pair.language_bound_prompts import Detection, Detector, rules_file
+from lidr.steps.pair.language_bound_prompts import Detection, rules_file
+from lidr.steps.pair.pair_config import PairConfig
+from lidr.steps.pair.sampled import sampled_pairs
 from lidr.steps.pair.selection_bias import SelectionBias
+from lidr.steps.pair.written_pairs import pair_rows, with_source_thoughts
+from lidr.steps.score import AnswerScores, scorer_of
+from lidr.steps.side_by_side import PROMPTS_PER_BATCH, aligned
 from lidr.steps.step_kind import (
     Expected,
     Outcome,
@@ -42,63 +31,34 @@ from lidr.steps.step_kind import (
     Unresolved,
     identity_of,
 )
-from lidr.store import Artifact, file_sha256, written_behind
-
-if TYPE_CHECKING:
-    import polars as pl
-
-
-PROMPTS_PER_BATCH = 500
-"""Prompts joined at a time; with 4 languages and 2 kB texts about 30 MB."""
-
-
-COLUMNS = (
-    ("prompt_id", "language", "text"),
-    ("prompt_id", "language", "text", "finish_reason"),
-    ("prompt_id", "source", "target", "text", "status"),
-)
-"""What is read of prompts, responses and translations; raw answers stay on disk."""
-
-
-class TranslationType(Frozen):
-    """Prompts that are themselves bound to a language."""
-
-    policy: TranslationTypePolicy = "keep_source"
-    """keep_source: chosen is the untranslated dominant answer; skip: no non-dominant pair; translate: as any other."""
-    ids: str | None = None
-    """File with one prompt id a line; # starts a comment."""
-    detector: Detector | None = None
-    """Finds more of them by rules; for those that `ids` names too, `policy` holds."""
-
-    @model_validator(mode="after")
-    def _says_which(self) -> TranslationType:
-        if self.ids is None and self.detector is None:
-            raise ValueError("say which prompts: ids (a file with one prompt id a line), or detector, or both")
-        return self
-
-
-class PairConfig(Frozen):
-    """Which pairs are made."""
-
-    dominant_pairs: DominantPairs = "all"
-    """Dominant pairs against all other languages, against one of them, or none."""
-    one: OneLanguage = "hash"
-    """Which one, under `dominant_pairs: one`: chosen by a hash of the prompt id, or the last of the other languages."""
-    drop: Drop = "joint"
-    """joint: a failed translation in either direction takes both pairs; independent: only the one that needs it."""
-    translation_type: TranslationType | None = None
-    """What to do with prompts that ask for a translation; null: they are pairs like any other."""
-    accept: tuple[TranslationStatus, ...] = Field(("ok",), min_length=1)
-    """Translation statuses whose text may stand in a pair."""
-    truncated: Truncated = "keep"
-    """Whether an answer cut at max_tokens may stand in a pair."""
+from lidr.store import file_sha256, written_behind
 
 
 def run_pair(run: StepRun) -> Outcome:
-    """Build every slot of the iteration, batch by batch, and account for each."""
+    """Build every slot of the iteration and account for each."""
+    return _from_scores(run) if run.config.from_ == "scores" else _from_translations(run)
+
+
+def _from_scores(run: StepRun) -> Outcome:
     import polars as pl
 
-    from lidr.transforms import PairRules, build_pairs, reasons_of
+    from lidr.transforms import sampled_reasons
+
+    run.progress.start(run.inputs[Prompt.name].rows, "slots")
+    ledger = Ledger(run, sampled_reasons())
+    pairs, counts = sampled_pairs(run, ledger)
+    if _trains_thoughts(run):
+        pairs = with_source_thoughts(pairs, pl.DataFrame(run.inputs[Response.name].read()))
+    run.out.data.write(pair_rows(pairs, run.iteration, run.inputs[Policy.name].name, run.recipe.system_prompt))
+    run.progress.add(run.inputs[Prompt.name].rows)
+    return Outcome(ledger.counts() | counts, run.progress.rate())
+
+
+def _from_translations(run: StepRun) -> Outcome:
+    """Batch by batch."""
+    import polars as pl
+
+    from lidr.transforms import PairRules, build_pairs, reasons_of, translated_answers
 
     config: PairConfig = run.config
     languages = run.recipe.languages
@@ -116,15 +76,18 @@ def run_pair(run: StepRun) -> Outcome:
     )
     detection = Detection(run)
     inputs = [run.inputs[rows.name] for rows in (Prompt, Response, Translation)]
-    policy = run.inputs[Policy.name].name
+    numbers, batch = SAMPLE in inputs[1].columns, len(languages.all) * PROMPTS_PER_BATCH
+    policy, thinks = run.inputs[Policy.name].name, _trains_thoughts(run)
     run.progress.start(inputs[0].rows // len(languages.all), "prompts")
     ledger, selection = Ledger(run, reasons_of(rules)), SelectionBias()
     with written_behind(run.out.data) as write:
-        for prompts, responses, translations in aligned(inputs, len(languages.all) * PROMPTS_PER_BATCH):
+        for prompts, responses, translations in aligned(inputs, batch, thoughts=thinks, numbers=numbers):
             rules = replace(rules, detected=detection(prompts))
+            responses = translated_answers(responses, translations)
             result = build_pairs(prompts, responses, translations, rules=rules)
             selection.add(result, prompts, responses, rules)
-            write(pair_rows(result.pairs, run.iteration, policy, run.recipe.system_prompt))
+            made = with_source_thoughts(result.pairs, responses) if thinks else result.pairs
+            write(pair_rows(made, run.iteration, policy, run.recipe.system_prompt))
             ledger.drop(result.dropped, step="pair")
             ledger.keep(result.pairs)
             ledger.not_requested(result.not_requested)
@@ -132,123 +95,16 @@ def run_pair(run: StepRun) -> Outcome:
     return Outcome(ledger.counts() | selection.counts() | detection.counts(), run.progress.rate())
 
 
-def pair_rows(pairs: pl.DataFrame, iteration: int, policy: str, system_prompt: str | None) -> Any:
-    """Finish the pairs table: ids, the three message lists that TRL reads, empty scores.
-
-    The message lists share the memory of the text columns: an Arrow list of one struct a row.
-    """
-    import numpy as np
-    import polars as pl
-
-    named = pairs.with_columns(
-        pair_id=pl.concat_str(
-            pl.lit(f"{iteration}/"),
-            "prompt_id",
-            pl.lit("/"),
-            "language",
-            pl.lit("-"),
-            "other_language",
-            pl.lit("/"),
-            "kind",
-        )
-    ).to_arrow(compat_level=pl.CompatLevel.oldest())
-    rows = named.num_rows
-    columns = {name: named[name].combine_chunks().cast(pa.string()) for name in named.schema.names}
-
-    def messages(*turns: tuple[str, Any]) -> Any:
-        offsets = np.arange(rows + 1, dtype=np.int32) * len(turns)
-        roles = pa.array([role for role, _ in turns] * rows, pa.string())
-        contents = turns[0][1] if len(turns) == 1 else _interleave([text for _, text in turns], rows)
-        return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays([roles, contents], ["role", "content"]))
-
-    user = ("user", columns["prompt_text"])
-    system = () if system_prompt is None else (("system", pa.array([system_prompt] * rows, pa.string())),)
-    columns |= {
-        "prompt": messages(*system, user),
-        "chosen": messages(("assistant", columns["chosen_text"])),
-        "rejected": messages(("assistant", columns["rejected_text"])),
-        "iteration": pa.array(np.full(rows, iteration, np.int32)),
-        "policy_in": pa.array([policy] * rows, pa.string()),
-    }
-    schema = Pair.schema
-    return pa.table([columns.get(f.name, pa.nulls(rows, f.type)) for f in schema], schema=schema)
-
-
-def _interleave(texts: Sequence[Any], rows: int) -> Any:
-    import numpy as np
-
-    order = np.arange(rows * len(texts)).reshape(len(texts), rows).T.ravel()
-    return pa.concat_arrays(list(texts)).take(pa.array(order))
-
-
-def aligned(inputs: Sequence[Artifact], rows: int) -> Iterator[tuple[pl.DataFrame, ...]]:
-    """Read tables side by side, batch by batch, each batch holding all rows of the same prompts.
-
-    Every artifact stands in prompt order, so each table is read once, from front to back.
-
-    Raises:
-        RowError: a table is in another order or names prompts that the first does not have.
-    """
-    import polars as pl
-
-    first, *others = inputs
-    cursors = [_Cursor(artifact, rows, columns) for artifact, columns in zip(others, COLUMNS[1:], strict=True)]
-    carry: pl.DataFrame | None = None
-    for batch in first.batches(rows, COLUMNS[0]):
-        frame = pl.DataFrame(batch)
-        frame = frame if carry is None else pl.concat([carry, frame])
-        last = frame["prompt_id"][-1]
-        carry = frame.filter(pl.col("prompt_id") == last)
-        whole = frame.filter(pl.col("prompt_id") != last)
-        if whole.height:
-            yield (whole, *(cursor.take(whole["prompt_id"].unique()) for cursor in cursors))
-    if carry is not None:
-        yield (carry, *(cursor.take(carry["prompt_id"].unique()) for cursor in cursors))
-    for cursor in cursors:
-        cursor.expect_end()
-
-
-class _Cursor:
-    """Reads one table from front to back, up to the first row of a prompt that is not asked for."""
-
-    def __init__(self, artifact: Artifact, rows: int, columns: Sequence[str]) -> None:
-        self._batches = artifact.batches(rows, columns)
-        self._place = artifact.record.place
-        self._rest: pl.DataFrame | None = None
-
-    def take(self, ids: pl.Series) -> pl.DataFrame:
-        import polars as pl
-
-        taken: list[pl.DataFrame] = []
-        while (frame := self._next()) is not None:
-            inside = frame["prompt_id"].is_in(ids.implode())
-            stop = frame.height if inside.all() else int(inside.arg_min() or 0)
-            taken.append(frame[:stop])
-            if stop < frame.height:
-                self._rest = frame[stop:]
-                break
-        return pl.concat(taken)
-
-    def _next(self) -> pl.DataFrame | None:
-        import polars as pl
-
-        if self._rest is not None:
-            frame, self._rest = self._rest, None
-            return frame
-        batch = next(self._batches, None)
-        return None if batch is None else pl.DataFrame(batch)
-
-    def expect_end(self) -> None:
-        if (frame := self._next()) is not None:
-            raise RowError(
-                f"{self._place} has rows of the prompt {frame['prompt_id'][0]}, which is not in prompt order or not "
-                f"among the prompts; make it again with --rebuild {self._place}"
-            )
+def _trains_thoughts(run: StepRun) -> bool:
+    """Whether the recipe trains on thoughts, and there are any."""
+    reasoning = run.recipe.policy.reasoning
+    return reasoning is not None and reasoning.train and "reasoning" in run.inputs[Response.name].columns
 
 
 def identity_pair(config: PairConfig) -> dict[str, Any]:
     """All settings; lists of language-bound prompts and of rules count by content (see outside_pair), not by place."""
-    kept = identity_of(config, later=("one",))
+    kept = identity_of(config, later=("one", "from_", "by", "select", "sigmas", "pool", "length_control", "weight"))
+    kept.pop("min_kept", None)
     if config.translation_type is not None:
         later = identity_of(config.translation_type, later=("detector",))
         kept["translation_type"] = {name: value for name, value in later.items() if name != "ids"}
@@ -259,8 +115,14 @@ def identity_pair(config: PairConfig) -> dict[str, Any]:
 
 def outside_pair(around: Surroundings, config: PairConfig) -> dict[str, Any]:
     """The list of language-bound prompts, and that of the rules that find more, are identity by their content."""
-    path = _ids_file(config, around.recipe_folder)
-    found = {} if path is None else {"translation_type_ids": file_sha256(path)}
+    reasoning = around.recipe.policy.reasoning
+    found: dict[str, Any] = {"thoughts": True} if reasoning is not None and reasoning.train else {}
+    if config.from_ == "scores":
+        scorer_of(around, config.by)
+        return found
+    _check_one_answer(around)
+    if (path := _ids_file(config, around.recipe_folder)) is not None:
+        found["translation_type_ids"] = file_sha256(path)
     detector = config.translation_type.detector if config.translation_type else None
     if detector is not None:
         rules = rules_file(detector, around.recipe.languages.dominant, around.recipe_folder)
@@ -268,12 +130,26 @@ def outside_pair(around: Surroundings, config: PairConfig) -> dict[str, Any]:
     return found
 
 
+def _check_one_answer(around: Surroundings) -> None:
+    """Refuse several translated answers to a prompt: a slot has one pair."""
+    settings = {step.name: step.config for step in around.recipe.chain}
+    n = getattr(settings.get("generate"), "n", 1)
+    if n > 1 and getattr(settings.get("translate"), "best_by", None) is None:
+        raise PlanError(
+            f"pair.from: generate.n gives {n} answers to a prompt, and a pair from translations takes one: say "
+            "translate.best_by: SCORER, which translates the best, or pair from: scores"
+        )
+
+
 def _ids_file(config: PairConfig, folder: Path) -> Path | None:
     if config.translation_type is None or config.translation_type.ids is None:
         return None
     path = resolve_source(config.translation_type.ids, folder)
     if path is None:
-        raise Unresolved(f"{config.translation_type.ids}: set LIDR_DATA or give --data")
+        raise Unresolved(
+            f"pair.translation_type.ids: {config.translation_type.ids}: set LIDR_DATA to the folder that holds it, or "
+            "give --data"
+        )
     if not path.is_file():
         raise PlanError(f"pair.translation_type.ids: no file {path}; give a text file with one prompt id a line")
     return path
@@ -288,8 +164,16 @@ def _bound_ids(config: PairConfig, folder: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
+def also_read_pair(config: PairConfig) -> tuple[RowType, ...]:
+    """What pairs are made from, beside the answers."""
+    return (AnswerScores,) if config.from_ == "scores" else (Translation,)
+
+
 def expect_pair(config: PairConfig, scale: Scale) -> Expected:
-    """At most 2 N L pairs; fewer by the setting of dominant_pairs."""
+    """At most 2 N L pairs, or N (L + 1) from scores; fewer by the settings of dominant_pairs and pool."""
+    if config.from_ == "scores":
+        languages = 1 if config.pool == "all" else scale.languages - (config.dominant_pairs == "none")
+        return Expected(scale.prompts * languages, "pairs")
     dominant = {"all": scale.slots // 2, "one": scale.prompts, "none": 0}[config.dominant_pairs]
     return Expected(scale.slots // 2 + dominant, "pairs")
 
@@ -297,7 +181,8 @@ def expect_pair(config: PairConfig, scale: Scale) -> Expected:
 STEP = StepKind(
     name="pair",
     config=PairConfig,
-    reads=(Prompt, Response, Translation, Policy),
+    reads=(Prompt, Response, Policy),
+    also_reads=also_read_pair,
     writes=Pair,
     run=run_pair,
     expects=expect_pair,

@@ -137,7 +137,7 @@ def _slots(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _mapped(run: StepRun, config: PairSet) -> Mapped:
     dominant = run.recipe.languages.dominant
-    return Mapped(config.columns, config.language or dominant, dominant, run.recipe.languages.all)
+    return Mapped(config.columns, config.language, dominant, run.recipe.languages.all, otherwise=dominant)
 
 
 def set_facts(one: OpenedSet) -> dict[str, Any]:

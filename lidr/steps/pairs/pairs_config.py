@@ -13,7 +13,8 @@ class PairSet(Frozen):
     """One set of pairs, and which of them."""
 
     dataset: ReferenceText | None = None
-    """org/name on the Hub, ./folder or file, or run:NAME[@VERSION][/iter_K/STEP]."""
+    """org/name on the Hub, ./folder or file, or run:NAME[@VERSION][/iter_K/STEP]. Files are .parquet, .jsonl, .json,
+    .csv or .tsv; the text files may be packed, .csv.gz."""
     revision: str | None = None
     """Of a Hub data set: a tag, a branch, or a 40-hex commit."""
     config: str | None = None
@@ -28,10 +29,14 @@ class PairSet(Frozen):
     languages: tuple[LanguageCode, ...] = ()
     """Only pairs of these non-dominant languages; empty: all of the recipe's."""
     kinds: tuple[Kind, ...] = ()
+    """Only pairs of these kinds, dominant, non_dominant or sampled; empty: all."""
     iterations: tuple[int, ...] = ()
+    """Only pairs of these iterations; empty: all."""
     min_margin: float | None = None
+    """Only pairs with at least this margin, in the unit of the set."""
     weight: float | None = Field(None, gt=0)
-    """Its part of the mixture, relative to the other sets' weights; where others have one, null is 1."""
+    """Its part of the mixture, relative to the other sets' weights; where others have one, null is 1. Rows are
+    left out until the parts hold: the set that is smallest for its weight gives all it has, the others what fits it."""
     cap: int | None = Field(None, ge=1)
     """Most rows that are taken of it."""
     license: str | None = None

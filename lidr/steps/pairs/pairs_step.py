@@ -14,13 +14,16 @@ set. Which rows are taken is drawn by a hash of seed, set and row number: the sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lidr import preferences
 from lidr.errors import RowError
+from lidr.recipe import template_kwargs
+from lidr.references import RunReference, parse_reference
 from lidr.rows import Pair
 from lidr.steps.ledger import Ledger
+from lidr.steps.local_policy import is_trained
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
 from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 
@@ -36,6 +39,9 @@ def run_pairs(run: StepRun) -> Outcome:
     sets = with_names([OpenedSet(one, open_set(run.around, one), "") for one in config.all_sets])
     for hub in config.datasets:
         run.around.keep_content(hub.repo, run.around.commit_of(hub))
+    notes = [_switch_note(run.around, one.config, one.source) for one in sets]
+    for note in filter(None, notes):
+        run.progress.say(note)
     if any(one.weight or one.cap for one in config.all_sets):
         share_out(run, sets)
     run.progress.start(0, "pairs")
@@ -48,7 +54,10 @@ def run_pairs(run: StepRun) -> Outcome:
             ", ".join(sorted({row["reason"] for row in ledger.counts()["dropped"] if row["count"]})) or "none wanted"
         )
         raise RowError(f"pairs: no row of {', '.join(one.name for one in sets)} can be used ({reasons})")
-    return Outcome({**ledger.counts(), "sets": [set_facts(one) for one in sets]}, run.progress.rate())
+    facts = [
+        {**set_facts(one), **({"other_switches": note} if note else {})} for one, note in zip(sets, notes, strict=True)
+    ]
+    return Outcome({**ledger.counts(), "sets": facts}, run.progress.rate())
 
 
 def open_set(around: Surroundings, one: PairSet) -> PairSource:
@@ -74,6 +83,49 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
     )
 
 
+def check_pairs(around: Surroundings, config: PairsConfig) -> tuple[str, ...]:
+    """Look at the sets that are on this machine."""
+    outside_pairs(around, config)
+    here = [(one, open_set(around, one)) for one in config.all_sets if one.hub is None]
+    notes = (_switch_note(around, one, source) for one, source in here)
+    return (*filter(None, notes), *_weight_notes(here))
+
+
+def _check_columns(one: PairSet, source: PairSource, setting: str) -> None:
+    """Refuse a map that names a column which is not there, at the setting that names it."""
+    columns = one.columns
+    there = () if columns is None else preferences.columns_there(source, columns)
+    if columns is None or (missing := columns.missing(there)) is None:
+        return
+    role = f".{missing[0]}" if missing[0] in columns.model_fields_set else ""
+    columns.check(there, f"{setting}.columns{role}: {source.name}")
+
+
+def _switch_note(around: Surroundings, one: PairSet, source: PairSource) -> str | None:
+    """Whether the prompts of a set were written by a chat template with other switches than training gives it: then
+    its answers are those of another mode than the policy is trained and asked in.
+    """
+    policy = around.recipe.policy
+    if not is_trained(around) or isinstance(parse_reference(policy.model), RunReference):
+        return None  # a run's policy has its switches in its own template
+    ours = template_kwargs(policy.chat_template)
+    found = preferences.switches_of(source) if one.columns is None else []
+    if all(switches == ours for switches in found):
+        return None
+    made = " and ".join(preferences.switches_said(switches) or "none" for switches in found)
+    return (
+        f"{source.name} was made with other switches of the chat template ({made}) than this recipe trains "
+        f"with ({preferences.switches_said(ours) or 'none'}): policy.chat_template.kwargs sets them"
+    )
+
+
+def _weight_notes(sets: Sequence[tuple[PairSet, PairSource]]) -> Iterator[str]:
+    """Sets whose pairs do not all count alike where they were made."""
+    for one, source in sets:
+        if source.is_weighted and one.columns is None:
+            yield f"{source.name}: its column weight, how much a pair counts, is left out here: all count alike"
+
+
 def identity_pairs(config: PairsConfig) -> dict[str, Any]:
     """What is taken of which set; the sets count by content (see outside_pairs), and where they stand does not."""
     content = {"dataset", "revision"}
@@ -81,7 +133,15 @@ def identity_pairs(config: PairsConfig) -> dict[str, Any]:
 
 
 def outside_pairs(around: Surroundings, config: PairsConfig) -> dict[str, Any]:
-    """The sets are identity by commit, by their run's digest, or by the content of their files."""
+    """The sets are identity by commit, by their run's digest, or by the content of their files.
+
+    Of sets on this machine the names of the columns are read, so that one that is not there is named before anything
+    runs.
+    """
+    settings = [f"pairs.sets[{number}]" for number in range(len(config.sets))] or ["pairs"]
+    for one, setting in zip(config.all_sets, settings, strict=True):
+        if one.hub is None:
+            _check_columns(one, open_set(around, one), setting)
     return {"sets": [_identity(around, one) for one in config.all_sets]}
 
 
@@ -93,10 +153,16 @@ def _identity(around: Surroundings, one: PairSet) -> dict[str, Any]:
 
 
 def expect_pairs(config: PairsConfig, scale: Scale) -> Expected:
-    """As many as there are."""
-    capped: Sequence[int | None] = [one.cap for one in config.all_sets]
-    known = sum(cap for cap in capped if cap)
-    return Expected(known if all(capped) else 0, "pairs", note="all that the sets hold" if not all(capped) else "")
+    """As many as there are; under weights as many as keep the sets' parts, by the caps that are known."""
+    sets = config.all_sets
+    caps = [one.cap for one in sets]
+    if not any(one.weight for one in sets):
+        known = sum(cap for cap in caps if cap)
+        return Expected(known if all(caps) else 0, "pairs", note="all that the sets hold" if not all(caps) else "")
+    weights = [one.weight or 1.0 for one in sets]
+    bounds = [cap / weight for cap, weight in zip(caps, weights, strict=True) if cap]
+    most = sum(int(min(bounds) * weight + 1e-9) for weight in weights) if bounds else 0
+    return Expected(most, "pairs", note="at most; rows are left out until the weights hold")
 
 
 STEP = StepKind(
@@ -108,6 +174,7 @@ STEP = StepKind(
     expects=expect_pairs,
     uses=("languages", "seed", "iteration.number"),
     outside=outside_pairs,
+    checks=check_pairs,
     identity=identity_pairs,
     version=2,  # 2: languages in any case, as names and as tags are read; what says none is refused
 )

@@ -3,8 +3,12 @@
 responses -> translate -> translations
 """
 
-from lidr.steps.translate.translate_config import Retry, TranslateConfig
-from lidr.steps.translate.translate_step import STEP, run_translate
-from lidr.steps.translate.translator import Translator
+from lidr.steps.translate.translate_step import (
+    STEP,
+    identity_translate,
+    outside_translate,
+    run_translate,
+    translate_texts,
+)
 
-__all__ = ["STEP", "Retry", "TranslateConfig", "Translator", "run_translate"]
+__all__ = ["STEP", "identity_translate", "outside_translate", "run_translate", "translate_texts"]

@@ -42,7 +42,9 @@ def translation_files(source: str, recipe_folder: Path) -> list[Path]:
     """
     path = resolve_source(source, recipe_folder)
     if path is None:
-        raise Unresolved(f"{source}: set LIDR_DATA to the folder that holds them, or give --data FOLDER")
+        raise Unresolved(
+            f"translate.by.file: {source}: set LIDR_DATA to the folder that holds them, or give --data FOLDER"
+        )
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path] if path.is_file() else []
     if not files:
         raise PlanError(
@@ -80,7 +82,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RowError(f"{path}:{number}: not JSON: {error}") from None
         if not isinstance(row, dict):
             raise RowError(f"{path}:{number}: expected an object with {', '.join(_FIELDS)}")

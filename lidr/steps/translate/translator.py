@@ -1,120 +1,30 @@
-"""Who translates where it is not the policy itself: a translation model, another chat model, a server, or a file.
-
-    by: {model: facebook/m2m100_418M, revision: unpinned, engine: seq2seq}     a model that only translates
-    by: {model: org/chat-model, revision: unpinned, engine: vllm}              any chat model, asked as the policy is
-    by: {model: "openai:NAME@http://localhost:8000/v1", engine: openai}        the same behind a server
-    by: {file: ./translations}                                                 JSON lines made by whatever you like
-
-Its rows have the statuses and the account of self-translation; their column `policy` says who it was.
-"""
+"""The translator that a recipe names in the policy's place: found, pinned, named in the rows, started."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-from pydantic import Field, model_validator
-
-from lidr.engines import EngineSpec, convert, engine_row, engines
-from lidr.hub import dist_file
-from lidr.recipe import Dtype, Frozen, PolicyConfig, ReferenceText
-from lidr.references import DistReference, HubReference, ServerReference, parse_reference
-from lidr.steps.policy import model_folder, outside_policy
+from lidr.engines import EngineSpec, text_arguments
+from lidr.hub import converted, dist_file
+from lidr.recipe import Translator as Translator
+from lidr.recipe import server_fields
+from lidr.references import DistReference, HubReference, RunReference, ServerReference, parse_reference
+from lidr.steps.policy import model_folder, outside_model
+from lidr.steps.policy_files import check_files
 from lidr.steps.step_kind import StepRun, Surroundings
 from lidr.steps.translate.translation_file import translation_files
-from lidr.store import folder_sha256, kept_sha256
+from lidr.store import folder_sha256, hashed, locate
 
 WHERE = "translate.by.model"
-
-_ENGINES = engines(lambda row: row.model != "script")
-if TYPE_CHECKING:
-    TranslatorEngine = str
-else:
-    TranslatorEngine = Literal[_ENGINES]
-
-_ONLY_TRANSLATES = ("beams", "codes")
-_ONLY_CHATS = ("prefill", "system_prompt")
-
-
-class Translator(Frozen):
-    """Who translates instead of the policy: a `model` with its `engine`, or a `file`."""
-
-    model: ReferenceText | None = None
-    """org/name on the Hub, ./folder, dist:PACKAGE/FILE.gguf, run:NAME/iter_K/train, or openai:MODEL@URL."""
-    revision: str | None = None
-    """For a Hub model: a 40-hex commit, or `unpinned` until `lidr lock` fills it."""
-    engine: TranslatorEngine | None = None
-    """seq2seq: a model that only translates, asked line by line; the others: a chat model, asked with the paper's
-    prompt."""
-    dtype: Dtype = "float32"
-    """Number format of its weights."""
-    beams: int = Field(1, ge=1)
-    """For seq2seq: width of the beam search; 1 is greedy."""
-    codes: dict[str, str] = Field(default_factory=dict)
-    """For seq2seq: our language code and the model's own, where lidr does not know it: {zh: cmn_Hans}."""
-    prefill: bool = True
-    """For chat models: begin the answer with the opening tag, as for the policy. OpenAI's own servers refuse that."""
-    system_prompt: str | None = None
-    """For chat models: system message; null sends none."""
-    file: str | None = None
-    """A JSON-lines file, or a folder of them, with prompt_id, source, target, text, and source_text where you want it
-    checked that this very answer was translated."""
-    license: str | None = None
-    """Licence of the model or of the translations, as a Hub identifier, where lidr cannot know it: cc-by-nc-4.0. It
-    flows into every card; no identity."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Translator:
-        if (self.model is None) == (self.file is None):
-            raise ValueError("name who translates: model with its engine, or file; one of the two")
-        if self.file is not None and (given := sorted(self.model_fields_set - {"file", "license"})):
-            raise ValueError(f"{', '.join(given)} belongs to a model; a file of translations has none: take it out")
-        return self
-
-    @model_validator(mode="after")
-    def _engine_fits(self) -> Translator:
-        if self.model is None:
-            return self
-        is_server = isinstance(parse_reference(self.model), ServerReference)
-        if self.engine is None:
-            raise ValueError(f"model needs its engine: {', '.join(_ENGINES[:-1])} or {_ENGINES[-1]}")
-        row = engine_row(self.engine)
-        if is_server != (row.model == "server"):
-            raise ValueError(f"engine openai and a model openai:NAME@URL go together, not {self.engine} with it")
-        for name in _ONLY_CHATS if row.only_translates else _ONLY_TRANSLATES:
-            if name in self.model_fields_set:
-                raise ValueError(f"{name} says nothing to the engine {self.engine}; take it out")
-        self.source()
-        return self
-
-    def source(self) -> PolicyConfig:
-        """The model as the recipe's `policy` section would name it; it is found and pinned in the same way."""
-        assert self.model is not None
-        return PolicyConfig(model=self.model, revision=self.revision, dtype=self.dtype)
-
-    @property
-    def is_chat(self) -> bool:
-        """Whether it is asked with the paper's prompt and answers between tags."""
-        return self.engine is not None and not engine_row(self.engine).only_translates
-
-    def identity(self) -> dict[str, Any]:
-        """What it is asked and how; which model or file it is, `outside_translator` says."""
-        kept = self.model_dump(mode="json", exclude={"model", "revision", "file", "license"})
-        reference = parse_reference(self.model) if self.model else None
-        name = None
-        if isinstance(reference, HubReference):
-            name = reference.repo
-        elif isinstance(reference, ServerReference):
-            name = f"openai:{reference.model}"
-        return kept | {"model": name, "file": self.file is not None}
 
 
 def outside_translator(around: Surroundings, by: Translator) -> dict[str, Any]:
     """Identity of the translator itself: a commit, or the digests of its files."""
     if by.file is not None:
         files = translation_files(by.file, around.recipe_folder)
-        return {"files": {path.name: kept_sha256(path, around.store_root) for path in files}}
-    return dict(outside_policy(around, by.source(), where=WHERE))
+        return {"files": {path.name: hashed(path) for path in files}}
+    return dict(outside_model(around, by.source(), WHERE))
 
 
 def translator_name(around: Surroundings, by: Translator) -> str:
@@ -147,19 +57,24 @@ def translator_spec(run: StepRun, by: Translator) -> EngineSpec:
         max_model_len=None if is_server or not by.is_chat else runtime.max_model_len,
         api_key_env=runtime.api_key_env,
         tensor_parallel=runtime.tensor_parallel,
+        replicas=runtime.replicas,
+        cluster=runtime.cluster,
         gpu_memory=runtime.gpu_memory,
         threads=runtime.threads,
+        vllm={name: value for name, value in runtime.vllm.items() if name not in text_arguments(runtime.vllm)},
         beams=by.beams,
         codes=by.codes,
+        **server_fields(by.openai),
     )
 
 
 def _folder(run: StepRun, by: Translator) -> Path:
-    """The model as a folder of safetensors; a GGUF file is converted once, into the step's work folder."""
+    """The model as a folder of safetensors; a GGUF file is converted once, in the store."""
     reference = parse_reference(by.model or "")
+    if isinstance(reference, RunReference):
+        return locate(reference, run.recipe).model
     if not isinstance(reference, DistReference):
-        return model_folder(run.around, by.source(), reference, where=WHERE)
-    made = run.work / "translator"
-    if not made.exists():
-        convert(dist_file(reference, WHERE), made, dtype=by.dtype, log=run.log)
-    return made
+        folder = model_folder(run.around, by.source(), reference, where=WHERE)
+        check_files(folder, outside_translator(run.around, by).get("files", {}))
+        return folder
+    return converted(dist_file(reference, WHERE), run.around.store_root, dtype=by.dtype, log=run.log)

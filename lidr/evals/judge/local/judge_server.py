@@ -4,7 +4,7 @@ with local_judge(Path("models/judge"), log=Path("judge.log")) as local:
     verdicts = judge(comparisons, local.settings(mode="logprob_swap"))
 
 The server listens on 127.0.0.1 only, on a free port, in a worker's process group: when the block ends, or this process
-is killed, nothing of it lives on.
+is killed, nothing of it lives on. With several replicas, that server hands questions on to a judge on each.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lidr.engines import ModelFolder, engine_row
 from lidr.evals.judge.settings import JudgeSettings
@@ -22,6 +22,8 @@ from lidr.extras import require
 from lidr.hub import model_files
 from lidr.store import file_sha256
 from lidr.worker import Worker
+
+_RAY_ENDS_WITHIN_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,15 @@ class LocalJudge:
         url: base URL, ending in /v1.
         model: its name, that of the model's folder.
         digest: engine, number format and weights: what its answers depend on.
+        at_once: so many times the questions of one judge keep it busy: a replica has some at work, and as many ready.
+        ran_on: of several replicas, when the block has ended: how many were started and died, and on how many nodes.
     """
 
     url: str
     model: str
     digest: str
+    at_once: int = 1
+    ran_on: dict[str, Any] = field(default_factory=dict)
 
     def settings(self, **values: Any) -> JudgeSettings:
         """Settings that ask this judge.
@@ -59,6 +65,8 @@ def local_judge(
     max_model_len: int | None = None,
     weights_sha256: str | None = None,
     name: str | None = None,
+    replicas: int | Literal["all"] = 1,
+    cluster: str = "local",
 ) -> Iterator[LocalJudge]:
     """Serve a model folder for the length of a block.
 
@@ -72,6 +80,7 @@ def local_judge(
         max_model_len: longest question plus answer, tokens; by default what the model's config says.
         weights_sha256: digest of the model, where the caller knows it; else every file is read.
         name: what the server calls the model; by default the folder's name.
+        replicas, cluster: judges that share the questions, and where: as of `EngineSpec`.
 
     Raises:
         EngineError: no model folder, no chat template, or the server does not come up; says where its log is.
@@ -80,17 +89,25 @@ def local_judge(
     row, needed_for = engine_row(kind), f"a local judge ({kind})"
     require(row.extra, row.packages, needed_for=needed_for)
     require("eval", ("starlette", "uvicorn"), needed_for=needed_for)
+    if replicas != 1:
+        require("ray", ("ray",), needed_for=f"{needed_for} on {replicas} replicas")
     ModelFolder(model).check()
     name = name or model.resolve().name
     spec = {"kind": kind, "model": str(model.resolve()), "dtype": dtype, "batch": batch, "threads": threads}
-    worker = Worker("lidr.evals.judge.local.judge_worker", log=log)
+    spec |= {"max_model_len": max_model_len, "replicas": replicas, "cluster": cluster}
+    worker = Worker("lidr.evals.judge.local.judge_worker", log=log, fresh=not row.is_forked)
     try:
-        worker.send({"serve": {**spec, "max_model_len": max_model_len}, "name": name, "log": str(log)})
+        worker.send({"serve": spec, "name": name, "log": str(log)})
         (reply,) = list(worker.replies())
         digest = f"{kind}/{dtype}/{weights_sha256 or folder_sha256(model)}"
-        yield LocalJudge(f"http://127.0.0.1:{reply['port']}/v1", name, digest)
+        local = LocalJudge(f"http://127.0.0.1:{reply['port']}/v1", name, digest, 2 * reply["replicas"] or 1)
+        yield local
+        if replicas != 1:
+            worker.send({"facts": True})
+            (reply,) = list(worker.replies())
+            local.ran_on.update(*reply["facts"])
     finally:
-        worker.close(grace_s=row.grace_s)
+        worker.close(grace_s=row.grace_s + (_RAY_ENDS_WITHIN_S if replicas != 1 else 0))
 
 
 def folder_sha256(model: Path) -> str:

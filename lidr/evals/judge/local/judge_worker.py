@@ -4,28 +4,42 @@ GET  /v1/models            the one model
 POST /v1/chat/completions  max_tokens, temperature, seed, logprobs, top_logprobs; nothing else of the API
 GET  /health
 
-Requests that are there at the same time share a forward pass.
+Requests that are there at the same time share a forward pass. A judge on several replicas has such a server on each,
+and one here that hands on what it is asked (served_judge.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import queue
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lidr.engines import ChatRequest, ChatTokenizer, EngineSpec, Message, Sampling, engine_row, set_environment
+from lidr.engines import (
+    ChatRequest,
+    ChatTokenizer,
+    EngineSpec,
+    Message,
+    Sampling,
+    engine_row,
+    open_engine,
+    set_environment,
+)
 from lidr.errors import EngineError
 from lidr.evals.judge.local.logprob_engine import Answered, Asked, ScoringEngine
+from lidr.evals.judge.local.served_judge import JudgeReplicas
 from lidr.worker import serve
 
 _WINDOW_S = 0.005  # so long a pass waits for company
@@ -107,32 +121,16 @@ class _Desk:
         return together
 
 
-def _app(desk: _Desk, name: str) -> Any:
+def _app(answer: Callable[[bytes], Awaitable[Any]], name: str) -> Any:
+    """The application; `answer` makes the response to the body of a question."""
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import JSONResponse, PlainTextResponse, Response
     from starlette.routing import Route
 
-    def refused(status: int, message: str) -> Response:
-        error = {"message": message, "type": "invalid_request_error" if status < 500 else "server_error"}
-        return JSONResponse({"error": error}, status_code=status)
-
     async def complete(request: Request) -> Response:
-        try:
-            asked = _Body.model_validate_json(await request.body()).asked()
-        except ValidationError as error:
-            first = error.errors()[0]
-            return refused(400, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-        try:
-            answered = await asyncio.wrap_future(desk.ask(asked))
-        except EngineError as error:
-            return refused(400, str(error))
-        except Exception as error:
-            return refused(500, f"{type(error).__name__}: {error}")
-        if answered.completion.finish_reason == "prompt_too_long":
-            found = answered.completion.prompt_tokens + asked.request.sampling.max_tokens
-            return refused(400, f"question and answer take {found} tokens, more than the model's context length")
-        return JSONResponse(_completion(answered, name))
+        found: Response = await answer(await request.body())
+        return found
 
     async def models(_: Request) -> Response:
         return JSONResponse({"object": "list", "data": [{"id": name, "object": "model", "owned_by": "lidr"}]})
@@ -147,6 +145,45 @@ def _app(desk: _Desk, name: str) -> Any:
             Route("/health", health),
         ]
     )
+
+
+def _by_desk(desk: _Desk, name: str) -> Callable[[bytes], Awaitable[Any]]:
+    """Answers of the model in this process."""
+    from starlette.responses import JSONResponse, Response
+
+    def refused(status: int, message: str) -> Response:
+        error = {"message": message, "type": "invalid_request_error" if status < 500 else "server_error"}
+        return JSONResponse({"error": error}, status_code=status)
+
+    async def answer(body: bytes) -> Response:
+        try:
+            asked = _Body.model_validate_json(body).asked()
+        except ValidationError as error:
+            first = error.errors()[0]
+            return refused(400, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+        try:
+            answered = await asyncio.wrap_future(desk.ask(asked))
+        except EngineError as error:
+            return refused(400, str(error))
+        except Exception as error:
+            return refused(500, f"{type(error).__name__}: {error}")
+        if answered.completion.finish_reason == "prompt_too_long":
+            found = answered.completion.prompt_tokens + asked.request.sampling.max_tokens
+            return refused(400, f"question and answer take {found} tokens, more than the model's context length")
+        return JSONResponse(_completion(answered, name))
+
+    return answer
+
+
+def _by_replicas(replicas: JudgeReplicas) -> Callable[[bytes], Awaitable[Any]]:
+    """Answers of the judges on replicas, as their servers gave them."""
+    from starlette.responses import Response
+
+    async def answer(body: bytes) -> Response:
+        status, content = await asyncio.wrap_future(replicas.ask(json.loads(body)))
+        return Response(content, status, media_type="application/json")
+
+    return answer
 
 
 def _completion(answered: Answered, name: str) -> dict[str, Any]:
@@ -179,9 +216,24 @@ def _entry(token: str, logprob: float) -> dict[str, Any]:
 
 def serve_transformers(spec: EngineSpec, name: str, log: str) -> int:
     """Serve by the engine of transformers, in this process; returns the port."""
+    return _listen(_app(_by_desk(_Desk(ScoringEngine(spec), spec.batch), name), name))
+
+
+def _serve_replicas(spec: EngineSpec, name: str, log: str) -> int:
+    """Serve by a judge on each replica; returns the port."""
+    replicas = JudgeReplicas(open_engine(replace(spec, judges=True), log=Path(log)))
+    _REPLICAS.append(replicas)
+    return _listen(_app(_by_replicas(replicas), name))
+
+
+_REPLICAS: list[JudgeReplicas] = []
+"""Those of this process, at most one."""
+
+
+def _listen(app: Any) -> int:
+    """Serve on a free port of this machine, in a thread; returns the port."""
     import uvicorn
 
-    app = _app(_Desk(ScoringEngine(spec), spec.batch), name)
     listening = socket.socket()
     listening.bind((_LOOPBACK, 0))
     config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False)
@@ -245,12 +297,17 @@ def _wait_until_up(process: subprocess.Popen[bytes], port: int, log: str) -> Non
 
 
 def handle(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Start the server that the parent wants; the reply is its port."""
+    """Start the server that the parent wants, and reply with its port; or say how replicas ran."""
+    if "facts" in message:
+        yield {"facts": [replicas.facts for replicas in _REPLICAS]}
+        return
     spec = EngineSpec(**message["serve"])
     try:
         if (server := engine_row(spec.kind).judge) is None:
             raise EngineError(f"the engine {spec.kind} serves no judge")
-        yield {"port": resolve_name(server)(spec, message["name"], message["log"])}
+        serves = resolve_name(server) if spec.replicas == 1 else _serve_replicas
+        port = serves(spec, message["name"], message["log"])
+        yield {"port": port, "replicas": sum(replicas.wanted for replicas in _REPLICAS)}
     except EngineError:
         raise
     except Exception as error:
@@ -259,3 +316,5 @@ def handle(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 if __name__ == "__main__":  # vLLM's processes import this module under another name
     serve(handle)
+    for served in _REPLICAS:
+        served.close()

@@ -78,19 +78,18 @@ class ScoringEngine(TransformersEngine):
     @torch.inference_mode()
     def _answer_together(self, batch: Sequence[Prompt], top: int | None) -> list[Answered]:
         sampling = batch[0].request.sampling
-        ids, mask = self._pad_left(batch)
+        inputs = self._inputs(batch)
         recorder = None if top is None else _Recorder(top)
-        made = processors(sampling, mask, seeds=[prompt.request.sampling.seed for prompt in batch])
+        made = processors(sampling, inputs["attention_mask"], seeds=[prompt.request.sampling.seed for prompt in batch])
         out = self._model.generate(
-            input_ids=ids,
-            attention_mask=mask,
+            **inputs,
             generation_config=self._greedy(sampling.max_tokens),
             logits_processor=made if recorder is None else [recorder, *made],
         )
         if recorder is not None:
             recorder.choose(out[:, -1])
         answers = []
-        for row, (prompt, new) in enumerate(zip(batch, out[:, ids.shape[1] :].tolist(), strict=True)):
+        for row, (prompt, new) in enumerate(zip(batch, out[:, inputs["input_ids"].shape[1] :].tolist(), strict=True)):
             completion = self._chat.complete(prompt, new, "length")
             answers.append(
                 Answered(completion, None if recorder is None else self._steps(recorder, row, new, top or 0))

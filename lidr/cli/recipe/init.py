@@ -1,0 +1,255 @@
+"""`lidr init`: write a short recipe for your model, languages and prompts, that validates and plans.
+
+It asks for what no option says, where a terminal is; elsewhere, or with --yes, it takes the defaults. Prompts that
+cannot be read are refused and nothing is written; the recipe that is written is checked as by `lidr validate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lidr.cli.common import print_json, say
+from lidr.cli.recipe.model_said import Lengths, lengths_of, template_said
+from lidr.cli.terminal import problem_lines
+from lidr.doctor import machine_said
+from lidr.errors import RecipeError, RowError
+from lidr.extras import has
+from lidr.language_tags import unknown_language
+from lidr.languages import LANGUAGES
+from lidr.pipeline import check_recipe, load_recipe
+from lidr.references import HubReference, ServerReference, parse_reference
+from lidr.steps import PromptDraft, draft_prompts
+
+_PROMPTS = "recipes/prompts/quickstart"
+_ROWS = "recipes/prompts"  # word problems of lidr's own, in the form of MGSM
+_QUESTIONS = {
+    "model": "Model (org/name on the Hub, ./folder, or openai:NAME@URL of a server)",
+    "languages": "Languages, the one it answers best in first",
+    "prompts": "Prompts (a folder with LANG.jsonl, one .csv with a column for each language, or org/name)",
+    "publish": "Where to publish, org/name (empty: nowhere)",
+    "out": "File to write",
+}
+_LICENCES = {
+    "license": "Licence of the prompts, as a Hub identifier (cc-by-4.0, mit, ...)",
+    "policy_license": "Licence of the model, as a Hub identifier (apache-2.0, llama3.1, ...)",
+}
+_MOST = 16  # prompts of the first run
+_DEFAULTS = {"languages": "en,de,es,fr", "prompts": _PROMPTS, "publish": "", "out": "my.yaml"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--model", metavar="MODEL", help="org/name[@commit], ./folder, or openai:NAME@URL")
+    parser.add_argument("--languages", metavar="CODES", help="the dominant one first: en,de,es (default: en,de,es,fr)")
+    parser.add_argument("--prompts", metavar="SOURCE", help=f"folder, file or org/name (default: {_PROMPTS})")
+    parser.add_argument("--license", metavar="ID", help="licence of the prompts, as a Hub identifier")
+    parser.add_argument("--column", metavar="NAME", help="column of the prompts' text, where it has a name of its own")
+    parser.add_argument("--one-language", action="store_true", help="prompts in the dominant language; translate them")
+    parser.add_argument("--policy-license", metavar="ID", help="licence of the model, which its releases must say")
+    parser.add_argument("--publish", metavar="ORG/NAME", help="where pairs and policy would be published")
+    parser.add_argument("--out", metavar="FILE", help="the recipe's file (default: my.yaml)")
+    parser.add_argument("--yes", action="store_true", help="ask nothing; defaults where no option says more")
+    parser.add_argument("--force", action="store_true", help="overwrite the file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Ask, look at the model and the machine, write the file, and see that it can be read."""
+    asks = sys.stdin is not None and sys.stdin.isatty() and not options.yes and not options.json
+    given = {name: getattr(options, name) or (_ask(name) if asks else _DEFAULTS.get(name)) for name in _QUESTIONS}
+    if not given["model"]:
+        raise RecipeError(["init: name the model: --model org/name, ./folder or openai:NAME@URL"])
+    target = Path(str(given["out"]))
+    if target.exists() and not options.force:
+        raise RecipeError([f"{target} exists; give another name with --out, or --force to overwrite it"])
+    if options.license is None and asks and given["prompts"] != _PROMPTS:
+        options.license = _ask("license")
+    if options.policy_license is None and asks and given["publish"] and not _says_its_licence(given["model"]):
+        options.policy_license = _ask("policy_license") or None
+    text = _recipe(target, given, options)
+    before = target.read_bytes() if target.exists() else None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    try:
+        recipe = load_recipe(target)
+    except RecipeError:
+        target.unlink() if before is None else target.write_bytes(before)
+        raise
+    checked = check_recipe(recipe)
+    if options.json:
+        problems = [asdict(problem) for problem in checked.problems]
+        print_json("lidr.init/1", {"file": str(target), "recipe": recipe.name, "text": text, "problems": problems})
+    else:
+        print(text, end="", flush=True)
+    for note in checked.notes:
+        say(f"note: {note}")
+    if _licence(given, options) == "unknown":
+        say("note: the licence of the prompts is written as unknown, and every card will say so; name it: --license ID")
+    if given["publish"] and not options.policy_license and not _says_its_licence(given["model"]):
+        say(
+            f"note: nothing says the licence of {given['model']}, and a release of its answers would be `other`; name "
+            "it: --policy-license ID, or publish.policy_license in the file"
+        )
+    if recipe.parallel is not None and not checked.problems:
+        say(
+            "note: the model itself translates the prompts. A weak model can write nonsense with the status `ok`; "
+            f"`lidr run {target} --until prompts` stops there and says where they lie. Read some before you go on"
+        )
+    if checked.problems:
+        say(*problem_lines(checked.problems), is_clean=True)
+        say(f"{target} is written and does not run like this: mend it there, then lidr validate {target}")
+        return 2
+    say(f"{target} is written and valid. Next: lidr plan {target}; lidr run {target}")
+    return 0
+
+
+def _ask(name: str) -> str:
+    default = _DEFAULTS.get(name, "")
+    try:
+        return input(f"{(_QUESTIONS | _LICENCES)[name]}{f' [{default}]' if default else ''}: ").strip() or default
+    except EOFError:
+        return default
+
+
+def _recipe(target: Path, given: dict[str, Any], options: argparse.Namespace) -> str:
+    codes = [code.strip() for code in str(given["languages"]).split(",") if code.strip()]
+    if unknown := next((code for code in codes if code not in LANGUAGES), None):
+        raise RecipeError([f"--languages: {unknown_language(unknown)}"])
+    if len(codes) < 2:
+        raise RecipeError(["--languages: the dominant one and at least one that learns from it: en,de"])
+    try:
+        reference = parse_reference(_as_folder(str(given["model"])))
+    except ValueError as error:
+        raise RecipeError([f"--model: {error}"]) from None
+    try:
+        prompts = draft_prompts(str(given["prompts"]), codes, column=options.column, one_language=options.one_language)
+    except RowError as error:
+        raise RecipeError([f"--prompts: {error}"]) from None
+    lengths, said = lengths_of(reference), template_said(reference)
+    is_server = isinstance(reference, ServerReference)
+    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in target.stem.lower()).strip("._-") or "mine"
+    model = f"model: {_quoted(str(reference))}"
+    if isinstance(reference, HubReference) and not reference.revision:
+        model += ", revision: unpinned"
+    if not is_server:
+        model += ", dtype: auto"
+    if said.setting:
+        model += f", chat_template: {said.setting}"
+    train = "" if is_server else _TRAIN.format(length=lengths.training, answer=lengths.answer, rows=_ROWS)
+    return _TEXT.format(
+        file=target,
+        name=name,
+        dominant=codes[0],
+        others=", ".join(map(_quoted, codes[1:])),
+        model=model,
+        thoughts=f"# {said.thoughts}\n" if said.thoughts else "",
+        prompts=_quoted(str(given["prompts"])),
+        licence=_licence(given, options),
+        more=_more(prompts, lengths),
+        system=said.system,
+        answer=lengths.answer,
+        translation=lengths.translation,
+        range=_range(prompts),
+        machine=machine_said(),
+        train=train,
+        publish=_publish(given["publish"], options.policy_license, is_server=is_server),
+        runtime=_runtime(is_server=is_server),
+    )
+
+
+def _as_folder(model: str) -> str:
+    """A folder that is there, and is written without ./, as a recipe writes it."""
+    is_other = ":" in model or model.startswith((".", "/"))
+    return f"./{model}" if not is_other and (Path(model) / "config.json").is_file() else model
+
+
+def _says_its_licence(model: str) -> bool:
+    """Whether the licence of a model is looked up where it comes from: in the metadata of a Python package."""
+    return model.startswith("dist:")
+
+
+def _publish(repo: str, licence: str | None, *, is_server: bool) -> str:
+    """The step, or a comment that shows it."""
+    said = f", policy_license: {_quoted(licence)}" if licence else ""
+    if not repo:
+        shown = said or ", policy_license: ID"
+        return f"  # - publish: {{pairs: YOU/NAME{shown}}}   # to publish: where, and the licence of the model\n"
+    policy = "" if is_server else f", policy: {repo}"
+    return f"  - publish: {{pairs: {repo}-pairs{policy}{said}}}\n"
+
+
+def _licence(given: dict[str, Any], options: argparse.Namespace) -> str:
+    return options.license or ("cc0-1.0" if given["prompts"] == _PROMPTS else "unknown")
+
+
+def _more(prompts: PromptDraft, lengths: Lengths) -> str:
+    """What else `prompts` says: the columns, and who makes prompts of one language parallel."""
+    columns = ", ".join(f"{role}: {_quoted(name)}" for role, name in prompts.columns.items())
+    named = f"\n  columns: {{{columns}}}" if columns else ""
+    if not prompts.is_one_language:
+        return named
+    warning = "# A weak model's translations can be nonsense with status ok: read some of iter_1/parallel/data first"
+    translate = f"translate: {{max_tokens: {lengths.prompt}}}           # the model itself translates them"
+    return f"{named}\n  {warning}\n  {translate}"
+
+
+def _range(prompts: PromptDraft) -> str:
+    if prompts.count is None:
+        return f'"0:{_MOST}"                      # START:STOP; not looked at: see that there are so many'
+    return f'"0:{min(_MOST, prompts.count)}"                      # START:STOP of {prompts.count:,}; begin small'
+
+
+def _quoted(text: str) -> str:
+    """As YAML reads it as text: `no` is Norwegian, not false."""
+    is_plain = re.fullmatch(r"[\w$./~][\w./@:+=-]*", text) and text.lower() not in ("no", "on", "off", "yes", "null")
+    return text if is_plain else json.dumps(text, ensure_ascii=False)
+
+
+def _runtime(*, is_server: bool) -> str:
+    """What suits the machine."""
+    if is_server:
+        return "{engine: openai, engine_batch: 16, push: false}"
+    if shutil.which("nvidia-smi") and has("vllm"):
+        return _ON_GPU
+    return f"{{engine: transformers, engine_batch: 16, micro_batch: 2, push: false}}\n# on a GPU, with vLLM: {_ON_GPU}"
+
+
+_ON_GPU = "{engine: vllm, engine_batch: 256, micro_batch: 4, gradient_checkpointing: true, push: false}"
+
+_TRAIN = """\
+  - train:                               # DPO + NLL on the pairs; the reference is the iteration's own start
+      {{beta: 0.1, learning_rate: 5.0e-6, epochs: 1, batch: 8, reference: previous, max_length: {length},
+       lora: {{rank: 16}}}}
+  # - evaluate: {{tasks: [mgsm], data: [{rows}], max_tokens: {answer}}}   # did it help? before and after
+"""
+
+_TEXT = """\
+# Pairs from a model's own language gap. Change what you like; every setting: lidr validate --json-schema
+#   lidr plan {file}    lidr run {file}
+# Written on: {machine}
+schema: 1
+name: {name}
+version: 0.1.0                           # bump when anything above `runtime` changes
+languages: {{dominant: {dominant}, others: [{others}]}}
+{thoughts}policy: {{{model}}}
+prompts:
+  source: {prompts}
+  license: {licence}                       # flows into every card{more}
+system_prompt: null                      # {system}
+seed: 42
+chain:
+  - generate: {{max_tokens: {answer}, temperature: 0.0}}
+  - translate: {{max_tokens: {translation}, retry: {{times: 1}}}}
+  - pair: {{drop: joint}}                  # the dominant language's answer is preferred
+  - filter: {{repetition: {{lines: 5}}, length_ratio: {{min: 0.2, max: 5.0}}, language: {{of: chosen}}}}
+{train}{publish}iterations:
+  - prompts: {range}
+runtime: {runtime}
+"""

@@ -1,0 +1,116 @@
+"""`lidr slurm RECIPE`: print a Slurm job file. Nothing is submitted: read it, adapt it, `sbatch` it.
+
+A job that is requeued starts the same command again, and lidr goes on by row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lidr.cli.common import print_json, recipe_arguments
+from lidr.errors import PlanError
+
+_TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    recipe_arguments(parser)
+    parser.add_argument("--nodes", type=int, default=1, metavar="N", help="whole nodes; default 1")
+    parser.add_argument("--gpus", type=int, required=True, metavar="N", help="GPUs of each node; 0 for none")
+    parser.add_argument("--time", required=True, metavar="[D-]HH:MM:SS", help="longest time of one job")
+    parser.add_argument("--partition", metavar="NAME", help="where to queue it")
+    parser.add_argument("--account", metavar="NAME", help="who pays")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Check the recipe and print the file."""
+    from lidr.pipeline import check_recipe, load_recipe
+
+    for name, least in (("nodes", 1), ("gpus", 0)):
+        if getattr(options, name) < least:
+            raise PlanError(f"--{name} {getattr(options, name)}: at least {least}")
+    if not _TIME.fullmatch(options.time):
+        raise PlanError(f'--time "{options.time}": write [D-]HH:MM:SS, as 24:00:00 or 2-00:00:00')
+    for name in ("partition", "account"):
+        if (value := getattr(options, name)) is not None and not re.fullmatch(r"[\w.,-]+", value):
+            raise PlanError(f'--{name} "{value}": letters, digits, dots, commas, hyphens and underscores')
+    recipe = load_recipe(options.recipe, overrides=options.overrides)
+    if problems := check_recipe(recipe, options.overrides).problems:
+        raise PlanError("\n".join(map(str, problems)))
+    runtime = recipe.runtime
+    if options.gpus % runtime.tensor_parallel and options.gpus:
+        raise PlanError(
+            f"--gpus {options.gpus}: not divisible by runtime.tensor_parallel {runtime.tensor_parallel}; the GPUs of "
+            "one replica lie on one node"
+        )
+    spread = runtime.replicas == 1 and (options.nodes > 1 or options.gpus > runtime.tensor_parallel)
+    job = job_file(options, recipe.name, {"runtime.replicas": "all"} if spread else {})
+    if options.json:
+        print_json("lidr.slurm/1", {"job": job})
+    else:
+        print(job, end="")
+    return 0
+
+
+def job_file(options: argparse.Namespace, name: str, more: Mapping[str, str]) -> str:
+    """The file as text; `more` are settings besides those of the recipe and the command line."""
+    wanted = {
+        "job-name": f"lidr-{name}",
+        "nodes": options.nodes,
+        "ntasks-per-node": 1,
+        "gpus-per-node": options.gpus or None,
+        "partition": options.partition,
+        "account": options.account,
+        "time": options.time,
+        "output": f"lidr-{name}-%j.log",
+        "open-mode": "append",
+    }
+    head = [f"#SBATCH --{key}={value}" for key, value in wanted.items() if value is not None]
+    # Two jobs on one node would clash in Ray's ports, and Ray counts all cores of a node, not those of the job.
+    head += ["#SBATCH --exclusive", "#SBATCH --requeue", "#SBATCH --signal=B:USR1@120"]
+    lines = ["#!/bin/bash", *head, "", "set -u", *_surroundings(), ""]
+    lines += ["# Two minutes before its time is up the job goes back into the queue; lidr then goes on by row."]
+    lines += ["""trap 'scontrol requeue "$SLURM_JOB_ID"' USR1""", ""]
+    command = _several(options, more) if options.nodes > 1 else f"srun {_run(options, more)} &"
+    return "\n".join([*lines, command, "wait $!", ""])
+
+
+def _surroundings() -> list[str]:
+    """Where it is called now, and by which Python."""
+    lines = [f"cd {shlex.quote(str(Path.cwd()))}"]
+    if sys.prefix != sys.base_prefix:
+        lines.append(f". {shlex.quote(str(Path(sys.prefix) / 'bin' / 'activate'))}")
+    return lines
+
+
+def _several(options: argparse.Namespace, more: Mapping[str, str]) -> str:
+    """Ray on all nodes, lidr on the first."""
+    run = _run(options, {**more, "runtime.cluster": '"$HEAD:6379"'})
+    return "\n".join(
+        (
+            "export RAY_USAGE_STATS_ENABLED=0 RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=600",
+            'HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
+            'srun ray symmetric-run --address "$HEAD:6379" --min-nodes "$SLURM_NNODES" '
+            '--num-cpus "$SLURM_CPUS_ON_NODE" --include-dashboard=false \\',
+            f"  -- {run} &",
+        )
+    )
+
+
+def _run(options: argparse.Namespace, more: Mapping[str, str]) -> str:
+    """`lidr run` with the options that were given, and more settings."""
+    words = ["lidr", "run", shlex.quote(str(options.recipe))]
+    for override in options.overrides:
+        words += ["--set", shlex.quote(override)]
+    for key, value in more.items():
+        words += ["--set", f"{key}={value}"]
+    for flag in ("data", "store"):
+        if value := getattr(options, flag):
+            words += [f"--{flag}", shlex.quote(value)]
+    return " ".join(words)

@@ -1,0 +1,70 @@
+"""What is said, kept: `log.txt` in a run's folder; and more of it on the terminal with -v. Secrets are cleaned."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from lidr.secrecy import without_secrets
+
+LOG_FILE = "log.txt"
+SAID = logging.getLogger("lidr.said")
+"""What `say` tells; on the terminal it stands already."""
+
+
+class _Clean(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
+_FORM = _Clean("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+@contextlib.contextmanager
+def kept_in(folder: Path, *, command: str) -> Iterator[None]:
+    """Append what is said and what libraries warn of to the log of a run; a disk that refuses takes nothing down.
+
+    Nothing is written before something is said.
+    """
+    handler = _Quiet(folder / LOG_FILE)
+    handler.setFormatter(_FORM)
+    root, level = logging.getLogger(), SAID.level
+    root.addHandler(handler)
+    SAID.setLevel(logging.INFO)
+    SAID.info("%s", command)
+    try:
+        yield
+    except BaseException as error:
+        SAID.error("%s: %s", type(error).__name__, error, exc_info=not hasattr(error, "problems"))
+        raise
+    finally:
+        SAID.setLevel(level)
+        root.removeHandler(handler)
+        handler.close()
+
+
+class _Quiet(logging.Handler):
+    """Opens its file at the first line that comes when the folder is there; keeps what came before."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path, self._waiting = path, list[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._waiting.append(self.format(record) + "\n")
+        if self._path.parent.is_dir():
+            with contextlib.suppress(OSError, UnicodeError), self._path.open("a", encoding="utf-8") as opened:
+                opened.write("".join(self._waiting))
+                self._waiting.clear()
+
+
+def verbose() -> None:
+    """Tell on standard error what libraries log, from INFO on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_FORM)
+    handler.addFilter(lambda record: record.name != SAID.name)
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)

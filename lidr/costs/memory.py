@@ -1,0 +1,129 @@
+"""Bytes of a graphics card, or of main memory, that a model takes: written out, so that one can check them.
+
+weights          parameters x bytes of a number
+keys and values  2 x layers that keep them x width of the keys x bytes, a token
+full training    16 bytes a parameter: float32 weights, gradients and AdamW's two moments, 4 each
+LoRA             the frozen weights, and 16 bytes a parameter of the adapter: rank x (inputs + outputs) of each layer,
+                 and of each expert where experts have adapters
+QLoRA            the same; of the frozen weights all but embeddings and head take 0.52 (nf4) or 1 byte (int8)
+activations      R = 2 x micro-batch rows of T tokens, 2 bytes each; with checkpointing
+                 2 R T h L for the inputs of all blocks + 2 R T (8 h + 3 f + 2 kv) for the one that is recomputed,
+                 without it the second part for every block
+in parts         of n processes (FSDP2) each holds 1 / n of weights, gradients and moments, and two layers and the head
+the driver, and what is lost between pieces, take 5 to 8 GB more of a large card
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lidr.costs.model_shape import ModelShape
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}  # auto: not resolved yet; most checkpoints have 16 bit
+STATE = 16
+"""Bytes a trained parameter: weight, gradient, AdamW's two moments, float32 each."""
+ROUTERS = ("router", "gate", "shared_expert_gate")
+"""Layers that choose among experts; they get adapters on request only."""
+PACKED = {"nf4": 0.52, "int8": 1.0}
+"""Bytes a packed parameter: of nf4 4 bits and, for each 64 weights, a scale of 8 bits and a little."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What of a training decides over its memory and its time.
+
+    Args:
+        adapter: rank of LoRA; 0: all weights are trained.
+        micro_batch: pairs in one forward pass.
+        length: longest prompt plus completion, tokens.
+        checkpointing: whether activations are computed again instead of kept.
+        compares: whether a reference's log-probabilities are needed.
+        second_model: whether the reference is other weights, loaded beside the policy.
+        quantization: how the frozen weights are packed; empty: they are not.
+        layers: names of the layers that get adapters; empty: every linear one but head, experts and routers.
+        parameters: names of parameters that get one besides: experts.
+        parts: processes of which each holds a part of every weight, but for adapters; 1: all of it.
+    """
+
+    adapter: int
+    micro_batch: int
+    length: int
+    checkpointing: bool
+    compares: bool
+    second_model: bool
+    quantization: str = ""
+    parts: int = 1
+    layers: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+
+
+def weight_bytes(shape: ModelShape, dtype: str) -> int:
+    """Of the weights."""
+    return shape.parameters * BYTES[dtype]
+
+
+def frozen_bytes(shape: ModelShape, dtype: str, quantization: str) -> int:
+    """Of weights that are not trained. Embeddings and head, taken to be two tables, are never packed, nor are experts,
+    which are no linear layers.
+    """
+    if not quantization:
+        return weight_bytes(shape, dtype)
+    plain = min(2 * shape.vocabulary * shape.hidden + shape.experts, shape.parameters)
+    return plain * BYTES[dtype] + round((shape.parameters - plain) * PACKED[quantization])
+
+
+def cache_bytes(shape: ModelShape, dtype: str, tokens: int) -> int:
+    """Of the keys and values of so many tokens."""
+    return 2 * (shape.caching or shape.layers) * shape.kv * BYTES[dtype] * tokens
+
+
+def adapter_parameters(shape: ModelShape, training: Training) -> int:
+    """Of LoRA, as peft makes it, where the model's files were read; else of LoRA on every linear layer of a dense
+    decoder whose queries are as wide as the stream.
+    """
+    if shape.adaptable:
+        return training.adapter * sum(size for name, size in shape.adaptable if _is_adapted(name, training))
+    attention = 2 * (shape.hidden + shape.hidden) + 2 * (shape.hidden + shape.kv)
+    return shape.layers * training.adapter * (attention + 3 * (shape.hidden + shape.inner))
+
+
+def _is_adapted(name: str, training: Training) -> bool:
+    """By peft's rule for names: the whole name, or its end after a point."""
+
+    def is_one_of(names: tuple[str, ...], name: str) -> bool:
+        return any(f".{name}".endswith(f".{one}") for one in names)
+
+    if is_one_of(training.parameters, name) or is_one_of(training.parameters, f"{name}.weight"):
+        return True
+    if ".experts." in name:
+        return False
+    return is_one_of(training.layers, name) if training.layers else name.rpartition(".")[2] not in ROUTERS
+
+
+def trained_parameters(shape: ModelShape, training: Training) -> int:
+    """Of the adapter, or all."""
+    return adapter_parameters(shape, training) if training.adapter else shape.parameters
+
+
+def training_bytes(shape: ModelShape, dtype: str, training: Training) -> dict[str, int]:
+    """What training takes on one card, by part: weights and state, adapter, reference, activations."""
+    rows = 2 * training.micro_batch * training.length
+    block = 2 * rows * (8 * shape.hidden + 3 * shape.inner + 2 * shape.kv)
+    kept = 2 * rows * shape.hidden * shape.layers + block if training.checkpointing else block * shape.layers
+    trained, parts = trained_parameters(shape, training), training.parts
+    frozen = frozen_bytes(shape, dtype, training.quantization) // parts
+    found = {
+        "weights": frozen if training.adapter else 0,
+        "trained parameters, their gradients and AdamW": STATE * trained // (1 if training.adapter else parts),
+        "reference": frozen if training.second_model else 0,
+        "two layers and the head, whole": _whole_bytes(shape, dtype, training) if parts > 1 else 0,
+        "activations": kept * BYTES[dtype] // 2,
+    }
+    return {part: size for part, size in found.items() if size}
+
+
+def _whole_bytes(shape: ModelShape, dtype: str, training: Training) -> int:
+    """Of what is put together while it is worked on: one layer and the next, embeddings and head."""
+    tables = min(2 * shape.vocabulary * shape.hidden, shape.parameters)
+    numbers = tables + 2 * (shape.parameters - tables) // shape.layers
+    return numbers * (BYTES[dtype] if training.adapter else BYTES["float32"])

@@ -1,0 +1,176 @@
+"""Where the files of the policy lie before anything is loaded, and what an adapter beside its model makes of it.
+
+policy.adapter is merged into the model once, before any step asks or trains it: every step, and whoever gets the
+policy, then has one plain folder. Answers are of the weights that are trained further, and what is published needs no
+adapter of others beside it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lidr import engines
+from lidr.engines import AdapterFolder, bring_tokenizer
+from lidr.errors import EngineError, PlanError, StoreError
+from lidr.hub import cached_folder, model_files, model_snapshot
+from lidr.recipe import PolicyConfig
+from lidr.references import FolderReference, HubReference, RunReference, parse_reference
+from lidr.resources import resolve_source
+from lidr.steps.step_kind import StepRun, Surroundings
+from lidr.store import hashed, kept_sha256, locate
+from lidr.weights import quantised_by, refused_base
+
+if TYPE_CHECKING:
+    from lidr.engines import Merged
+
+_WHERE = "policy.adapter"
+
+
+def check_adapter(around: Surroundings, config: PolicyConfig) -> None:
+    """Refuse an adapter that cannot be merged, by its configuration and the names of its weights; one of the Hub
+    that is not on this machine is looked at when it is merged.
+
+    Raises:
+        PlanError: it is none, it is of a kind that cannot be merged, or the model is packed.
+    """
+    if config.adapter is None:
+        return
+    base = policy_folder(around)
+    folder = local_adapter(around, config)
+    try:
+        if folder is not None:
+            AdapterFolder(folder).check()
+    except EngineError as error:
+        raise PlanError(f"{_WHERE}: {error}") from None
+    if base is not None and (why := refused_base(config.model, quantised_by(base))) is not None:
+        raise PlanError(f"{_WHERE}: {why}")
+
+
+def outside_adapter(around: Surroundings, config: PolicyConfig) -> dict[str, Any]:
+    """Identity of an adapter itself, as of a model, and the rules by which it is merged; nothing without one.
+
+    Raises:
+        PlanError: see `check_adapter`.
+    """
+    if config.adapter is None:
+        return {}
+    check_adapter(around, config)
+    reference = parse_reference(config.adapter)
+    if isinstance(reference, HubReference):
+        found: dict[str, Any] = {"revision": reference.revision}
+    else:
+        files = model_files(own_adapter(around, reference))
+        found = {"files": {path.name: kept_sha256(path, around.store_root) for path in files}}
+    return {"adapter": {**found, "merge_rules": engines.MERGE_RULES}}
+
+
+def merge_policy(run: StepRun, base: Path, target: Path, planned: Mapping[str, str]) -> Merged:
+    """Write the model with its adapter as one folder.
+
+    Args:
+        base: the model's folder.
+        target: is made.
+        planned: name of each file of the adapter -> its SHA-256.
+
+    Raises:
+        EngineError: the adapter does not fit; see `merge_adapter`.
+        StoreError, HubError: it is not there, or has another content than was planned.
+    """
+    config: PolicyConfig = run.config
+    folder = adapter_folder(run.around, config)
+    check_files(folder, planned)
+    return engines.merge_adapter(base, folder, target, log=run.log, trust_remote_code=config.trust_remote_code)
+
+
+def adapter_folder(around: Surroundings, config: PolicyConfig) -> Path:
+    """Where the adapter lies; one of the Hub is fetched.
+
+    Raises:
+        HubError: the Hub does not give it.
+        StoreError: the store has no such run.
+    """
+    reference = parse_reference(str(config.adapter))
+    if isinstance(reference, HubReference):
+        commit = str(reference.revision)
+        folder = model_snapshot(reference.repo, commit, digest=around.digest_of(reference.repo, commit))
+        around.keep_content(reference.repo, commit)
+        return folder
+    return own_adapter(around, reference)
+
+
+def is_of_hub(policy: PolicyConfig) -> bool:
+    """Whether some of its files come from a Hub, so that a plan may have to do without them."""
+    names = (policy.model, policy.adapter or policy.model)
+    return any(isinstance(parse_reference(name), HubReference) for name in names)
+
+
+@contextmanager
+def policy_tokenizer(around: Surroundings) -> Iterator[Path | None]:
+    """A folder with the policy's tokenizer and chat template, those beside its adapter first, while the block lasts;
+    None where they are not on this machine.
+    """
+    folder = policy_folder(around)
+    if around.recipe.policy.adapter is None or folder is None or not folder.is_dir():
+        yield folder
+    elif (adapter := local_adapter(around, around.recipe.policy)) is None:
+        yield None
+    else:
+        with _tokenizer_with(folder, adapter) as together:
+            yield together
+
+
+def policy_folder(around: Surroundings) -> Path | None:
+    """Where the policy's tokenizer lies on this machine already: a folder, a run's, or what the Hub's cache has."""
+    reference = parse_reference(around.recipe.policy.model)
+    if isinstance(reference, FolderReference):
+        return resolve_source(reference.path, around.recipe_folder) or Path(reference.path)
+    if isinstance(reference, RunReference):
+        return locate(reference, around.recipe).folder / "model"
+    if isinstance(reference, HubReference):
+        commit = around.recipe.policy.pinned or around.lock.commits.get(reference.repo)
+        return cached_folder(reference.repo, commit) if commit else None
+    return None
+
+
+def local_adapter(around: Surroundings, config: PolicyConfig) -> Path | None:
+    """The adapter's folder, where it is on this machine already: the Hub's cache may have it."""
+    reference = parse_reference(str(config.adapter))
+    if isinstance(reference, HubReference):
+        return cached_folder(reference.repo, str(reference.revision), "adapter_config.json")
+    return own_adapter(around, reference)
+
+
+def own_adapter(around: Surroundings, reference: Any) -> Path:
+    """The folder of an adapter that is not of a Hub: one that the recipe names, or of a run."""
+    if isinstance(reference, RunReference):
+        return locate(reference, around.recipe).part("adapter")
+    assert isinstance(reference, FolderReference)
+    return resolve_source(reference.path, around.recipe_folder) or Path(reference.path)
+
+
+def check_files(folder: Path, planned: Mapping[str, str]) -> None:
+    """What was planned by remembered digests is read: the weights must be those."""
+    for name, sha256 in planned.items():
+        if hashed(folder / name) != sha256:
+            raise StoreError(
+                f"{folder / name}: has another content than when it was planned, and the same size and times: damaged, "
+                "or put back by a tool. Put the file back as it was; if this content is wanted, touch its source and "
+                "run the same command again"
+            )
+
+
+@contextmanager
+def _tokenizer_with(base: Path, adapter: Path) -> Iterator[Path]:
+    """A folder with the tokenizer and the chat template of the merged policy, and no weights, while the block lasts."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        bring_tokenizer(base, adapter, folder)
+        for name in ("config.json", "generation_config.json"):
+            if (base / name).is_file():
+                shutil.copyfile(base / name, folder / name)
+        yield folder

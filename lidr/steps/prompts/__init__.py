@@ -1,0 +1,9 @@
+"""prompts: the parallel prompts of an iteration, from files, tables and data sets as people write them.
+
+prompts.source -> prompts -> prompts
+"""
+
+from lidr.steps.prompts.prompt_draft import PromptDraft, draft_prompts
+from lidr.steps.prompts.prompts_step import STEP, outside_prompts, read_given, run_prompts
+
+__all__ = ["STEP", "PromptDraft", "draft_prompts", "outside_prompts", "read_given", "run_prompts"]

@@ -1,0 +1,413 @@
+"""Prompts as people write them, joined by id: a file for each language, or one table with all of them.
+
+A folder of `LANG.jsonl` (one object a line), or .json (one array), .csv, .tsv, .parquet, the text files also as .gz:
+
+    {"id": "alpagasus-3", "instruction": "Discuss the causes of the Great Depression"}
+    {"id": "degsm8k_0", "instruction": "Natalia verkaufte im April Clips an ...", "final_answer": "72"}
+
+One table with the languages side by side (wide), or with a row for each of them (long):
+
+    id,en,de                                     id,language,prompt
+    bees,What do bees make?,Was machen Bienen?   bees,de,Was machen Bienen?
+
+An `input` that is not blank is appended after a newline, as the paper's code does. More columns are ignored, but for
+those that hold more of the prompt (`system`, `context`, `tools`, ...): a prompt here is one text, so they are refused,
+unless the column map says what is done with them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lidr.errors import RowError
+from lidr.languages import LANGUAGES
+from lidr.recipe import PromptColumns
+from lidr.rows import Prompt
+from lidr.tables import OTHER_PARTS, PROMPT_PARTS, TABLE_FILES, holds_anything, is_visible, placed_rows
+
+if TYPE_CHECKING:
+    import polars as pl
+
+IDS = ("id", "prompt_id")
+TEXTS = ("instruction", "text", "prompt")
+LANGUAGE = "language"
+_SHOWN = 5  # ids named in a message
+_BEGINNING = 40  # characters of a value in a message
+
+Ids = Literal["content", "row"] | None
+Texts = dict[str, dict[str, str]]
+"""Language -> id -> text, in the order of the file."""
+
+
+def read_prompts(
+    source: Path | Sequence[Path],
+    languages: Sequence[str],
+    *,
+    id_prefix: Literal["language"] | None = None,
+    columns: PromptColumns | None = None,
+    ids: Ids = None,
+) -> pl.DataFrame:
+    """Read the prompts of each language, in the order of `languages` and of the files.
+
+    Args:
+        source: a folder with one file for each language, or a file, or files, of one table.
+        languages: codes, the dominant one first.
+        id_prefix: "language" takes the code off ids that begin with it (GSM8K: `degsm8k_0` in de, `gsm8k_0` in en), so
+            that they join. A file is stripped whole, or not at all where no id begins with the code.
+        columns: which columns hold what; None: by their usual names.
+        ids: how ids are made where no column holds them: "content", 12 hex digits of the SHA-256 of the first
+            language's text, the second time with -2; "row", the number of the row. None: "content" in a table whose
+            rows hold all languages, else they must be given.
+
+    Returns:
+        The columns of rows.Prompt. An id that is a whole number in JSON is taken as its digits.
+
+    Raises:
+        RowError: a file is missing or cannot be read, a column or a language is missing, or a row lacks an id or a
+            text; the message says file:line.
+    """
+    import polars as pl
+
+    texts = prompt_texts(source, languages, id_prefix=id_prefix, columns=columns, ids=ids)
+    schema = pl.DataFrame(Prompt.schema.empty_table()).schema
+    return pl.concat(
+        pl.DataFrame({"prompt_id": list(of), "language": code, "text": list(of.values())}, schema=schema)
+        for code, of in texts.items()
+    )
+
+
+def prompt_texts(
+    source: Path | Sequence[Path],
+    languages: Sequence[str],
+    *,
+    id_prefix: Literal["language"] | None = None,
+    columns: PromptColumns | None = None,
+    ids: Ids = None,
+) -> Texts:
+    """As `read_prompts`, without a data frame."""
+    reader = _Reader(tuple(languages), columns or PromptColumns(), ids)
+    if isinstance(source, Path) and not source.is_file():
+        found = {code: reader.of_file(_find(source, code), code) for code in languages}
+    else:
+        found = reader.of_table([source] if isinstance(source, Path) else source)
+    if id_prefix != "language":
+        return found
+    return {
+        code: dict(zip(_without_prefix(source, code, list(texts)), texts.values(), strict=True))
+        for code, texts in found.items()
+    }
+
+
+def makes_ids(source: Path | Sequence[Path], languages: Sequence[str], columns: PromptColumns | None, ids: Ids) -> Ids:
+    """How the ids of these prompts are made; None: they are given. Sees that a first row can be read.
+
+    Raises:
+        RowError: as `read_prompts`, for the first row of each file.
+    """
+    reader = _Reader(tuple(languages), columns or PromptColumns(), ids)
+    if isinstance(source, Path) and not source.is_file():
+        for code in languages:
+            reader.first_of_file(_find(source, code), code)
+        return ids
+    return reader.first_of_table([source] if isinstance(source, Path) else source)
+
+
+def files_of(source: Path, languages: Sequence[str]) -> list[Path]:
+    """The file of a table, or of each language in a folder.
+
+    Raises:
+        RowError: a language has none.
+    """
+    return [source] if source.is_file() else [_find(source, code) for code in languages]
+
+
+def is_blank_row(row: Mapping[str, Any], columns: PromptColumns | None, ids: Ids) -> bool:
+    """Whether a row is left out as a blank line of a spreadsheet: texts alone, all blank, where one should name it.
+
+    Where ids are made, a blank row is a prompt without a text, and dropped as that.
+    """
+    given = (columns.id if columns else None, *IDS)
+    is_named = ids is None and any(name in row for name in given if name is not None)
+    return is_named and all(isinstance(value, str) and not is_visible(value) for value in row.values())
+
+
+class _Reader:
+    """Reads rows by one column map."""
+
+    def __init__(self, languages: tuple[str, ...], columns: PromptColumns, ids: Ids) -> None:
+        self._languages, self._columns, self._ids = languages, columns, ids
+        said = columns.leaves_out
+        parts = [name for role, names in PROMPT_PARTS.items() if not said(role) for name in names]
+        own = {columns.input or "input", *self._text_columns()}
+        self._settings = _settings_of(columns)
+        self._more = [name for name in (*parts, *OTHER_PARTS) if name not in own]
+
+    def of_file(self, path: Path, language: str) -> dict[str, str]:
+        """id -> text of a file of one language."""
+        if self._ids == "content":
+            raise RowError(
+                f"{path}: ids: content would differ between languages, whose texts differ; write ids: row, where row N "
+                "is the same prompt in every file, or give each row an id"
+            )
+        return self._read(self._rows([path]), language)
+
+    def first_of_file(self, path: Path, language: str) -> None:
+        """See that the first row can be read."""
+        self._read(self._rows([path], most=1), language)
+
+    def of_table(self, files: Sequence[Path]) -> Texts:
+        """The texts of all languages in one table."""
+        first, rows = self._begun(files)
+        if self._layout(first) == "long":
+            return self._long(files[0], rows)
+        made = _made_ids(self._ids or "content") if self._made(first) else None
+        wide = self._wide_columns(first)
+        found: Texts = {code: {} for code in self._languages}
+        places: dict[str, str] = {}
+        for number, (place, row) in enumerate(rows, start=1):
+            texts = {code: self._text(place, row, names, blank=len(wide) > 1) for code, names in wide.items()}
+            prompt_id = made(number, texts[self._languages[0]]) if made else self._id(place, row)
+            _once(places, prompt_id, place)
+            for code, text in texts.items():
+                found[code][prompt_id] = text
+        return found
+
+    def first_of_table(self, files: Sequence[Path]) -> Ids:
+        """Read the first row; how ids are made."""
+        first, rows = self._begun(files)
+        place, row = next(rows)
+        if self._layout(first) == "long":
+            self._id(place, row)
+            self._text(place, row, self._texts(None))
+            return None
+        for names in self._wide_columns(first).values():
+            self._text(place, row, names, blank=True)
+        if self._made(first):
+            return self._ids or "content"
+        self._id(place, row)
+        return None
+
+    def _begun(self, files: Sequence[Path]) -> tuple[tuple[str, Mapping[str, Any]], Iterator[tuple[str, Any]]]:
+        rows = self._rows(files)
+        first = next(rows, None)
+        if first is None:
+            raise RowError(f"{files[0]}: no prompts in this file; write one a line, with id and instruction")
+        return first, chain([first], rows)
+
+    def _rows(self, files: Sequence[Path], most: int | None = None) -> Iterator[tuple[str, Any]]:
+        texts = (*self._text_columns(), *IDS, *TEXTS, *LANGUAGES, "input", LANGUAGE)
+        placed = chain.from_iterable(placed_rows(path, texts) for path in files)
+        rows = (row for row in placed if not is_blank_row(row[1], self._columns, self._ids))
+        found = False
+        for number, row in enumerate(rows, start=1):
+            found = True
+            yield row
+            if number == most:
+                return
+        if not found:
+            raise RowError(f"{files[0]}: no prompts in this file; write one a line, with id and instruction")
+
+    def _text_columns(self) -> list[str]:
+        """What the map names."""
+        held = self._columns
+        texts = list(held.prompt.values()) if isinstance(held.prompt, dict) else [held.prompt]
+        return [name for name in (*texts, held.input, held.id, held.language) if name is not None]
+
+    def _layout(self, first: tuple[str, Mapping[str, Any]]) -> Literal["wide", "long"]:
+        """Whether a table has a row for each prompt, or one for each prompt and language."""
+        place, row = first
+        held = self._columns
+        if isinstance(held.prompt, dict):
+            if lacking := [code for code in self._languages if code not in held.prompt]:
+                raise RowError(
+                    f"prompts.columns.prompt: {place}: it names no column for {', '.join(lacking)}; name it, or, where "
+                    f"the prompts are in {self._languages[0]} alone, have them translated: "
+                    "prompts.translate: {max_tokens: 256}"
+                )
+            return "wide"
+        if held.language is not None:
+            return "long"
+        if held.prompt is None and all(code in row for code in self._languages):
+            return "wide"
+        if LANGUAGE in row:
+            return "long"
+        if len(self._languages) == 1:
+            return "wide"
+        raise RowError(
+            f"{place}: which column holds which language? Its columns: {_shown(row)}. Name the columns by language "
+            f"code ({', '.join(self._languages)}), or write columns: {{prompt: {{{self._languages[0]}: COLUMN, ...}}}}"
+            ", or columns: {language: COLUMN} where each row has one language; prompts in one language alone are "
+            "translated by `translate`"
+        )
+
+    def _wide_columns(self, first: tuple[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+        """Language -> its column in a wide table, under each name that it may have."""
+        held, row = self._columns, first[1]
+        if isinstance(held.prompt, dict):
+            return {code: (held.prompt[code],) for code in self._languages}
+        if held.prompt is None and all(code in row for code in self._languages):
+            return {code: (code,) for code in self._languages}
+        return {self._languages[0]: self._texts(None)}
+
+    def _made(self, first: tuple[str, Mapping[str, Any]]) -> bool:
+        if self._ids is not None:
+            return True
+        return self._columns.id is None and not any(name in first[1] for name in IDS)
+
+    def _long(self, path: Path, rows: Iterator[tuple[str, Any]]) -> Texts:
+        if self._ids is not None:
+            raise RowError(
+                f"{path}: ids: {self._ids} cannot join rows that hold one language each; give them a column id, the "
+                "same in every language"
+            )
+        by_language: dict[str, list[tuple[str, Any]]] = {code: [] for code in self._languages}
+        others: Counter[str] = Counter()
+        for place, row in rows:
+            code = self._field(place, row, self._columns.language or LANGUAGE)
+            if code in by_language:
+                by_language[code].append((place, row))
+            else:
+                others[code] += 1
+        if lacking := [code for code, held in by_language.items() if not held]:
+            there = others | {code: len(held) for code, held in by_language.items() if held}
+            shown = ", ".join(f"{code!r} ({n})" for code, n in sorted(there.items()))
+            raise RowError(
+                f"{path}: no rows in {', '.join(lacking)}; its column {self._columns.language or LANGUAGE} has {shown}"
+            )
+        return {code: self._read(iter(held), code) for code, held in by_language.items()}
+
+    def _read(self, rows: Iterator[tuple[str, Any]], language: str) -> dict[str, str]:
+        places: dict[str, str] = {}
+        texts: dict[str, str] = {}
+        for number, (place, row) in enumerate(rows, start=1):
+            prompt_id = str(number) if self._ids == "row" else self._id(place, row)
+            text = self._text(place, row, self._texts(language))
+            _once(places, prompt_id, place)
+            texts[prompt_id] = text
+        return texts
+
+    def _field(self, place: str, row: Mapping[str, Any], *names: str, is_id: bool = False) -> str:
+        name = next((name for name in names if name in row), None)
+        if name is None:
+            raise self._no_column(place, row, *names)
+        value = row[name]
+        if is_id and isinstance(value, int) and not isinstance(value, bool):
+            return str(value)  # X-AlpacaEval numbers its instructions
+        if not isinstance(value, str):
+            raise RowError(f'{place}: field "{name}" must be text, found {type(value).__name__}')
+        return value
+
+    def _no_column(self, place: str, row: Mapping[str, Any], *names: str) -> RowError:
+        """A message that opens with the setting that names the column, where one does."""
+        said = f'{place}: no field "{names[0]}"'
+        if (setting := self._settings.get(names[0])) is not None:
+            near = next(iter(difflib.get_close_matches(names[0], list(row), n=1)), None)
+            hint = f'; did you mean "{near}"?' if near else ""
+            return RowError(f"{setting}: {said}; found: {_shown(row)}{hint or '. Name one of these'}")
+        others = f" (or {', '.join(f'{chr(34)}{name}{chr(34)}' for name in names[1:])})" if len(names) > 1 else ""
+        made = "; or have ids made: ids: row" if names == IDS else ""
+        return RowError(f"{said}{others}; found: {_shown(row)}. `columns` in the recipe names another{made}")
+
+    def _texts(self, language: str | None) -> tuple[str, ...]:
+        """Names under which the text may stand."""
+        prompt = self._columns.prompt
+        if isinstance(prompt, dict):
+            if language not in prompt:
+                raise RowError(f"prompts.columns.prompt: it names no column for {language}")
+            return (prompt[language],)
+        return TEXTS if prompt is None else (prompt,)
+
+    def _id(self, place: str, row: Mapping[str, Any]) -> str:
+        prompt_id = self._field(place, row, *((self._columns.id,) if self._columns.id else IDS), is_id=True)
+        if not is_visible(prompt_id):
+            raise RowError(f'{place}: field "id" is empty; each prompt needs an id, the same in every language')
+        return prompt_id
+
+    def _text(self, place: str, row: Mapping[str, Any], names: Sequence[str], *, blank: bool = False) -> str:
+        """The text of a row; `blank`: of several in it, one may be missing."""
+        is_missing = blank and next((row[name] for name in names if name in row), "") is None
+        text = "" if is_missing else self._field(place, row, *names)
+        if left := next((n for n in self._more if n not in names and holds_anything(row.get(n))), None):
+            begun = str(row[left])[:_BEGINNING]
+            raise RowError(
+                f'{place}: field "{left}" looks like part of the prompt ({begun!r}), and a prompt here is one text. '
+                'Write it into "instruction" or "input", or name it in columns.input; a system message belongs into '
+                "system_prompt of the recipe; or take the field out, or give it a name that does not say so"
+            )
+        name = self._columns.input or ("" if self._columns.leaves_out("input") else "input")
+        if self._columns.input is not None and self._columns.input not in row:
+            raise self._no_column(place, row, self._columns.input)
+        more = self._field(place, row, name) if row.get(name) is not None else ""
+        return f"{text}\n{more}" if is_visible(more) else text
+
+
+def _settings_of(columns: PromptColumns) -> dict[str, str]:
+    """Column that the map names -> the setting that names it."""
+    texts = columns.prompt if isinstance(columns.prompt, dict) else {}
+    named = {f"prompt.{code}": name for code, name in texts.items()}
+    named |= {
+        role: name for role in ("prompt", "input", "id", "language") if isinstance(name := getattr(columns, role), str)
+    }
+    return {name: f"prompts.columns.{role}" for role, name in named.items()}
+
+
+def _once(places: dict[str, str], prompt_id: str, place: str) -> None:
+    if prompt_id in places:
+        raise RowError(f'{place}: id "{prompt_id}" already stands at {places[prompt_id]}; ids must be unique')
+    places[prompt_id] = place
+
+
+def _made_ids(way: str) -> Callable[[int, str], str]:
+    """(number of the row, text) -> id."""
+    if way == "row":
+        return lambda number, text: str(number)
+    times: Counter[str] = Counter()
+
+    def made(number: int, text: str) -> str:
+        digest = hashlib.sha256(unicodedata.normalize("NFC", text).encode()).hexdigest()[:12]
+        times[digest] += 1
+        return digest if times[digest] == 1 else f"{digest}-{times[digest]}"
+
+    return made
+
+
+def _shown(names: Iterable[str]) -> str:
+    """Names of columns; of those with space around them one sees it."""
+    return ", ".join(name if name == name.strip() else repr(name) for name in names) or "no fields"
+
+
+def _find(folder: Path, language: str) -> Path:
+    if not folder.is_dir():
+        raise RowError(
+            f"{folder}: no such folder; prompts are a folder with one file for each language (en.jsonl, ...), or one "
+            "file with all of them"
+        )
+    names = [f"{language}{ending}" for ending in TABLE_FILES]
+    found = [name for name in names if (folder / name).is_file()]
+    if len(found) == 1:
+        return folder / found[0]
+    if found:
+        raise RowError(f'{folder}: {" and ".join(found)} both hold prompts in "{language}"; keep one of them')
+    there = sorted({path.name.partition(".")[0] for path in folder.iterdir() if path.name.endswith(TABLE_FILES)})
+    raise RowError(
+        f'{folder}: no prompts in "{language}" (looked for {", ".join(names)}); languages there: '
+        f"{', '.join(code for code in there if code in LANGUAGES) or 'none'}"
+    )
+
+
+def _without_prefix(path: object, language: str, ids: list[str]) -> list[str]:
+    bare = [prompt_id for prompt_id in ids if not prompt_id.startswith(language)]
+    if bare and len(bare) < len(ids):
+        shown = ", ".join(bare[:_SHOWN]) + (", ..." if len(bare) > _SHOWN else "")
+        raise RowError(
+            f"{path}: {len(ids) - len(bare)} ids begin with the language's code {language} and {len(bare)} do not: "
+            f"{shown}; with id_prefix: language, all must or none"
+        )
+    return ids if bare else [prompt_id.removeprefix(language) for prompt_id in ids]

@@ -1,0 +1,19 @@
+"""The rows that `score` writes: one value for each answer and scorer."""
+
+from __future__ import annotations
+
+from lidr.rows import SAMPLE, RowType
+
+AnswerScores = RowType(
+    "answer_scores",
+    {
+        "prompt_id": "string",
+        "language": "string",
+        SAMPLE: "int32",  # null where the prompt has one answer
+        "scorer": "string",
+        "value": "float64",  # null: not scored
+        "detail": "string",  # why not, or what the value rests on; never a text of the answer
+    },
+    key=("prompt_id", "language", SAMPLE, "scorer"),
+)
+"""What answers are worth."""

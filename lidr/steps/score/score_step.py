@@ -1,0 +1,182 @@
+"""score: every answer gets a value of each scorer that the recipe names; the scorers are in `scorers/`.
+
+    - generate: {n: 4, max_tokens: 256, temperature: 0.9}
+    - score: {gold: {answers: recipes/prompts/word_problems}, language: {}}
+    - pair: {from: scores, by: gold}
+
+responses      bees-1  es  2  Las abejas hacen miel.
+answer_scores  bees-1  es  2  language  1.0  es
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, create_model, model_validator
+
+from lidr.recipe import Frozen, PolicyConfig
+from lidr.rows import SAMPLE, Prompt, Response, RowType
+from lidr.steps.local_policy import outside_form
+from lidr.steps.score.score_rows import AnswerScores
+from lidr.steps.score.scorer import Scored, World
+from lidr.steps.score.scorers import SCORERS
+from lidr.steps.step_kind import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
+from lidr.store import Journal
+
+
+class _ScorersGiven(Frozen):
+    """The scorers, each by its name with its settings; at least one."""
+
+    @model_validator(mode="after")
+    def _names_some(self) -> _ScorersGiven:
+        if not self.given:
+            if self.model_fields_set:
+                name = min(self.model_fields_set, key=list(SCORERS).index)
+                raise ValueError(f"{name} is named without its settings; write {name}: {{}}")
+            raise ValueError(f"name at least one scorer: {', '.join(SCORERS)}; as score: {{language: {{}}}}")
+        return self
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Scorer -> its settings, of those that the recipe names, in the order of the table."""
+        return {name: found for name in SCORERS if (found := getattr(self, name, None)) is not None}
+
+    @property
+    def models(self) -> tuple[PolicyConfig, ...]:
+        """The models that scorers bring along, for `lidr lock`."""
+        return tuple(model for config in self.given.values() for model in getattr(config, "models", ()))
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().splitlines()[0]
+
+
+_FIELDS: dict[str, Any] = {
+    scorer.name: (
+        scorer.config | None,
+        Field(None, description=_first_line(scorer.config.__doc__), exclude_if=lambda value: value is None),
+    )
+    for scorer in SCORERS.values()
+}
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    ScoreConfig = _ScorersGiven
+else:
+    ScoreConfig = create_model("ScoreConfig", __base__=_ScorersGiven, __module__=__name__, **_FIELDS)
+    ScoreConfig.__doc__ = _ScorersGiven.__doc__
+
+
+def run_score(run: StepRun) -> Outcome:
+    """Ask each scorer for what an earlier try has not kept, and write all values in the order of the answers."""
+    import pyarrow as pa
+
+    world, given = World(run), run.config.given
+    found: dict[str, dict[str, Scored]] = {}
+    run.progress.start(len(world.answers) * len(given), "values")
+    with Journal(run.work / "scores.jsonl") as journal:
+        for name, config in given.items():
+            found[name] = _values(world, name, config, journal)
+    answers = [*world.answers, *(scored.answer for scored in world.unusable)]
+    order = {key: number for number, key in enumerate(_keys(run))}
+    for scored in world.unusable:
+        for values in found.values():
+            values[scored.answer.key] = scored
+    rows = [
+        {
+            "prompt_id": answer.prompt_id,
+            "language": answer.language,
+            SAMPLE: answer.sample,
+            "scorer": name,
+            "value": values[answer.key].value,
+            "detail": values[answer.key].detail,
+        }
+        for answer in sorted(answers, key=lambda answer: order[answer.prompt_id, answer.language, answer.sample])
+        for name, values in found.items()
+    ]
+    table = pa.Table.from_pylist(rows, AnswerScores.schema)
+    run.out.data.write(table)
+    return Outcome({"scorers": list(_summary(table))}, run.progress.rate())
+
+
+def _keys(run: StepRun) -> Iterator[tuple[str, str, int | None]]:
+    for row in run.inputs[Response.name].read().to_pylist():
+        yield row["prompt_id"], row["language"], row.get(SAMPLE)
+
+
+def _values(world: World, name: str, config: Any, journal: Journal) -> dict[str, Scored]:
+    """Answer's key -> its value, kept ones and new ones."""
+    kept = {answer.key: journal.rows.get(f"{name}/{answer.key}") for answer in world.answers}
+    found = {
+        answer.key: Scored(answer, row["value"], row["detail"])
+        for answer in world.answers
+        if (row := kept[answer.key]) is not None
+    }
+    world.run.progress.add(len(found))
+    asked = [answer for answer in world.answers if answer.key not in found]
+    for scored in SCORERS[name].score(world, config, asked) if asked else ():
+        if (key := scored.answer.key) not in found:
+            journal.add(f"{name}/{key}", {"value": scored.value, "detail": scored.detail})
+            found[key] = scored
+            world.run.progress.add()
+    return found
+
+
+def _summary(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """By scorer and language: answers, those without a value and why, mean and standard deviation of the others."""
+    import polars as pl
+
+    frame = pl.DataFrame(table)
+    for (scorer, language), group in frame.group_by("scorer", "language", maintain_order=True):
+        values, missing = group["value"].drop_nulls(), group.filter(pl.col("value").is_null())
+        reasons = missing.group_by("detail").len().sort("detail").rows()
+        yield {
+            "scorer": scorer,
+            "language": language,
+            "answers": group.height,
+            "scored": len(values),
+            "mean": values.mean(),
+            "deviation": values.std(ddof=0),
+            "unscored": [{"reason": reason, "count": count} for reason, count in reasons],
+        }
+
+
+def also_read_score(config: Any) -> tuple[RowType, ...]:
+    """What its scorers need."""
+    return tuple(dict.fromkeys(rows for name in config.given for rows in SCORERS[name].reads))
+
+
+def identity_score(config: Any) -> dict[str, Any]:
+    """Each scorer's settings, without those that say only where something lies."""
+    return {name: SCORERS[name].identity(one) for name, one in config.given.items()}
+
+
+def outside_score(around: Surroundings, config: Any) -> Mapping[str, Any]:
+    """What each scorer reads from outside the store."""
+    found: dict[str, Any] = {name: dict(SCORERS[name].outside(around, one)) for name, one in config.given.items()}
+    if Policy in also_read_score(config):
+        found["form"] = outside_form(around)
+    return {name: one for name, one in found.items() if one}
+
+
+def expect_score(config: Any, scale: Scale) -> Expected:
+    """A value for each answer and scorer."""
+    return Expected(scale.prompts * scale.languages * scale.answers * len(config.given), "values")
+
+
+STEP = StepKind(
+    name="score",
+    config=ScoreConfig,
+    reads=(Prompt, Response),
+    also_reads=also_read_score,
+    writes=AnswerScores,
+    run=run_score,
+    expects=expect_score,
+    uses=("languages", "system_prompt", "seed", "policy.dtype", "prompts.id_prefix"),
+    outside=outside_score,
+    alone=lambda recipe, config: (
+        (f"score.{name}", why) for name, one in config.given.items() for why in SCORERS[name].alone(recipe, one)
+    ),
+    identity=identity_score,
+)
