@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from lidr.engines.gguf import convert
+from lidr.worker import close_fork_server
 from tests.publishing import hub, new_name, running, trained, world  # noqa: F401  # fixtures of several folders
 
 
@@ -20,6 +21,7 @@ def _whoever_starts_a_process_waits_for_it() -> Iterator[None]:
     """Fail where children of this process (of each xdist worker) are left; set up first, so it looks last."""
     before = {child.pid for child in psutil.Process().children()}
     yield
+    close_fork_server()  # it would end with this process
     left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
     assert not left, "processes that nobody waited for:\n" + "\n".join(map(_described, left))
 
@@ -29,6 +31,12 @@ def _described(process: psutil.Process) -> str:
     with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is one too
         return f"{process.pid} ({process.status()}) {' '.join(process.cmdline())}"
     return f"{process.pid} (ended)"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take longest come first: what begins last leaves one of two cores idle while it ends."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lidr.evals.results import SAMPLES, SCORES
+from lidr.rows import arrow_schema
 from lidr.steps import STEPS
 from lidr.steps.step_kind import Outcome
 from lidr.store.record import Rate
@@ -51,6 +52,7 @@ def write_course(folder: Path, text: str) -> Path:
     (folder / "model").mkdir()
     for name in ("config.json", "model.safetensors"):
         (folder / "model" / name).write_text("{}")
+    (folder / "model/chat_template.jinja").write_text("{% for turn in messages %}{{ turn.content }}{% endfor %}")
     return path
 
 
@@ -99,7 +101,7 @@ def scores_of(accuracy: Mapping[str, float], *, seed: int, items: int = ITEMS, o
             kind = {"task": f"lidr_mgsm_{code}", "benchmark": "mgsm", "language": code, "item": str(item)}
             rows.append(kind | {"metric": "acc", "value": float(value < share)})
             rows.append(kind | {"metric": "off_target", "value": float(luck.random() < off_target)})
-    return pa.Table.from_pylist(rows, SCORES)
+    return pa.Table.from_pylist(rows, arrow_schema(SCORES))
 
 
 def write_samples(folder: Path, scores: pa.Table, answer: str) -> None:
@@ -111,4 +113,4 @@ def write_samples(folder: Path, scores: pa.Table, answer: str) -> None:
         {**dict(zip(names, key, strict=True)), "prompt": "?", "response": answer, "detail": "{}"}
         for key in sorted(keys)
     ]
-    pq.write_table(pa.Table.from_pylist(rows, SAMPLES), folder / "samples.parquet")
+    pq.write_table(pa.Table.from_pylist(rows, arrow_schema(SAMPLES)), folder / "samples.parquet")

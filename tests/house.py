@@ -18,15 +18,15 @@ Where = Literal["at the top", "in a function", "for types"]
 
 HEAVY = frozenset(
     """
-    pydantic yaml jinja2 httpx httpx2 rich tqdm filelock lingua PIL
+    pydantic yaml jinja2 httpx httpx2 rich tqdm lingua PIL num2words
     numpy scipy polars pyarrow datasets fsspec huggingface_hub
     torch transformers trl peft accelerate safetensors tokenizers gguf sentencepiece vllm lm_eval ray
-    starlette uvicorn markdown_it
+    starlette uvicorn markdown_it urllib.request
     """.split()  # noqa: SIM905  # read as words
 )
 """Packages that take long to load, or that come with an extra: what a quick command does not need it does not load.
 
-tqdm and filelock look harmless, and each brought `lidr validate` some 10 ms.
+tqdm looks harmless, and brought `lidr validate` some 10 ms; so does urllib.request, which brings http and ssl.
 """
 
 
@@ -132,14 +132,14 @@ class House:
             todo += _above(found)
             for one in self.imports[found]:
                 if one.where == "at the top":
-                    heavy |= {one.module.split(".")[0]} & HEAVY
+                    heavy |= {one.module, one.module.split(".")[0]} & HEAVY
                     todo += [one.module, self.home(one)]
         return frozenset(heavy)
 
     def spares(self, module: str, one: Import) -> bool:
         """Whether an import inside a function keeps something heavy away from whoever loads the module."""
         if one.module not in self.paths:
-            return one.module.split(".")[0] in HEAVY
+            return not HEAVY.isdisjoint((one.module, one.module.split(".")[0]))
         loaded = self.heavy_of(one.module) | self.heavy_of(self.home(one))
         return bool(loaded - self.heavy_of(module))
 

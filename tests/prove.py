@@ -2,7 +2,22 @@
 
 python -m tests.prove hub        a hundred kills of server and client, a thousand publishes under random faults
 python -m tests.prove reproduce  the quickstart, published and made again from nothing but its Hub
+python -m tests.prove mutants    small changes of core code, one at a time: each must fail a test; goes on where it was
 python -m tests.prove miniature  the method's gain on a policy of a million parameters: seeds, controls, worlds, guards
+python -m tests.prove gpu        the script for a card, where there is none
+python -m tests.prove families   thirty current families through the whole chain and vLLM; goes on where it was
+python -m tests.prove methods    seven methods in five worlds of the miniature, a table; goes on where it was
+python -m tests.prove real_policy  a real 135M policy, its controls, 200 prompts: intervals; goes on where it was
+python -m tests.prove replicas   answers on a real Ray cluster: killed replicas, lost and joining nodes
+python -m tests.prove scale      each step's memory at 100,000 and 1,000,000 rows; goes on where it was
+python -m tests.prove faults     damaged files, killed runs, failing servers, changed releases; goes on where it was
+
+`make prove` runs all, `make prove faults` one, `python -m tests.prove faults:kills` one part of it (tests/faults).
+`python -m tests.prove families:qwen3` walks one family, `families:vLLM` all of them through vLLM alone;
+`methods:skewed-1/croco` makes one cell of the table (tests/methods/method_proof.py), `real_policy:sft` one arm
+(tests/methods/real_policy_proof.py).
+LIDR_PROVE_SECONDS ends a part of `faults`, `families` and `methods` between two cells, and `real_policy` between two
+arms, after so many seconds.
 """
 
 from __future__ import annotations
@@ -10,7 +25,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -20,19 +34,51 @@ from typing import Any
 import psutil
 import pytest
 
+from tests import scale_proof
+from tests.families import family_proof
+from tests.faults import parts
+from tests.methods import method_proof, real_policy_proof
+
 FOLDER = Path(__file__).parent / "proofs"
 PROOFS: dict[str, dict[str, Any]] = {
     "hub": {
         "what": "every publish under random faults lands once or says what to do; killed at any moment, the repository "
         "is as before or as after",
         "environment": {"LIDR_PROVE": "1", "LIDR_PROVE_KILLS": "100", "LIDR_PROVE_PUBLISHES": "1000"},
-        "tests": ["tests/hub_server/test_durability.py", "tests/release/test_publish_staged.py"],
+        "tests": [
+            "tests/hub_server/test_durability.py",
+            "tests/hub_server/test_bounds.py",
+            "tests/release/test_publish_staged.py",
+        ],
     },
     "reproduce": {
         "what": "the quickstart, published to an embedded Hub, comes out the same from nothing but that Hub; so do a "
         "tiny model's run of two iterations and the miniature in its smallest form, evaluations included",
         "environment": {"LIDR_PROVE": "1"},
         "tests": [f"tests/reproduce/test_{name}.py" for name in ("release", "miniature", "quickstart")],
+    },
+    "mutants": {
+        "what": "of at least two hundred small changes of core code, drawn by a seed, every one fails a fast test or "
+        "is explained (results, one a line: mutants.jsonl; explained: mutants.explained.json)",
+        "environment": {"LIDR_PROVE": "1"},
+        "tests": ["tests/mutants/test_mutants.py"],
+    },
+    "replicas": {
+        "what": "answers by replicas on a real Ray cluster of simulated nodes: killed replicas, lost and joining nodes "
+        "lose and double nothing, and the texts are those of one process; two and three processes train the policy of "
+        "one",
+        "environment": {"LIDR_PROVE": "1"},
+        "tests": [
+            "tests/engines/replicas",
+            "tests/test_run_on_replicas.py",
+            "tests/test_steps_on_replicas.py",
+            "tests/train/test_processes.py",
+        ],
+    },
+    "gpu": {
+        "what": "the script that measures on a card gives each of its numbers, with tiny models, where there is none",
+        "environment": {"LIDR_PROVE": "1"},
+        "tests": ["tests/gpu"],
     },
     "miniature": {
         "what": "recipes/miniature.yaml gains where the policy is poor, over three seeds; its controls do not; reward "
@@ -71,7 +117,7 @@ def prove(name: str) -> int:
         "failed": outcomes.failed,
         "seconds": round(time.monotonic() - began),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _git("rev-parse", "HEAD") + ("" if not _git("status", "--porcelain", "lidr") else " and changes"),
+        "commit": parts.commit_now(),
         "machine": machine(),
     }
     FOLDER.mkdir(exist_ok=True)
@@ -90,9 +136,23 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
+def _parts(name: str) -> list[str]:
+    """All parts of `faults`, or the one that `faults:PART` names."""
+    return [name.partition(":")[2]] if ":" in name else [*parts.PARTS]
+
+
+def _run(name: str) -> int:
+    if name.startswith("families"):
+        return family_proof.prove(name.partition(":")[2], machine())
+    if name.startswith("methods"):
+        return method_proof.prove(name, machine())
+    if name.startswith("real_policy"):
+        return real_policy_proof.prove(name, machine())
+    if name == "scale":
+        return scale_proof.prove(machine())
+    return parts.prove(_parts(name), machine()) if name.startswith("faults") else prove(name)
 
 
 if __name__ == "__main__":
-    sys.exit(max(prove(name) for name in sys.argv[1:] or PROOFS))
+    named = sys.argv[1:] or [*PROOFS, "families", "methods", "real_policy", "faults", "scale"]
+    sys.exit(max(_run(name) for name in named))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,15 @@ AT_ONCE = Patience(tries=12, sleep=lambda seconds: None)
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Finished:
     """Two iterations of canned answers; two translations fail, so that there are dropped rows."""
-    folder = tmp_path_factory.mktemp("world") / "w"
+    return finished(failing_world(tmp_path_factory.mktemp("world") / "w"))
+
+
+def failing_world(folder: Path) -> Path:
+    """The scripted world, where two translations fail; its recipe."""
     recipe_file = write_world(folder)
     fails = tuple({"match": f"into {NAMES['es']}\\..*{TOPICS[i]} in English", "text": "</translated>"} for i in (0, 5))
     write_answers(folder / "answers.jsonl", first=fails)
-    return finished(recipe_file)
+    return recipe_file
 
 
 def finished(recipe_file: Path, **said: Any) -> Finished:
@@ -113,3 +117,11 @@ def new_name() -> Callable[[str], str]:
     import uuid
 
     return lambda name: f"lidr/{name}-{uuid.uuid4().hex[:8]}"
+
+
+def with_lidr(run: Finished, version: str) -> Finished:
+    """The same run, as a lidr of this version would have recorded it."""
+    made = (
+        replace(a, record=replace(a.record, versions={**a.record.versions, "lidr": version})) for a in run.artifacts
+    )
+    return replace(run, artifacts=tuple(made))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -94,7 +98,9 @@ def test_the_short_paths_of_the_path_of_a_prompt_are_there():
     assert [path for path in named if not (ROOT / "lidr" / path).exists()] == []
 
 
-@pytest.mark.parametrize("what", ["an engine", "a step", "an export form", "a benchmark language", "a score"])
+@pytest.mark.parametrize(
+    "what", ["an engine", "a step", "an export form", "a benchmark language", "a score", "a scorer"]
+)
 def test_what_is_added_often_takes_at_most_four_files(what):
     assert 1 < len(section(f"Add {what}")) <= 4
 
@@ -174,3 +180,104 @@ def test_an_export_form_is_its_row(world, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(["pairs", "export", "--help"])
     assert "sft" in capsys.readouterr().out
+
+
+NEW_SCORER = '''"""brevity: the fewer characters an answer has, the better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import Field
+
+from lidr.recipe import Frozen
+from lidr.steps.score.scorer import Answer, Scored, Scorer, World
+
+
+class BrevityScorer(Frozen):
+    """How short an answer is."""
+
+    most: int = Field(1000, ge=1)
+    """Characters from which an answer is worth nothing."""
+
+
+def score_brevity(world: World, config: BrevityScorer, asked: Sequence[Answer]) -> Iterator[Scored]:
+    """1 less the share of `most` that an answer takes."""
+    for answer in asked:
+        yield Scored(answer, max(0.0, 1.0 - len(answer.text) / config.most))
+
+
+BREVITY = Scorer("brevity", BrevityScorer, score_brevity)
+'''
+ROW = "    BREVITY,\n)\n"
+IMPORT = "from lidr.steps.score.scorers.brevity_scorer import BREVITY\n"
+LATER = '    least: int = Field(0, exclude_if=lambda value: value == 0)\n    """Characters that cost nothing."""\n'
+SCORE_AND_PAIR = """
+import json, sys
+import lidr
+from lidr.recipe import recipe_json_schema
+from lidr.steps import CHAIN_STEPS
+from lidr.store import open_artifact
+from tests.documents.recipe_reference import page
+
+more = sys.argv[2:]
+chain = "chain=[{generate: {n: 3, max_tokens: 64, temperature: 1.0}}, {score: {language: {}, brevity: {most: 100"
+chain += ", ".join(["", *more]) + "}}}, {pair: {from: scores, by: brevity}}]"
+recipe = lidr.load_recipe(sys.argv[1], overrides=["iterations=[{prompts: '0:4'}]", chain])
+planned = lidr.plan(recipe)
+told = {"states": {step.name: step.state for step in planned.steps}}
+if not more:
+    folder = lidr.run(recipe).version_folder / "iter_1"
+    told["rows"] = {name: open_artifact(folder / name).read().to_pylist() for name in ("generate", "score", "pair")}
+    told["schema"] = "brevity" in json.dumps(recipe_json_schema(CHAIN_STEPS))
+    told["page"] = [line for line in page().splitlines() if "brevity" in line]
+print(json.dumps(told))
+"""
+
+
+def as_the_page_says(folder: Path) -> Path:
+    """A copy of the package with the scorer's file and its row at the end of the table."""
+    shutil.copytree(ROOT / "lidr", folder / "lidr", ignore=shutil.ignore_patterns("__pycache__"))
+    for shared in ("recipes", "evals", "hub_cards"):
+        (folder / shared).symlink_to(ROOT / shared)
+    scorers = folder / "lidr/steps/score/scorers"
+    (scorers / "brevity_scorer.py").write_text(NEW_SCORER, encoding="utf-8")
+    table = (scorers / "__init__.py").read_text(encoding="utf-8")
+    assert table.count("    MT_QUALITY,\n)\n") == 1
+    table = table.replace("    MT_QUALITY,\n)\n", f"    MT_QUALITY,\n{ROW}")
+    first = "from lidr.steps.score.scorers.consistency_scorer"
+    (scorers / "__init__.py").write_text(table.replace(first, f"{IMPORT}{first}", 1), encoding="utf-8")
+    return scorers / "brevity_scorer.py"
+
+
+def told(folder: Path, *more: str) -> dict:
+    """What a process with that copy says of a recipe that names the scorer, with `more` settings."""
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    words = [sys.executable, "-c", SCORE_AND_PAIR, str(folder / "w/recipe.yaml"), *more]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_scorer_is_its_file_and_its_row_and_a_later_setting_keeps_what_was_made(tmp_path):
+    file = as_the_page_says(tmp_path)
+    rules = [{"match": "tell me about", "texts": ["Honey.", "Bees make honey.", "Honey, and wax."]}]
+    write_world(tmp_path / "w")
+    (tmp_path / "w/answers.jsonl").write_text("".join(json.dumps(rule) + "\n" for rule in rules), encoding="utf-8")
+    first = told(tmp_path)
+    assert set(first["states"].values()) == {"new"}
+    assert first["schema"]
+    assert any("`brevity.most` (integer >= 1; default `1000`): Characters from which" in line for line in first["page"])
+    rows = first["rows"]
+    texts = {(one["prompt_id"], one["language"], one["sample"]): one["text"] for one in rows["generate"]}
+    assert [one["scorer"] for one in rows["score"][:2]] == ["language", "brevity"]  # in the order of the table
+    for one in rows["score"]:
+        if one["scorer"] == "brevity":
+            length = len(texts[one["prompt_id"], one["language"], one["sample"]])
+            assert one["value"] == pytest.approx(1 - length / 100)
+    assert rows["pair"]
+    assert all(len(one["chosen_text"]) < len(one["rejected_text"]) for one in rows["pair"])
+    file.write_text(NEW_SCORER.replace("\n\n\ndef", f"\n{LATER}\n\ndef"), encoding="utf-8")
+    assert set(told(tmp_path, "least: 0")["states"].values()) == {"cached"}
+    given = told(tmp_path, "least: 3")["states"]
+    assert (given["generate"], given["score"]) == ("cached", "drifted")

@@ -8,7 +8,8 @@ import json
 import pytest
 
 import lidr
-from lidr.errors import NegativeVerdict, PlanError, RecipeError, StoreError
+from lidr.api import finished_release
+from lidr.errors import HubError, NegativeVerdict, PlanError, RecipeError, StoreError
 from lidr.pipeline.decisions import changed
 from lidr.steps import STEPS
 from lidr.steps.step_kind import Outcome
@@ -269,3 +270,21 @@ def test_a_bumped_version_takes_over_decisions_and_ends_where_the_old_one_did(tm
     assert lidr.plan(bumped).ending.iteration == 3
     assert lidr.run(bumped).ending.iteration == 3
     assert made == before
+
+
+def test_a_run_that_ended_early_can_be_published_by_hand(tmp_path, monkeypatch):
+    lay_down(monkeypatch, RISING)
+    found = load(tmp_path / "world")
+    lidr.run(found)
+    run, _ = finished_release(found, pairs="me/pairs")
+    assert run.result in (2, 3)
+
+
+def test_a_run_that_was_stopped_cannot_be_published_by_hand_and_is_not_told_to_run_again(tmp_path, monkeypatch):
+    lay_down(monkeypatch, FALLING)
+    found = load(tmp_path / "world", ALL_GATES.replace("ACT", "stop"), LISTED)
+    with pytest.raises(NegativeVerdict):
+        lidr.run(found)
+    with pytest.raises(HubError, match=r"was left out: .*stopped the run.* under a new version") as refused:
+        finished_release(found, pairs="me/pairs")
+    assert "lidr.run" not in str(refused.value)

@@ -55,6 +55,17 @@ def test_the_policy_is_a_plain_folder_that_transformers_loads(finished):
     assert AutoTokenizer.from_pretrained(folder).chat_template
 
 
+def test_the_record_counts_layers_by_kind_and_says_that_the_policy_was_read_back(finished):
+    _, planned = finished
+    counts = artifact(planned, "iter_2/train").record.counts
+    assert counts["adapted"] == {"attention": 8, "mlp": 6}  # two blocks: q k v o, gate up down
+    assert counts["not_adapted"] == {}
+    read_back = counts["read_back"]
+    assert read_back["tensors"] == 21
+    assert read_back["difference"] <= 1e-3
+    assert read_back["packed_difference"] is None
+
+
 def test_the_record_names_no_folder_of_this_machine_but_the_recipes_own_model(finished):
     recipe, planned = finished
     for step in planned.steps[1:]:
@@ -90,7 +101,7 @@ def test_a_policy_of_a_run_can_start_another_recipe(finished, tmp_path, monkeypa
 
 def test_no_surviving_pair_ends_the_run_with_the_reasons_and_advice(finished, monkeypatch):
     recipe, _ = finished
-    strict = ["version=0.9.0", "chain.pair.accept=[refused]"]
+    strict = ["version=0.9.0", "chain.pair.accept=[refused]", "chain.pair.min_kept=0"]
     with pytest.raises(TrainError, match="no pair"):
         lidr.run(lidr.load_recipe(recipe, overrides=strict))
 
@@ -125,3 +136,22 @@ def test_the_same_chain_runs_on_real_alpagasus_prompts(finished, data_folder, tm
     ]
     planned = lidr.run(lidr.load_recipe(recipe, overrides=overrides), until="pair")
     assert artifact(planned, "iter_1/pair").record.counts["kept"]
+
+
+def test_the_policy_of_an_iteration_is_loaded_once_for_its_answers_and_its_translations(
+    finished, tmp_path, monkeypatch
+):
+    from lidr.engines.process import engine_process
+
+    opened, start = [], engine_process.ProcessEngine._start
+
+    def counted(engine):
+        opened.append(engine._spec.model)
+        return start(engine)
+
+    monkeypatch.setattr(engine_process.ProcessEngine, "_start", counted)
+    recipe, planned = finished
+    again = lidr.run(lidr.load_recipe(recipe, overrides=[f"runtime.store={tmp_path}"]), until="translate")
+    assert [Path(model).parent.name for model in opened] == ["policy"]
+    for step in again.steps:  # only the order of work has changed
+        assert open_artifact(again.folder(step)).record.digest == open_artifact(planned.folder(step)).record.digest

@@ -1,7 +1,7 @@
 import pytest
 from scipy import stats
 
-from lidr.intervals import of_mean, quantile, student, unseen, wilson
+from lidr.intervals import FEW, of_few, of_mean, quantile, student, unseen, wilson
 
 
 @pytest.mark.parametrize(("wins", "n"), [(0, 4), (3, 4), (4, 4), (150, 250), (1, 805)])
@@ -27,8 +27,28 @@ def test_the_interval_of_a_mean_stays_inside_what_is_possible():
 
 
 def test_a_mean_without_spread_has_the_interval_of_what_was_not_seen():
-    assert of_mean(0.0, 0.0, 4, (0.0, 100.0)) == (0.0, pytest.approx(100 * unseen(4)))
-    assert of_mean(1.0, None, 1, (0.0, 1.0)) == (pytest.approx(0.025), 1.0)
+    assert of_mean(0.0, 0.0, 60, (0.0, 100.0)) == (0.0, pytest.approx(100 * unseen(60)))
+    assert of_mean(1.0, None, 1, (0.0, 1.0), few=0) == (pytest.approx(0.025), 1.0)
+    low, high = of_mean(0.0, 0.0, 4, (0.0, 100.0))
+    assert low == 0.0
+    assert high >= 100 * unseen(4)
+    assert of_mean(1.0, None, 1, (0.0, 1.0)) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("n", [2, 5, 10, 49])
+def test_few_values_have_students_interval_after_one_more_at_either_bound(n):
+    values = [i % 3 / 2 for i in range(n)]
+    more = [*values, 0.0, 1.0]
+    middle = sum(more) / len(more)
+    half = stats.t.ppf(0.975, n + 1) * stats.sem(more)
+    low, high = of_few(sum(values) / n, stats.sem(values), n, (0.0, 1.0))
+    assert (low, high) == pytest.approx((max(0.0, middle - half), min(1.0, middle + half)), abs=2e-3)
+    assert of_mean(sum(values) / n, stats.sem(values), n, (0.0, 1.0)) == (low, high)
+
+
+def test_from_fifty_values_on_it_is_students_interval():
+    low, high = of_mean(0.4, 0.07, FEW, (0.0, 1.0))
+    assert (low, high) == pytest.approx((0.4 - 2.0096 * 0.07, 0.4 + 2.0096 * 0.07), abs=1e-4)
 
 
 def test_a_normal_interval_reaches_1_96_errors():

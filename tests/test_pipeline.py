@@ -9,18 +9,27 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 import lidr
 from lidr import pipeline
 from lidr.cli.main import main
+from lidr.cli.plan import totals
+from lidr.costs import Machine
 from lidr.errors import EngineError, PlanError, StoreError
+from lidr.pipeline import costs_of, run_plan
+from lidr.rows import Response
 from lidr.steps import STEPS
-from lidr.store.artifact import open_artifact
+from lidr.store import TICK_S, known_records, record
+from lidr.store.artifact import ArtifactWriter, open_artifact
+from lidr.store.sealed_json import read_sealed, write_json
+from lidr.version import __version__
+from tests.rewritten import rewritten
 from tests.scripted import RECIPE, write_answers, write_world
 
 
@@ -53,13 +62,15 @@ def test_a_run_builds_every_pair_in_two_iterations_and_a_second_run_writes_nothi
     assert row["prompt"] == [{"role": "user", "content": "Spanish: tell me about tea"}]
     assert row["chosen"] == [{"role": "assistant", "content": "tea from English into Spanish."}]
     assert row["rejected"] == [{"role": "assistant", "content": "tea in Spanish."}]
-    assert row["policy_in"].startswith("iter_0/policy@")
+    steps = json.loads((planned.version_folder / "run.json").read_text(encoding="utf-8"))["steps"]
+    policy = next(step for step in steps if step["place"] == "iter_0/policy")
+    assert row["policy_in"] == f"iter_0/policy@{policy['fingerprint'][:12]}"
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     (tmp_path / "answers.jsonl").touch()
     run(recipe)
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     changed = {path.name for path in after if after[path] != before.get(path)}
-    assert changed <= {"answers.jsonl", ".lock", ".holder.json"}
+    assert changed <= {"answers.jsonl", ".lock", ".holder.json"}  # the store's index was written by the first run
 
 
 def test_iterations_take_fresh_prompts(tmp_path):
@@ -160,7 +171,10 @@ def test_an_unknown_step_to_rebuild_or_stop_at_is_refused_with_the_steps_there_a
     recipe = write_world(tmp_path)
     with pytest.raises(PlanError, match=r'--rebuild "pear": no such step; write one of policy, prompts, generate'):
         run(recipe, rebuild=["pear"])
-    with pytest.raises(PlanError, match=r'--until "pear": no such step in this recipe; its steps: policy, prompts'):
+    with pytest.raises(
+        PlanError,
+        match=r'--until "pear": no such step .* mean "pair"\? its steps: policy, prompts',
+    ):
         run(recipe, until="pear")
 
 
@@ -264,7 +278,7 @@ def test_a_record_of_a_newer_schema_is_refused_with_advice(tmp_path):
     planned = run(recipe)
     path = planned.version_folder / "iter_1" / "pair" / "record.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
-    assert states(lidr.plan(lidr.load_recipe(recipe)))["iter_1/pair"] == "damaged"
+    assert states(lidr.plan(lidr.load_recipe(recipe)))["iter_1/pair"] == "another lidr's"
     with pytest.raises(StoreError, match=r"record schema 2, this lidr reads 1.*Update lidr, or use another store"):
         run(recipe)
 
@@ -307,12 +321,85 @@ def test_a_commit_interrupted_before_its_rename_is_finished_by_the_next_run(tmp_
     assert all("running" not in line for line in said)
 
 
+def test_a_record_says_when_its_step_was_finished_and_not_when_it_began(tmp_path, monkeypatch):
+    recipe = write_world(tmp_path)
+    written = lambda: str(len(list(tmp_path.rglob("prompts*/data/*.parquet"))))  # noqa: E731
+    monkeypatch.setattr("lidr.pipeline.run_plan._now", written)
+    run(recipe)
+    found = record.read_record(next(tmp_path.rglob("iter_1/prompts")))
+    assert found is not None
+    assert found.finished == "1"
+
+
 def test_the_plan_of_a_finished_run_gives_times_from_its_rates(tmp_path):
     recipe = write_world(tmp_path)
     assert all(step.seconds is None for step in lidr.plan(lidr.load_recipe(recipe)).steps)
     run(recipe)
-    planned = lidr.plan(lidr.load_recipe(recipe, overrides=["version=0.2.0", "chain.generate.max_tokens=65"]))
+    planned = lidr.plan(lidr.load_recipe(recipe, overrides=["version=0.2.0", "seed=43"]))
     assert all(step.seconds is not None for step in planned.steps)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ["policy.model=openai:another@http://127.0.0.1:9"],
+        ["policy.model=org/other-8B", "runtime.engine=vllm", "policy.revision=unpinned"],
+        ["chain.generate.max_tokens=2048", "chain.translate.max_tokens=4096"],
+    ],
+)
+def test_a_plan_lends_no_rate_of_another_model_engine_or_length(tmp_path, other):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    planned = lidr.plan(lidr.load_recipe(recipe, overrides=["version=0.2.0", "seed=43", *other]))
+    seconds = {step.place: step.seconds for step in planned.steps}
+    assert seconds["iter_1/generate"] is None
+    assert seconds["iter_1/translate"] is None
+    assert seconds["iter_1/pair"] is not None  # it runs no model
+
+
+def test_a_plan_lends_no_rate_of_another_machine_nor_of_a_record_that_does_not_say(tmp_path, monkeypatch):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    changed = lidr.load_recipe(recipe, overrides=["version=0.2.0", "seed=43"])
+    monkeypatch.setattr("lidr.pipeline.rates.this_machine", lambda: Machine(("NVIDIA H100",), "a processor", 2))
+    assert all(step.seconds is None for step in lidr.plan(changed).steps)
+
+
+def test_a_plan_for_a_card_that_this_machine_has_not_takes_no_rate_of_this_one(tmp_path):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    words = ["version=0.2.0", "seed=43"]
+    here, there = (
+        costs_of(lidr.plan(lidr.load_recipe(recipe, overrides=[*words, *more]))) for more in ([], ["runtime.gpu=H100"])
+    )
+    assert here.measured_s > 0
+    assert there.measured_s == 0
+    assert "iter_1/pair" in there.unknown
+
+
+def test_a_card_is_asked_for_only_where_it_would_give_an_estimate(tmp_path):
+    recipe = write_world(tmp_path)
+    model = ["policy.model=org/other-8B", "policy.revision=unpinned", "runtime.engine=transformers"]
+    for more, helps in ((model, True), ([*model, "runtime.gpu=H100"], False), ([], False)):
+        planned = lidr.plan(lidr.load_recipe(recipe, overrides=more))
+        assert costs_of(planned).card_helps is helps
+        assert ("name a card" in totals(planned, costs_of(planned))) is helps
+
+
+def test_an_estimate_follows_from_the_card_and_is_never_called_measured(tmp_path):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    model = ["version=0.2.0", "policy.model=org/other-8B", "policy.revision=unpinned", "runtime.engine=vllm"]
+    of = {}
+    for card in ("A100", "H100"):
+        more = [*model, f"runtime.gpu={card}", "runtime.gpu_price=2"]
+        of[card] = costs_of(lidr.plan(lidr.load_recipe(recipe, overrides=more)))
+        assert of[card].times["iter_1/generate"].is_measured is False
+        assert of[card].price == of[card].gpu_hours * 2
+        assert "8.00 billion parameters" in of[card].sources[0]
+    assert of["A100"].gpu_hours > of["H100"].gpu_hours > 0
+    with pytest.raises(PlanError, match=r'runtime.gpu: "Voodoo": no figures of this card are known; name one of T4'):
+        costs_of(lidr.plan(lidr.load_recipe(recipe, overrides=[*model, "runtime.gpu=Voodoo"])))
 
 
 def test_devices_batches_and_folders_do_not_change_a_fingerprint(tmp_path):
@@ -355,7 +442,9 @@ def test_missing_data_is_unresolved_in_a_plan_and_refused_by_a_run(tmp_path):
     planned = lidr.plan(lidr.load_recipe(recipe))
     assert states(planned)["iter_1/prompts"] == "unresolved"
     assert planned.steps[2].state == "unresolved"
-    with pytest.raises(PlanError, match=r"iter_1/prompts: \$LIDR_DATA/nowhere: set LIDR_DATA .* or give --data FOLDER"):
+    with pytest.raises(
+        PlanError, match=r"iter_1/prompts: prompts.source: \$LIDR_DATA/nowhere: set LIDR_DATA .* or give --data FOLDER"
+    ):
         run(recipe)
 
 
@@ -377,6 +466,7 @@ def write_trained_world(folder: Path) -> Path:
     (folder / "model").mkdir()
     for name in ("config.json", "model.safetensors"):
         (folder / "model" / name).write_text("{}")
+    (folder / "model/chat_template.jinja").write_text("{% for turn in messages %}{{ turn.content }}{% endfor %}")
     return recipe
 
 
@@ -429,8 +519,9 @@ def test_what_was_made_from_content_that_is_gone_is_not_cached(tmp_path):
     recipe = write_world(tmp_path)
     planned = run(recipe)
     answers = planned.version_folder / "iter_1" / "generate"
-    record = json.loads((answers / "record.json").read_text())
-    (answers / "record.json").write_text(json.dumps({**record, "digest": "0" * 64}))  # as if answered otherwise
+    pq.write_table(open_artifact(answers).read().slice(1), answers / "data/00000.parquet")  # as if answered otherwise
+    files, digest = ArtifactWriter(answers, Response).finish()
+    rewritten(answers / "record.json", files=[asdict(entry) for entry in files], digest=digest)
     again = lidr.plan(lidr.load_recipe(recipe))
     step = next(step for step in again.steps if step.place == "iter_1/translate")
     assert step.state == "drifted"
@@ -448,7 +539,7 @@ def test_run_json_holds_every_step_of_the_version_also_after_a_shorter_run(tmp_p
 
 
 def test_a_step_that_keeps_no_row_has_its_tables_all_the_same(tmp_path):
-    recipe = write_world(tmp_path)
+    recipe = write_world(tmp_path, RECIPE.replace("pair: {{drop: joint}}", "pair: {{drop: joint, min_kept: 0}}"))
     write_answers(tmp_path / "answers.jsonl", first=({"match": "Please translate", "text": "no tag"},))
     planned = run(recipe)
     for step in planned.steps[-2:]:
@@ -573,6 +664,7 @@ def test_what_older_rules_began_goes_on_only_where_the_step_says_that_its_questi
     journal = tmp_path / "runs/scripted/0.1.0/iter_1/generate.partial/work/answers.jsonl"
     begun = journal.read_bytes()
     was, now = raise_rules(monkeypatch, "generate")
+    monkeypatch.setitem(STEPS, "generate", replace(STEPS["generate"], resumes_since=None))
     assert states(lidr.plan(lidr.load_recipe(recipe)))["iter_1/generate"] == "begun by other rules"
     with pytest.raises(StoreError, match=rf"^iter_1/generate was begun by rules {was}, this lidr has {now}.*--rebuild"):
         run(recipe)
@@ -581,3 +673,51 @@ def test_what_older_rules_began_goes_on_only_where_the_step_says_that_its_questi
     assert states(lidr.plan(lidr.load_recipe(recipe)))["iter_1/generate"] == "resumes"
     with pytest.raises(EngineError, match=r"1 of 12 requests got no answer"):
         run(recipe)
+
+
+def test_a_rerun_of_what_is_finished_looks_at_no_other_version_and_plans_once(tmp_path, monkeypatch):
+    recipe = write_world(tmp_path)
+    run(recipe)
+    run(recipe, "version=0.2.0", "seed=7")
+    time.sleep(2 * TICK_S)
+    planned, read = [], []
+    whole_plan, whole_read = run_plan.plan, record._read
+    monkeypatch.setattr(run_plan, "plan", lambda *a, **k: planned.append(1) or whole_plan(*a, **k))
+    monkeypatch.setattr(record, "_read", lambda path: read.append(path) or whole_read(path))
+    monkeypatch.setattr(known_records, "_stamps", lambda root: pytest.fail("the store was looked through"))
+    record._known.clear()
+    assert set(states(run(recipe)).values()) == {"cached"}
+    assert len(planned) == 1
+    assert len(read) == len(set(read))
+    assert {path.parents[2].name for path in read} == {"0.1.0"}
+
+
+def test_what_another_version_had_finished_before_it_was_killed_is_taken_over(tmp_path):
+    recipe = write_world(tmp_path)
+    folder = run(recipe).version_folder / "iter_2" / "filter"
+    folder.rename(folder.with_name("filter.partial"))
+    said: list[str] = []
+    run(recipe, "version=0.2.0", say=said.append)
+    assert [line for line in said if "running" in line] == []
+    assert folder.is_dir()
+
+
+def test_a_record_with_fields_of_a_newer_lidr_is_not_called_damaged(tmp_path):
+    recipe = write_world(tmp_path)
+    folder = run(recipe).version_folder / "iter_1" / "pair"
+    content = read_sealed(folder / "record.json")
+    for change, named in (
+        ({"energy_kwh": 2.5}, "'energy_kwh'"),
+        ({"rate": {**content["rate"], "tokens": 7}}, r"'rate\.tokens'"),
+        ({"files": [{**file, "blake3": "00"} for file in content["files"]]}, r"'files\.blake3'"),
+    ):
+        newer = {**content, **change, "versions": {**content["versions"], "lidr": "9.9.0"}}
+        write_json(folder / "record.json", newer, sealed=True)
+        said = rf"written by lidr 9\.9\.0; this lidr, {__version__}, does not read it \(unknown fields {named}\)"
+        with pytest.raises(StoreError, match=said) as caught:
+            run(recipe)
+        assert "damaged" not in str(caught.value)
+        assert "--rebuild iter_1/pair" in str(caught.value)
+        (planned,) = [s for s in lidr.plan(lidr.load_recipe(recipe)).steps if s.place == "iter_1/pair"]
+        assert planned.state == "another lidr's"
+        assert "damaged" not in planned.why[0]

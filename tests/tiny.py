@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 Family = Literal["smollm2", "llama3", "qwen2", "gemma"]
 FAMILIES: tuple[Family, ...] = ("smollm2", "llama3", "qwen2", "gemma")
 
-_TEXTS = (
+TEXTS = (
     "The bees make honey and wax, and they store the honey as food for the winter.",
     "Please translate the following sentence into Spanish. The translated result is wrapped by two tags.",
     "Las abejas hacen miel y cera. Guardan la miel como alimento para el invierno.",
@@ -35,7 +35,7 @@ _IM_TURNS = """
 """
 
 
-def _im_template(default_system: str) -> str:
+def im_template(default_system: str) -> str:
     """ChatML: an injected system message unless the conversation brings one; a newline after each end of turn."""
     head = "{%- for message in messages -%}{%- if loop.first and message['role'] != 'system' -%}"
     return head + f"{{{{- '<|im_start|>system\\n{default_system}<|im_end|>\\n' -}}}}{{%- endif -%}}" + _IM_TURNS
@@ -49,7 +49,7 @@ _LLAMA3_TEMPLATE = """
 {%- if add_generation_prompt -%}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' -}}{%- endif -%}
 """
 
-_GEMMA_TEMPLATE = """
+GEMMA_TEMPLATE = """
 {{- bos_token -}}
 {%- if messages[0]['role'] == 'system' -%}{{- raise_exception('System role not supported') -}}{%- endif -%}
 {%- for message in messages -%}
@@ -63,8 +63,12 @@ _GEMMA_TEMPLATE = """
 """
 
 
-class _Style(NamedTuple):
-    """What one family looks like. `eos` lists the tokens that end generation; the first is the tokenizer's own."""
+class Style(NamedTuple):
+    """What one family looks like. `eos` lists the tokens that end generation; the first is the tokenizer's own.
+
+    `added` are tokens of the vocabulary that are not special: they stay where special tokens are skipped. `named` are
+    templates beside the default one, by name.
+    """
 
     special: tuple[str, ...]
     eos: tuple[str, ...]
@@ -73,17 +77,19 @@ class _Style(NamedTuple):
     pad: str | None = None
     adds_bos: bool = False
     ties_embeddings: bool = True
+    added: tuple[str, ...] = ()
+    named: tuple[tuple[str, str], ...] = ()
 
 
-_STYLES: dict[Family, _Style] = {
-    "smollm2": _Style(
+STYLES: dict[Family, Style] = {
+    "smollm2": Style(
         special=("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
         eos=("<|im_end|>",),
-        template=_im_template("You are a small and helpful test model."),
+        template=im_template("You are a small and helpful test model."),
         bos="<|im_start|>",
         pad="<|im_end|>",
     ),
-    "llama3": _Style(
+    "llama3": Style(
         special=("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
         eos=("<|eot_id|>", "<|end_of_text|>"),
         template=_LLAMA3_TEMPLATE,
@@ -91,16 +97,16 @@ _STYLES: dict[Family, _Style] = {
         adds_bos=True,
         ties_embeddings=False,
     ),
-    "qwen2": _Style(
+    "qwen2": Style(
         special=("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
         eos=("<|im_end|>", "<|endoftext|>"),
-        template=_im_template("You are a helpful assistant."),
+        template=im_template("You are a helpful assistant."),
         pad="<|endoftext|>",
     ),
-    "gemma": _Style(
+    "gemma": Style(
         special=("<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>"),
         eos=("<eos>", "<end_of_turn>"),
-        template=_GEMMA_TEMPLATE,
+        template=GEMMA_TEMPLATE,
         bos="<bos>",
         pad="<pad>",
         adds_bos=True,
@@ -120,16 +126,17 @@ def tiny_model(folder: Path, family: Family, *, seed: int = 0, max_positions: in
     Returns:
         The folder.
     """
-    style = _STYLES[family]
+    style = STYLES[family]
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tokenizer(style)
+    tokenizer = make_tokenizer(style)
     _save_weights(folder, family, seed=seed, max_positions=max_positions, tokenizer=tokenizer)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def _tokenizer(style: _Style) -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+def make_tokenizer(style: Style) -> Any:
+    """A BPE tokenizer of this style, trained on our own sentences; transformers' own class."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     bpe = Tokenizer(models.BPE())
@@ -141,7 +148,7 @@ def _tokenizer(style: _Style) -> Any:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    bpe.train_from_iterator(_TEXTS, trainer)
+    bpe.train_from_iterator(TEXTS, trainer)
     if style.adds_bos:
         assert style.bos is not None
         bos_id = bpe.token_to_id(style.bos)
@@ -151,8 +158,20 @@ def _tokenizer(style: _Style) -> Any:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe, bos_token=style.bos, eos_token=style.eos[0], pad_token=style.pad
     )
-    tokenizer.chat_template = style.template.strip()
+    if style.added:
+        tokenizer.add_tokens([AddedToken(word, normalized=False, special=False) for word in style.added])
+    default = style.template.strip()
+    tokenizer.chat_template = {"default": default, **dict(style.named)} if style.named else default
     return tokenizer
+
+
+def split_newlines_as_llama3_does(tokenizer: Any) -> None:
+    """Llama 3 keeps "\n\n" in one piece before a word too; GPT-2's pattern, tiny's default, splits it there."""
+    from tokenizers import Regex
+    from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
+
+    pattern = Split(Regex(r"\s*[\r\n]+|\s+(?!\S)|\s+"), behavior="isolated")
+    tokenizer.backend_tokenizer.pre_tokenizer = Sequence([pattern, ByteLevel(add_prefix_space=False)])
 
 
 def _save_weights(folder: Path, family: Family, *, seed: int, max_positions: int, tokenizer: Any) -> None:
@@ -161,7 +180,7 @@ def _save_weights(folder: Path, family: Family, *, seed: int, max_positions: int
 
     ids = {
         "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.convert_tokens_to_ids(list(_STYLES[family].eos)),
+        "eos_token_id": tokenizer.convert_tokens_to_ids(list(STYLES[family].eos)),
         "pad_token_id": tokenizer.pad_token_id,
     }
     config_class, model_class = _classes(family)
@@ -175,7 +194,7 @@ def _save_weights(folder: Path, family: Family, *, seed: int, max_positions: int
         head_dim=16,
         max_position_embeddings=max_positions,
         initializer_range=0.2,  # the usual 0.02 gives nearly flat logits at this width, and dull greedy answers
-        tie_word_embeddings=_STYLES[family].ties_embeddings,
+        tie_word_embeddings=STYLES[family].ties_embeddings,
         **ids,
     )
     with torch.random.fork_rng(devices=[]):

@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks.tables_in import artifact_in
+
 SETTINGS = {
     "exact": {"exact": True},
     "near": {"exact": True, "near": {"threshold": 0.8}},
@@ -62,11 +64,8 @@ def clean(folder: Path, what: str) -> dict[str, float]:
     from lidr.recipe.schema import Languages
     from lidr.rows import Pair
     from lidr.steps.clean import CleanConfig, run_clean
-    from lidr.store.artifact import Artifact, ArtifactWriter
-    from lidr.store.record import FileEntry
+    from lidr.store.artifact import ArtifactWriter
 
-    rows = json.loads((folder / "rows.json").read_text())
-    record = SimpleNamespace(place="bench", fingerprint="0" * 64, files=(FileEntry("data/x", 0, "", rows),))
     recipe = SimpleNamespace(languages=Languages(dominant="en", others=("de", "es", "fr", "ru")))
     out = ArtifactWriter(folder / what, Pair)
     run = SimpleNamespace(
@@ -74,7 +73,7 @@ def clean(folder: Path, what: str) -> dict[str, float]:
         around=SimpleNamespace(recipe=recipe, recipe_folder=folder),
         config=CleanConfig.model_validate(SETTINGS[what]),
         iteration=1,
-        inputs={Pair.name: Artifact(folder / "pairs", record)},
+        inputs={Pair.name: artifact_in(folder / "pairs")},
         out=out,
         work=folder / f"work-{what}",
         progress=SimpleNamespace(start=lambda *a: None, add=lambda *a: None, rate=lambda: None),

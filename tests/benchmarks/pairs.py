@@ -24,6 +24,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks.tables_in import artifact_in
+
 OTHERS = ("es", "ru", "de", "fr")
 ROWS_OF_A_PAIR = 2 * len(OTHERS)
 
@@ -67,11 +69,10 @@ def step(folder: Path) -> float:
     from lidr.rows import Pair
     from lidr.steps.pair import PairConfig, run_pair
     from lidr.steps.step_kind import Surroundings
-    from lidr.store.artifact import Artifact, ArtifactWriter
+    from lidr.store.artifact import ArtifactWriter
     from lidr.store.recipe_lock import Lock
 
-    record = SimpleNamespace(place="bench", fingerprint="0" * 64, files=())
-    inputs = {n: Artifact(folder / n, record) for n in ("prompts", "responses", "translations")}
+    inputs = {n: artifact_in(folder / n) for n in ("prompts", "responses", "translations")}
     recipe = SimpleNamespace(languages=Languages(dominant="en", others=OTHERS), seed=0, system_prompt=None)
     silent = SimpleNamespace(start=lambda *a, **k: None, add=lambda *a: None, rate=lambda: None)
     out = ArtifactWriter(folder / "pairs", Pair)
@@ -96,11 +97,12 @@ def bare(folder: Path) -> float:
     import pyarrow as pa
 
     from lidr.rows import Pair
-    from lidr.store.artifact import Artifact, TableWriter
+    from lidr.store.artifact import TableWriter
 
+    pairs = artifact_in(folder / "pairs")
     began = time.perf_counter()
     writer = TableWriter(folder / "bare", Pair)
-    for batch in Artifact(folder / "pairs", None).batches(4000):
+    for batch in pairs.batches(4000):
         writer.write(pa.Table.from_batches([batch]))
     writer.close()
     return time.perf_counter() - began
@@ -109,11 +111,10 @@ def bare(folder: Path) -> float:
 def naive(folder: Path) -> float:
     """JSON lines, dictionaries, JSON lines of the same columns; seconds. The input lines are written beforehand."""
     from lidr.rows import Pair
-    from lidr.store.artifact import Artifact
 
     for name in ("prompts", "responses", "translations"):
         with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
-            for batch in Artifact(folder / name, None).batches(4000):
+            for batch in artifact_in(folder / name).batches(4000):
                 file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
     began = time.perf_counter()
     tables = {}

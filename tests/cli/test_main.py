@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from lidr.cli.main import COMMANDS, main
 from lidr.hub.snapshot import Entry
+from lidr.resources import shared
 from tests.scripted import write_answers, write_world
 
 
@@ -20,15 +22,20 @@ def lidr(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def loaded_by(*arguments: str) -> set[str]:
-    """Top-level modules that a command loads."""
+def loaded_by(*arguments: str, path: str = "") -> set[str]:
+    """Modules that a command loads; `path` is where Python looks first."""
     code = (
         "import sys, contextlib, io\nfrom lidr.cli.main import main\n"
         "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
         f"    main({list(arguments)!r})\n"
-        "print(*{name.split('.')[0] for name in sys.modules})"
+        "print(*sys.modules)"
     )
-    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([path, os.environ.get("PYTHONPATH", "")]).strip(os.pathsep),
+    }
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    return set(done.stdout.split())
 
 
 HEAVY = {"torch", "transformers", "datasets", "vllm", "trl", "peft", "lm_eval"}
@@ -38,10 +45,27 @@ def test_help_loads_nothing_but_the_parser():
     assert not loaded_by("--help") & (HEAVY | {"pydantic", "yaml", "pyarrow", "polars", "httpx", "lingua"})
 
 
-def test_validate_and_plan_load_no_torch_no_transformers_no_datasets_and_no_polars(tmp_path):
-    recipe = str(write_world(tmp_path))
-    for command in ("validate", "plan"):
-        assert not loaded_by(command, recipe) & (HEAVY | {"polars", "httpx", "lingua"})
+SLOW_TO_LOAD = HEAVY | {"polars", "pyarrow", "numpy", "httpx", "lingua", "urllib.request", "http.client"}
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_validate_and_plan_load_only_what_reads_a_recipe(tmp_path, command):
+    paper = str(shared("recipes") / "llama3-8b" / "instruct.yaml")
+    assert not loaded_by(command, str(write_world(tmp_path))) & SLOW_TO_LOAD
+    assert not loaded_by(command, paper) & SLOW_TO_LOAD
+
+
+def test_a_plugin_of_pydantic_that_is_installed_is_not_looked_for(tmp_path):
+    """It could change what a recipe means; and looking for one reads a file of every distribution."""
+    (tmp_path / "watching.py").write_text("plugin = None\n")
+    (tmp_path / "watching-1.0.dist-info").mkdir()
+    (tmp_path / "watching-1.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: watching\nVersion: 1.0\n"
+    )
+    (tmp_path / "watching-1.0.dist-info" / "entry_points.txt").write_text("[pydantic]\nwatching = watching:plugin\n")
+    loaded = loaded_by("validate", str(write_world(tmp_path / "world")), path=str(tmp_path))
+    assert "pydantic" in loaded
+    assert "watching" not in loaded
 
 
 def test_importing_lidr_loads_nothing_heavy():
@@ -65,6 +89,17 @@ def test_every_command_has_its_own_help(capsys):
         with pytest.raises(SystemExit):
             main([name, "--help"])
         assert f"lidr {name}" in capsys.readouterr().out
+
+
+def test_help_of_an_action_is_that_of_the_action(capsys):
+    for words in (["pairs", "export"], ["eval", "run"], ["run"], []):
+        with pytest.raises(SystemExit) as stop:
+            main(["help", *words])
+        assert stop.value.code == 0
+        assert capsys.readouterr().out.startswith(f"usage: {' '.join(['lidr', *words])} ")
+    with pytest.raises(SystemExit):
+        main(["pairs", "exprot"])
+    assert capsys.readouterr().err.endswith("See: lidr help pairs\n")
 
 
 def test_a_users_error_is_plain_text_with_exit_code_2(tmp_path):
@@ -149,19 +184,20 @@ def test_json_is_one_object_on_stdout_with_its_schema(tmp_path, command):
 
 def test_status_shows_a_running_step_from_another_process(tmp_path):
     recipe = write_world(tmp_path)
-    write_answers(tmp_path / "answers.jsonl", delay_s=0.25)
-    running = subprocess.Popen(
+    write_answers(tmp_path / "answers.jsonl", delay_s=10)  # the step outlasts the start of the other process
+    with subprocess.Popen(
         [sys.executable, "-m", "lidr.cli.main", "run", str(recipe), "--quiet"], stderr=subprocess.PIPE, text=True
-    )
-    assert running.stderr is not None
-    while "generate: running" not in running.stderr.readline():
-        pass
-    seen = {}
-    while seen.get("state") != "running":
-        steps = json.loads(lidr("status", str(recipe), "--json").stdout)["steps"]
-        seen = next(step for step in steps if step["place"] == "iter_1/generate")
-    running.kill()
-    running.communicate()
+    ) as running:
+        try:
+            assert running.stderr is not None
+            assert any("generate: running" in line for line in running.stderr)
+            seen = {}
+            while seen.get("state") != "running":
+                assert running.poll() is None
+                steps = json.loads(lidr("status", str(recipe), "--json").stdout)["steps"]
+                seen = next(step for step in steps if step["place"] == "iter_1/generate")
+        finally:
+            running.kill()
     assert seen["progress"]["total"] == 12
     assert seen["progress"]["unit"] == "requests"
 

@@ -1,16 +1,19 @@
-"""`lidr pairs`: what it shows, what it writes, and the page "Train on pushed pairs without lidr", line by line."""
+"""`lidr pairs`: what it shows, what it writes, and what it refuses."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import lidr
 from lidr.cli.main import main
 from tests.preferences.trainer_forms import VALIDATORS
 from tests.scripted import write_world
+from tests.steps.helpers import rows_of
+from tests.steps.test_score import sampled_world
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +39,17 @@ def test_show_prints_counts_licences_and_pairs_side_by_side(capsys):
     assert "bees from Spanish into English" in line
     assert out.splitlines()[-1].startswith("└")
     assert ["all", "32", "0"] in [row.split() for row in out.splitlines()]
+
+
+def test_tables_say_which_language_they_count_by(tmp_path, capsys):
+    main(["pairs", "show", "run:scripted", "--rows", "0"])
+    assert "iteration  non-dominant language  kind" in capsys.readouterr().out
+    main(["pairs", "show", "run:scripted", "--rows", "0", "--kind", "non_dominant"])
+    assert "iteration  language  kind" in capsys.readouterr().out
+    assert main(["pairs", "export", "run:scripted", "--langs", "de", "--to", "trl", str(tmp_path / "x")]) == 0
+    text = (tmp_path / "x/README.md").read_text()
+    assert "| iteration | non-dominant language | kind | pairs |" in text
+    assert "Only non-dominant languages de." in text
 
 
 def test_show_gives_as_many_pairs_as_were_asked_for(tmp_path, capsys):
@@ -71,10 +85,15 @@ def test_export_writes_what_was_asked_for(tmp_path, capsys):
     ("words", "said"),
     [
         (["--min-margin", "1"], "32 of 32 pairs have no margin: nobody has scored them"),
-        (["--langs", "fr"], "no pairs of language fr; it has de, es"),
-        (["--iteration", "one"], 'RowError: --iteration "one": write numbers, as 1,2'),
+        (["--langs", "fr"], "no pairs of non-dominant language fr; it has de, es"),
+        (
+            ["--langs", "en"],
+            "it has de, es. en is the dominant language: pairs in it are those of --kind dominant",
+        ),
+        (["--iteration", "one"], 'error: --iteration "one": write numbers, as 1,2'),
         (["--columns", "prompt"], '--columns "prompt": write role=COLUMN, as prompt=question'),
         (["--config", "nope"], "no configuration 'nope': a run has none; leave it out"),
+        (["--config", "dropped"], "configuration dropped holds what was dropped, and why, no pairs; to look at it: "),
         (["--language", "x y<z>"], 'language of the pairs: unknown language code "x y<z>"'),
         (["--name", "a,b"], "the name 'a,b' cannot be a set's: write printable characters"),
         (["--split", "train"], "no split 'train'; its splits: iter_1, iter_2"),
@@ -127,3 +146,23 @@ def test_an_error_that_repeats_a_name_of_others_is_printable_too(tmp_path, capsy
     (tmp_path / "set.jsonl").write_text('{"a\\u001b[1m": 1}\n')
     assert main(["pairs", "show", str(tmp_path), "--language", "de"]) == 2
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_of_a_run_without_any_pair_it_is_said_where_the_reasons_are(tmp_path, monkeypatch, capsys):
+    recipe, sampled = sampled_world(tmp_path, gold=9)  # every answer is wrong, so all are tied
+    monkeypatch.setenv("LIDR_STORE", str(tmp_path / "runs"))
+    assert rows_of(recipe, "iter_1/pair", sampled).height == 0
+    assert main(["pairs", "show", "run:scripted", "--kind", "sampled", "--min-margin", "0.1"]) == 2
+    said = capsys.readouterr().err
+    assert "run:scripted@0.1.0: no pairs of kind sampled; it has no pairs at all: " in said
+    folder = said.partition("each dropped slot has its reason in ")[2].partition("/*/dropped")[0]
+    reasons = pl.concat([pl.read_parquet(file) for file in Path(folder).glob("*/dropped/*.parquet")])["reason"]
+    assert set(reasons) == {"tied"}
+    assert "and `lidr report RECIPE` counts them" in said
+
+
+def test_of_a_set_of_which_no_row_can_be_read_it_is_said_why(tmp_path, capsys):
+    (path := tmp_path / "set.jsonl").write_text(json.dumps({"prompt": "Tea?", "chosen": "Yes.", "rejected": "Yes."}))
+    assert main(["pairs", "show", str(path), "--language", "en", "--kind", "sampled"]) == 2
+    said = "set.jsonl: no pairs of kind sampled; it has no pairs at all: 1 row cannot be read as pairs: 1 identical"
+    assert said in capsys.readouterr().err

@@ -11,8 +11,6 @@ from lidr.errors import HubError
 from lidr.steps import STEPS
 from tests.scripted import write_world
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
-
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory) -> Path:
@@ -44,6 +42,36 @@ def test_publish_prints_commit_and_loading_lines(recipe, capsys, no_hub_outside)
     assert answer["schema"] == "lidr.publish/1"
     assert answer["published"][0]["state"] == "already there"
     assert "token" not in answer["published"][0]
+
+
+def test_the_first_line_says_which_hub_it_goes_to_and_how_to_reach_another(recipe, capsys, no_hub_outside, monkeypatch):
+    here = recipe.parent / "runs/.hub"
+    elsewhere = f"the Hub on this machine ({here}); for huggingface.co: hf auth login, or set HF_TOKEN"
+    assert call(publish, recipe, "--pairs", "lidr/q") == 0
+    assert capsys.readouterr().err.splitlines()[0] == f"to {elsewhere}"
+    assert call(publish, recipe, "--pairs", "lidr/q", "--dry-run") == 0
+    assert capsys.readouterr().err.splitlines()[0] == f"would go to {elsewhere}"
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert call(publish, recipe, "--pairs", "lidr/q", "--dry-run") == 0
+    assert capsys.readouterr().err.splitlines()[0] == "would go to http://127.0.0.1:9"
+
+
+def test_where_one_repository_is_named_nothing_else_is_published(recipe, capsys):
+    text = recipe.read_text().replace("iterations:", "  - publish: {pairs: me/a, policy: me/b}\niterations:")
+    both = recipe.with_name("both.yaml")
+    both.write_text(text)
+    assert call(publish, both, "--pairs", "me/z", "--dry-run", "--json") == 0
+    assert [one["repo"] for one in json.loads(capsys.readouterr().out)["would_publish"]] == ["me/z"]
+
+
+def test_a_run_that_has_still_to_publish_is_finished_enough_to_be_published_by_hand(recipe, capsys):
+    both = recipe.with_name("pushed.yaml")
+    both.write_text(recipe.read_text().replace("iterations:", "  - publish: {pairs: me/a}\niterations:"))
+    push = "runtime.push=true"
+    states = {step.name: step.state for step in lidr.plan(lidr.load_recipe(both, overrides=[push])).steps}
+    assert states["publish"] == "new"
+    assert call(publish, both, "--set", push, "--dry-run", "--json") == 0
+    assert [one["repo"] for one in json.loads(capsys.readouterr().out)["would_publish"]] == ["me/a"]
 
 
 def test_the_new_name_of_a_default_of_others_reaches_the_hub(recipe, no_hub_outside):
@@ -79,7 +107,7 @@ def test_card_prints_the_card_that_would_be_published(recipe, capsys):
     [
         ((), "nothing to publish"),
         (("--pairs", "x"), "org/name"),
-        (("--pairs", "a/b", "--set", "chain.pair.drop=independent"), "iter_1/pair is drifted"),
+        (("--pairs", "a/b", "--set", "chain.pair.drop=independent"), r"iter_1/pair is not finished \(`drifted`\)"),
         (("--pairs", "a/b", "--set", "version=9.9.9"), "Only a finished run"),
         (("--policy", "a/b"), "makes no policy"),
         (("--policy", "a/b", "--rename-default", "x"), "--rename-default is about a data set"),

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -13,13 +14,16 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server answers once. `cut` promises a longer body than it sends; `delay_s` is waited first."""
+    """What the server answers once. `cut` promises a longer body than it sends; `delay_s` is waited first, `drip_s`
+    before each byte.
+    """
 
     status: int = 200
-    body: str = ""
+    body: str | bytes = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False
     delay_s: float = 0.0
+    drip_s: float = 0.0
 
 
 def completion(text: str | None = "Honey.", finish_reason: str | None = "stop", **rest: Any) -> Reply:
@@ -69,12 +73,15 @@ class Server:
         time.sleep(reply.delay_s)
         with self._lock:
             self._open -= 1
-        content = reply.body.encode()
+        content = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
         handler.send_response(reply.status)
         for name, value in {"Content-Length": str(len(content) + 9 * reply.cut), **reply.headers}.items():
             handler.send_header(name, value)
         handler.end_headers()
-        handler.wfile.write(content)
+        with suppress(OSError):  # who asked may have had enough
+            for part in [bytes([byte]) for byte in content] if reply.drip_s else [content]:
+                time.sleep(reply.drip_s)
+                handler.wfile.write(part)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -66,7 +66,7 @@ def test_the_real_model_answers_in_english_and_ends_its_turn(smollm2: Path) -> N
 
 
 def test_a_missing_or_damaged_file_is_an_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"nowhere\.gguf: no such GGUF file"):
+    with pytest.raises(EngineError, match=r"nowhere\.gguf: no such file; give a \.gguf file"):
         convert_gguf(tmp_path / "nowhere.gguf", tmp_path / "out", dtype="float32")
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(b"GGUF" + bytes(60))
@@ -85,3 +85,51 @@ def test_a_missing_package_names_the_extra_to_install(tmp_path: Path, monkeypatc
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"reading a GGUF file needs the package 'torch'.*'lidr\[train\]'"):
         convert(tmp_path / "a.gguf", tmp_path / "out", dtype="float32", log=tmp_path / "log")
+
+
+def test_a_file_is_parsed_once_and_its_names_are_mapped_once(
+    smollm2_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gguf
+
+    made = {"GGUFReader": 0, "get_tensor_name_map": 0}
+
+    def counted(name: str) -> Any:
+        make = getattr(gguf, name)
+
+        def count(*given: Any) -> Any:
+            made[name] += 1
+            return make(*given)
+
+        return count
+
+    for name in made:
+        monkeypatch.setattr(gguf, name, counted(name))
+    convert_gguf(smollm2_gguf, tmp_path / "model", dtype="bfloat16")
+    assert made == {"GGUFReader": 1, "get_tensor_name_map": 1}
+
+
+def test_a_conversion_is_made_once_in_a_store_and_again_where_it_is_damaged(
+    smollm2_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lidr.hub import converted
+
+    logs = []
+
+    def convert_here(gguf: Path, out: Path, *, dtype: str, log: Path) -> None:
+        logs.append(log.name)
+        convert_gguf(gguf, out, dtype=dtype)
+
+    monkeypatch.setattr("lidr.hub.model_folders.convert", convert_here)
+
+    def make(name: str) -> Path:
+        return converted(smollm2_gguf, tmp_path, dtype="bfloat16", log=tmp_path / name)
+
+    folder = make("first")
+    assert make("second") == folder
+    weights = folder / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert make("third") == folder
+    assert weights.read_bytes() == content
+    assert logs == ["first", "third"]

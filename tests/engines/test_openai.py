@@ -1,13 +1,17 @@
+import gzip
 import itertools
+import json
 import logging
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from typing import Any
 
 import pytest
 
+from lidr.engines.chat_client import MOST_BYTES
 from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Failure
 from lidr.engines.openai import OpenAIEngine
 from lidr.errors import EngineError
@@ -39,6 +43,19 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 def connect(server: Server, *, batch: int = 1, **retry: float) -> OpenAIEngine:
     spec = EngineSpec("openai", model="bee-1", url=server.url, batch=batch, api_key_env="TEST_KEY")
     return OpenAIEngine(spec, retry=Retry(**{"attempts": 3, "base_s": 0.01, "timeout_s": 5, **retry}))  # type: ignore[arg-type]
+
+
+def declined(words: str) -> Reply:
+    """OpenAI's own field for what its model will not say."""
+    answer = json.loads(completion(None).body)
+    answer["choices"][0]["message"]["refusal"] = words
+    return Reply(body=json.dumps(answer))
+
+
+def usage(**counts: object) -> Reply:
+    answer = json.loads(completion().body)
+    answer["usage"] |= counts
+    return Reply(body=json.dumps(answer))
 
 
 def one(server: Server, request: ChatRequest | None = None, **retry: float) -> Completion | Failure:
@@ -106,11 +123,28 @@ def test_a_cut_answer_is_marked(serve: Serve) -> None:
     assert result.finish_reason == "length"
 
 
-@pytest.mark.parametrize("reason", ["content_filter", "tool_calls", None])
-def test_an_answer_that_ended_otherwise_is_a_failure(serve: Serve, reason: str | None) -> None:
-    server = serve(completion("Mi", reason))
-    assert one(server) == Failure("a", f"the server ended the answer with finish_reason {reason!r}")
+@pytest.mark.parametrize(
+    ("answer", "reason", "said"),
+    [
+        (completion("Mi", "content_filter"), "content_filter", "finish_reason: content_filter"),
+        (completion("Mi", "tool_calls"), "unreadable", "the server ended the answer with finish_reason 'tool_calls'"),
+        (completion("Mi", None), "unreadable", "the server ended the answer with finish_reason None"),
+        (declined("I cannot."), "refused", "refusal: I cannot."),
+    ],
+)
+def test_an_answer_that_is_none_is_a_row_with_its_reason(serve: Serve, answer: Reply, reason: str, said: str) -> None:
+    server = serve(answer)
+    result = one(server)
+    assert isinstance(result, Completion)
+    assert (result.finish_reason, result.said) == (reason, said)
     assert len(server.bodies) == 1
+
+
+def test_the_text_of_an_answer_may_come_in_parts(serve: Serve) -> None:
+    parts = [{"type": "text", "text": "Hon"}, {"type": "reasoning", "text": "hm"}, {"type": "text", "text": "ey."}]
+    result = one(serve(completion(parts)))  # type: ignore[arg-type]
+    assert isinstance(result, Completion)
+    assert result.text == "Honey."
 
 
 @pytest.mark.parametrize(
@@ -140,13 +174,91 @@ def test_a_fault_that_does_not_pass_is_a_failure_after_all_tries(serve: Serve) -
     assert len(server.bodies) == 3
 
 
-def test_another_refusal_is_a_failure_at_once(serve: Serve) -> None:
-    server = serve(Reply(400, '{"error": {"message": "repetition_penalty: unknown parameter"}}'))
-    result = one(server)
+BAD_ANSWERS = {
+    "tokens that no table holds": usage(prompt_tokens=10**23),
+    "infinite tokens": Reply(200, usage().body.replace("11", "1e999")),
+    "less than no tokens": usage(completion_tokens=-1),
+    "half a token": usage(completion_tokens=0.5),
+    "deep JSON": Reply(200, "[" * 200_000),
+    "a number of 5,000 digits": Reply(200, usage().body.replace("11", "1" * 5000)),
+    "a packed body of 300 MB": Reply(200, gzip.compress(b" " * 300_000_000), {"Content-Encoding": "gzip"}),
+    "another compression than it says": Reply(200, "{}", {"Content-Encoding": "gzip"}),
+    "no message": Reply(200, '{"choices": [{"finish_reason": "stop"}]}'),
+    "a message of numbers": completion(17),  # type: ignore[arg-type]
+    "choices that are none": Reply(200, '{"choices": {"a": 1}}'),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+def test_a_bad_answer_is_asked_again_then_a_row_with_its_reason(serve: Serve, bad: Reply) -> None:
+    server = serve(by=lambda body, number: bad if body["messages"][0]["content"] == "cursed" else completion())
+    with connect(server) as engine:
+        found = by_key(engine.generate([ask("a"), ask("b", "cursed"), ask("c")]))
+    assert [found[key].finish_reason for key in "abc"] == ["stop", "unreadable", "stop"]
+    assert found["b"].said
+    assert len(server.bodies) == 5  # three tries
+    passing = serve(bad, completion())
+    assert one(passing) == Completion("a", "Honey.", "stop", 11, 5)
+
+
+def test_a_packed_bomb_is_not_unpacked_whole(serve: Serve) -> None:
+    server = serve(*[BAD_ANSWERS["a packed body of 300 MB"]] * 3)
+    tracemalloc.start()
+    one(server)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * MOST_BYTES
+
+
+def test_an_answer_that_drips_is_given_up(serve: Serve) -> None:
+    server = serve(*[completion("x" * 40, drip_s=0.05)] * 9)
+    began = time.monotonic()
+    result = one(server, timeout_s=0.3, attempts=1)
     assert isinstance(result, Failure)
-    assert result.error.startswith("HTTP 400: ")
-    assert "repetition_penalty: unknown parameter" in result.error
+    assert time.monotonic() - began < 4  # the body alone would take nine
+
+
+def test_a_prompt_that_the_server_does_not_take_is_a_row_with_its_reason(serve: Serve) -> None:
+    refusal = Reply(400, '{"error": {"message": "Invalid prompt: it may violate our usage policy"}}')
+    server = serve(by=lambda body, number: refusal if body["messages"][0]["content"] == "no" else completion())
+    with connect(server) as engine:  # alone, too: a run that goes on has only such prompts left
+        (result,) = engine.generate([ask("a", "no")])
+    assert isinstance(result, Completion)
+    assert result.finish_reason == "refused"
+    assert result.said.startswith("HTTP 400: ")
+    assert "it may violate our usage policy" in result.said
+    assert len(server.bodies) == 2  # and something harmless
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error": {"code": "content_filter", "message": "The response was filtered", "param": "prompt"}}',
+        '{"error": {"code": "content_policy_violation", "message": "no"}}',
+        '{"error": {"message": "Filtered, as the prompt triggers our content management policy"}}',
+    ],
+)
+def test_a_prompt_that_a_filter_takes_is_a_row_with_its_reason(serve: Serve, body: str) -> None:
+    server = serve(Reply(400, body))
+    result = one(server)
+    assert isinstance(result, Completion)
+    assert result.finish_reason == "content_filter"
     assert len(server.bodies) == 1
+
+
+def test_what_every_request_has_in_common_is_no_fault_of_the_prompts(serve: Serve) -> None:
+    server = serve(by=lambda *_: Reply(400, '{"error": {"message": "repetition_penalty: unknown parameter"}}'))
+    said = r"refuses every request alike.*repetition_penalty: unknown parameter"
+    with connect(server) as engine, pytest.raises(EngineError, match=said):
+        list(engine.generate([ask(f"{n}", repetition_penalty=1.1) for n in range(50)]))
+    assert len(server.bodies) == 2
+
+
+def test_a_server_that_answers_nothing_rightly_is_at_fault_itself(serve: Serve) -> None:
+    server = serve(by=lambda *_: Reply(200, "<html>gateway</html>"))
+    result = one(server, attempts=2)
+    assert isinstance(result, Failure)
+    assert "no chat completion" in result.error
 
 
 @pytest.mark.parametrize(
@@ -165,9 +277,10 @@ def test_a_refusal_of_all_requests_is_an_error_that_says_what_to_do(serve: Serve
     assert len(server.bodies) < 10
 
 
-def test_an_account_without_quota_ends_it_at_once(serve: Serve) -> None:
-    server = serve(by=lambda *_: Reply(429, '{"error": {"code": "insufficient_quota"}}'))
-    with connect(server) as engine, pytest.raises(EngineError, match="HTTP 429: the account has no quota left"):
+@pytest.mark.parametrize("status", [400, 403, 429])
+def test_an_account_without_quota_ends_it_at_once(serve: Serve, status: int) -> None:
+    server = serve(by=lambda *_: Reply(status, '{"error": {"code": "insufficient_quota"}}'))
+    with connect(server) as engine, pytest.raises(EngineError, match=f"HTTP {status}: the account has no quota left"):
         list(engine.generate([ask(f"{n}") for n in range(9)]))
     assert len(server.bodies) == 1
 

@@ -91,8 +91,11 @@ def test_answers_can_take_time(tmp_path: Path) -> None:
         ("{", r"script\.jsonl:2: not a rule: .*a JSON object with some of: match, text, finish_reason, error, delay_s"),
         ('{"txt": "a"}', r"script\.jsonl:2: not a rule: .*txt"),
         ("[1]", r"script\.jsonl:2: not a rule"),
-        ('{"text": 5}', r"script\.jsonl:2: text and match must be strings"),
-        ('{"finish_reason": "end"}', r"unknown value 'end' \(stop, length, prompt_too_long\)"),
+        ('{"text": 5}', r"script\.jsonl:2: text, match and reasoning must be strings"),
+        (
+            '{"finish_reason": "end"}',
+            r"unknown value 'end' \(stop, length, prompt_too_long, content_filter, ",
+        ),
     ],
 )
 def test_a_line_that_is_no_rule_is_named(tmp_path: Path, line: str, message: str) -> None:
@@ -105,3 +108,11 @@ def test_a_line_that_is_no_rule_is_named(tmp_path: Path, line: str, message: str
 def test_a_missing_script_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"nowhere\.jsonl: the script of answers cannot be read"):
         ScriptedEngine.from_file(tmp_path / "nowhere.jsonl")
+
+
+def test_a_pattern_that_takes_long_ends_in_an_error_that_names_it(tmp_path):
+    (tmp_path / "s.jsonl").write_text('{"match": "(a|aa)+$", "text": "x"}\n')
+    engine = ScriptedEngine.from_file(tmp_path / "s.jsonl")
+    request = ask("k", "a" * 100 + "b")
+    with pytest.raises(EngineError, match=r"a pattern that takes more than 2 s on one message: '\(a\|aa\)\+\$'"):
+        list(engine.generate([request]))

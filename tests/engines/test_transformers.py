@@ -11,6 +11,7 @@ from lidr.engines.engine import ChatRequest, EngineSpec
 from lidr.engines.transformers import TransformersEngine
 from lidr.errors import EngineError
 from tests.engines.helpers import ask, by_key
+from tests.odd_models import odd_model, pack_mxfp4
 from tests.tiny import FAMILIES, Family, tiny_model
 
 TEXTS = ("What do bees make?", "¿Qué?", "蜜蜂は何を作りますか。" * 3, "И всё? " * 9, "one two three " * 12, "Hi")
@@ -37,6 +38,17 @@ def requests(**sampling: object) -> list[ChatRequest]:
         for number, text in enumerate(TEXTS)
         for prefill in (None, "<translated>\n")
     ]
+
+
+@pytest.mark.parametrize("kind", ["qwen3_5", "gemma3", "mistral3", "gpt_oss"])
+def test_wrappers_and_packed_weights_answer(tmp_path: Path, kind: str) -> None:
+    folder = odd_model(tmp_path / "policy", kind)
+    if kind == "gpt_oss":
+        pack_mxfp4(folder)
+    asked = [ask(str(number), text) for number, text in enumerate(TEXTS)]
+    alone = by_key(load(folder, batch=1).generate(asked))
+    assert by_key(load(folder, batch=3).generate(asked)) == alone
+    assert len(alone) == len(asked)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -169,7 +181,7 @@ def test_a_batch_that_exhausts_the_memory_says_what_to_lower(engine: Transformer
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(engine._model, "generate", exhausted)
-    with pytest.raises(EngineError, match=r"a batch of 2 does not fit into memory: lower runtime\.batch"):
+    with pytest.raises(EngineError, match=r"a batch of 2 does not fit into memory: lower runtime\.engine_batch"):
         list(engine.generate([ask("a"), ask("b")]))
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from lidr.errors import EvaluationError, HubError
-from lidr.evals.benchmark_rows import MGSM_ROWS, check_parallel, load_rows
+from lidr.evals.benchmark_rows import MGSM_ROWS, check_parallel, load_rows, place_of
+from lidr.evals.published_rows import _published
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> None:
@@ -131,7 +134,61 @@ def test_an_unknown_language_and_a_place_that_is_none_are_refused(tmp_path, monk
         load_rows("mgsm", "german", str(tmp_path))
     with pytest.raises(EvaluationError, match=r"--data \./nowhere: no such folder"):
         load_rows("mgsm", "de", "./nowhere")
-    with pytest.raises(EvaluationError, match="no data for x_alpacaeval: set LIDR_DATA or give --data"):
+    with pytest.raises(EvaluationError, match=r'in "it"; it has de, en, es, fr, ru, th, zh\. Give a'):
+        load_rows("x_alpacaeval", "it")
+
+
+@pytest.fixture
+def authors(tmp_path, data_folder, monkeypatch):
+    """The authors' repository behind a server on this machine; the requests that it had."""
+    served, asked = tmp_path / "ORG/REPO/COMMIT", []
+    for what in ("prompts", "reference"):
+        for code in ("de", "fr"):
+            file = served / _published()["languages"][code][what]["path"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes((data_folder / "x_alpacaeval" / what / f"{code}.json").read_bytes())
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(tmp_path))
+
+        def log_message(self, *args):
+            asked.append(self.path)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    published = {**_published(), "root": f"http://127.0.0.1:{server.server_port}/ORG/REPO/COMMIT"}
+    monkeypatch.setattr("lidr.evals.published_rows._published", lambda: published)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("LIDR_DATA", raising=False)
+    yield served, asked
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_x_alpacaeval_comes_from_its_authors_on_first_use_and_is_verified(authors, data_folder, capsys):
+    served, asked = authors
+    found = load_rows("x_alpacaeval", "de")
+    assert found.rows == load_rows("x_alpacaeval", "de", str(data_folder)).rows
+    assert found.facts.source == "ORG/REPO@COMMIT/prompts/de.json"
+    assert "X-AlpacaEval (de, prompts, cc-by-nc-4.0): fetching from ORG/REPO@COMMIT" in capsys.readouterr().err
+    assert load_rows("x_alpacaeval", "de").facts.sha256 == found.facts.sha256
+    assert len(asked) == 2
+    assert place_of(None, [found]) is None
+    (served / "data/x-alpacaeval/data/fr.json").write_text("[]")
+    with pytest.raises(HubError, match=r"its sha256 is .*: another file; nothing of it is used"):
+        load_rows("x_alpacaeval", "fr")
+
+
+def test_rows_whose_host_cannot_be_reached_are_said_with_the_address_and_what_to_do(tmp_path, monkeypatch):
+    published = {**_published(), "root": "http://127.0.0.1:9/ORG/REPO/COMMIT"}
+    monkeypatch.setattr("lidr.evals.published_rows._published", lambda: published)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path))
+    monkeypatch.delenv("LIDR_DATA", raising=False)
+    said = r"no rows of X-AlpacaEval in de: http://127\.0\.0\.1:9/.*cannot be downloaded \(ConnectError\).*--data DIR"
+    with pytest.raises(HubError, match=said):
         load_rows("x_alpacaeval", "de")
 
 

@@ -24,19 +24,27 @@ def done(tmp_path_factory):
     """One evaluation by canned answers, without a judge: its spec and its results folder."""
     folder = tmp_path_factory.mktemp("evaluated")
     spec = scripted_spec(folder)
-    counted: list[int] = []
-    out = folder / "out"
-    evaluate(spec, FACTS, name="canned", out=out, log=folder / "log", judge=None, listen=Listener(asked=counted.append))
-    return spec, out, counted
+    heard: list[int | str] = []
+    out, listen = folder / "out", Listener(asked=heard.append, say=heard.append)
+    evaluate(spec, FACTS, name="canned", out=out, log=folder / "log", judge=None, listen=listen)
+    return spec, out, heard
 
 
 def test_every_item_of_every_task_is_answered_once_and_counted(done):
-    spec, out, counted = done
+    spec, out, heard = done
     assert totals(spec, load_all(spec)) == (10, 4)
-    assert sum(counted) == 10
+    assert sum(count for count in heard if isinstance(count, int)) == 10
     samples = read_samples(out).to_pylist()
     assert len({(row["task"], row["item"]) for row in samples}) == len(samples) == 10
     assert {row["language"] for row in samples} == {"en", "de"}
+
+
+def test_what_is_done_after_the_last_answer_is_said(done):
+    _, out, heard = done
+    first = next(place for place, what in enumerate(heard) if isinstance(what, str))
+    assert sum(heard[:first]) == 10
+    assert [str(said).partition(" ")[0] for said in heard[first:]] == ["all", "scoring"]
+    assert heard[-1] == f"scoring 10 answers by lidr's own rules, with intervals; into {out}"
 
 
 def test_scores_are_what_the_answers_deserve(done):
@@ -144,14 +152,15 @@ def test_a_full_disk_while_results_are_written_again_leaves_the_old_ones(done, t
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lidr.evals.results.pq.write_table", full)
+    monkeypatch.setattr("pyarrow.parquet.write_table", full)
     with pytest.raises(OSError, match="No space"):
         write_results(tmp_path / "copy", results, samples, read_scores(tmp_path / "copy"))
     assert {path.name: path.read_bytes() for path in sorted((tmp_path / "copy").glob("[a-z]*"))} == before
 
 
 def test_a_result_says_which_rules_scored_it_and_how_gold_answers_were_compared(done, tmp_path):
-    assert {(task.rules, task.gold) for task in read_results(done[1]).tasks} == {(1, "number")}
+    found = {(task.benchmark, task.rules, task.gold) for task in read_results(done[1]).tasks}
+    assert found == {("mgsm", 2, "number"), ("x_alpacaeval", 2, None)}
     spec = scripted_spec(tmp_path, gold="text")
     loaded = load_all(spec)
     answers = {task: {row["item"]: "5" for row in loaded[task.task].rows} for task in spec.tasks}

@@ -6,11 +6,7 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from lidr.evals.benchmark_rows import load_rows, place_of
-
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
 
 READ = """
 from lidr.evals.benchmark_rows import load_rows, place_of

@@ -6,7 +6,7 @@ import pytest
 
 from lidr.errors import EvaluationError
 from lidr.evals.paper import ITERATIONS, TABLES, binomial_error, check, impossible_cells, read_paper
-from lidr.evals.results import DataFacts, JudgeFacts, read_results
+from lidr.evals.results import DataFacts, JudgeFacts, Score, read_results
 from tests.seeded import outcomes, values_of, write_folder
 
 PAPER = read_paper()
@@ -195,3 +195,14 @@ def test_rows_and_benchmarks_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(EvaluationError, match="ours has no results of x_alpacaeval: lidr eval run --tasks"):
         check(mgsm(tmp_path), "x_alpacaeval")
     assert set(TABLES) <= set(PAPER.tables)
+
+
+def test_no_rate_of_ours_stands_beside_a_length_controlled_rate_whose_fit_is_not_published(tmp_path):
+    right = values_of(outcomes({"en": 0.30, "de": 0.17}, 805, seed=1), "win")
+    results = read_results(write_folder(tmp_path, "ours", {"x_alpacaeval": right}))
+    ours = {"lc_win_rate": Score(value=23.48, stderr=1.0, n=805), "lc_win_rate_v1": Score(value=23.48, n=805)}
+    tasks = tuple(task.model_copy(update={"scores": {**task.scores, **ours}}) for task in results.tasks)
+    (found,) = check(results.model_copy(update={"tasks": tasks}), "x_alpacaeval_icr", ["Llama-3-8B-Instruct"])
+    assert {cell.ours for cell in found.cells} == {None}
+    assert {cell.inside for cell in found.cells} == {None}
+    assert any("which fit gives the paper's length-controlled rate is not published" in r for r in found.not_comparable)

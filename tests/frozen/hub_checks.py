@@ -175,20 +175,23 @@ def test_publishing_again_finds_every_release_there(hub, told):
 
 
 def test_the_pairs_are_made_again_from_their_release_and_are_identical(hub, told):
-    found = told("reproduce", f"{PREFS}@v0.1.0", "--from", "pair", "--until", "weigh", "--quiet", "--out", "again")
-    assert (found["verdict"], found["findings"]) == ("identical", [])
-    by_rules = {verdict["place"]: verdict["rules"] for verdict in found["verdicts"] if verdict["rules"]}
-    made_again = ("pair", "filter", "measure", "weigh")
+    words = ("--from", "pair", "--until", "weigh", "--quiet", "--out", "again")
+    found = told("reproduce", f"{PREFS}@v0.1.0", *words, rc=3)
+    assert (found["verdict"], found["findings"]) == ("other rules", [])  # of the scores alone
+    rescored = [f"iter_{k}/evaluate (scores from stored outputs)" for k in (0, 1, 2)]
+    by_rules = {v["place"]: v["rules"] for v in found["verdicts"] if v["rules"] and v["place"] not in rescored}
+    made_again = ("pair", "filter", "weigh")
     assert by_rules == {f"iter_{k}/{step}": RULES[step] for k in (1, 2) for step in made_again if step in RULES}
     made = {verdict["place"]: verdict["kind"] for verdict in found["verdicts"] if verdict["kind"] != "not asked for"}
-    again = [f"iter_{k}/{step}" for k in (1, 2) for step in ("pair", "filter", "measure", "weigh")]
-    rescored = [f"iter_{k}/evaluate (scores from stored outputs)" for k in (0, 1, 2)]
-    assert made == dict.fromkeys([*again, *rescored, "card"], "identical")
+    again = [f"iter_{k}/{step}" for k in (1, 2) for step in made_again]
+    # Its gold answers were a folder of the publisher's machine: what a release names is not read from the user's.
+    local = dict.fromkeys(("iter_1/measure", "iter_2/measure"), "cannot run here")
+    assert made == dict.fromkeys([*again, "card"], "identical") | dict.fromkeys(rescored, "other rules") | local
 
 
 def test_a_policys_release_finds_its_rows_in_the_other_repository(hub, told):
     words = ("--from", "pair", "--until", "pair", "--quiet", "--out", "again")
-    found = told("reproduce", f"{POLICY}@v0.1.0", *words)
+    found = told("reproduce", f"{POLICY}@v0.1.0", *words, rc=3)
     kinds = {verdict["place"]: verdict["kind"] for verdict in found["verdicts"]}
-    assert (found["verdict"], found["findings"]) == ("identical", [])
+    assert (found["verdict"], found["findings"]) == ("other rules", [])  # of the scores alone
     assert {kinds[place] for place in ("iter_1/pair", "iter_2/pair", "card")} == {"identical"}

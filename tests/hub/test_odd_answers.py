@@ -13,8 +13,6 @@ from lidr.release.publish_staged import publish
 from tests.publishing import AT_ONCE
 from tests.release.test_publish_staged import small, tags
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
-
 
 def test_an_answer_without_a_commit_pins_nothing(hub, monkeypatch):
     monkeypatch.setattr(HfApi, "model_info", lambda api, name, revision=None: SimpleNamespace(sha=None))

@@ -11,14 +11,14 @@ import pytest
 import lidr
 from lidr.cli.main import main
 from lidr.errors import HubError, PlanError, StoreError
-from lidr.hub.client import plain_uploads
-from lidr.hub.pin_changes import changes
+from lidr.evals.length_control import read_length_control
+from lidr.hub.client import Target, plain_uploads
+from lidr.hub.pin_changes import changes, moved
 from lidr.hub.pins import keep_content, locked_for, pin, resolve
 from lidr.hub.snapshot import content_digest, listing
 from lidr.store.recipe_lock import Content, read_contents, read_lock, read_whole_lock, write_lock
-from tests.scripted import RECIPE, write_world
-
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
+from tests.publishing import finished
+from tests.scripted import NAMES, RECIPE, TOPICS, write_world
 
 
 @pytest.fixture
@@ -105,6 +105,25 @@ def test_a_judge_and_rows_of_an_evaluation_are_locked_with_their_content(model, 
     assert set(read_contents(tmp_path / "v")) == {f"{model}@{sha}", f"datasets/{model}@{rows}"}
 
 
+def test_the_files_of_a_length_control_are_locked_at_the_commit_that_the_hub_gives(model, hub, tmp_path, capsys):
+    hub.target.api().create_repo(model, repo_type="dataset")
+    hard = "index,instruction_difficulty\n" + "".join(f"{at},0.5\n" for at in range(805))
+    gamed = "std_delta_len,instruction_difficulty,preference\n1.0,0.5,0.25\n"
+    files = {"instruction_difficulty.csv": hard.encode(), "df_gamed.csv": gamed.encode()}
+    sha = put(hub, model, files, repo_type="dataset")
+    judge = '{model: "openai:j@http://127.0.0.1:9/v1"}'
+    settings = f"{{tasks: [x_alpacaeval], judge: {judge}, length_control: {model}}}"
+    step = "  - evaluate: " + settings.replace("{", "{{").replace("}", "}}")
+    path = write_world(tmp_path / "w", RECIPE.replace("iterations:", f"{step}\niterations:"))
+    assert main(["lock", str(path)]) == 0
+    recipe = lidr.load_recipe(path)
+    folder = Path(recipe.runtime.store) / recipe.name / recipe.version
+    assert locked_for(recipe, folder).commits == {f"datasets/{model}": sha}
+    put(hub, model, {"df_gamed.csv": b"moved"}, repo_type="dataset")
+    assert pin(recipe, folder) == {f"datasets/{model}": sha}  # until `lidr lock` is asked again
+    assert read_length_control(f"{model}@{sha}").gamed == ((1.0, 0.5, 0.25),)
+
+
 def test_a_commit_that_was_read_is_kept_with_its_content(model, hub, tmp_path):
     sha = str(hub.target.api().model_info(model).sha)
     write_lock(tmp_path / "v", {"a/b": "1" * 40})
@@ -133,6 +152,31 @@ def test_a_refresh_shows_old_and_new_commit_and_the_files_that_differ(model, hub
     answer = json.loads(capsys.readouterr().out)
     assert answer["changes"][0]["files"] == []
     assert list(answer["contents"]) == [f"{model}@{new}"]
+
+
+def test_files_that_are_new_gone_or_other_between_two_commits_are_marked(model, hub, tmp_path):
+    old = resolve(model)
+    with plain_uploads(hub.target):
+        hub.target.api().delete_file("model.safetensors", model)
+    new = put(hub, model, {"config.json": b"{ }", "a.json": b"{}"})
+    write_lock(tmp_path, {model: new, "a/other": new}, {f"{model}@{new}": Content("main", "0" * 64, 2)})
+    first, second = changes({model: old}, tmp_path)
+    assert (first.repo, first.requested, first.old, first.new) == ("a/other", None, None, new)
+    assert (second.repo, second.requested, second.old, second.new) == (model, "main", old, new)
+    assert (first.files, second.files) == ((), ("+a.json", "~config.json", "-model.safetensors"))
+
+
+def test_a_tag_that_moved_or_is_gone_is_said_and_a_hub_that_is_away_is_an_error(model, hub):
+    sha, other = resolve(model, "v1"), "1" * 40
+    locked = {f"{model}@{sha}": Content("v1", "0" * 64, 2), f"{model}@{other}": Content(None, "0" * 64, 2)}
+    assert moved(locked, target=hub.target) == []
+    assert moved({f"{model}@{other}": Content("v1", "0" * 64, 2)}, target=hub.target) == [
+        f"{model}: v1 was {other} when it was locked and is {sha} now: it was moved"
+    ]
+    hub.target.api().delete_tag(model, tag="v1")
+    assert moved(locked, target=hub.target) == [f"{model}: v1 is gone; it was {sha} when it was locked"]
+    with pytest.raises(HubError):
+        moved(locked, target=Target("http://127.0.0.1:9", hub.target.token))
 
 
 @pytest.mark.parametrize("revision", ["v1", "commit"])
@@ -187,6 +231,13 @@ def test_a_tag_that_is_not_there_is_named_with_those_that_are(model, hub, tmp_pa
         resolve(model, "v1")
     with pytest.raises(HubError, match=f"{model}@{'1' * 40}: the Hub has {model}, and no revision {'1' * 40} in it"):
         listing(model, "1" * 40)
+
+
+def test_a_tag_that_a_data_set_does_not_have_is_named_with_those_that_it_has(model, hub, new_name):
+    hub.target.api().create_repo(repo := new_name("rows"), repo_type="dataset")
+    hub.target.api().create_tag(repo, tag="v1", repo_type="dataset")
+    with pytest.raises(HubError, match=f"^datasets/{repo}: no tag, .* v2: never there, or deleted. It has tags v1; br"):
+        resolve(f"datasets/{repo}", "v2")
 
 
 def test_a_tag_that_is_not_there_is_named_also_where_the_hub_does_not_list_its_tags(model, monkeypatch):
@@ -325,3 +376,29 @@ def test_a_lock_of_the_first_schema_is_read_and_one_of_a_later_lidr_is_refused(t
         StoreError, match="damaged, no lock as lidr writes it; remove it and run `lidr lock RECIPE` again"
     ):
         read_contents(tmp_path)
+
+
+def test_prompts_of_a_data_set_are_locked_and_stand_in_its_release_with_their_commit(model, hub, tmp_path):
+    prompts = [{code: f"{name}: tell me about {topic}" for code, name in NAMES.items()} for topic in TOPICS]
+    rows = "".join(json.dumps({"id": f"p{i}"} | row) + "\n" for i, row in enumerate(prompts))
+    hub.target.api().create_repo(model, repo_type="dataset")
+    sha = put(hub, model, {"train.jsonl": rows.encode()}, "dataset")
+    file = write_world(tmp_path / "w")
+    file.write_text(file.read_text().replace(f"{tmp_path}/w/prompts", model))
+    recipe = lidr.load_recipe(file)
+    with pytest.raises(PlanError, match=f"no file or folder {model} here; as a data set of the Hub: "):
+        lidr.run(recipe)
+    folder = lidr.plan(recipe).version_folder
+    assert pin(recipe, folder) == {f"datasets/{model}": sha}
+    planned = lidr.run(recipe)
+    assert planned.steps[1].identity["outside"] == {"dataset": f"datasets/{model}", "revision": sha}
+    parent = finished(file).parents[0]
+    assert (parent.role, parent.name, parent.revision, parent.licence) == ("prompts", model, sha, "cc0-1.0")
+
+
+@pytest.mark.parametrize("name", ["nobody/model", "datasets/nobody/set"])
+def test_a_repository_that_a_running_hub_does_not_have_is_no_trouble_of_the_network(model, hub, name):
+    with pytest.raises(HubError, match=f"{name}: the Hub {hub.target.endpoint} answers, and has no such") as refused:
+        resolve(name)
+    assert "lidr hub ls" in str(refused.value)
+    assert "network" not in str(refused.value)

@@ -23,8 +23,6 @@ from lidr.store.fingerprints import file_sha256
 from lidr.store.recipe_lock import Content
 from tests.publishing import TOKEN
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
-
 
 def commit(target: Target, repo: str, files: dict[str, bytes], tag: str) -> str:
     """Commit files to a data set, and tag them."""

@@ -52,9 +52,9 @@ def check_whole(root: Path) -> int:
             refs = repository.refs()
             heads = [*refs["branches"].values(), *(tag["target"] for tag in refs["tags"].values())]
             for head in set(heads):
-                for found in repository.log(repository.commit(head)):
+                for found in repository.log(head):
                     seen += 1
-                    _check_commit(storage, found)
+                    _check_commit(storage, repository.commit(found.sha))
     return seen
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lidr.hub_server import Hub, serve_in_background
+from lidr.release.candidates import Candidate
 from lidr.rows import Dropped, Pair
 from tests.hub_server.raw import client, commit, create, file
 
@@ -62,6 +63,8 @@ configs:
 - config_name: all
   default: true
   data_files: [{split: iter_1, path: all/iter_1-*.parquet}, {split: iter_2, path: all/iter_2-*.parquet}]
+- config_name: candidates
+  data_files: [{split: iter_1, path: candidates/iter_1-*.parquet}]
 - config_name: dropped
   data_files: [{split: iter_1, path: dropped/iter_1-*.parquet}]
 ---
@@ -95,9 +98,10 @@ def publish(hub: Hub) -> str:
         repo = create(session, "lidr/bees-prefs")
         pairs = [file(f"all/iter_{k}-00000-of-00001.parquet", _parquet(_pairs(k), Pair.schema)) for k in (1, 2)]
         dropped = file("dropped/iter_1-00000-of-00001.parquet", _parquet(_dropped(), Dropped.schema))
+        made = file("candidates/iter_1-00000-of-00001.parquet", _parquet(_candidates(), Candidate.schema))
         recipe = file("lidr/recipe.yaml", b"schema: 1\nname: bees\nversion: 0.1.0\n")
         readme = file("README.md", _CARD.encode())
-        commit(session, repo, *pairs, dropped, recipe, readme, summary="bees 0.1.0").raise_for_status()
+        commit(session, repo, *pairs, dropped, made, recipe, readme, summary="bees 0.1.0").raise_for_status()
         session.post(f"/api/{repo}/tag/main", json={"tag": "v0.1.0"}).raise_for_status()
         _model(session)
     return repo
@@ -150,6 +154,16 @@ def _pair(i: int, other: str, kind: str, iteration: int) -> dict:
         "score_rejected": 0.32 + i / 100,
         "margin": 0.59 - i / 50,
     }
+
+
+def _candidates() -> list[dict]:
+    """An answer and a cut translation for each of the languages."""
+    rows = []
+    for i, code in enumerate(language for language in _BEES if language != "en"):
+        row = {"prompt_id": f"bees-{i}", "iteration": 1, "language": code}
+        rows.append({**row, "kind": "response", "text": _BEES[code][2], "status": "ok"})
+        rows.append({**row, "kind": "translation", "source": "en", "text": _BEES[code][1], "status": "truncated"})
+    return rows
 
 
 def _dropped() -> list[dict]:

@@ -13,10 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lidr.disk_faults import locked_now, locked_together
 from lidr.errors import HubError
 from lidr.hub_server import find_running, serve_in_background
 from lidr.hub_server.serving import serve
-from lidr.hub_server.storage import disk, git_ids
+from lidr.hub_server.storage import git_ids
 from lidr.hub_server.storage.garbage import collect
 from lidr.hub_server.storage.storage import Storage
 from tests.hub_server.raw import check_whole, client, commit, create, file
@@ -68,7 +69,7 @@ def test_closing_waits_for_a_server_that_noticed_first_that_nobody_uses_it(tmp_p
     hub = serve_in_background(tmp_path)
     hub._held.close()
     while True:
-        with disk.locked_file(tmp_path / "users.lock", shared=True, wait=False) as is_free:
+        with locked_now(tmp_path / "users.lock", shared=True) as is_free:
             if not is_free:
                 break
         time.sleep(0.05)
@@ -78,7 +79,7 @@ def test_closing_waits_for_a_server_that_noticed_first_that_nobody_uses_it(tmp_p
 
 def test_a_server_left_to_others_is_waited_for_at_the_next_close(tmp_path):
     hub = serve_in_background(tmp_path / "shared")
-    with disk.locked_file(tmp_path / "shared" / "users.lock", shared=True):  # as another process would
+    with locked_together(tmp_path / "shared" / "users.lock"):  # as another process would
         hub.close()
         assert psutil.Process(hub.pid).status() != psutil.STATUS_ZOMBIE
     _wait_for_end(hub.pid)
@@ -110,8 +111,8 @@ def test_a_port_that_is_taken_is_told(hub, tmp_path):
 
 
 def test_a_given_token_is_the_token(tmp_path):
-    with serve_in_background(tmp_path, token="mine") as hub, client(hub, token="mine") as session:
-        assert hub.token == "mine"
+    with serve_in_background(tmp_path, token="its-own-token") as hub, client(hub, token="its-own-token") as session:
+        assert hub.token == "its-own-token"
         assert session.get("/api/whoami-v2").json()["name"] == "lidr"
 
 
@@ -136,6 +137,8 @@ def test_env_prints_what_a_shell_can_take(hub):
     )
     for name, value in hub.environment.items():
         assert f"{name}={value}" in shell.stdout.splitlines()
+    assert f"HF_HOME is then {hub.environment['HF_HOME']}" in done.stderr
+    assert "models of your usual cache are not found" in done.stderr
     assert json.loads(_lidr("env", "--root", str(hub.root), "--json").stdout)["environment"] == hub.environment
 
 

@@ -34,7 +34,8 @@ def owner(hub, shown):
 
 def _texts(page: str) -> list[str]:
     """The texts of chosen, rejected and prompts, as a reader sees them."""
-    return [html.unescape(text) for text in re.findall(r'<div class="text"[^>]*>(.*?)</div>', page, re.DOTALL)]
+    texts = re.findall(r'<div class="text"[^>]*>(.*?)</div>', page, re.DOTALL)
+    return [html.unescape(re.sub("</?mark>", "", text)) for text in texts]
 
 
 def test_every_link_of_the_first_page_leads_to_a_page(shown):
@@ -62,6 +63,29 @@ def test_a_card_is_rendered_and_its_html_is_text(shown):
     assert "written by hand from here" not in page, "comments are for machines"
     assert f'href="{PAGE}/resolve/main/lidr/recipe.yaml"' in page
     assert "license:cc0-1.0" in page
+
+
+def test_links_of_a_card_lead_to_this_hub_where_it_has_the_repository(owner, shown):
+    repo = create(owner, "lidr/linking")
+    card = (
+        b"[here](https://huggingface.co/datasets/lidr/bees-prefs/tree/v0.1.0) "
+        b"[there](https://huggingface.co/openai/none) [model](https://huggingface.co/lidr/bees)"
+    )
+    commit(owner, repo, file("README.md", card)).raise_for_status()
+    page = owner.get(f"/{repo}").text
+    assert f'<a href="{PAGE}">here</a>' in page
+    assert '<a href="https://huggingface.co/openai/none">there</a>' in page
+    assert '<a href="/lidr/bees">model</a>' in page
+
+
+def test_the_code_beside_a_card_is_complete_and_names_this_hub(hub, shown):
+    page = html.unescape(shown.get(PAGE).text)
+    code = re.search(r'<code class="whole">(.*?)</code>', page, re.DOTALL)[1]
+    compile(code, "card", "exec")
+    assert f'os.environ["HF_ENDPOINT"] = "{hub.url}"' in code
+    assert '"lidr/bees-prefs", "all", revision="' in code
+    assert 'split="iter_1+iter_2"' in code
+    assert "DPOTrainer(" in code
 
 
 @pytest.mark.parametrize(
@@ -101,6 +125,22 @@ def test_pairs_stand_side_by_side_under_their_prompt(shown):
     assert chosen.startswith("Las abejas hacen miel para")
     assert rejected.startswith("Las abejas hacen miel porque")
     assert page.index("answer chosen") < page.index("answer rejected")
+
+
+def test_words_that_differ_are_marked_and_a_pair_has_a_page_of_its_own_with_all_candidates(shown):
+    page = shown.get(f"{PAGE}/rows/main", params={"language": "es"}).text
+    chosen, rejected = re.findall(r'<div class="answer \w+">.*?</div></div>', page, re.DOTALL)
+    assert "Las abejas hacen miel <mark>para tener comida en invierno" in chosen
+    assert "Las abejas hacen miel <mark>porque la miel" in rejected
+    assert "translated from English (en)" in chosen
+    assert "its own answer" in rejected
+    alone = html.unescape(re.search(r'<a href="([^"]+)" class="id sha"', page)[1])
+    page = shown.get(alone).text
+    assert page.count('class="pair box"') == 1
+    assert "All answers and translations of this prompt" in page
+    assert page.count('class="candidate"') == 2
+    assert "truncated" in page
+    assert "← all rows" in page
 
 
 def test_right_to_left_is_the_browsers_choice_per_text(shown):
@@ -228,4 +268,6 @@ def test_the_style_is_the_one_that_the_policy_names(shown):
     assert style
     digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
     assert f"'sha256-{digest}'" in answer.headers["content-security-policy"]
-    assert Path(__file__).parents[2].joinpath("lidr/hub_server/pages/style.css").read_text(encoding="utf-8") == style[1]
+    files = ("markup/pairs.css", "hub_server/pages/style.css")
+    lidr = Path(__file__).parents[2] / "lidr"
+    assert "".join(lidr.joinpath(file).read_text(encoding="utf-8") for file in files) == style[1]

@@ -7,10 +7,12 @@ import re
 import urllib.request
 import xml.etree.ElementTree as ET
 
+import polars as pl
 import pytest
 
 from lidr.cli.main import main
 from lidr.errors import HubError, StoreError
+from lidr.hub.client import plain_uploads
 from lidr.lineage.graph import Edge, Graph, Node, graph_of, short
 from lidr.lineage.picture import svg
 from lidr.lineage.release_lineage import lineage
@@ -18,8 +20,6 @@ from lidr.lineage.run_lineage import lineage_of_run
 from lidr.release.make_release import Destinations, release
 from lidr.store.store import Store
 from tests.publishing import AT_ONCE
-
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
 
 PAIR = "1/p0/de-en/non_dominant"
 
@@ -202,6 +202,9 @@ def test_the_pages_follow_the_lineage_by_click(names, hub):
     shown = page(hub, tab)
     assert "<svg" in shown
     assert f'href="/{names[1]}/lineage/main"' in shown
+    (made_from,) = re.findall(r"<h3>Made from</h3>(.*?)</section>", shown)
+    for said in ("prompts, licence cc0-1.0", "policy, licence apache-2.0", "iter_1/pair</b>: step, "):
+        assert said in made_from
     back = page(hub, f"/{names[1]}/lineage/main")
     assert f'href="/datasets/{names[0]}/lineage/main"' in back
     assert "iter_1/train" in back
@@ -265,3 +268,25 @@ def test_a_page_of_records_that_are_none_says_so(hub, new_name):
             page(hub, f"/{repo}/lineage/main")
         with error.value:
             assert error.value.code == code
+
+
+def test_a_pair_whose_text_is_not_the_candidates_is_not_vouched_for(world, hub, new_name, tmp_path, asked, capsys):
+    repo = new_name("forged")
+    release(world, Destinations(repo, None), target=hub.target, patience=AT_ONCE)
+    api, where, path = hub.target.api(), {"repo_id": repo, "repo_type": "dataset"}, "all/iter_1-00000-of-00001.parquet"
+    rows = pl.read_parquet(api.hf_hub_download(**where, filename=path, cache_dir=tmp_path / "hub"))
+    pair = rows.filter(kind="dominant")["pair_id"][0]
+    forged = pl.when(pair_id=pair).then(pl.lit("99 bees")).otherwise("chosen_text")
+    rows.with_columns(chosen_text=forged).write_parquet(tmp_path / "rows.parquet")
+    with plain_uploads(hub.target):
+        api.upload_file(**where, path_in_repo=path, path_or_fileobj=tmp_path / "rows.parquet")
+    assert f">v0.1.0</a>: changed since in {path}.</p>" in page(hub, f"/datasets/{repo}")
+    assert "changed since" not in page(hub, f"/datasets/{repo}/card/v0.1.0")
+    assert main(["lineage", f"{repo}@v0.1.0/{pair}"]) == 0
+    assert "not as it was published" not in capsys.readouterr().out
+    assert main(["lineage", f"{repo}@main/{pair}"]) == 3
+    said = capsys.readouterr()
+    assert "p0/en: the pair says '99 bees', the candidate 'bees in English at length.'" in said.out
+    assert "p0/en (text): response: 99 bees; another text than the candidate's\n" in said.out
+    assert f"{path}: has another content than lidr/manifest.json says" in said.out
+    assert "not as it was published: p0/en: the pair says '99 bees'" in said.err

@@ -25,12 +25,12 @@ import polars as pl
 import lidr
 from lidr.errors import NegativeVerdict
 from lidr.miniature.data import write_rows
-from lidr.miniature.tell import accuracies, gains, scores
 from lidr.miniature.world import WORLDS
 from lidr.pipeline import Plan
 from lidr.resources import shared
 from lidr.store.artifact import open_artifact
 from tests.miniature.reward import reward_accuracy
+from tests.miniature.tell import accuracies, gains, scores
 
 SEEDS = (1, 2, 3)
 PROMPTS, HELD_OUT, ITERATIONS, MOST = 400, 1000, 5, 8

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from lidr.evals.results import SCORES
-from lidr.miniature.tell import accuracies, gains
+from lidr.rows import arrow_schema
+from tests.miniature.tell import accuracies, gains
 
 
 def table(right):
@@ -16,7 +17,7 @@ def table(right):
         for code, values in right.items()
         for at, value in enumerate(values)
     ]  # fmt: skip
-    return pa.Table.from_pylist(rows, SCORES)
+    return pa.Table.from_pylist(rows, arrow_schema(SCORES))
 
 
 BEFORE, AFTER = table({"en": [1] * 40, "de": [1, 0] * 20}), table({"en": [1] * 40, "de": [1] * 40})

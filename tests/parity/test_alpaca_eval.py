@@ -16,7 +16,7 @@ import pytest
 
 from lidr.evals.judge import Comparison, JudgeSettings, Verdict, judge
 from lidr.evals.judge.answer_order import is_switched
-from lidr.evals.win_rate import discrete_win_rate, lc_win_rate, win_rate
+from lidr.evals.win_rate import discrete_win_rate, lc_win_rate_minimal, win_rate
 from tests.parity.judge_server import judge_server
 from tests.parity.other_environment import TEMPLATE, require_alpaca_eval, run_alpaca_eval
 
@@ -125,7 +125,7 @@ def test_win_rate_its_error_and_the_discrete_one_are_equal(parity, language, nam
 @pytest.mark.parametrize("language", ["de", "fr"])
 @pytest.mark.parametrize("name", LIKES_LENGTH)
 def test_the_length_controlled_rate_is_within_04_points(parity, language, name):
-    ours, theirs = lc_win_rate(*of(parity, f"{language} {name}")), parity.theirs["scores"][f"{language} {name}"]
+    ours, theirs = lc_win_rate_minimal(*of(parity, f"{language} {name}")), parity.theirs["scores"][f"{language} {name}"]
     assert ours.value == pytest.approx(theirs["length_controlled_winrate"], abs=0.4)
     assert theirs["lc_standard_error"] == pytest.approx(0, abs=1e-9)  # no error of the estimate: ours is
     assert 1 < ours.stderr < 4
@@ -134,7 +134,7 @@ def test_the_length_controlled_rate_is_within_04_points(parity, language, name):
 @pytest.mark.parametrize("language", ["de", "fr"])
 @pytest.mark.parametrize("name", [*LIKES_LENGTH, *SHRUNK])
 def test_without_alpaca_evals_penalty_the_fits_are_one(parity, language, name):
-    ours, theirs = lc_win_rate(*of(parity, f"{language} {name}")), parity.theirs["scores"][f"{language} {name}"]
+    ours, theirs = lc_win_rate_minimal(*of(parity, f"{language} {name}")), parity.theirs["scores"][f"{language} {name}"]
     assert ours.value == pytest.approx(theirs["unshrunk"], abs=1e-4)
 
 

@@ -146,7 +146,7 @@ def test_a_map_that_names_a_column_that_is_not_there_says_which_there_are():
     [
         ("score_chosen", "column map: conversion from `str` to `f64` failed in column 'score_chosen'"),
         ("iteration", "column map: conversion from `str` to `i32` failed in column 'iteration'"),
-        ("kind", "column about: 'good' is no kind of pair; allowed: dominant, non_dominant"),
+        ("kind", "column about: 'good' is no kind of pair; allowed: dominant, non_dominant, sampled"),
     ],
 )
 def test_a_column_that_holds_something_else_is_said(role, said):

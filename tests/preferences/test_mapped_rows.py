@@ -12,9 +12,10 @@ import lidr
 from lidr.errors import HubError, RowError
 from lidr.hub.front_matter import read_front_matter
 from lidr.preferences.export_forms import export_pairs
-from lidr.preferences.mapped_rows import Mapped, usual_columns
+from lidr.preferences.mapped_rows import Mapped
 from lidr.preferences.pair_source import open_pairs
 from lidr.preferences.query import PairQuery
+from lidr.preferences.set_columns import usual_columns
 from tests.preferences.test_native_rows import pair, written
 
 
@@ -50,9 +51,19 @@ def test_a_column_of_a_usual_name_counts_where_its_values_are_valid(tmp_path, ro
 
 
 def test_a_usual_column_that_a_later_file_lacks_is_not_counted_on(tmp_path):
-    paths = [lines(tmp_path / "a.jsonl", {"language": "de"}), lines(tmp_path / "b.jsonl", {})]
-    assert usual_columns(paths).language is None
-    assert lidr.load_pairs(str(tmp_path), language="fr")["language"][:] == ["fr", "fr"]
+    paths = [lines(tmp_path / "a.jsonl", {"kind": "dominant"}), lines(tmp_path / "b.jsonl", {})]
+    assert usual_columns(paths).kind is None
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_a_column_of_languages_that_some_files_have_is_read_or_refused_and_never_ignored(tmp_path, first):
+    lines(tmp_path / f"{first}.jsonl", {"language": "de"})
+    other = lines(tmp_path / f"{'ab'.replace(first, '')}.jsonl", {})
+    assert sorted(lidr.load_pairs(str(tmp_path), language="fr")["language"][:]) == ["de", "fr"]
+    with pytest.raises(
+        RowError, match=rf"^{other}: rows without a language, and other rows of .* have one; unknown is"
+    ):
+        lidr.load_pairs(str(tmp_path))
 
 
 def test_a_language_that_is_none_is_refused(tmp_path):

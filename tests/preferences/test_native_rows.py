@@ -8,16 +8,19 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.json as paj
 import pyarrow.parquet as pq
 import pytest
 
 import lidr
 from lidr.errors import HubError, RowError
 from lidr.preferences.export_forms import export_pairs
+from lidr.preferences.mapped_rows import Mapped
 from lidr.preferences.native_rows import NEEDED, doubtful, fits
 from lidr.preferences.pair_source import open_pairs
 from lidr.preferences.query import PairQuery
 from lidr.preferences.read_pairs import census, pair_batches
+from lidr.preferences.set_columns import column_map
 from lidr.rows import Pair
 from tests.preferences.trainer_forms import VALIDATORS
 
@@ -110,7 +113,9 @@ def test_a_column_of_json_in_which_no_row_has_a_value_is_no_other_type(tmp_path,
 
 def test_a_kind_that_there_is_not_is_refused(tmp_path):
     path = written(tmp_path / "set.parquet", pair(0, kind="good"))
-    with pytest.raises(RowError, match=r"column kind: 'good' is no kind of pair; allowed: dominant, non_dominant$"):
+    with pytest.raises(
+        RowError, match=r"column kind: 'good' is no kind of pair; allowed: dominant, non_dominant, sampled$"
+    ):
         list(pair_batches(open_pairs(str(path)), 8, ["kind"]))
 
 
@@ -141,6 +146,40 @@ def test_an_export_leaves_them_out_and_says_so_in_its_readme_and_its_record(tmp_
     assert json.loads((found.folder / "lidr/export.json").read_text())["unread"] == {"empty": 1, "incomplete": 1}
 
 
+@pytest.mark.parametrize("to", VALIDATORS)
+def test_the_weight_of_a_pair_goes_into_every_export_and_nothing_else_changes(tmp_path, to):
+    plain = written(tmp_path / "plain.jsonl", *(pair(number) for number in range(3)))
+    weighed = written(tmp_path / "weighed.jsonl", *(pair(number, weight=0.5 + number) for number in range(3)))
+    one, other = (
+        export_pairs(open_pairs(str(path)), PairQuery(), to, tmp_path / path.stem) for path in (plain, weighed)
+    )
+    assert list(VALIDATORS[to](other.folder)) == []
+    read = pq.read_table if other.file.suffix == ".parquet" else paj.read_json
+    assert read(other.file)["weight"].to_pylist() == [0.5, 1.5, 2.5]
+    assert read(other.file).drop_columns(["weight"]).equals(read(one.file))
+    assert [("`weight`" in (done.folder / "README.md").read_text()) for done in (one, other)] == [False, True]
+
+
+def test_the_weight_of_a_pair_is_loaded(tmp_path):
+    weighed = written(tmp_path / "weighed.jsonl", *(pair(number, weight=0.5 + number) for number in range(3)))
+    assert lidr.load_pairs(str(weighed))["weight"][:] == [0.5, 1.5, 2.5]
+    assert "weight" not in lidr.load_pairs(str(written(tmp_path / "plain.jsonl", pair(0)))).column_names
+
+
+def test_a_column_weight_that_holds_no_number_is_somebodys_own_and_left_out(tmp_path):
+    own = written(tmp_path / "own.jsonl", *(pair(number, weight="heavy") for number in range(3)))
+    assert "weight" not in lidr.load_pairs(str(own)).column_names
+
+
+def test_rows_that_a_column_map_reads_have_no_weight(tmp_path):
+    weighed = written(tmp_path / "weighed.jsonl", *(pair(number, weight=0.5 + number) for number in range(3)))
+    columns = {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected", "language": "language"}
+    mapped = Mapped(column_map(columns))
+    done = export_pairs(open_pairs(str(weighed)), PairQuery(), "jsonl", tmp_path / "x", mapped=mapped)
+    assert "weight" not in paj.read_json(done.file).column_names
+    assert "weight" not in lidr.load_pairs(str(weighed), columns=columns).column_names
+
+
 def test_an_export_of_which_nothing_can_be_read_says_why(tmp_path):
     path = written(tmp_path / "set.parquet", pair(0, chosen=said("assistant", "1", "2")))
     with pytest.raises(
@@ -153,3 +192,25 @@ def test_load_pairs_leaves_them_out_and_warns(tmp_path):
     path = written(tmp_path / "set.parquet", pair(0), pair(1, prompt_text=None))
     with pytest.warns(UserWarning, match=r"^set\.parquet: 1 row cannot be read as pairs: 1 incomplete$"):
         assert lidr.load_pairs(str(path))["pair_id"][:] == ["1/p0"]
+
+
+@pytest.mark.parametrize("place", ["prompt", "chosen", "rejected", "tools"])
+def test_a_row_of_pairs_to_which_somebody_gave_a_call_of_a_tool_is_dropped(tmp_path, place):
+    row = pair(0, tools=["clock"]) if place == "tools" else pair(0)
+    if place != "tools":
+        row[place] = [{**row[place][0], "tool_calls": [{"name": "clock"}]}]
+    path = tmp_path / "set.jsonl"
+    path.write_text(json.dumps(row) + "\n" + json.dumps(pair(1)) + "\n")
+    pl.read_ndjson(path, infer_schema_length=None).write_parquet(tmp_path / "set.parquet")
+    for name in ("set.jsonl", "set.parquet"):
+        with pytest.warns(UserWarning, match="1 row cannot be read as pairs: 1 not_text"):
+            assert lidr.load_pairs(str(tmp_path / name))["pair_id"][:] == ["1/p1"]
+
+
+@pytest.mark.parametrize("name", ["rejected", "prompt_text"])
+def test_a_file_with_two_columns_of_one_name_is_refused(tmp_path, name):
+    file = written(tmp_path / "set.parquet", pair(0))
+    table = pq.read_table(file)
+    pq.write_table(table.append_column(name, table[name]), file)
+    with pytest.raises(RowError, match=rf"set\.parquet: more than one column is called {name}; keep one, or give"):
+        list(pair_batches(open_pairs(str(file)), 8, ["pair_id", "chosen"]))

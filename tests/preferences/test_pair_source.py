@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -12,15 +14,16 @@ import pytest
 
 import lidr
 from lidr.errors import HubError, RowError, StoreError
+from lidr.hub.client import HUGGING_FACE, Target
 from lidr.preferences.export_forms import FORMS, export_pairs
+from lidr.preferences.mapped_rows import Mapped
 from lidr.preferences.pair_source import open_pairs
 from lidr.preferences.query import PairQuery
 from lidr.release.make_release import Destinations, release
+from lidr.release.parents.licences import Parent
 from lidr.rows import Pair
 from tests.preferences.trainer_forms import SPOILT, VALIDATORS, rows_of
 from tests.publishing import AT_ONCE
-
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def test_languages_mean_the_non_dominant_one_of_either_kind(store):
 
 
 def test_what_there_is_not_is_refused_with_what_there_is(store, tmp_path):
-    with pytest.raises(RowError, match="no pairs of language it; it has de, es"):
+    with pytest.raises(RowError, match="no pairs of non-dominant language it; it has de, es"):
         lidr.load_pairs("run:tiny", languages=["it"])
     with pytest.raises(HubError, match="no iteration 3; it has iter_1"):
         lidr.load_pairs("run:tiny", iterations=[3])
@@ -73,7 +76,7 @@ def test_what_there_is_not_is_refused_with_what_there_is(store, tmp_path):
     with pytest.raises(HubError, match="no such folder, and no"):
         lidr.load_pairs(str(tmp_path / "none"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(HubError, match="no Parquet or JSON-lines files of pairs"):
+    with pytest.raises(HubError, match="no files of pairs"):
         lidr.load_pairs(str(tmp_path / "empty"))
 
 
@@ -281,8 +284,23 @@ def test_a_file_that_is_no_table_says_so(tmp_path):
     with pytest.raises(RowError, match=r"x\.parquet: no rows in it that can be read"):
         lidr.load_pairs(str(tmp_path / "x.parquet"))
     (tmp_path / "x.jsonl").write_text("no json\n")
-    with pytest.raises(RowError, match=r"x\.jsonl: line 1 is no JSON line of one shape"):
+    with pytest.raises(RowError, match=r"x\.jsonl:1:1: not JSON: Expecting value"):
         lidr.load_pairs(str(tmp_path / "x.jsonl"))
+
+
+def test_the_python_of_an_export_trains_where_there_is_no_gpu(trained, tmp_path, store, running, monkeypatch):
+    folder = exported(trained, tmp_path, "trl")
+    code = (folder / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    model = str(Path(trained.recipe.policy.model).resolve())
+    monkeypatch.chdir(folder)
+    code = code.replace("path/to/your-model", model).replace('"policy"', '"policy", max_steps=1, report_to="none"')
+    assert "train_loss" in running.run(code).stdout
+
+
+def test_a_folder_of_pairs_that_is_not_there_is_answered_with_its_neighbour(tmp_path):
+    (tmp_path / "my-pairs").mkdir()
+    with pytest.raises(HubError, match=r"mypairs: no such folder, and no such file; did you mean .*/my-pairs\?"):
+        open_pairs(str(tmp_path / "mypairs"))
 
 
 def test_trl_takes_a_step_on_an_export_and_on_load_pairs(trained, tmp_path, store, running):
@@ -300,3 +318,31 @@ for pairs in (load_dataset("{folder}", split="train"), lidr.load_pairs("run:tiny
     print(trainer.train_dataset.num_rows, trainer.train().global_step)
 """
     assert [line for line in running.run(code).stdout.splitlines() if line[0].isdigit()] == ["16 1", "8 1"]
+
+
+def test_the_readme_of_an_export_links_to_no_other_hub_than_the_set_came_from(tmp_path, monkeypatch):
+    path = tmp_path / "set.jsonl"
+    path.write_text('{"prompt": "Two?", "chosen": "Yes.", "rejected": "No.", "language": "en"}\n')
+    at = Parent("pairs", "lidr/x", "1" * 40, "mit", "https://huggingface.co/datasets/lidr/x/tree/" + "1" * 40)
+    source = replace(open_pairs(str(path)), parents=(at,))
+    mapped = Mapped()
+    for endpoint, is_linked in (("http://127.0.0.1:8080", False), (HUGGING_FACE, True)):
+        monkeypatch.setattr("lidr.preferences.export_forms.target_or_public", lambda url=endpoint: Target(url))
+        out = export_pairs(source, PairQuery(), "trl", tmp_path / str(is_linked), mapped=mapped).folder
+        text = (out / "README.md").read_text()
+        assert "lidr/x" in text
+        assert ("huggingface.co" in text) == is_linked
+
+
+def test_a_configuration_that_holds_no_pairs_says_what_it_is_and_the_line_that_loads_it(world, running, new_name):
+    to = Destinations(repo := new_name("no-pairs"), None)
+    release(world, to, target=running.target, patience=AT_ONCE)
+    ask = "from lidr.preferences.pair_source import open_pairs; open_pairs({!r}, config={!r})"
+    for config in ("candidates", "dropped"):
+        with pytest.raises(HubError, match=f"configuration {config} holds ") as of_a_run:
+            open_pairs("run:scripted", config=config, store=world.folder.parents[1])
+        for file in re.findall(r'polars\.read_parquet\("([^"]+)"\)', str(of_a_run.value)):
+            assert pl.read_parquet(file).height
+        said = running.run(ask.format(repo, config), check=False).stderr.strip().splitlines()[-1]
+        assert f"configuration {config} holds " in said
+        running.run(f"import datasets; assert {said.partition('to look at it: ')[2]}['iter_1'].num_rows")

@@ -30,6 +30,10 @@ ABLATIONS = (
     "shuffled",
     "swapped",
 )
+METHODS = tuple(f"methods/{name}" for name in ("calm", "cm_align", "croco", "icr", "lacomsa", "lidr_n"))
+"""Of other papers: tests/recipe/test_method_recipes.py."""
+REAL = ("real_policy", "real_policy/sft", "real_policy/swapped")
+"""For two CPU cores: tests/methods/test_real_policy.py."""
 PAPER = [
     *(f"ablations/{name}" for name in ABLATIONS),
     "gemma2-9b/instruct",
@@ -46,7 +50,7 @@ README = (shared("recipes") / "README.md").read_text(encoding="utf-8")
 
 
 def test_these_recipes_ship():
-    assert sorted({*shipped()} - {"quickstart", "miniature"}) == PAPER
+    assert sorted({*shipped()} - {"first", "quickstart", "miniature", *METHODS, *REAL}) == PAPER
     assert len(PAPER) == 19
 
 
@@ -234,7 +238,7 @@ def tiny(world: Path, family: Family) -> Path:
     if not model.exists():
         from transformers import AutoTokenizer
 
-        from tests.train.runs import split_newlines_as_llama3_does
+        from tests.tiny import split_newlines_as_llama3_does
 
         tiny_model(model, family, max_positions=640)
         if family == "llama3":
@@ -248,7 +252,7 @@ def train_here(monkeypatch) -> None:
     """Train in this process: the libraries are then imported once, not once for each recipe."""
     import lidr.train.train_process
 
-    def train(spec, *, log, on_step):
+    def train(spec, *, log, on_step, say):
         from lidr.train.training_run import run
 
         return run(spec, on_step)

@@ -25,8 +25,6 @@ from lidr.release.usage_lines import loading_lines
 from lidr.store.artifact import Artifact
 from tests.publishing import AT_ONCE, TOKEN
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
-
 
 @pytest.fixture(scope="module")
 def everything(trained, running):
@@ -94,6 +92,14 @@ def test_a_collection_ties_the_release_together(everything, running):
     assert {item.item_id for item in api.get_collection(slug).items} >= {"lidr/tiny-prefs", "lidr/tiny"}
 
 
+def test_pairs_alone_are_in_the_collection_of_their_run_with_what_they_are(world, hub, new_name):
+    (found,) = release(world, Destinations(new_name("p"), None), target=hub.target, patience=AT_ONCE)
+    api = hub.target.api()
+    (slug,) = [one.slug for one in api.list_collections(owner="lidr") if one.title == "scripted"]
+    (item,) = [one for one in api.get_collection(slug).items if one.item_id == found.repo]
+    assert (item.item_type, item.note) == ("dataset", f"v0.1.0: {found.sha}")
+
+
 def test_a_collection_that_fails_does_not_fail_the_release(world, hub, new_name):
     said: list[str] = []
     hub.faults({"match": "/api/collections", "status": 403, "times": None})
@@ -114,7 +120,7 @@ def shell(lines: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_printed_lines_load_the_pairs_and_train_on_them(everything, running, tmp_path):
     if "hub" not in COMMANDS:
         pytest.skip("`lidr hub` is not among the commands yet")
-    lines = loading_lines(everything, "iter_1", running.root)
+    lines = loading_lines(everything, running.root)
     assert TOKEN not in lines
     done = shell(lines, tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -123,17 +129,19 @@ def test_the_printed_lines_load_the_pairs_and_train_on_them(everything, running,
 
 
 def test_the_lines_for_another_hub_set_its_endpoint_and_a_cache_of_its_own(everything, running, tmp_path):
-    lines = loading_lines(everything[:1], "iter_1")
+    lines = loading_lines(everything[:1])
     assert TOKEN not in lines
     done = shell(lines, tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "num_rows: 16" in done.stdout
     assert (tmp_path / ".cache/lidr-hub").is_dir()
+    environment = lines.partition("python -")[0]
+    assert shell(f"export HF_HOME=/as/set\n{environment}echo $HF_HOME", tmp_path).stdout == "/as/set\n"
 
 
 def test_the_lines_for_huggingface_need_no_environment():
     found = Published("dataset", "a/b", "s" * 40, "v0.1.0", "d", HUGGING_FACE, "published")
-    assert loading_lines([found], "iter_1").startswith("python -")
+    assert loading_lines([found]).startswith("python -")
 
 
 def test_the_token_is_in_no_file_log_or_card(everything, running, trained, world):
@@ -146,11 +154,11 @@ def test_the_token_is_in_no_file_log_or_card(everything, running, trained, world
 
 def test_a_log_in_at_huggingface_is_never_sent_to_another_endpoint(monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr("huggingface_hub.get_token", lambda: "mine")
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: "a-token-of-its-own")
     monkeypatch.setenv("HF_ENDPOINT", "http://elsewhere")
     assert target_of_environment().token is None
     monkeypatch.delenv("HF_ENDPOINT")
-    assert target_of_environment().token == "mine"
+    assert target_of_environment().token == "a-token-of-its-own"
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     assert target_of_environment() is None
 
@@ -167,6 +175,25 @@ def test_without_endpoint_and_token_the_embedded_hub_is_used(tmp_path, monkeypat
 def test_nothing_to_publish_is_said():
     with pytest.raises(HubError, match="--pairs org/name"):
         Destinations(None, None).check()
+
+
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [
+        (Destinations("lidr", None), "lidr"),
+        (Destinations("lidr/p", "not a/name"), "not a/name"),
+        (Destinations("lidr/p", None, rename_default="not a name"), "not a name"),
+        (Destinations(None, "lidr/m", rename_default="theirs"), "--rename-default is about a data set repository"),
+    ],
+)
+def test_names_that_a_hub_refuses_are_refused_before_anything_is_computed(to, said):
+    with pytest.raises(HubError, match=said):
+        to.check()
+
+
+def test_names_that_a_hub_takes_are_taken():
+    for to in (Destinations("lidr/p", None, rename_default="theirs"), Destinations(None, "lidr/m")):
+        to.check()
 
 
 def test_trl_reads_the_pairs_as_they_are(everything, running, tmp_path):

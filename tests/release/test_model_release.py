@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -46,6 +47,20 @@ def test_files_of_the_other_form_are_ours_to_remove_and_foreign_ones_are_not(tra
     assert not owned("onnx/model.safetensors")
 
 
+def test_a_file_that_the_record_does_not_name_is_not_published(trained, tmp_path, monkeypatch):
+    policy = trained.policy()
+    copy = tmp_path / "train"
+    shutil.copytree(policy.folder, copy)
+    for part in ("model", "adapter"):
+        (copy / part / "notes.txt").write_text("somebody's own")
+        (copy / part / "extra.safetensors").write_text("no weights")
+        (copy / part / "chat_template.json").write_text("{}")
+    monkeypatch.setattr(type(trained), "policy", lambda run: replace(policy, folder=copy))
+    for only in (False, True):
+        staged = stage_model(trained, tmp_path / str(only), "lidr/tiny", adapter_only=only)
+        assert not {"notes.txt", "extra.safetensors", "chat_template.json"} & set(staged.files)
+
+
 def test_a_run_without_training_has_no_policy_to_publish(world, tmp_path):
     with pytest.raises(HubError, match="makes no policy"):
         stage_model(world, tmp_path, "lidr/x")
@@ -54,7 +69,7 @@ def test_a_run_without_training_has_no_policy_to_publish(world, tmp_path):
 def test_an_adapter_that_was_never_trained_is_said_with_both_ways_out(trained, tmp_path, monkeypatch):
     policy = trained.policy()
     (tmp_path / "train").mkdir()
-    without = replace(policy, folder=tmp_path / "train")
+    without = replace(policy, folder=tmp_path / "train", record=replace(policy.record, files=()))
     monkeypatch.setattr(type(trained), "policy", lambda run: without)
     said = "iter_1/train has no adapter: set publish.adapter_only to false, or train with lora"
     with pytest.raises(HubError, match=f"^{said}$"):

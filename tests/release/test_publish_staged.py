@@ -12,16 +12,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import CommitOperationAdd
 
 from lidr.errors import HubError
-from lidr.hub.client import Patience, Target
+from lidr.hub.client import Patience, Target, plain_uploads
+from lidr.release.make_release import Destinations, release
 from lidr.release.publish_staged import publish
 from lidr.release.staging import Staged, files_below, owned_by, write_text
 from tests.publishing import AT_ONCE, RunningHub
-
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
 
 PUBLISHES = int(os.environ.get("LIDR_PROVE_PUBLISHES", "200"))
 KILLS = int(os.environ.get("LIDR_PROVE_KILLS", "1"))
@@ -89,6 +89,44 @@ def test_other_content_under_a_released_version_is_refused_and_changes_nothing(h
         send(small(tmp_path / "b", text="other"), repo, hub)
     assert tags(hub, repo) == {"v0.1.0": first.sha}
     assert len(commits(hub, repo)) == 1
+
+
+def moved(hub: RunningHub, repo: str, path: str, content: bytes) -> str:
+    """Commit another content of a file on the main branch, and move the tag there."""
+    api, where = hub.target.api(), {"repo_id": repo, "repo_type": "dataset"}
+    with plain_uploads(hub.target):
+        sha = api.create_commit(**where, operations=[CommitOperationAdd(path, content)], commit_message="Typos").oid
+    api.delete_tag(**where, tag="v0.1.0")
+    api.create_tag(**where, tag="v0.1.0", revision=sha)
+    return sha
+
+
+def test_a_tag_that_was_moved_to_other_rows_is_refused_and_comes_back_when_it_is_deleted(hub, new_name, tmp_path):
+    repo, staged = new_name("moved"), small(tmp_path)
+    first = send(staged, repo, hub)
+    forged = moved(hub, repo, "rows.parquet", b"\xff\x00PAR1" + b"forged")
+    with pytest.raises(HubError, match=f"names commit {forged}, which does not hold .* in rows.parquet.*tag delete"):
+        send(staged, repo, hub)
+    hub.target.api().delete_tag(repo, tag="v0.1.0", repo_type="dataset")
+    again = send(staged, repo, hub)
+    assert (again.sha, again.state, tags(hub, repo)) == (first.sha, "completed", {"v0.1.0": first.sha})
+
+
+def test_the_same_rows_in_another_encoding_are_the_same_release(world, hub, new_name, tmp_path):
+    to = Destinations(repo := new_name("encoded"), None)
+    release(world, to, target=hub.target, patience=AT_ONCE)
+    path = "all/iter_1-00000-of-00001.parquet"
+    api = hub.target.api()
+    rows = pq.read_table(api.hf_hub_download(repo, path, repo_type="dataset", revision="v0.1.0", cache_dir=tmp_path))
+    for table, is_ours in ((rows, True), (rows.slice(1), False)):
+        pq.write_table(table, tmp_path / "rows.parquet", compression="gzip")
+        sha = moved(hub, repo, path, (tmp_path / "rows.parquet").read_bytes())
+        if is_ours:
+            (found,) = release(world, to, target=hub.target, patience=AT_ONCE)
+            assert (found.sha, found.state) == (sha, "already there")
+        else:
+            with pytest.raises(HubError, match=f"other content in {path}"):
+                release(world, to, target=hub.target, patience=AT_ONCE)
 
 
 def test_the_next_version_replaces_what_is_ours_and_keeps_what_is_not(hub, new_name, tmp_path):
@@ -275,9 +313,11 @@ def test_a_client_killed_at_any_moment_leaves_all_or_nothing_and_a_second_call_c
 
 def test_a_commit_without_its_tag_is_completed_by_the_next_call(hub, new_name, tmp_path):
     repo, staged = new_name("half"), small(tmp_path)
+    waited: list[float] = []
     hub.faults({"match": "/tag/", "method": "POST", "times": None, "status": 500})
     with pytest.raises(HubError, match="run the same command again"):
-        send(staged, repo, hub, Patience(tries=2, sleep=lambda seconds: None))
+        send(staged, repo, hub, Patience(tries=3, sleep=waited.append))
+    assert len(waited) == 2
     assert tags(hub, repo) == {}
     hub.no_faults()
     assert send(staged, repo, hub).state == "completed"

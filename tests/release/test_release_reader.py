@@ -12,7 +12,8 @@ import pytest
 from lidr.errors import HubError
 from lidr.hub.client import Target
 from lidr.hub.snapshot import Entry
-from lidr.release.release_reader import Found, OpenedRelease, find, without_weights
+from lidr.release import release_reader
+from lidr.release.release_reader import MANIFEST, Found, OpenedRelease, find, open_release, without_weights
 from tests.publishing import AT_ONCE
 from tests.released import run_of
 
@@ -30,9 +31,12 @@ def write(opened: OpenedRelease, path: str, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-@pytest.mark.parametrize("text", ["prefs", "a/b/c", "spaces/a/b", "a b/c", ""])
+NO_RELEASES = ["prefs", "a/b/c", "spaces/a/b", "a b/c", "", "./local", "./local@v0.2.0", "../local", "a--b/c", "a/-b"]
+
+
+@pytest.mark.parametrize("text", NO_RELEASES)
 def test_a_text_that_is_no_release_is_refused_with_the_forms(text):
-    with pytest.raises(HubError, match=rf'^"{text}" is no release; allowed forms: '):
+    with pytest.raises(HubError, match=rf'^"{re.escape(text)}" is no release; allowed forms: '):
         find(text, Target("http://127.0.0.1:9"), patience=AT_ONCE)
 
 
@@ -54,7 +58,7 @@ def test_a_repository_without_a_run_is_no_release(opened):
 @pytest.mark.parametrize("text", ["{", "[]", "null", "\\"])
 def test_a_run_that_is_no_json_object_is_damaged(opened, text):
     write(opened, "lidr/run.json", text)
-    with pytest.raises(HubError, match=rf"{WHERE}.*lidr/run\.json is no JSON object; the release is damaged$"):
+    with pytest.raises(HubError, match=rf"{WHERE}.*lidr/run\.json is no JSON object.*; the release is damaged$"):
         _ = opened.run
 
 
@@ -143,3 +147,23 @@ def test_weights_that_the_hub_names_by_their_content_stay_there(monkeypatch, ope
     ]  # fmt: skip
     monkeypatch.setattr(Found, "entries", entries)
     assert [one.path for one in without_weights(opened.found)] == ["README.md", "odd.bin", "lidr/run.json"]
+
+
+def test_a_release_that_is_far_larger_than_its_manifest_says_is_not_downloaded(monkeypatch, opened, tmp_path):
+    write(opened, "lidr/run.json", json.dumps(run_of()))
+    write(opened, MANIFEST, json.dumps({"files": [{"path": "all/a.parquet", "bytes": 10**9, "sha256": "0" * 64}]}))
+    asked: list[list[str]] = []
+
+    def snapshot(repo, sha, *, patterns, **_):
+        asked.append(patterns)
+        return opened.folder
+
+    monkeypatch.setattr(release_reader, "read_snapshot", snapshot)
+    sizes = {MANIFEST: 200, "all/a.parquet": 10**9, "all/bomb.parquet": 10**12}
+    monkeypatch.setattr(Found, "entries", [Entry(path, size, None, "0") for path, size in sizes.items()])
+    with pytest.raises(HubError, match=r"its files have 1\.0 TB \(the largest: all/bomb\.parquet\).* says 1\.0 GB"):
+        open_release(opened.found, tmp_path)
+    assert asked == [[MANIFEST]]
+    monkeypatch.setattr(Found, "entries", [Entry(path, sizes[path], None, "0") for path in [*sizes][:2]])
+    open_release(opened.found, tmp_path)
+    assert asked[2:] == [[MANIFEST, "all/a.parquet"]]

@@ -7,7 +7,7 @@ import pytest
 import lidr
 from lidr.release.dataset_release import stage_dataset
 from lidr.release.finished import finished_run
-from lidr.release.reproduction_files import measured_again, side_files
+from lidr.release.reproduction_files import rows_of, side_files
 from lidr.store.fingerprints import file_sha256
 from lidr.store.row_digests import row_digest
 from lidr.store.store import Store
@@ -27,7 +27,7 @@ def test_run_json_holds_a_digest_of_every_steps_rows_that_no_encoding_changes(st
         if artifact.tables:
             said = run["rows"][artifact.record.place]["data"]
             assert said == {"rows": artifact.rows, "digest": row_digest([artifact.read()])}
-            assert measured_again(artifact.folder)["data"] == said
+            assert rows_of(artifact)["data"] == said
     assert "dropped" in run["rows"]["iter_1/pair"]
 
 

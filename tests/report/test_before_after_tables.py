@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from lidr.evals.compare.iteration_differences import differences
 from lidr.evals.results import read_results, read_scores
-from lidr.report.before_after_tables import before_after
+from lidr.report.scores.before_after_tables import before_after
 from tests.seeded import three_models
 
 
@@ -17,6 +17,7 @@ def records(tmp_path, languages=("en", "de")):
         found = differences(read_scores(folders[0]), read_scores(folder), baseline="iter_0") if k else []
         yield SimpleNamespace(
             iteration=k,
+            identity={"version": 2},
             writes="scores",
             place=f"iter_{k}/evaluate",
             counts={
@@ -43,7 +44,7 @@ def test_iterations_stand_side_by_side_and_each_change_has_its_interval(tmp_path
 
 def test_the_order_of_records_does_not_matter_and_other_records_are_passed_over(tmp_path):
     found = list(records(tmp_path))
-    other = SimpleNamespace(iteration=1, writes="pairs", counts={})
+    other = SimpleNamespace(identity={"version": 2}, iteration=1, writes="pairs", counts={})
     assert before_after([found[2], other, found[0], found[1]]) == before_after(found)
 
 
@@ -52,4 +53,4 @@ def test_one_language_has_no_mean(tmp_path):
 
 
 def test_nothing_evaluated_is_no_table():
-    assert before_after([SimpleNamespace(iteration=0, writes="policy", counts={})]) == ()
+    assert before_after([SimpleNamespace(identity={"version": 2}, iteration=0, writes="policy", counts={})]) == ()

@@ -103,7 +103,7 @@ def test_a_stopped_run_is_shown_whole_and_ends_with_exit_code_3(tmp_path, monkey
     assert "Before training, iter_1/measure, 4 prompts" in shown.out
     assert "iter_2/gate: dominant_worse (stop)" in shown.out
     assert "iter_1/train/model (loads in transformers and vLLM)" in shown.out
-    assert "NegativeVerdict: scripted 0.1.0: iter_2/gate stopped the run" in shown.err
+    assert "verdict: scripted 0.1.0: iter_2/gate stopped the run" in shown.err
     assert main(["run", path, "--quiet"]) == 3
     assert "Everything is there" in _plan(path, capsys)
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from lidr.report.pictures import Beside, Point, Series, beside_zero, lines_over
-from lidr.report.score_sections import loss_picture
+from lidr.report.pictures import SOFT, Beside, Point, Series, beside_zero, lines_over
+from lidr.report.scores.score_sections import loss_picture
 
 
 def numbers(svg, name):
@@ -45,7 +45,7 @@ def test_a_difference_is_coloured_by_the_side_of_zero_on_which_its_interval_lies
     rows = [Beside("en", -0.02, -0.03, -0.01), Beside("de", 0.1, 0.05, 0.2), Beside("es", 0.1, -0.05, 0.2),
             Beside("fr", 0.1, None, None)]  # fmt: skip
     svg = beside_zero(rows, title="t")
-    assert re.findall(r'<circle.*fill="(#\w+)"', svg) == ["#d55e00", "#009e73", "#6b7280", "#6b7280"]
+    assert re.findall(r'<circle.*fill="([^"]+)"', svg) == ["#d55e00", "#009e73", SOFT, SOFT]
 
 
 def test_losses_are_drawn_of_policies_whose_history_has_them():
@@ -56,3 +56,14 @@ def test_losses_are_drawn_of_policies_whose_history_has_them():
     ]
     assert (loss_picture(records, "loss", "Loss") or "").count("<circle") == 2
     assert loss_picture(records, "margin", "Margin") is None
+
+
+def test_looks_at_pairs_aside_are_a_line_of_their_own():
+    looks = [{"step": 2, "loss": 0.8, "margin": None}, {"step": 3, "loss": 0.9, "margin": None}]
+    counts = {"history": [{"loss": 0.7}, {"loss": 0.6}, {"loss": 0.5}], "held_out": {"looks": looks}}
+    svg = loss_picture([SimpleNamespace(writes="policy", place="iter_1/train", counts=counts)], "loss", "Loss")
+    assert svg.count("<circle") == 3 + 2 + 2  # two stand in the legend
+    assert "iter_1/train, held out" in svg
+    assert "held out" not in (
+        loss_picture([SimpleNamespace(writes="policy", place="p", counts=counts)], "margin", "M") or ""
+    )

@@ -6,7 +6,7 @@ import pytest
 
 import lidr
 from lidr.errors import StoreError
-from lidr.report.html_page import state_sentences
+from lidr.report.html.html_page import state_sentences
 from lidr.report.run_state import run_state_of
 from tests.decided_runs import lay_down
 from tests.report.test_finding_lines import FALLING, world

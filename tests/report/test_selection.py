@@ -51,6 +51,8 @@ def test_tables_have_a_column_for_each_iteration():
     assert kinds.rows == (("question", "10 of 100 (10.0%)", "5 of 100 (5.0%)"),)
     assert languages.rows[0][0] == "de"
     assert length_remarks(records)[0] == "iter_1/pair: mean length of the text kept 40.2, dropped - characters."
+    sampled = [table.title for table in selection_tables(records, are_sampled=True)]
+    assert sampled == ["By mean length of a prompt's answers", "By kind of prompt", "By language"]
     assert selection_tables([SimpleNamespace(place="x", counts={})]) == ()
 
 

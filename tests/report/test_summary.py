@@ -9,7 +9,7 @@ import pytest
 
 import lidr
 from lidr.cli.main import main
-from lidr.report.html_page import page
+from lidr.report.html.html_page import page
 from lidr.report.report_text import head_lines
 from lidr.report.run_state import run_state_of
 from lidr.report.summary import OUTSIDE, Column, summarise
@@ -88,8 +88,8 @@ def test_the_end_of_a_run_and_the_report_say_what_the_records_count(mixture, cap
     run = run_state_of(lidr.load_recipe(file))
     (said,) = [line for line in head_lines(run) if line.startswith("Pairs: ")]
     assert said == (
-        "Pairs: 25 of 44 rows of the sets are kept; gone: pairs: other_language 8, pairs: not requested (pairs: cap) "
-        "7, clean: exact_duplicate 2, pairs: identical 1, 1 other reason"
+        "Pairs: 25 of 37 rows of the sets asked for (68%) are kept; gone: pairs: other_language 8, clean: "
+        "exact_duplicate 2, pairs: identical 1, pairs: empty 1"
     )
     (never,) = re.findall(r"\d+ reasons that were looked for never came up: [^.<]*", page(run))
     assert "clean: near_duplicate" in never

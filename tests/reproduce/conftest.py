@@ -95,17 +95,12 @@ def pairs(world, hub, new_name) -> str:
     return repo
 
 
-@pytest.fixture(scope="session")
-def tiny(running, tmp_path_factory) -> str:
-    """A run of a tiny model that is itself on the Hub, locked, run and published by the command line; the
-    name that its three repositories begin with.
-    """
-    name, folder = "lidr/repro", tmp_path_factory.mktemp("tiny")
-    recipe = write_world(folder / "w", SMALL.replace("{folder}/model", f"{name}-base@v1"))
+def publish_run(running: RunningHub, name: str, folder: Path, recipe: Path, base: Path) -> None:
+    """Put a base model on the Hub as NAME-base@v1, lock and run a recipe that names it, and publish what came out."""
     api = running.target.api()
     api.create_repo(f"{name}-base")
     with plain_uploads(running.target):
-        api.upload_folder(repo_id=f"{name}-base", folder_path=tiny_model(folder / "base", "smollm2"))
+        api.upload_folder(repo_id=f"{name}-base", folder_path=base)
     api.create_tag(f"{name}-base", tag="v1")
     machine = Elsewhere(running, folder / "home")
     for words in (
@@ -115,6 +110,16 @@ def tiny(running, tmp_path_factory) -> str:
     ):
         done = machine.lidr(*words)
         assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="session")
+def tiny(running, tmp_path_factory) -> str:
+    """A run of a tiny model that is itself on the Hub, locked, run and published by the command line; the
+    name that its three repositories begin with.
+    """
+    name, folder = "lidr/repro", tmp_path_factory.mktemp("tiny")
+    recipe = write_world(folder / "w", SMALL.replace("{folder}/model", f"{name}-base@v1"))
+    publish_run(running, name, folder, recipe, tiny_model(folder / "base", "smollm2"))
     return name
 
 
@@ -176,8 +181,11 @@ def _evaluation(world: Finished, k: int, folder: Path, first: Artifact | None) -
 
 @pytest.fixture(scope="session")
 def scored_world(world, tmp_path_factory) -> Finished:
+    return with_evaluations(world, tmp_path_factory.mktemp("scored"))
+
+
+def with_evaluations(world: Finished, folder: Path) -> Finished:
     """The scripted world with an evaluation before and after its first iteration."""
-    folder = tmp_path_factory.mktemp("scored")
     before = _evaluation(world, 0, folder / "0", None)
     after = _evaluation(world, 1, folder / "1", before)
     artifacts = list(world.artifacts)

@@ -1,3 +1,4 @@
+import html
 import json
 import urllib.request
 
@@ -7,8 +8,6 @@ from lidr.errors import HubError
 from lidr.hub.client import Target
 from lidr.reproduce.attestation import attest, attestation
 from lidr.reproduce.verdict import Reproduction, Verdict
-
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
 
 
 def done(endpoint: str, repo: str, verdict: str = "identical") -> Reproduction:
@@ -42,7 +41,18 @@ def test_a_verdict_is_one_commit_beside_the_release_and_stands_on_its_page(pairs
 def test_a_release_with_an_attestation_is_still_itself(pairs, hub, environment, reproduced):
     attest(done(hub.target.endpoint, pairs))
     verdict = reproduced(pairs, "--from", "pair", "--attest")
-    assert verdict["verdict"] == "identical"
+    assert (verdict["verdict"], verdict["not_asked_for"]) == ("identical", 7)
+    assert verdict["said"] == "identical in what was made again (from pair)"
+    with urllib.request.urlopen(f"{hub.target.endpoint}/datasets/{pairs}/lineage/main") as page:
+        shown = page.read().decode()
+    assert "<b>identical in what was made again (from pair)</b>" in shown
+    assert "7 steps not asked for" in shown
+    api = hub.target.api()
+    release, last = (api.dataset_info(pairs, revision=revision).sha for revision in ("v0.1.0", "main"))
+    with urllib.request.urlopen(f"{hub.target.endpoint}/datasets/{pairs}") as page:
+        card = html.unescape(page.read().decode())
+    assert f'"all", revision="{release}", split="iter_1+iter_2"' in card
+    assert last not in card.partition("Load it")[2].partition("</section>")[0]
     files = hub.target.api().list_repo_files(pairs, repo_type="dataset")
     assert len([file for file in files if file.startswith("lidr/attestations/")]) == 2
 

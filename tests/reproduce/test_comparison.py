@@ -1,5 +1,6 @@
 import math
 import random
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -31,7 +32,7 @@ def compared(published: pa.Table | None, again: pa.Table, *digests: str):
 
 
 def test_the_same_digest_is_identical_without_a_look_at_the_rows():
-    assert compared(None, responses("wax"), "d" * 64, "d" * 64)[:2] == ("identical", "1 rows, digest dddddddddddd")
+    assert compared(None, responses("wax"), "d" * 64, "d" * 64)[:2] == ("identical", "1 rows, rows digest dddddddddddd")
 
 
 def test_the_same_rows_in_another_order_or_by_another_name_are_equal():
@@ -59,7 +60,7 @@ def test_rows_whose_digest_alone_is_published_differ_by_it():
     kind, reason, _ = compared(None, responses("wax"), "a" * 64, "b" * 64)
     assert (kind, reason) == (
         "different",
-        "rows of another digest (aaaaaaaaaaaa -> bbbbbbbbbbbb); they are not published",
+        "other rows (rows digest aaaaaaaaaaaa -> bbbbbbbbbbbb); they are not published",
     )
 
 
@@ -141,7 +142,35 @@ def test_a_reproduction_says_in_one_sentence_what_came_out():
     assert said() == "nothing was made again"
 
 
+def test_a_verdict_names_the_steps_that_nobody_could_check():
+    made, missing = verdict("iter_1/pair", "identical"), verdict("iter_0/policy", "cannot run here")
+    once, again = verdict("iter_1/generate", "identical"), verdict("iter_2/generate", "cannot run here")
+
+    def said(*verdicts: Verdict, **asked: str) -> str:
+        return Reproduction({}, (), (), (*verdicts, verdict("card", "identical")), "", "", asked=asked).said
+
+    assert said(made) == "identical"
+    assert said(missing, once, again, made) == "identical in what could be made (pair); policy, generate not checked"
+    of_a_part = "identical in what could be made of what was asked for, from generate (pair); generate not checked"
+    assert said(made, again, **{"from": "generate"}) == of_a_part
+    assert said(missing) == "cannot run here"
+
+
 def test_details_are_rows_and_numbers_outside_their_interval():
     inside, outside = Number("a", 1, 1, 0.1), Number("b", 1, 2, 0.1)
     one = Verdict("p", "different", "", rows=(RowDifference("k", "c", "x", "y"),), numbers=(inside, outside))
     assert one.details == ["k c: 'x' -> 'y'", "b: 1 -> 2 (allowed ±0.1)"]
+
+
+def test_a_reproduction_in_part_says_which_part_and_how_many_steps_it_left_out():
+    verdicts = (Verdict("iter_1/pair", "identical", ""), Verdict("iter_1/train", "not asked for", ""))
+    asked = {"from": "pair", "until": "filter", "rows": None}
+    whole = Reproduction({}, (), (), verdicts[:1], "", "", asked=dict.fromkeys(asked))
+    part = replace(whole, verdicts=verdicts, asked=asked)
+    assert (whole.said, whole.reason) == ("identical", "1 identical")
+    assert part.said == "identical in what was made again (pair to filter)"
+    assert part.reason == "1 identical; 1 steps not asked for"
+    assert (part.as_json()["verdict"], part.as_json()["not_asked_for"]) == ("identical", 1)
+    assert replace(part, asked={**asked, "from": None, "rows": 2}).part == (
+        "up to filter, answers to 2 prompts of each iteration"
+    )

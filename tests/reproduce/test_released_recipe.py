@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,10 @@ def test_a_folder_of_the_publisher_is_nowhere_and_a_file_that_was_brought_is_in_
     assert recipe.runtime.store == str(tmp_path / "store")
 
 
-@pytest.mark.parametrize("path", ["../../etc/passwd", "lidr/files/../x"])
+@pytest.mark.parametrize(
+    "path",
+    ["../../etc/passwd", "lidr/files/../x", "lidr/files/%2e%2e/x", "lidr/files/a\0b", "lidr/files//etc/passwd", ""],
+)
 def test_a_file_outside_the_release_is_refused(world, tmp_path, path):
     run = {**run_of(world.recipe), "files": [{"setting": "runtime.answers", "path": path}]}
     with pytest.raises(HubError, match="files of a release stand in lidr/files/"):
@@ -73,3 +77,56 @@ def test_a_recipe_that_this_lidr_does_not_read_is_said_with_the_version_that_doe
         recipe_of(opened(tmp_path / "r", run), tmp_path)
     with pytest.raises(HubError, match="holds no whole recipe"):
         recipe_of(opened(tmp_path / "r", {}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["/etc", "~/private", "../../private", "./private", "private", "$LIDR_DATA/../private", "$LIDR_DATA../x", "a\0b"],
+)
+def test_a_recipe_of_others_reads_no_folder_of_this_machine(world, tmp_path, monkeypatch, source):
+    (tmp_path / "here/private").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    run = run_of(world.recipe)
+    run["written"]["prompts"]["source"] = source
+    recipe = recipe_of(opened(tmp_path / "r", run), tmp_path)
+    assert recipe.prompts.source.startswith(str(tmp_path / OF_THE_PUBLISHER))
+    assert Path(recipe.prompts.source).resolve().is_relative_to(tmp_path / OF_THE_PUBLISHER)
+
+
+@pytest.mark.parametrize("source", ["$LIDR_DATA/bees", "recipes/data/gsm8k.json", "./recipes/data/gsm8k.json", "bees"])
+def test_what_the_user_names_and_what_ships_with_lidr_is_read(world, tmp_path, source):
+    run = run_of(world.recipe)
+    run["written"]["prompts"]["source"] = source
+    assert recipe_of(opened(tmp_path / "r", run), tmp_path).prompts.source == source
+
+
+def test_a_recipe_of_others_has_no_base(world, tmp_path):
+    (tmp_path / "mine.yaml").write_text("secret: of mine")
+    run = {**run_of(world.recipe), "written": {**written(world.recipe), "base": str(tmp_path / "mine.yaml")}}
+    with pytest.raises(HubError, match="a recipe of others stands alone") as found:
+        recipe_of(opened(tmp_path / "r", run), tmp_path)
+    assert "secret" not in str(found.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("threads", 10**9), ("engine_batch", 10**9)])
+def test_a_recipe_of_others_takes_no_more_than_a_machine_has(world, tmp_path, name, value):
+    run = run_of(world.recipe)
+    run["resolved"]["runtime"][name] = value
+    with pytest.raises(HubError, match=rf"runtime\.{name} 1000000000: at most"):
+        recipe_of(opened(tmp_path / "r", run), tmp_path)
+
+
+@pytest.mark.parametrize("setting", ["policy", "chain", "chain.pair", "", ".", "chain..x", "name.x"])
+def test_a_file_that_belongs_to_no_setting_sets_none(world, tmp_path, setting):
+    run = {**run_of(world.recipe), "files": [{"setting": setting, "path": "lidr/files/x"}]}
+    with suppress(HubError):
+        assert recipe_of(opened(tmp_path / "r", run), tmp_path).name == "scripted"
+
+
+def test_of_vllms_arguments_only_those_that_made_the_texts_are_told_to_ours(world, tmp_path):
+    run = run_of(world.recipe)
+    run["resolved"]["runtime"]["vllm"] = {"max_num_seqs": 10**6, "kv_cache_dtype": "fp8"}
+    assert recipe_of(opened(tmp_path / "r", run), tmp_path).runtime.vllm == {"kv_cache_dtype": "fp8"}
+    run["resolved"]["runtime"]["vllm"] = {"compilation_config": {"cache_dir": "/home"}}
+    with pytest.raises(HubError, match=r"runtime\.vllm\.compilation_config is not taken from a recipe of others"):
+        recipe_of(opened(tmp_path / "other", run), tmp_path)

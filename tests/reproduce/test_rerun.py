@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from lidr.errors import HubError, StoreError
+from lidr.hub import AllowedAddresses, Target
+from lidr.pipeline import load_recipe
+from lidr.reproduce import ReproductionRequest
 from lidr.reproduce import rerun as module
 from lidr.reproduce.released_recipe import OF_THE_PUBLISHER
 from lidr.reproduce.released_rows import PublishedRows, _link
@@ -22,7 +26,8 @@ from lidr.store.store import Store
 def again(world, tmp_path) -> Again:
     records = {record.place: record for record in world.records}
     release = type("Release", (), {"records": records, "folder": tmp_path})()
-    return Again(PublishedRows(release, None, tmp_path), world.recipe, Store(tmp_path / "store"), {})
+    nowhere = AllowedAddresses(Target("http://127.0.0.1:9"))
+    return Again(PublishedRows(release, None, tmp_path), world.recipe, Store(tmp_path / "store"), {}, nowhere)
 
 
 def record(again: Again, place: str, **changes):
@@ -107,7 +112,7 @@ def test_a_first_policy_that_only_the_publisher_had_is_named(again, tmp_path):
     policy = again.recipe.policy.model_copy(update={"model": str(tmp_path / OF_THE_PUBLISHER / "our-model")})
     other = replace(again, recipe=again.recipe.model_copy(update={"policy": policy}))
     with pytest.raises(
-        CannotRun, match=r"our-model \(on the machine that published; it is not in the release\) is no model folder"
+        CannotRun, match=r"^our-model \(on the machine that published; it is not in the release\); give the policy's"
     ):
         other._check_outside(record(again, "iter_0/policy"), policy)
 
@@ -157,3 +162,21 @@ def test_a_record_of_another_lidr_or_of_no_such_iteration_is_named(again, change
     release.found, release.run = "them/prefs@v0.1.0", {"lidr": "9.9"}
     with pytest.raises(HubError, match=rf"^them/prefs@v0\.1\.0: .*{re.escape(said)}"):
         check_steps(release, again.recipe)
+
+
+def test_the_evaluation_of_the_first_policy_lies_before_a_step_that_iteration_0_does_not_have():
+    recipe = load_recipe("recipes/first.yaml")
+    places = ("iter_0/policy", "iter_0/evaluate", "iter_1/pair", "iter_1/filter", "iter_1/train", "iter_1/evaluate")
+    records = {
+        place: SimpleNamespace(place=place, iteration=int(place[5]), step=place.partition("/")[2]) for place in places
+    }
+
+    def asked(start: str | None = None, until: str | None = None) -> tuple[str, ...]:
+        found = ReproductionRequest(start, until).records(recipe, records)
+        return tuple(place for place in places if place in found)
+
+    assert asked() == places
+    assert asked("pair") == places[2:]
+    assert asked("pair", "filter") == places[2:4]
+    assert asked("evaluate") == ("iter_0/evaluate", "iter_1/evaluate")
+    assert asked("policy") == asked(None, None)

@@ -24,8 +24,6 @@ from lidr.reproduce.rescore import check_scores
 from lidr.store.artifact import Artifact
 from tests.reproduce.conftest import ITEMS, tamper
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
-
 FILE = "lidr/outputs/iter_1/evaluate/00000.parquet"
 SCORES = "lidr/rows/iter_1/evaluate/00000.parquet"
 
@@ -81,7 +79,7 @@ def test_the_scores_come_out_identical_without_a_model(local):
         verdict, touched = local.check(place)
         assert (verdict.kind, touched) == ("identical", [])
         assert verdict.place == f"{place} (scores from stored outputs)"
-        assert verdict.reason.startswith("24 answers scored again: 180 values and ")
+        assert verdict.reason.startswith("24 answers scored again: 204 values and ")
 
 
 def test_a_touched_answer_is_named_although_its_score_stays(local):
@@ -130,6 +128,16 @@ def test_a_number_of_the_record_that_its_answers_do_not_give_is_named(local):
     assert verdict.kind == "different"
     assert verdict.rows[0].key == "lidr_mgsm_en acc"
     assert any(row.key == "lidr_mgsm all acc - iter_0" for row in verdict.rows)
+
+
+@pytest.mark.parametrize(("rules", "kind"), [(2, "identical"), (3, "different")])
+def test_an_interval_of_the_length_controlled_rate_by_older_rules_is_not_held_against_todays(local, rules, kind):
+    record = local.records["iter_1/evaluate"]
+    fitted = [one for one in record.counts["differences"] if one["metric"] == "lc_win_rate"]
+    changes = [{**one, "low": one["low"] + 1} if one in fitted else one for one in record.counts["differences"]]
+    other = {**record.identity, "version": rules}
+    local.records["iter_1/evaluate"] = replace(record, identity=other, counts={**record.counts, "differences": changes})
+    assert (len(fitted) > 0, local.check()[0].kind) == (True, kind)
 
 
 def test_what_is_no_score_at_all_is_different_and_no_crash(local):

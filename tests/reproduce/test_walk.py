@@ -1,4 +1,4 @@
-"""The walk "reproduce a release": the README's lines, with a small release in the quickstart's place."""
+"""The walk docs/walks/reproduce.md, with a small release in its place."""
 
 from __future__ import annotations
 
@@ -7,21 +7,10 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
-
 from lidr.cli.main import main
+from tests.documents.blocks import script
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
-
-README = Path(__file__).parents[2] / "README.md"
-
-
-def walk() -> list[str]:
-    """The commands of the README's section."""
-    text = README.read_text(encoding="utf-8")
-    section = re.split(r"\n## ", text[text.index("## Reproduce a release\n") + 3 :])[0]
-    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    return [line for block in blocks for line in block.splitlines()]
+PAGE = "docs/walks/reproduce.md"
 
 
 def test_every_command_of_the_walk_does_what_it_says(pairs, hub, tmp_path, monkeypatch, capsys):
@@ -30,15 +19,21 @@ def test_every_command_of_the_walk_does_what_it_says(pairs, hub, tmp_path, monke
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     said = []
-    for line in walk():
-        here = line.replace("lidr/quickstart-prefs", pairs).replace("1/PROMPT/es-en/", "1/p0/de-en/")
+    for line in script(PAGE).splitlines():
+        if not line:
+            continue
+        here = line.replace("lidr/first-prefs", pairs).replace("1/PROMPT/es-en/", "1/p0/de-en/")
         words = shlex.split(here, comments=True)
         assert main([*words[1:], *(["--quiet"] if words[1] == "reproduce" else [])]) == 0
         said.append(capsys.readouterr().out)
     assert len(said) == 5
-    assert "Verdict: identical (5 identical)" in said[0]
+    assert "Verdict: identical in what was made again (pair to filter): 5 identical; " in said[0]
     assert re.search(r"iter_1/generate +exact +identical +6 rows", said[1])
-    assert "Verdict: identical" in said[2]
+    part = "up to translate, answers to 2 prompts of each iteration"
+    made = f"identical in what could be made of what was asked for, {part} (policy, generate, translate)"
+    assert f"Verdict: {made}; prompts not checked: " in said[1]
+    whole = "identical in what could be made (policy, generate, translate, pair, filter)"
+    assert f"Verdict: {whole}; prompts not checked: " in said[2]
     assert Path("lineage.svg").read_text().startswith("<svg")
     assert "p0/en->de (text): translation" in said[4]
     verdicts = list(Path("runs/.reproduced").glob("*/verdict.json"))

@@ -101,7 +101,8 @@ def test_rules_in_real_data_that_are_not_here_are_said(tmp_path, monkeypatch):
     setting = "chain.pair.translation_type={detector: {rules: $LIDR_DATA/rules}}"
     planned = lidr.plan(lidr.load_recipe(write_world(tmp_path), overrides=[setting]))
     step = next(step for step in planned.steps if step.name == "pair")
-    assert step.why == ("$LIDR_DATA/rules: set LIDR_DATA or give --data",)
+    where = "pair.translation_type.detector.rules: $LIDR_DATA/rules"
+    assert step.why == (f"{where}: set LIDR_DATA to the folder that holds it, or give --data",)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +157,8 @@ def test_small_batches_report_the_same(tmp_path, monkeypatch):
 def test_real_prompts_go_through_the_step_as_they_were_measured(data_folder, tmp_path):
     """17 of the authors' 88 ids are among the 2,000; the detector alone finds them all."""
     from lidr.steps.pair.language_bound_prompts import Detector, rules_file
+    from lidr.steps.prompts.prompt_table import read_prompts
     from lidr.transforms.language_bound import detect
-    from lidr.transforms.parallel_prompts import read_prompts
 
     rules = read_rules(rules_file(Detector(), "en", tmp_path))
     prompts = read_prompts(data_folder / "alpagasus", ["en"])

@@ -5,6 +5,7 @@ import pytest
 
 from lidr.errors import PlanError, RowError
 from lidr.rows import Pair
+from lidr.steps import side_by_side
 from lidr.steps.pair import pair_step
 from tests.scripted import write_answers, write_world
 from tests.steps.helpers import record_of, rows_of
@@ -77,9 +78,10 @@ def test_not_requested_slots_are_counted_with_their_setting(tmp_path):
 def test_a_run_in_which_no_pair_survives_ends_with_its_account(tmp_path):
     recipe = write_world(tmp_path)
     write_answers(tmp_path / "answers.jsonl", first=({"match": "Please translate", "text": "no tag"},))
-    rows = rows_of(recipe, "iter_1/pair")
-    assert rows.height == 0
-    assert rows_of(recipe, "iter_1/pair", part="dropped").height == 16
+    with pytest.raises(RowError, match=r"0 of 16 slots are kept (?s:.*)look at pair\.accept"):
+        rows_of(recipe, "iter_1/pair")
+    assert rows_of(recipe, "iter_1/pair", "chain[2].pair.min_kept=0").height == 0
+    assert rows_of(recipe, "iter_1/pair", "chain[2].pair.min_kept=0", part="dropped").height == 16
 
 
 def test_tables_out_of_prompt_order_are_refused():
@@ -96,12 +98,14 @@ def test_tables_out_of_prompt_order_are_refused():
 
     inputs = [Table(["a", "b"]), Table(["b", "a"]), Table(["a", "b"])]
     with pytest.raises(RowError, match=r"iter_1/generate has rows of the prompt a, which is not in prompt order"):
-        list(pair_step.aligned(inputs, 1))
+        list(side_by_side.aligned(inputs, 1))
 
 
 def test_a_list_of_bound_prompts_in_real_data_that_are_not_here_is_said(tmp_path, monkeypatch):
     monkeypatch.delenv("LIDR_DATA", raising=False)
-    with pytest.raises(PlanError, match=r"iter_1/pair: \$LIDR_DATA/ids.txt: set LIDR_DATA or give --data"):
+    with pytest.raises(
+        PlanError, match=r"iter_1/pair: pair.translation_type.ids: \$LIDR_DATA/ids.txt: set LIDR_DATA to the folder"
+    ):
         rows_of(write_world(tmp_path), "iter_1/pair", "chain.pair.translation_type={ids: $LIDR_DATA/ids.txt}")
 
 

@@ -11,8 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import lidr
+from lidr.cli.main import main
 from lidr.errors import PlanError, RecipeError, RowError
 from lidr.rows import Pair
+from lidr.steps import STEPS
+from lidr.steps.pairs.pairs_config import PairsConfig
+from lidr.steps.step_kind import Scale
 from lidr.store.artifact import open_artifact
 from tests.scripted import write_world
 
@@ -69,6 +73,34 @@ def test_a_runs_pairs_come_through_unchanged_but_for_the_iteration(world):
     assert pairs["iteration"].unique().to_list() == [1]
     assert dropped.height == 0
     assert counts["sets"][0]["taken"] == 32
+
+
+def test_what_goes_on_in_another_column_is_in_the_prompt_and_what_is_more_than_text_is_dropped_by_name(world):
+    row = {"instruction": "Translate.", "input": "house", "sys": "Be brief.", "chosen": "Haus", "rejected": "maison"}
+    rows = [row, {**row, "tools": [{"name": "clock"}]}, {**row, "rejected": "Haus\u200b\n"}]
+    (world / "alpaca.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = f"dataset: {world}/alpaca.jsonl, license: mit, language: de, columns: {{prompt: instruction, system: sys"
+    pairs, dropped, _ = made(world, "{" + said + ", input: input}}", "1.0.1")
+    assert pairs["prompt"].to_list() == [
+        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Translate.\nhouse"}]
+    ]
+    assert dropped.select("reason", "detail").rows() == [
+        ("not_text", "alpaca.jsonl/1"),
+        ("identical", "alpaca.jsonl/2"),
+    ]
+    with pytest.raises(RowError, match="column input looks like part of the prompt"):
+        made(world, "{" + said + "}}", "1.0.2")
+    pairs, _, _ = made(world, "{" + said + ", input: null}}", "1.0.3")
+    assert pairs["prompt_text"].to_list() == ["Translate."]
+
+
+def test_a_row_without_a_language_among_others_is_not_taken_for_one_of_the_dominant(world):
+    rows = [{"prompt": "Q", "chosen": "A", "rejected": "B", "language": code} for code in ("de", None)]
+    (world / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(RowError, match=r"rows without a language, and other rows of some\.jsonl have one; unknown"):
+        made(world, f"{{dataset: {world}/some.jsonl, license: mit}}", "1.0.4")
+    pairs, _, _ = made(world, f"{{dataset: {world}/some.jsonl, license: mit, language: es}}", "1.0.5")
+    assert pairs["language"].to_list() == ["de", "es"]
 
 
 def test_every_row_of_another_set_is_a_pair_or_dropped_with_its_reason(world):
@@ -211,3 +243,36 @@ def test_languages_in_any_spelling_are_read_and_the_record_says_how(world):
     (world / "spelt" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(RowError, match=r"column language: 'helpful': no language that lidr knows"):
         made(world, f"{{dataset: {world}/spelt, license: mit}}", "0.82.0")
+
+
+@pytest.mark.parametrize(
+    ("sets", "count", "note"),
+    [
+        ([{"cap": 12}, {"cap": 30}], 42, ""),
+        ([{"cap": 12}, {}], 0, "all that the sets hold"),
+        ([{"cap": 12, "weight": 1}, {"weight": 2}], 36, "at most; rows are left out until the weights hold"),
+        ([{"weight": 1}, {"weight": 2}], 0, "at most; rows are left out until the weights hold"),
+    ],
+)
+def test_a_plan_says_what_caps_and_weights_leave_as_far_as_it_is_known(sets, count, note):
+    config = PairsConfig.model_validate({"sets": [{"dataset": f"./{n}.jsonl", **one} for n, one in enumerate(sets)]})
+    found = STEPS["pairs"].expects(config, Scale(0, 1))
+    assert (found.count, found.note) == (count, note)
+
+
+def test_that_weights_of_a_set_are_left_out_is_noted(world, capsys):
+    lidr.run(recipe_of(world, "{dataset: 'run:scripted@0.1.0'}", "version=7.0.0"), until="pairs")
+    file = world / "mix.yaml"
+    for number, columns in enumerate(([], [pl.lit(0.5).alias("weight")])):
+        (world / f"set{number}").mkdir()
+        rows = pl.DataFrame(open_artifact(world / "runs/mix/7.0.0/iter_1/pairs").read()).with_columns(columns)
+        rows.write_parquet(world / f"set{number}" / "pairs.parquet")
+        file.write_text(RECIPE.format(pairs=f"{{dataset: {world}/set{number}, license: mit}}", store=world / "runs"))
+        assert main(["validate", str(file)]) == 0
+        assert ("how much a pair counts, is left out here" in capsys.readouterr().err) is bool(number)
+    mapped = "columns: {prompt: prompt_text, chosen: chosen_text, rejected: rejected_text, language: language}"
+    file.write_text(
+        RECIPE.format(pairs=f"{{dataset: {world}/set1, {mapped}, license: mit}}", store=world / "runs")
+    )  # of a map's rows nobody reads it
+    assert main(["validate", str(file)]) == 0
+    assert "how much a pair counts" not in capsys.readouterr().err

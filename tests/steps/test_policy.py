@@ -22,7 +22,7 @@ def plain_folder(folder):
     """What looks like a model folder, with a pickle that must stay out."""
     folder.mkdir()
     for name in ("config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors", "pytorch_model.bin"):
-        (folder / name).write_text(name, encoding="utf-8")
+        (folder / name).write_text("{}" if name == "config.json" else name, encoding="utf-8")
     return folder
 
 
@@ -30,6 +30,14 @@ def test_a_folder_is_taken_as_it_is_without_pickled_files(tmp_path):
     artifact = policy_of(tmp_path / "w", str(plain_folder(tmp_path / "m")))
     names = {path.name for path in artifact.model.iterdir()}
     assert names == {"config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors"}
+
+
+def test_named_templates_come_along(tmp_path):
+    folder = plain_folder(tmp_path / "m")
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "additional_chat_templates" / "rag.jinja").write_text("{{ documents }}")
+    artifact = policy_of(tmp_path / "w", str(folder))
+    assert (artifact.model / "additional_chat_templates" / "rag.jinja").read_text() == "{{ documents }}"
 
 
 def test_the_content_of_a_folder_is_identity_and_its_place_is_not(tmp_path):
@@ -56,7 +64,7 @@ def test_a_server_is_kept_as_its_name_and_url(tmp_path):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("/nowhere/at/all", r"policy.model: /nowhere/at/all is no model folder \(no config.json\); give a folder with"),
+        ("/nowhere/at/all", r"policy.model: no folder /nowhere/at/all; give a folder with config.json"),
         (
             "dist:no-such-dist/x.gguf",
             r"the distribution no-such-dist is not installed: pip install --no-deps no-such-dist",
@@ -72,7 +80,7 @@ def test_a_model_that_is_not_there_is_said(tmp_path, model, message):
 def test_pickled_weights_alone_are_refused(tmp_path):
     folder = plain_folder(tmp_path / "m")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(PlanError, match=r"has no \*.safetensors; lidr reads no pickled weights: convert them first"):
+    with pytest.raises(PlanError, match=r"no \*.safetensors file; lidr loads no pickled weights .*: convert them"):
         policy_of(tmp_path / "w", str(folder))
 
 
@@ -134,3 +142,12 @@ def test_a_branch_is_no_pin_until_it_is_locked(tmp_path, monkeypatch):
     assert asked == [("org/m", "main")]
     assert lidr.plan(loaded).steps[0].state == "cached"
     assert lidr.plan(loaded).steps[0].identity["outside"] == {"revision": "1" * 40}
+
+
+def test_an_adapter_is_no_policy_and_says_how_it_becomes_one(tmp_path):
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}", encoding="utf-8")
+    (adapter / "adapter_model.safetensors").write_text("", encoding="utf-8")
+    with pytest.raises(PlanError, match=r"policy\.model: .*is an adapter and no model: .*lidr merge --model BASE"):
+        policy_of(tmp_path / "w", str(adapter))

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 import lidr
+from lidr.cli.main import main
 from lidr.errors import PlanError, RowError
 from lidr.resources import shared
 from tests.scripted import write_world
@@ -39,8 +41,19 @@ def test_ids_that_differ_between_languages_stop_the_run_with_the_ids(tmp_path):
 
 def test_a_source_that_is_no_folder_is_said(tmp_path):
     recipe = write_world(tmp_path)
-    with pytest.raises(PlanError, match=r"prompts.source: no folder .*nowhere; give a folder with one LANG.jsonl"):
+    with pytest.raises(PlanError, match=r"prompts.source: no file or folder .*nowhere; give a folder"):
         rows_of(recipe, "iter_1/prompts", f"prompts.source={tmp_path}/nowhere")
+
+
+def test_a_file_that_is_not_there_is_no_data_set_of_the_hub_but_a_mistake_that_validate_finds(tmp_path, capsys):
+    recipe = write_world(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "questions.csv").write_text("id,en\n1,What do bees make?\n")
+    recipe.write_text(recipe.read_text().replace(f"{tmp_path}/prompts", "mine/question.csv"))
+    assert main(["validate", str(recipe)]) == 2
+    said = capsys.readouterr().err
+    assert "no file or folder" in said
+    assert re.search(r"did you mean \S*mine/questions\.csv\?", said)
 
 
 def test_the_language_instruction_is_part_of_the_prompt_from_the_first_step_on(tmp_path):

@@ -23,7 +23,7 @@ from lidr.store.recipe_lock import Lock
 from lidr.store.store import Store
 from tests.scripted import write_world
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
+OFF = "runtime.push is off: set it to true, or publish later with `lidr publish RECIPE`"
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +66,13 @@ def test_settings_that_no_hub_takes_are_refused_when_the_recipe_is_read(settings
 def test_the_policy_is_read_only_where_it_is_published():
     assert also_read_publish(PublishConfig(pairs="a/b")) == ()
     assert also_read_publish(PublishConfig(policy="a/b")) == (Policy,)
-    assert expect_publish(PublishConfig(pairs="a/b"), Scale(1, 1)).unit == "releases"
+    assert expect_publish(PublishConfig(pairs="a/b"), Scale(1, 1)).unit == "release"
 
 
 def test_it_is_skipped_while_push_is_off(planned):
     off = planned.recipe.model_copy(update={"runtime": planned.recipe.runtime.model_copy(update={"push": False})})
     assert skipped_publish(planned.recipe) is None
-    assert skipped_publish(off) == "push is off"
+    assert skipped_publish(off) == OFF
 
 
 def test_it_refuses_to_send_while_push_is_off(planned, tmp_path):
@@ -87,7 +87,7 @@ def test_it_stands_in_the_last_iteration_alone_and_reads_the_pairs_of_all(tmp_pa
     recipe.write_text(text)
     off = lidr.plan(lidr.load_recipe(recipe))
     assert [(s.place, s.state, s.why) for s in off.steps if s.name == "publish"] == [
-        ("iter_2/publish", "skipped", ("push is off",))
+        ("iter_2/publish", "skipped", (OFF,))
     ]
     on = lidr.plan(lidr.load_recipe(recipe, overrides=["runtime.push=true"]))
     assert on.steps[-1].inputs == {"pairs": "iter_2/filter", "pairs_1": "iter_1/filter"}

@@ -116,7 +116,7 @@ def test_a_translator_that_makes_no_sense_is_refused(tmp_path, text, message):
 
 def test_beams_and_a_temperature_exclude_each_other(tmp_path):
     settings = "{max_tokens: 9, temperature: 0.5, by: {model: ./m, engine: seq2seq, beams: 2}}"
-    with pytest.raises(RecipeError, match="a beam search has no temperature and no repetition_penalty"):
+    with pytest.raises(RecipeError, match="a beam search has no temperature and no penalties"):
         lidr.load_recipe(write_world(tmp_path), overrides=[f"chain.translate={settings}"])
 
 

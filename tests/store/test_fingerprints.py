@@ -52,3 +52,9 @@ def test_digests_depend_on_content_and_names_and_not_on_order(tmp_path):
     assert file_sha256(tmp_path / "a") == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
     assert folder_sha256({"a": "1", "b": "2"}) == folder_sha256({"b": "2", "a": "1"})
     assert folder_sha256({"a": "1"}) != folder_sha256({"b": "1"})
+
+
+def test_long_values_are_shortened_in_a_difference():
+    assert difference({"a": "x" * 72}, {"a": "y" * 73}) == [f"a: {'x' * 72} -> {'y' * 69}..."]
+    assert difference({"a": [1] * 24}, {"a": None}) == [f"a: {'[' + '1, ' * 23 + '1]'} -> null"]
+    assert difference({"a": [1] * 25}, {"a": None}) == [f"a: {('[' + '1, ' * 24)[:69]}... -> null"]

@@ -11,9 +11,6 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from tokenizers import Regex
-from tokenizers.pre_tokenizers import ByteLevel, Split
-from tokenizers.pre_tokenizers import Sequence as Sequence_
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lidr.rows import Pair
@@ -56,7 +53,7 @@ def rows(count: int = len(TEXTS)) -> list[dict[str, Any]]:
 
 def write_pairs(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     """Write a pairs table."""
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=Pair.schema), path)
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=Pair.schema_with(rows[0])), path)
     return path
 
 
@@ -84,12 +81,6 @@ def make_spec(folder: Path, *, policy: str, initial: str, pairs: tuple[str, ...]
         threads=1,
     )
     return dataclasses.replace(spec, **changes)
-
-
-def split_newlines_as_llama3_does(tokenizer: Any) -> None:
-    """Llama 3 keeps "\n\n" in one piece before a word too; GPT-2's pattern, tiny's default, splits it there."""
-    pattern = Split(Regex(r"\s*[\r\n]+|\s+(?!\S)|\s+"), behavior="isolated")
-    tokenizer.backend_tokenizer.pre_tokenizer = Sequence_([pattern, ByteLevel(add_prefix_space=False)])
 
 
 class Trained(NamedTuple):

@@ -45,6 +45,29 @@ def test_merged_policy_and_base_with_adapter_give_the_same_logits(spec: MakeSpec
     torch.testing.assert_close(merged, adapted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"use_dora": True},
+        {"use_rslora": True, "rank_pattern": {"q_proj": 2}, "exclude_modules": ["down_proj"]},
+        {"modules_to_save": ["norm"], "init_lora_weights": "gaussian"},
+    ],
+    ids=["dora", "rslora", "modules_to_save"],
+)
+def test_so_they_do_with_other_settings_of_peft(more: dict[str, Any], spec: MakeSpec) -> None:
+    run = spec(lora=LoraSpec(rank=4, more=more), learning_rate=1e-2)
+    run_here(run)
+    kept = json.loads((Path(run.adapter_out) / "adapter_config.json").read_text(encoding="utf-8"))
+    assert {name: kept[name] for name in more} == more
+    base = AutoModelForCausalLM.from_pretrained(run.policy, dtype=torch.float32)
+    before = logits(base)
+    adapted = logits(PeftModel.from_pretrained(base, run.adapter_out))
+    assert float((adapted - before).abs().max()) > 0.1
+    torch.testing.assert_close(
+        logits(AutoModelForCausalLM.from_pretrained(run.model_out)), adapted, rtol=1e-5, atol=1e-5
+    )
+
+
 def test_the_saved_policy_is_the_one_that_was_trained(spec: MakeSpec) -> None:
     run = spec(learning_rate=1e-2)
     trainer = make_trainer(run)
@@ -141,6 +164,16 @@ def test_licence_and_remote_code_are_carried_and_weights_and_cards_are_not(tmp_p
     assert not names & left
 
 
+def test_named_templates_are_carried(tmp_path: Path, pairs: Path) -> None:
+    policy = tiny_model(tmp_path / "policy", "qwen2")
+    (policy / "additional_chat_templates").mkdir()
+    (policy / "additional_chat_templates" / "tool_use.jinja").write_text("{{ messages }}")
+    run = make_spec(tmp_path / "run", policy=str(policy), initial=str(policy), pairs=(str(pairs),))
+    save_policy(AutoModelForCausalLM.from_pretrained(policy), run)
+    tokenizer = AutoTokenizer.from_pretrained(run.model_out)
+    assert set(tokenizer.chat_template) == {"default", "tool_use"}
+
+
 def test_a_trained_policy_can_be_trained_again(spec: MakeSpec) -> None:
     first = spec(lora=LoraSpec(rank=2), learning_rate=1e-2)
     run_here(first)
@@ -150,11 +183,12 @@ def test_a_trained_policy_can_be_trained_again(spec: MakeSpec) -> None:
     assert result.steps[0].dpo == pytest.approx(0.693147, abs=1e-5)
 
 
-def test_lora_words_reach_peft() -> None:
-    config = lora_config(LoraSpec(rank=3, alpha=6, dropout=0.1, target_modules=("q_proj", "v_proj")))
+def test_lora_words_reach_peft(models: dict[str, Path]) -> None:
+    model = AutoModelForCausalLM.from_pretrained(models["policy"])
+    config = lora_config(LoraSpec(rank=3, alpha=6, dropout=0.1, target_modules=("q_proj", "v_proj")), model)
     assert (config.r, config.lora_alpha, config.lora_dropout) == (3, 6, 0.1)
     assert config.target_modules == {"q_proj", "v_proj"}
-    assert lora_config(LoraSpec()).target_modules == "all-linear"
+    assert lora_config(LoraSpec(), model).target_modules == "all-linear"
 
 
 def test_parameters_are_counted(spec: MakeSpec) -> None:

@@ -13,11 +13,20 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from lidr.train.checkpoints import last_checkpoint, read_reference, run_folder, write_reference
+from lidr.train.checkpoints import (
+    _LATER,
+    _NO_IDENTITY,
+    MANIFEST,
+    last_checkpoint,
+    read_reference,
+    run_folder,
+    seal,
+    write_reference,
+)
 from lidr.train.tokens import TokenPair, read_pairs, tokenise
 from lidr.train.training_run import run
 from lidr.train.training_spec import LoraSpec, StepMetrics, TrainSpec
-from tests.train.runs import ignore, rows, run_here, write_pairs
+from tests.train.runs import ignore, make_trainer, rows, run_here, write_pairs
 
 MakeSpec = Callable[..., TrainSpec]
 
@@ -64,6 +73,16 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(kind: dict[str, Any],
     assert result.groups == expected.groups
 
 
+def test_a_run_cut_off_before_its_first_checkpoint_draws_the_same_dropout(spec: MakeSpec) -> None:
+    settings = {"batch": 2, "micro_batch": 1, "lora": LoraSpec(rank=4, dropout=0.1)}
+    whole, cut = spec(**settings), spec(**settings)
+    expected = run_here(whole)
+    with pytest.raises(CutOffError):
+        run(cut, cut_off_at(1))  # the reference was computed, and is read back
+    assert run_here(cut).steps == expected.steps
+    assert_equal_weights(whole, cut)
+
+
 def test_without_checkpoints_a_run_starts_again(spec: MakeSpec) -> None:
     cut = spec(batch=4, micro_batch=4, save_steps=0)
     with pytest.raises(CutOffError):
@@ -98,7 +117,7 @@ def test_another_learning_rate_starts_afresh_beside_the_old_checkpoints(spec: Ma
         run(first, cut_off_at(2))
     second = dataclasses.replace(first, learning_rate=2e-3)
     assert [step.learning_rate for step in run(second, ignore).steps] == [2e-3, 1e-3]
-    assert len(list(Path(first.work).iterdir())) == 2
+    assert len({path.parent for path in Path(first.work).glob("*/checkpoint-*")}) == 2
 
 
 @pytest.fixture(scope="module")
@@ -149,29 +168,74 @@ def test_other_pairs_and_other_weights_are_another_run(
     assert len(names) == 3
 
 
-def test_the_newest_whole_checkpoint_is_taken_and_half_written_ones_are_removed(tmp_path: Path) -> None:
-    for step, state in ((9, "{}"), (10, "{}"), (11, None), (100, '{"half": ')):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        (folder / "model.safetensors").write_bytes(b"weights")
-        if state is not None:
-            (folder / "trainer_state.json").write_text(state)
-    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+def checkpoint(folder: Path, step: int) -> Path:
+    (made := folder / f"checkpoint-{step}" / "adapter").mkdir(parents=True)
+    (made / "model.safetensors").write_bytes(b"weights")
+    (made.parent / "trainer_state.json").write_text("{}")
+    seal(made.parent)
+    return made.parent
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / MANIFEST).unlink(), "it was not written to its end, or by an earlier lidr"),
+        (lambda folder: (folder / MANIFEST).write_text('{"half": '), f"its {MANIFEST} is damaged"),
+        (lambda folder: (folder / MANIFEST).write_text("[]"), "its files are not those that"),
+        (lambda folder: (folder / "more.pt").write_bytes(b""), "its files are not those that"),
+        (lambda folder: (folder / "trainer_state.json").unlink(), "its files are not those that"),
+        (
+            lambda folder: (folder / "adapter/model.safetensors").write_bytes(b"weightz"),
+            "adapter/model.safetensors has",
+        ),
+    ],
+)
+def test_a_checkpoint_that_is_not_as_it_was_written_is_not_gone_on_from_and_it_is_said(
+    tmp_path: Path, damage: Any, said: str
+) -> None:
+    for step in (9, 10):
+        checkpoint(tmp_path, step)
+    damage(checkpoint(tmp_path, 100))
+    heard: list[str] = []
+    assert last_checkpoint(tmp_path, heard.append) == tmp_path / "checkpoint-10"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-9"]
+    assert len(heard) == 1
+    assert heard[0].startswith(f"checkpoint-100 is not gone on from: {said}")
+
+
+def test_reference_log_probabilities_that_changed_are_computed_again(tmp_path: Path) -> None:
+    write_reference(path := tmp_path / "reference.json", [-1.5], [-2.5])
+    assert read_reference(path) == ([-1.5], [-2.5])
+    path.write_text(path.read_text().replace("1.5", "1.6"))
+    assert read_reference(path) is None
+
+
+def test_a_damaged_reference_is_computed_again_by_the_model_that_is_the_reference(spec: MakeSpec) -> None:
+    one = spec(reference="initial")
+    first = make_trainer(one).train_dataset["ref_chosen_logps"][:]
+    path = Path(one.work) / "reference.json"
+    path.write_text(path.read_text()[:-9])
+    assert make_trainer(one).train_dataset["ref_chosen_logps"][:] == first
 
 
 def test_there_may_be_no_checkpoint(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path) is None
 
 
-def test_a_half_written_checkpoint_is_not_resumed_from(spec: MakeSpec) -> None:
+@pytest.mark.parametrize("is_flipped", [False, True], ids=["half-written", "a flipped bit"])
+def test_a_damaged_checkpoint_is_not_resumed_from(spec: MakeSpec, is_flipped: bool) -> None:
     settings = {"batch": 2, "micro_batch": 2, "save_steps": 1}
     whole, cut = spec(**settings), spec(**settings)
     run_here(whole)
     with pytest.raises(CutOffError):
         run(cut, cut_off_at(4))
     (newest,) = Path(cut.work).glob("*/checkpoint-3")
-    (newest / "trainer_state.json").unlink()
+    if is_flipped:
+        weights = newest / "model.safetensors"
+        data = weights.read_bytes()
+        weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    else:
+        (newest / MANIFEST).unlink()
     seen: list[int] = []
     run(cut, lambda step, total: seen.append(step.step))
     assert seen == [3, 4]
@@ -194,3 +258,16 @@ def test_a_spec_and_a_result_survive_json(spec: MakeSpec) -> None:
     assert TrainSpec.from_json(json.loads(json.dumps(dataclasses.asdict(spec())))).lora is None
     result = run_here(spec())
     assert type(result).from_json(json.loads(json.dumps(dataclasses.asdict(result)))) == result
+
+
+def test_a_setting_that_came_later_starts_no_killed_run_afresh(spec: MakeSpec) -> None:
+    """Those of the first lidr have no default, or stand here."""
+    first = {"max_length", "warmup_ratio", "lr_scheduler", "max_grad_norm", "weight_decay", "trust_remote_code"}
+    plain = dataclasses.asdict(spec())
+    defaults = {one.name for one in dataclasses.fields(TrainSpec) if not _is_required(one)}
+    assert defaults - _NO_IDENTITY - first == {*_LATER}
+    assert {name: plain[name] for name in _LATER} == _LATER
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

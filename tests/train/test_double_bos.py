@@ -11,8 +11,8 @@ from lidr.engines.chat import ChatTokenizer
 from lidr.engines.engine import EngineSpec
 from lidr.errors import EngineError, TrainError
 from lidr.train.tokens import tokenise
-from tests.tiny import FAMILIES, tiny_model
-from tests.train.runs import rows, split_newlines_as_llama3_does
+from tests.tiny import FAMILIES, split_newlines_as_llama3_does, tiny_model
+from tests.train.runs import rows
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,8 +13,11 @@ from transformers import AutoTokenizer
 from trl import DPOTrainer
 
 from lidr.errors import TrainError
+from lidr.train.checkpoints import write_reference
+from lidr.train.loss import pair_loss
+from lidr.train.tokens import tokenise
 from lidr.train.training_spec import LoraSpec, TrainSpec
-from tests.tiny import FAMILIES, tiny_model
+from tests.tiny import FAMILIES, split_newlines_as_llama3_does, tiny_model
 from tests.train.runs import (
     Trained,
     independent_sums,
@@ -24,7 +26,6 @@ from tests.train.runs import (
     plain_terms,
     rows,
     score_rows,
-    split_newlines_as_llama3_does,
     train_here,
     write_pairs,
 )
@@ -151,7 +152,7 @@ def stock_loss(trained: Trained, size: int) -> float:
 @torch.no_grad()
 def our_loss(trained: Trained, size: int) -> float:
     trainer = trained.trainer
-    trainer._whole = None
+    trainer._rounds = None
     batch = trainer.data_collator([trainer.train_dataset[index] for index in range(size)])
     return float(trainer._compute_loss(trainer.model, batch, False))
 
@@ -163,6 +164,32 @@ def test_equal_to_trls_sft_at_micro_batch_1_and_above_only_per_token(per: str, s
     assert our_loss(trained, 1) == pytest.approx(stock_loss(trained, 1), rel=1e-5)
     difference = abs(our_loss(trained, 4) / stock_loss(trained, 4) - 1)
     assert difference < 1e-5 if per in ("token", "batch") else difference > 1e-2
+
+
+@pytest.mark.parametrize(("loss", "smoothing"), [("ipo", 0.0), ("robust", 0.2), ("sigmoid_norm", 0.0), ("hinge", 0.0)])
+def test_other_losses_of_trl_are_the_equations_of_ours(
+    loss: Any, smoothing: float, spec: MakeSpec, scores: Any
+) -> None:
+    run = spec(loss=loss, label_smoothing=smoothing, reference="initial", nll_weight=0.0, micro_batch=4)
+    tokenizer = AutoTokenizer.from_pretrained(run.policy)
+    pairs, _ = tokenise(rows(), tokenizer, max_length=run.max_length, over_long="drop")
+    lengths = [torch.tensor([len(getattr(pair, side)) for pair in pairs]) for side in ("chosen_ids", "rejected_ids")]
+    sums = [torch.tensor([row[at] for row in scores[name]]) for name in ("policy", "initial") for at in (0, 1)]
+    each = pair_loss(loss, *sums, *lengths, beta=0.1, label_smoothing=smoothing)
+    (step,) = train_here(run).steps
+    assert step["loss"] == pytest.approx(each.mean().item(), rel=1e-5, abs=CLOSE)
+
+
+@pytest.mark.parametrize("loss", ["ipo", "sigmoid_norm", "hinge"])
+def test_step_one_of_other_losses_is_their_value_at_0(loss: Any, spec: MakeSpec, scores: Any) -> None:
+    run = spec(loss=loss)
+    train_here(run)
+    run = spec(loss=loss)
+    Path(run.work).mkdir(parents=True)
+    wrong = ([s[side] for s in scores["initial"]] for side in (0, 1))
+    write_reference(Path(run.work) / "reference.json", *wrong)
+    with pytest.raises(TrainError, match="the DPO term must be"):
+        train_here(run)
 
 
 def test_an_nll_weight_of_zero_is_dpo_alone(spec: MakeSpec) -> None:
@@ -181,8 +208,8 @@ def test_step_one_is_ln_2_where_policy_and_reference_are_the_same(spec: MakeSpec
 def test_a_reference_of_other_weights_is_found_at_step_one(spec: MakeSpec, scores: Any) -> None:
     run = spec()
     Path(run.work).mkdir(parents=True)
-    wrong = {"chosen": [s[0] for s in scores["initial"]], "rejected": [s[1] for s in scores["initial"]]}
-    (Path(run.work) / "reference.json").write_text(json.dumps(wrong))
+    wrong = ([s[side] for s in scores["initial"]] for side in (0, 1))
+    write_reference(Path(run.work) / "reference.json", *wrong)
     with pytest.raises(TrainError, match=r"must be ln 2 = 0\.693147, within 0\.0001; it is .* remove the work folder"):
         train_here(run)
 
@@ -190,7 +217,7 @@ def test_a_reference_of_other_weights_is_found_at_step_one(spec: MakeSpec, score
 def test_a_small_drift_of_the_reference_is_found_too(spec: MakeSpec, scores: Any) -> None:
     run = spec()
     Path(run.work).mkdir(parents=True)
-    drifted = {"chosen": [s[0] + 0.05 for s in scores["policy"]], "rejected": [s[1] for s in scores["policy"]]}
-    (Path(run.work) / "reference.json").write_text(json.dumps(drifted))
+    drifted = [s[0] + 0.05 for s in scores["policy"]], [s[1] for s in scores["policy"]]
+    write_reference(Path(run.work) / "reference.json", *drifted)
     with pytest.raises(TrainError, match="must be ln 2"):
         train_here(run)

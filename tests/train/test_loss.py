@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lidr.train.loss import OptimiserBatch, dpo, dpo_nll, margin, nll
+from lidr.train.loss import OptimiserBatch, dpo, dpo_nll, margin, nll, pair_loss
 from tests.train.runs import plain_terms
 
 
@@ -130,3 +130,28 @@ def test_per_token_depends_on_the_micro_batch() -> None:
     parts = [nll(logps[i : i + 1], lengths[i : i + 1], per="token").item() for i in range(2)]
     assert sum(parts) / 2 == 1.5
     assert nll(logps, lengths, per="token").item() == pytest.approx(1.1, abs=1e-15)
+
+
+def test_every_loss_is_least_where_the_chosen_side_gains_and_is_dpo_where_it_should_be() -> None:
+    (s_c, s_r, q_c, q_r), n_c = random_batch(7, size=6)
+    n_r = n_c.flip(0)
+    logps = (s_c, s_r, q_c, q_r)
+    plain = dpo(*logps, beta=0.1)
+    assert torch.equal(pair_loss("sigmoid", *logps, n_c, n_r, beta=0.1), plain)
+    assert torch.allclose(pair_loss("robust", *logps, n_c, n_r, beta=0.1, label_smoothing=0.0), plain)
+    assert torch.allclose(pair_loss("robust", *logps, n_c, n_r, beta=0.1), plain)  # no pair is taken for flipped
+    ones = torch.ones(6)
+    assert torch.allclose(pair_loss("sigmoid_norm", *logps, ones, ones, beta=0.1), plain)
+    # robust is unbiased: flipping a share e of the labels gives the plain loss on average
+    e = 0.3
+    kept = pair_loss("robust", *logps, n_c, n_r, beta=0.1, label_smoothing=e)
+    flipped = pair_loss("robust", s_r, s_c, q_r, q_c, n_r, n_c, beta=0.1, label_smoothing=e)
+    assert torch.allclose((1 - e) * kept + e * flipped, plain)
+
+
+def test_ipo_and_hinge_by_hand() -> None:
+    # s - q of chosen / rejected: 10 / -10 nats on 10 / 20 tokens, so h_n = 1.5; 1 / (2 beta) = 5; beta h = 2
+    logps = (tensor(-20), tensor(-40), tensor(-30), tensor(-30))
+    assert pair_loss("ipo", *logps, tensor(10), tensor(20), beta=0.1).tolist() == pytest.approx([(1.5 - 5) ** 2])
+    assert pair_loss("hinge", *logps, tensor(10), tensor(20), beta=0.1).tolist() == [0.0]
+    assert pair_loss("hinge", *logps, tensor(10), tensor(20), beta=0.02).tolist() == pytest.approx([0.6])

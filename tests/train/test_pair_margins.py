@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl.trainer.utils import add_fused_lm_head
 
-from lidr.train.pair_margins import handle, mean_logps
+from lidr.train.likelihoods.pair_margins import handle, mean_logps
 from lidr.train.tokens import tokenise
 from tests.tiny import tiny_model
 from tests.train.runs import rows, write_pairs
@@ -20,7 +21,7 @@ def policy(tmp_path_factory) -> Path:
 
 
 def message(policy: Path, files: list[str], **changes):
-    base = {"max_length": 400, "micro_batch": 3, "dtype": "float32", "threads": 1, "double_bos": False}
+    base = {"max_length": 400, "micro_batch": 3, "dtype": "float32", "threads": 1, "double_bos": False, "form": {}}
     return {"policy": str(policy), "pairs": files, "trust_remote_code": False, **base, **changes}
 
 
@@ -57,4 +58,14 @@ def test_only_the_pairs_that_are_asked_for_are_looked_at(policy, tmp_path):
 
 def test_a_completion_of_one_token_has_a_mean(policy):
     model = AutoModelForCausalLM.from_pretrained(policy).eval()
+    add_fused_lm_head(model)
     assert mean_logps(model, [([1, 2, 3], [4]), ([1], [2, 3, 4, 5])]).shape == (2,)
+
+
+def test_no_logits_of_all_positions_are_built(policy):
+    model = AutoModelForCausalLM.from_pretrained(policy).eval()
+    add_fused_lm_head(model)
+    built = []
+    model.lm_head.register_forward_hook(lambda module, given, logits: built.append(tuple(logits.shape)))
+    assert torch.isfinite(mean_logps(model, [([1] * 300, [4, 5])])).all()
+    assert built == []

@@ -49,7 +49,7 @@ def test_training_does_not_change_them_and_holds_one_model(
     trainer.train()
     assert trainer.ref_model is None
     assert getattr(trainer.model, "peft_config", {"default": None}).keys() == {"default"}
-    kept = json.loads(trainer._reference_file.read_text())
+    kept = json.loads(trainer._reference_file("train").read_text())
     assert kept["chosen"] == pytest.approx([chosen for chosen, _, _ in scores[expected]], abs=1e-3)
     assert trainer.train_dataset["ref_chosen_logps"][:] == kept["chosen"]
 
@@ -59,7 +59,7 @@ def test_a_second_trainer_reads_the_same_numbers_and_loads_no_reference_model(
 ) -> None:
     run = spec(reference="initial")
     first = make_trainer(run).train_dataset.to_list()
-    monkeypatch.setattr("lidr.train.dpo.create_model_from_path", None)  # calling it would fail
+    monkeypatch.setattr("lidr.train.dpo.PairTrainer._reference_model", None)  # calling it would fail
     assert make_trainer(run).train_dataset.to_list() == first
 
 

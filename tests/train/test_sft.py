@@ -35,7 +35,6 @@ def first_gradient(spec: TrainSpec) -> tuple[dict[str, float], dict[str, torch.T
 
     tokenizer = AutoTokenizer.from_pretrained(spec.policy)
     pairs, _ = token_pairs(spec, tokenizer)
-    Path(spec.work).mkdir(parents=True)
     trainer = ChosenTrainer(spec, pairs, tokenizer, Path(spec.work), [Keep()])
     trainer.train()
     return next(entry for entry in trainer.state.log_history if "nll" in entry), kept

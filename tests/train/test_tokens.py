@@ -15,8 +15,10 @@ from trl import DPOTrainer
 
 from lidr.errors import RowError, TrainError
 from lidr.train.tokens import prompt_ids, read_pairs, tokenise
-from tests.tiny import FAMILIES, tiny_model
-from tests.train.runs import row, rows, split_newlines_as_llama3_does, write_pairs
+from lidr.train.training_spec import TrainingText
+from tests.engines.templates.shapes import OPEN_THOUGHT, REWRITES, shaped
+from tests.tiny import FAMILIES, split_newlines_as_llama3_does, tiny_model
+from tests.train.runs import row, rows, write_pairs
 
 LEAVES_A_NEWLINE = {"smollm2", "qwen2", "gemma"}
 
@@ -32,9 +34,14 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def trl_tokens(tokenizer: Any, pairs: list[dict[str, Any]]) -> list[dict[str, list[int]]]:
     """What TRL itself makes of the rows."""
     sides = [{side: pair[side] for side in ("prompt", "chosen", "rejected")} for pair in pairs]
+    return trl_tokens_of(tokenizer, Dataset.from_list(sides))
+
+
+def trl_tokens_of(tokenizer: Any, rows: Dataset) -> list[dict[str, list[int]]]:
+    """What TRL itself makes of a data set."""
     args = types.SimpleNamespace(dataset_num_proc=None, max_length=None, truncation_mode="keep_start")
     trainer = types.SimpleNamespace(_tokenizer=tokenizer)
-    return DPOTrainer._prepare_dataset(trainer, Dataset.from_list(sides), tokenizer, args, "train").to_list()
+    return DPOTrainer._prepare_dataset(trainer, rows, tokenizer, args, "train").to_list()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -93,6 +100,13 @@ def test_an_end_of_turn_token_written_in_the_text_does_not_cut_it(tokenizers: di
     tokenizer = tokenizers["smollm2"]
     pairs, _ = tokenise([row("a", "Why?", "One<|im_end|>two", "No.")], tokenizer, max_length=512, over_long="drop")
     assert tokenizer.decode(pairs[0].chosen_ids) == "One<|im_end|>two<|im_end|>"
+
+
+def test_of_several_tokens_after_an_answer_the_first_ends_it(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model(tmp_path / "m", "smollm2"))
+    tokenizer.chat_template += "{%- if not add_generation_prompt -%}{{- '<|endoftext|>' -}}{%- endif -%}"  # Phi-3's
+    pairs, _ = tokenise([row("a", "Why?", "One\n", "No.")], tokenizer, max_length=512, over_long="drop")
+    assert tokenizer.decode(pairs[0].chosen_ids) == "One\n<|im_end|>"
 
 
 def test_every_pair_is_kept_or_dropped_with_its_reason(tokenizers: dict[str, Any]) -> None:
@@ -192,3 +206,29 @@ def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"pair_id": ["a"], "prompt": ["x"]}), tmp_path / "pairs.parquet")
     with pytest.raises(RowError, match=r"lacks the column\(s\) language, kind, chosen, rejected"):
         read_pairs([str(tmp_path / "pairs.parquet")])
+
+
+def test_an_open_thought_is_closed_before_the_answer(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(shaped(tmp_path, OPEN_THOUGHT))
+    texts = [row("a", "What do bees make?", " Honey.\n\nAnd wax.\n", "Honey."), row("b", "And?", "x</think>y", "Wax.")]
+    with pytest.raises(TrainError, match=r"2 prompt_mismatch: .*set policy.chat_template.training"):
+        tokenise(texts, tokenizer, max_length=400, over_long="drop")
+    form = TrainingText(closes="\n</think>\n\n")
+    (pair,), (left,) = tokenise(texts, tokenizer, max_length=400, over_long="drop", form=form)
+    talk = [{"role": "user", "content": "What do bees make?"}]
+    assert pair.prompt_ids == prompt_ids(tokenizer, talk)
+    assert tokenizer.decode(pair.prompt_ids).endswith("<think>\n")
+    assert tokenizer.decode(pair.chosen_ids) == "\n</think>\n\nHoney.\n\nAnd wax.\n<|im_end|>"
+    assert tokenizer.decode(pair.rejected_ids) == "\n</think>\n\nHoney.<|im_end|>"
+    assert (left.pair_id, left.reason) == ("b", "prompt_mismatch")  # the template cuts such an answer
+
+
+def test_a_template_for_training_writes_prompt_and_answer(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(shaped(tmp_path, REWRITES))
+    training = REWRITES.replace(
+        "message.role +", "(message.role + (' (final)' if message.role == 'assistant' else '')) +"
+    )
+    form = TrainingText(template=training)
+    (pair,), _ = tokenise([row("a", "And?", "Honey.", "Wax.")], tokenizer, max_length=400, over_long="drop", form=form)
+    assert tokenizer.decode(pair.prompt_ids).endswith("<|im_start|>assistant (final)\n")
+    assert tokenizer.decode(pair.chosen_ids) == "Honey.<|im_end|>"

@@ -92,7 +92,7 @@ class SilentWorker(BrokenWorker):
     ("worker", "message"),
     [
         (BrokenWorker, r"ended early \(exit status -9\)"),
-        (SilentWorker, r"ended without a result; its log is .*train\.log"),
+        (SilentWorker, r"ended without a result, as when memory runs out; its log is .*train\.log"),
     ],
 )
 def test_a_worker_that_breaks_is_a_train_error(

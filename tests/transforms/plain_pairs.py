@@ -44,8 +44,8 @@ def slots_of_one_prompt(
         answer = answers.get(language)
         if answer is None:
             return "no_response"
-        if answer.finish == "prompt_too_long":
-            return "prompt_too_long"
+        if answer.finish not in ("stop", "length"):
+            return answer.finish
         if not answer.text.strip():
             return "empty_response"
         if answer.finish == "length" and truncated == "drop":
@@ -74,7 +74,7 @@ def slots_of_one_prompt(
                 return ("dropped", "other_direction_failed")
             if chosen.strip() == rejected.strip():
                 return ("dropped", "identical")
-            return ("pair", prompt, chosen, rejected)
+            return ("pair", prompt, chosen.strip(), rejected.strip())
 
         picked = others[-1] if one == "last" else others[zlib.crc32(f"{seed}/{prompt_id}".encode()) % len(others)]
         if dominant_pairs == "none" or (dominant_pairs == "one" and xx != picked):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from lidr.errors import RowError
 from lidr.languages import LANGUAGES
-from lidr.transforms.language_id import OTHER, has_other_script, identify, language_of, letters, prose, script_share
+from lidr.transforms.detection import OTHER
+from lidr.transforms.language_id import has_other_script, identify, language_of, letters, prose, script_share
 
 SENTENCES = {
     "en": "The bees keep their honey in small wax cells for the winter.",

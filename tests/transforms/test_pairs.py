@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lidr.errors import RowError
-from lidr.rows import TRANSLATION_STATUSES
-from lidr.transforms.pairs import PairResult, PairRules, build_pairs, pick
+from lidr.rows import TRANSLATION_STATUSES, FinishReason
+from lidr.transforms.pairs import PairResult, PairRules, build_pairs, pick, reasons_of
 from tests.transforms.plain_pairs import Answer, Moved, slots_of_one_prompt
 
 BEES = {"en": "What do bees make?", "es": "¿Qué hacen las abejas?", "de": "Was stellen Bienen her?"}
@@ -82,13 +84,36 @@ def test_equal_chosen_and_rejected_carry_no_signal_and_are_dropped():
     assert reasons(result) == {("en", "es"): "identical"}
 
 
-@pytest.mark.parametrize(("answer", "back"), [("Ciao.\n", "Ciao."), ("Ciao.", "Ciao.\n"), ("\u3000Ciao.", "Ciao. ")])
-def test_texts_that_differ_in_the_space_around_them_alone_are_identical(answer, back):
+@pytest.mark.parametrize(
+    ("answer", "back"),
+    [
+        ("Ciao.\n", "Ciao."),
+        ("Ciao.", "Ciao.\n"),
+        ("\u3000Ciao.", "Ciao. "),
+        ("Ciao.\u200b", "\ufeffCiao."),
+        ("Ci\u00adao,\xa0tu.\r\n- a", "Ciao, tu.\n- a"),
+        ("Perche\u0301?", "Perch\u00e9?"),
+    ],
+)
+def test_texts_that_differ_in_white_space_and_unseen_marks_alone_are_identical(answer, back):
     answers, moved = {**ANSWERS, "en": Answer(answer)}, {**MOVED, ("es", "en"): Moved(back)}
     result = build_pairs(*tables({"bees": (BEES, answers, moved)}), rules=RULES)
     assert reasons(result) == {("en", "es"): "identical"}
     (kept,) = [row for row in built(result) if row[:2] == ("en", "de")]
-    assert kept[3] == answer, "what is kept stays as it was answered"
+    assert kept[3] == answer.strip("\n\u3000\u200b"), "the inside of what is kept stays as it was answered"
+
+
+@pytest.mark.parametrize("end", ["\n", " ", "\u200b", "\r\n\u2028", "\ufeff"])
+def test_white_space_at_an_end_tells_no_side_of_a_pair(end):
+    answers = {code: Answer(f"{end}{answer.text}{end}") for code, answer in ANSWERS.items()}
+    result = build_pairs(*tables({"bees": (BEES, answers, MOVED)}), rules=RULES)
+    assert built(result) == built(build_pairs(*tables({"bees": (BEES, ANSWERS, MOVED)}), rules=RULES))
+
+
+@pytest.mark.parametrize("blank", ["\u200b", "\ufeff \n", "\u00ad\u2060", "\u3164", "\u2800", "\ufe0f", "\x00"])
+def test_an_answer_in_which_nothing_is_seen_is_empty(blank):
+    result = build_pairs(*tables({"bees": (BEES, {**ANSWERS, "es": Answer(blank)}, MOVED)}), rules=RULES)
+    assert reasons(result)["es", "en"] == "empty_response"
 
 
 def test_answers_and_translations_that_stand_twice_are_refused_and_not_counted_into_more_pairs():
@@ -147,6 +172,45 @@ def test_a_prompt_missing_in_a_language_is_an_error_that_names_it():
         build_pairs(*tables({"bees": (texts, ANSWERS, MOVED)}), rules=RULES)
 
 
+@pytest.mark.parametrize("missing", [None, "de"])
+def test_a_prompt_twice_in_one_language_is_refused_also_where_it_makes_up_for_another(missing):
+    prompts, answers, moved = tables({"bees": (BEES, ANSWERS, MOVED)})
+    rows = pl.DataFrame(prompts)
+    twice = pl.concat([rows.filter(pl.col("language") != (missing or "")), rows.filter(pl.col("language") == "es")])
+    with pytest.raises(RowError, match=r"1 prompts do not stand exactly once in each of en, es, de; the first: bees\."):
+        build_pairs(twice, answers, moved, rules=RULES)
+
+
+@pytest.mark.parametrize("languages", [["en", "es", "de", "es"], ["en", "es", "es"], ["en", "en", "es"]])
+def test_a_prompt_that_stands_twice_in_a_language_is_refused_complete_or_not(languages):
+    _, responses, translations = tables({"bees": ({}, ANSWERS, MOVED)})
+    prompts = pl.DataFrame({"prompt_id": ["bees"] * len(languages), "language": languages, "text": languages})
+    with pytest.raises(RowError, match=r"^1 prompts do not stand exactly once in each of .*; the first: bees\."):
+        build_pairs(prompts, responses, translations, rules=RULES)
+
+
+def test_a_prompt_that_is_bound_goes_where_the_recipe_says_whatever_was_detected():
+    rules = PairRules("en", ("es",), bound=frozenset({"b"}), detected={"c": "skip", "b": "skip", "a": "skip"})
+    assert (rules.are_sent_to("skip"), rules.are_sent_to("keep_source")) == (["a", "c"], ["b"])
+
+
+def test_the_reasons_of_the_rules_are_those_for_which_they_can_drop():
+    refused = [f"translation_{status}" for status in TRANSLATION_STATUSES if status not in ("ok", "truncated")]
+    rules = PairRules("en", ("es",), drop="independent", truncated="drop", accept=("ok", "truncated"))
+    own = set(reasons_of(rules))
+    assert {"truncated_response", "empty_response", "prompt_too_long", "identical", *refused} <= own
+    assert not own & {"other_direction_failed", "translation_truncated", "translation_ok"}
+    assert set(reasons_of(PairRules("en", ("es",)))) - own == {"other_direction_failed", "translation_truncated"}
+    assert own - set(reasons_of(PairRules("en", ("es",)))) == {"truncated_response"}
+
+
+def test_of_many_prompts_that_are_missing_the_first_five_are_named():
+    texts = {"en": "What do bees make?", "es": "¿Qué hacen las abejas?"}
+    incomplete = {f"p{number}": (texts, ANSWERS, MOVED) for number in (6, 5, 4, 3, 2, 1)}
+    with pytest.raises(RowError, match=r"^6 prompts do not .*; the first: p1, p2, p3, p4, p5\. Give every prompt"):
+        build_pairs(*tables(incomplete), rules=RULES)
+
+
 @pytest.mark.parametrize(
     "text", ["مرحبا بالعالم", "こんにちは。", "สวัสดี", "e\u0301te\u0301", "𝄞 clef", "a" * 1_000_000]
 )
@@ -159,7 +223,7 @@ def test_any_script_and_length_passes_unchanged(text):
 
 LANGUAGES = ("en", "es", "de", "fr")
 texts = st.sampled_from(["honey", "honey\n", " honey", "wax", "miel", " ", ""])
-answer = st.none() | st.builds(Answer, texts, st.sampled_from(["stop", "length", "prompt_too_long"]))
+answer = st.none() | st.builds(Answer, texts, st.sampled_from(get_args(FinishReason)))
 moved_text = st.none() | st.builds(Moved, texts, st.sampled_from(TRANSLATION_STATUSES))
 
 

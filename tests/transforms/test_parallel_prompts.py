@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lidr.errors import RowError
 from lidr.rows import Dropped, Prompt
-from lidr.transforms.parallel_prompts import instruct, read_prompts, select_prompts
+from lidr.steps.prompts.prompt_table import read_prompts
+from lidr.transforms.parallel_prompts import instruct, select_prompts
 
 Rows = list[tuple[str, str, str]]
 
@@ -121,22 +124,22 @@ def test_the_language_prefix_of_gsm8k_ids_is_taken_off_so_that_they_join(write: 
         ("en.jsonl", ['{"id": "a", "instruction": "x"}', '{"id": '], r"en\.jsonl:2:8: not JSON: Expecting value"),
         ("en.json", ["[", '{"id": "a"', "]"], r"en\.json:3:1: not JSON: Expecting ',' delimiter"),
         ("en.json", [{"id": "a"}], r"en\.json: expected a JSON array of objects \(\[\{\.\.\.\}, \.\.\.\]\)"),
-        ("en.jsonl", ["[1]"], r'en\.jsonl:1: expected an object with "id" and "instruction", found list'),
+        ("en.jsonl", ["[1]"], r"en\.jsonl:1: expected an object \(\{\.\.\.\}\), found list"),
         ("en.jsonl", [{"instruction": "x"}], r'en\.jsonl:1: no field "id" \(or "prompt_id"\); found: instruction'),
         ("en.jsonl", [{}], r'no field "id" \(or "prompt_id"\); found: no fields'),
         ("en.jsonl", [{"id": " ", "instruction": "x"}], r'en\.jsonl:1: field "id" is empty; each prompt needs an id'),
         ("en.jsonl", [{"id": True, "instruction": "x"}], 'field "id" must be text, found bool'),
         ("en.jsonl", [{"id": 1.5, "instruction": "x"}], 'field "id" must be text, found float'),
-        ("en.jsonl", [{"id": "a", "query": "x"}], r'no field "instruction" \(or "text"\); found: id, query'),
+        ("en.jsonl", [{"id": "a", "query": "x"}], r'no field "instruction" \(or "text", "prompt"\); found: id, query'),
         ("en.jsonl", [{"id": "a", "instruction": None}], 'field "instruction" must be text, found NoneType'),
         ("en.jsonl", [{"id": "a", "text": 5}], 'field "text" must be text, found int'),
         ("en.jsonl", [{"id": "a", "text": "x", "input": ["y"]}], 'field "input" must be text, found list'),
         (
             "en.jsonl",
             ["", r'{"id": "a", "instruction": "bee \ud83d"}'],
-            r'en\.jsonl:2: field "instruction" holds half a character, \\ud83d, which UTF-8 cannot store',
+            r"en\.jsonl:2: \\ud83d is half of a character: a surrogate without the other one",
         ),
-        ("en.jsonl", [r'{"id": "\udc1d", "text": "x"}'], r'field "id" holds half a character, \\udc1d'),
+        ("en.jsonl", [r'{"id": "\udc1d", "text": "x"}'], r"en\.jsonl:1: \\udc1d is half of a character"),
         (
             "en.jsonl",
             [{"id": "a", "text": "x"}, {"id": "b", "text": "x"}, {"id": "a", "text": "y"}],
@@ -147,6 +150,18 @@ def test_the_language_prefix_of_gsm8k_ids_is_taken_off_so_that_they_join(write: 
             ["[", '{"id": "a", "text": "x"},', "", '{"id": "a", "text": "y"}', "]"],
             r'en\.json:4: id "a" already stands at .*en\.json:2; ids must be unique',
         ),
+        ("en.jsonl", ["", '{"id": "a", "text": "x", "id": "b"}'], r'en\.jsonl:2: the key "id" stands twice in one obj'),
+        ("en.json", ['[{"id": "a", "text": "x", "text": "y"}]'], 'the key "text" stands twice in one object'),
+        ("en.jsonl", ['{"id": "a", "text": "NaN", "n": NaN}'], r"en\.jsonl:1:33: NaN is no JSON; write null where"),
+        ("en.json", ["[", '{"id": "a", "text": "x", "n": -Infinity}]'], r"en\.json:2:31: -Infinity is no JSON"),
+        ("en.jsonl", [{"id": "\u200b", "text": "x"}], r'en\.jsonl:1: field "id" is empty'),
+        (
+            "en.jsonl",
+            [{"id": "a", "text": "x", "system": "Be brief."}],
+            r'field "system" looks like part of the prompt',
+        ),
+        ("en.jsonl", [{"id": "a", "text": "x", "context": "Bees."}], r'field "context" looks like part of the prompt'),
+        ("en.jsonl", [{"id": "a", "text": "x", "tools": [{"name": "clock"}]}], r'field "tools" looks like part of'),
         ("en.jsonl", ["", " "], r"en\.jsonl: no prompts in this file"),
         ("en.json", ["[]"], r"en\.json: no prompts in this file"),
         ("en.parquet", ["not parquet"], r"en\.parquet: cannot be read as Parquet: "),
@@ -161,6 +176,38 @@ def test_what_cannot_be_read_is_named_with_its_line(
         read_prompts(write(name, *rows), ["en"])
 
 
+@pytest.mark.parametrize("field", ["system", "context", "history", "tools", "images"])
+@pytest.mark.parametrize("nothing", [None, "", "\u200b ", [], "[]"])
+def test_a_field_that_could_be_part_of_the_prompt_and_holds_nothing_is_ignored(write, field, nothing) -> None:
+    folder = write("en.jsonl", {"id": "a", "text": "x", field: nothing})
+    assert read_prompts(folder, ["en"])["text"].to_list() == ["x"]
+
+
+def test_every_type_of_arrow_that_holds_text_is_read(tmp_path: Path) -> None:
+    texts = ["Bees?", "Ще?"]
+    kinds = (
+        pa.dictionary(pa.int32(), pa.string()),
+        pa.large_string(),
+        pa.string_view(),
+        pa.binary(),
+        pa.large_binary(),
+    )
+    for kind in kinds:
+        held = pa.array(texts).dictionary_encode() if pa.types.is_dictionary(kind) else pa.array(texts).cast(kind)
+        pq.write_table(pa.table({"id": pa.array(["a", "b"]), "text": held}), tmp_path / "en.parquet")
+        assert read_prompts(tmp_path, ["en"])["text"].to_list() == texts
+
+
+def test_bytes_in_a_parquet_file_that_are_not_utf8_are_named(tmp_path: Path) -> None:
+    bad = pa.array([b"Bees", b"caf\xe9"])
+    pq.write_table(pa.table({"id": ["a", "b"], "text": bad}), tmp_path / "en.parquet")
+    with pytest.raises(RowError, match=r"column text, row 2: byte 4 of its value, 0xe9, is not UTF-8"):
+        read_prompts(tmp_path, ["en"])
+    pq.write_table(pa.table({"id": ["a", "b"], "text": bad.view(pa.string())}), tmp_path / "en.parquet")
+    with pytest.raises(RowError, match=r"en\.parquet: column text, rows 1 to 2: .*UTF"):
+        read_prompts(tmp_path, ["en"])
+
+
 def test_a_parquet_row_is_named_by_its_number(tmp_path: Path) -> None:
     pl.DataFrame({"id": ["a", "a"], "text": ["x", "y"]}).write_parquet(tmp_path / "en.parquet")
     with pytest.raises(RowError, match=r'en\.parquet row 2: id "a" already stands at .*en\.parquet row 1'):
@@ -169,7 +216,9 @@ def test_a_parquet_row_is_named_by_its_number(tmp_path: Path) -> None:
 
 def test_bytes_that_are_not_utf8_are_named_with_their_line(tmp_path: Path) -> None:
     (tmp_path / "fr.jsonl").write_bytes(b'{"id": "a", "text": "x"}\n{"id": "b", "text": "\xe9t\xe9"}\n')
-    with pytest.raises(RowError, match=r"fr\.jsonl:2: byte 0xe9 is not UTF-8; save the file as UTF-8"):
+    with pytest.raises(
+        RowError, match=r"fr\.jsonl:2: byte 0xe9 is not UTF-8; save the file as UTF-8 \(byte 22 of the line\)"
+    ):
         read_prompts(tmp_path, ["fr"])
 
 
@@ -177,7 +226,7 @@ def test_a_missing_language_says_which_are_there(write: Callable[..., Path]) -> 
     write("ids.json", [])
     write("de.json", [])
     folder = write("en.jsonl", {"id": "a", "text": "x"})
-    message = r"no prompts in it \(looked for it\.jsonl, it\.json, it\.parquet\); languages there: de, en$"
+    message = r'no prompts in "it" \(looked for it\.jsonl, it\.json, .*, it\.tsv\.gz\); languages there: de, en$'
     with pytest.raises(RowError, match=message):
         read_prompts(folder, ["en", "it"])
 
@@ -194,7 +243,7 @@ def test_a_missing_folder_says_what_is_expected(tmp_path: Path) -> None:
 
 def test_two_files_of_one_language_are_refused(write: Callable[..., Path]) -> None:
     write("en.json", [])
-    with pytest.raises(RowError, match=r"en\.jsonl and en\.json both hold prompts in en; keep one of them"):
+    with pytest.raises(RowError, match=r'en\.jsonl and en\.json both hold prompts in "en"; keep one of them'):
         read_prompts(write("en.jsonl"), ["en"])
 
 
@@ -305,15 +354,15 @@ def test_missing_and_extra_ids_are_counted_and_the_first_five_named() -> None:
     rows = [(str(number), "en", f"Question {number}") for number in range(8)]
     rows += [("0", "ru", "Вопрос"), ("x", "ru", "Вопрос"), *((id_, "th", "คำถาม") for id_, _, _ in rows[:8])]
     message = (
-        r"of the 8 ids in en, ru lacks 7: 1, 2, 3, 4, 5, \.\.\.; ru has 1 more: x\. Give each prompt the same id in "
-        r"every language, or take out those that are not in all; ids that begin .* need id_prefix: language"
+        r'of the 8 ids in "en", "ru" lacks 7: 1, 2, 3, 4, 5, \.\.\.; "ru" has 1 more: x\. Give each prompt the same id '
+        r"in every language, or take out those that are not in all; ids that begin .* need id_prefix: language"
     )
     with pytest.raises(RowError, match=message):
         select(rows, 0, 1)
 
 
 def test_a_language_without_prompts_lacks_them_all() -> None:
-    with pytest.raises(RowError, match="of the 3 ids in en, fr lacks 3: bees, tea, moon"):
+    with pytest.raises(RowError, match='of the 3 ids in "en", "fr" lacks 3: bees, tea, moon'):
         select(BEES, 0, 1, others=("fr",))
 
 
@@ -395,7 +444,7 @@ def test_gsm8k_joins_once_the_language_is_taken_off_its_ids(data_folder: Path) -
     prompts = read_prompts(data_folder / "gsm8k", ["de", "ru"], id_prefix="language")
     result = select_prompts(prompts, dominant="de", others=["ru"], start=0, stop=1000)
     assert result.prompts["prompt_id"][0] == "gsm8k_0"
-    with pytest.raises(RowError, match="of the 1000 ids in de, ru lacks 1000: degsm8k_0, degsm8k_1"):
+    with pytest.raises(RowError, match='of the 1000 ids in "de", "ru" lacks 1000: degsm8k_0, degsm8k_1'):
         select_prompts(read_prompts(data_folder / "gsm8k", ["de", "ru"]), dominant="de", others=["ru"], start=0, stop=9)
 
 

@@ -55,9 +55,15 @@ def test_kappa_is_that_of_the_textbook_table():
 def test_the_interval_holds_the_value_is_reproducible_and_narrows_with_more_items():
     rng = random.Random(7)
     many = [[value, value if rng.random() < 0.8 else rng.randint(1, 5)] for value in rng.choices(range(1, 6), k=400)]
-    wide, narrow = with_interval(many[:30], alpha, seed=3), with_interval(many, alpha, seed=3)
+    wide, narrow = with_interval(many[:60], alpha, seed=3), with_interval(many, alpha, seed=3)
     for number in (wide, narrow):
         assert number.low <= number.value <= number.high
     assert narrow.high - narrow.low < (wide.high - wide.low) / 2
     assert with_interval(many, alpha, seed=3) == narrow
     assert with_interval([], alpha).value is None
+
+
+def test_few_items_have_a_value_and_no_interval():
+    few = [[1, 1]] * 40 + [[1, 2]] * 9
+    assert with_interval(few, alpha) == (alpha(few), None, None, 49)
+    assert with_interval([*few, [2, 2]], alpha).low is not None

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lidr.rows import TRANSLATION_STATUSES, TranslationStatus
+from lidr.transforms.against_source import is_copy, may_be_copy
+from lidr.transforms.plain_translations import has_words, read_untagged, read_whole, split_lines
 from lidr.transforms.translations import (
     PREFILL,
     Attempt,
     Parsed,
-    is_copy,
     is_refusal,
     join_paragraphs,
-    may_be_copy,
     parse_paragraphs,
     parse_translation,
     retry_plan,
@@ -363,7 +363,7 @@ def test_joining_what_was_split_is_the_identity(text: str) -> None:
     assert all(piece.strip() for piece in pieces) or len(pieces) == 1
 
 
-def test_llama3s_own_translations_are_ok_but_for_a_list_of_english_names(data_folder: Path) -> None:
+def test_llama3s_own_translations_are_ok_but_for_one_english_sentence(data_folder: Path) -> None:
     lines = Path(data_folder, "llama3_m0", "en_to_fr.jsonl").read_text("utf-8").splitlines()
     rows = [row for line in lines if (row := json.loads(line))["en2fr_reponse"] != "Translation Error"]
     failed = {
@@ -372,4 +372,97 @@ def test_llama3s_own_translations_are_ok_but_for_a_list_of_english_names(data_fo
         if (parsed := read(f"{row['en2fr_reponse']}</translated>", "stop", row["response"], "fr")).status != "ok"
     }
     assert len(rows) == 922
-    assert failed == {"alpagasus-394": "wrong_language"}
+    assert failed == {"alpagasus-273": "copied_source"}  # a sentence stayed English
+
+
+# A closing tag that the source has
+
+
+@pytest.mark.parametrize(
+    ("source", "raw", "expected"),
+    [
+        (
+            "Use </translated> to close. More text.",
+            "Usa </translated> para cerrar.\nMás texto.\n</translated>",
+            "Usa </translated> para cerrar.\nMás texto.",
+        ),
+        (
+            "Use </translated> to close.",
+            "Usa </translated> para cerrar.\n</translated>\n\nNote: kept.\n</translated>",
+            "Usa </translated> para cerrar.",
+        ),
+        ("Use </translated> to close.", "Usa eso para cerrar.\n</translated>\nNote: kept.", "Usa eso para cerrar."),
+        ("Use </translated> to close.", "Usa eso para cerrar.</translated>", "Usa eso para cerrar."),
+        (
+            "First\n</translated>\nthen more.",
+            "Primero\n</translated>\ny más.\n</translated>",
+            "Primero\n</translated>\ny más.",
+        ),
+        ("It ends with </translated>", "Termina con </translated>\n</translated>", "Termina con </translated>"),
+        ("<translated> opens it.", "<translated> lo abre.\n</translated>", "<translated> lo abre."),
+        ("<translated> opens it.", "<translated>\n<translated> lo abre.\n</translated>", "<translated> lo abre."),
+        (
+            "<translated>One</translated> is the form.",
+            "<translated>Uno</translated> es la forma.\n</translated>",
+            "<translated>Uno</translated> es la forma.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_tag_that_the_source_has_neither_ends_nor_begins_the_text(source: str, raw: str, expected: str) -> None:
+    assert parse_translation(raw, "stop", source) == (expected, "ok")
+
+
+def test_with_a_tag_of_the_source_alone_the_text_is_not_closed() -> None:
+    source = "Use </translated> to close. More text."
+    cut = parse_translation("Usa </translated> para cerrar. Más", "length", source)
+    assert cut == ("Usa </translated> para cerrar. Más", "truncated")
+    assert parse_translation("Usa </translated> para cerrar. Más.", "stop", source).status == "unclosed_at_end"
+
+
+# Time grows with the length of the text, and no faster
+
+
+GROWING = {
+    "open": "<",
+    "open and space": "< ",
+    "open and spaces": "<    ",
+    "closing": "</translated>",
+    "opening": "<translated>",
+    "spaced tags": "< / translated >",
+    "tags of others": "</a>  ",
+    "newlines": "\n",
+    "paragraphs": "a\n\n",
+    "fence": "```\n",
+    "prose": "The bees make honey here. ",
+    "letters": "a",
+    "Thai": "ผึ้ง",
+    "dots": ". ",
+    "equals": "= ",
+    "hyphens": "a-",
+    "combining": "\u0301",
+}
+
+
+@pytest.mark.parametrize("kind", GROWING)
+def test_a_text_ten_times_as_long_is_read_in_about_ten_times_the_time(kind: str) -> None:
+    def read_it(size: int) -> float:
+        unit = GROWING[kind]
+        text = (unit * (size // len(unit) + 1))[:size]
+        started = time.process_time()
+        for source in (BEES, text):
+            for written in (text, f"{ABEJAS}\n\n{text}x"):
+                read(written, source=source)
+                read_whole(written, source, target="es", candidates=["en", "es"])
+        read_untagged([("a", "stop") for piece in split_lines(text) if has_words(piece)], text)
+        split_paragraphs(text)
+        return time.process_time() - started
+
+    read_it(1_000)  # what is loaded once
+    short = min(read_it(10_000) for _ in range(2))
+    assert read_it(100_000) < 15 * short + 0.2
+
+
+def test_one_open_tag_before_a_hundred_thousand_spaces_takes_no_time() -> None:
+    started = time.process_time()
+    read("<" + " " * 100_000)
+    assert time.process_time() - started < 1

@@ -12,6 +12,8 @@ from lidr.cli.eval import check
 from lidr.cli.main import main
 from lidr.errors import EvaluationError, MissingExtraError
 from lidr.resources import shared
+from tests.adapters import ADDED, TEMPLATE, lora, make_adapter
+from tests.engines.templates.shapes import HYBRID, shaped
 from tests.tiny import tiny_model
 
 OWN = shared("recipes") / "prompts"
@@ -67,6 +69,40 @@ def test_a_models_chat_template_is_applied_to_the_first_prompt(tmp_path, capsys)
     assert out.rstrip().endswith("<|im_start|>assistant")
 
 
+def test_the_chat_template_beside_an_adapter_comes_first(tmp_path, capsys):
+    model = tiny_model(tmp_path / "model", "qwen2")
+    how = {"added": ADDED, "tokenizer": True, "template": TEMPLATE}
+    adapter = make_adapter(model, tmp_path / "adapter", lora(), **how).folder
+    asked = ("--tasks", "mgsm", "--langs", "fr", "--variant", "instr", "--data", OWN)
+    assert call(*asked, "--model", model, "--adapter", adapter) == 0
+    said = capsys.readouterr()
+    assert "<|alpha|>user: Résous ce problème" in said.out
+    assert said.out.rstrip().endswith("<|omega|><|alpha|>")
+    assert "the tokenizer that stands beside the adapter adapter is used, with its chat template" in said.err
+    (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
+    with pytest.raises(EvaluationError, match="lidr loads no pickled weights"):
+        call(*asked, "--model", model, "--adapter", adapter)
+    with pytest.raises(EvaluationError, match="--adapter: needs its base, --model REF"):
+        call(*asked, "--adapter", adapter)
+    with pytest.raises(EvaluationError, match="a served model takes no adapter"):
+        call(*asked, "--model", "openai:m@http://127.0.0.1:1/v1", "--adapter", adapter)
+
+
+def test_the_prompt_is_shown_with_the_switches_of_the_template(tmp_path, capsys):
+    model, asked = shaped(tmp_path / "model", HYBRID), ("--tasks", "mgsm", "--langs", "de", "--data", OWN)
+    for kwargs, ends in (("{}", "assistant"), ('{"enable_thinking": false}', "assistant\n<think>\n\n</think>")):
+        assert call(*asked, "--model", model, "--chat-template-kwargs", kwargs) == 0
+        assert capsys.readouterr().out.rstrip().endswith(ends)
+    for kwargs, said in (
+        ('{"thinking": false}', r"the chat template reads no thinking; it reads enable_thinking"),
+        ("no", r"--chat-template-kwargs no: a JSON object is needed"),
+    ):
+        with pytest.raises(EvaluationError, match=said):
+            call(*asked, "--model", model, "--chat-template-kwargs", kwargs)
+    with pytest.raises(EvaluationError, match="needs the model whose template reads them, --model REF"):
+        call(*asked, "--chat-template-kwargs", "{}")
+
+
 def test_all_problems_are_said_at_once(tmp_path, folder):
     model = tiny_model(tmp_path / "bare", "qwen2")
     (model / "chat_template.jinja").unlink()
@@ -75,7 +111,7 @@ def test_all_problems_are_said_at_once(tmp_path, folder):
     said = str(caught.value).splitlines()
     for part in (
         "has no chat template",
-        'unknown task "maths"; allowed: mgsm, x_alpacaeval',
+        'unknown task "maths" (allowed: mgsm, x_alpacaeval',
         'no mgsm rows for "fr"',
         'MGSM is not in "it"; its languages: en, de',
         'unknown language code "xx"',
@@ -119,4 +155,4 @@ def test_the_command_ends_with_2_and_no_traceback(capsys, monkeypatch):
     words = ["eval", "check", "--tasks", "mgsm", "--langs", "it", "--data", str(OWN)]
     monkeypatch.setattr("sys.argv", ["lidr", *words])
     assert main(words) == 2
-    assert capsys.readouterr().err.startswith('EvaluationError: MGSM is not in "it"')
+    assert capsys.readouterr().err.startswith('error: MGSM is not in "it"')

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from lidr.cli.main import main
-from tests.seeded import DECODING, outcomes, three_models, values_of, write_folder
+from lidr.report.scores.score_text import _COLUMNS
+from tests.seeded import DECODING, joined, outcomes, three_models, values_of, write_folder
 
 
 @pytest.fixture
@@ -55,3 +57,50 @@ def test_a_refusal_is_the_users_error_and_prints_nothing(tmp_path, capsys):
 def test_a_folder_without_results_is_the_users_error(tmp_path, folders, capsys):
     assert main(["eval", "compare", folders[0], str(tmp_path)]) == 2
     assert "no results here" in capsys.readouterr().err
+
+
+def test_several_metrics_are_all_shown(tmp_path, capsys):
+    places = three_models(tmp_path, ("en", "de"))[:2]
+    assert main(["eval", "compare", *places, "--metric", "win_rate", "--metric", "acc", "--json"]) == 0
+    sections = json.loads(capsys.readouterr().out)["sections"]
+    assert {one["metric"] for one in sections} == {"win_rate", "acc"}
+
+
+@pytest.mark.parametrize("benchmark", ["mgsm", "x_alpacaeval"])
+def test_the_documentation_names_every_column_that_is_printed(benchmark):
+    rows = [line.split("|")[1:3] for line in Path("docs/evaluation.md").read_text().splitlines() if line[:1] == "|"]
+    shown = {name.strip() for first, *_ in rows for name in first.split(",")}
+    named = {name.strip(" `") for _, name in rows}
+    some = ("lc_win_rate_minimal", "lc_win_rate_v1")  # have no value by item, and no column in most results
+    for score, head, _ in _COLUMNS[benchmark]:
+        assert head in shown or score in some
+    assert {"acc", "parsed", "acc_flexible", "win_rate", "discrete_win_rate", "length", "tie", "judge_error"} <= named
+
+
+def test_what_is_counted_by_item_can_be_compared_too(tmp_path, capsys):
+    right = outcomes({"en": 0.5}, 60, seed=1)
+    values = {"mgsm": joined(values_of(right, "acc"), values_of(right, "parsed"))}
+    places = [str(write_folder(tmp_path / name, name, values)) for name in ("a", "b")]
+    assert main(["eval", "compare", *places, "--metric", "parsed"]) == 0
+    assert "parsed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"), [("md", "**MGSM"), ("latex", "% needs"), ("csv", "benchmark,variant,metric")]
+)
+def test_tables_for_a_paper_are_printed_where_asked_and_not_beside_json(folders, capsys, form, begins):
+    assert main(["eval", "compare", *folders, "--metric", "acc", "--format", form]) == 0
+    assert capsys.readouterr().out.startswith(begins)
+    with pytest.raises(SystemExit):
+        main(["eval", "compare", *folders, "--format", form, "--json"])
+
+
+def test_the_documentation_names_every_key_of_the_json_and_every_column_of_the_csv(folders, capsys):
+    said = Path("docs/evaluation.md").read_text().partition("### A table for a paper")[2].partition("\n## ")[0]
+    main(["eval", "compare", *folders, "--metric", "acc", "--format", "csv"])
+    columns = capsys.readouterr().out.splitlines()[0].split(",")
+    main(["eval", "compare", *folders, "--metric", "acc", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    section = found.pop("sections")[0]
+    keys = [*columns, *set(found) - {"schema"}, *section, *section["scores"]["M0"]["en"]]
+    assert [key for key in keys if f"`{key}`" not in said] == []

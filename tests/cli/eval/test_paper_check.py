@@ -39,6 +39,15 @@ def test_json_holds_both_tables_and_their_sources(tmp_path, capsys):
     assert {cell["column"] for cell in flagged} == {"de", "sw"}
 
 
+def test_what_holds_for_several_rows_is_said_once(tmp_path, capsys):
+    folder = three_models(tmp_path, ("en", "es"))[1]
+    assert main(["eval", "paper-check", folder]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = [line for line in lines if line.startswith(("note: ", "not comparable: "))]
+    assert len(said) == len(set(said)) > 0
+    assert sum(": M1 beside the paper's M" in line for line in lines) > 2
+
+
 def test_rows_of_other_models_can_be_named(tmp_path, capsys):
     folder = three_models(tmp_path, ("en",))[0]
     assert main(["eval", "paper-check", folder, "--table", "x_alpacaeval", "--row", "GPT-4o-mini"]) == 0

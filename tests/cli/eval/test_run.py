@@ -15,6 +15,8 @@ from lidr.evals.results import read_results
 from tests.engines.server import Reply, Server, completion
 from tests.evals.asked import ANSWERS, write_rows
 from tests.evals.judge.answers import likes, refused
+from tests.test_walks import free_port
+from tests.tiny import tiny_model
 
 
 def policy(body: dict[str, Any], number: int) -> Reply:
@@ -85,6 +87,24 @@ def test_a_second_run_asks_nobody_and_prints_the_same(world, capsys):
     assert "en        50.0 ±" in first
     assert told["schema"] == "lidr.eval.run/1"
     assert told["results"]["schema"] == "lidr.results/1"
+
+
+def test_a_judge_that_is_away_is_told_before_a_single_answer_is_made(world, tmp_path, capsys):
+    before = len(world.policy.bodies)
+    nobody = f"http://127.0.0.1:{free_port()}/v1"
+    words = [*world.words("--judge", f"openai:judge-1@{nobody}"), "--out", str(tmp_path / "new")]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert f"the judge judge-1 at {nobody}: no server answers there" in said
+    assert "--judge (else LIDR_JUDGE_BASE_URL)" in said
+    assert f"lidr eval judge {tmp_path / 'new'}" in said
+    assert len(world.policy.bodies) == before
+
+
+def test_a_judge_that_is_not_needed_is_not_missed(world, tmp_path):
+    nobody = f"openai:judge-1@http://127.0.0.1:{free_port()}/v1"
+    words = world.words("--judge", nobody, "--tasks", "mgsm", "--limit", "1")
+    assert main([*words, "--out", str(tmp_path / "new")]) == 0
 
 
 def test_the_cost_is_told_first_and_a_cap_refuses_before_the_first_call(world, tmp_path, capsys):
@@ -173,15 +193,23 @@ def test_two_checkpoints_are_judged_against_each_other(world, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--tasks", "gsm8k"], 'unknown task "gsm8k"; allowed: mgsm, x_alpacaeval, tax'),
+        (["--tasks", "gsm8k"], 'unknown task "gsm8k"; did you mean "mgsm"? (allowed: mgsm, x_alpacaeval, tax; mt_'),
         (["--langs", "german"], 'unknown language code "german"; did you mean "de"'),
         (["--langs", ","], "--langs: nothing named; write them with commas"),
-        (["--limit", "0"], "--limit 0: at least 1"),
+        (["--limit", "0"], "--limit 0: at least 1 (rows of each task); leave it out for all of them"),
         (["--max-tokens", "-5"], "--max-tokens -5: at least 1"),
+        (["--max-model-len", "0"], "--max-model-len 0: at least 1"),
+        (["--no-merge"], "--no-merge says how --adapter is used, and none is given"),
+        (
+            ["--thinking-budget", "8"],
+            "--thinking-budget: a server cannot end a thought; give a folder",
+        ),
+        (["--thinking-budget", "0"], "--thinking-budget 0: at least 1"),
+        (["--vllm", "seed=1"], "--vllm.seed is set by seed of the recipe"),
         (["--model", "openai:m@http://127.0.0.1:9/v1?key=secret"], "must hold no user name, password or query"),
         (["--langs", "en,ja"], 'no mgsm rows for "ja"'),
         (["--judge", "openai:x@http://127.0.0.1:9/v1", "--judge-max-error-share", "2"], "max_error_share"),
-        (["--judge", "./nowhere"], "the judge: nowhere is no model folder"),
+        (["--judge", "./nowhere"], "the judge: no folder nowhere; give a folder"),
         (["--tasks", "tax", "--langs", "ja"], 'the alignment tax cannot be measured in "ja"'),
     ],
 )
@@ -190,6 +218,26 @@ def test_mistakes_are_found_before_anything_is_asked(world, tmp_path, capsys, wo
     assert main(world.words(*words, "--out", str(tmp_path / "new"))) == 2
     assert message in capsys.readouterr().err
     assert len(world.policy.bodies) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tasks", "tax"], "tax asks for log-likelihoods, and replicas give texts alone; leave --replicas out"),
+        (["--chat-template-kwargs", '{"x": 1}'], "--chat-template-kwargs goes to lm-eval's own back end alone; leave"),
+    ],
+)
+def test_what_replicas_cannot_answer_is_refused(world, tmp_path, capsys, words, message):
+    model = tiny_model(tmp_path / "model", "qwen2")
+    assert main(world.words("--model", str(model), *words, "--replicas", "all", "--out", str(tmp_path / "new"))) == 2
+    assert f"--replicas all: {message}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many"])
+def test_replicas_are_a_number_or_all(world, capsys, number):
+    with pytest.raises(SystemExit, match="2"):
+        main(world.words("--replicas", number))
+    assert f"--replicas: {number}: a number of at least 1, or all" in capsys.readouterr().err
 
 
 def test_a_missing_option_is_said_in_two_lines(capsys):

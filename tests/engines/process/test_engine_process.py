@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lidr.engines.openai import OpenAIEngine
 from lidr.engines.process.engine_process import ProcessEngine, open_engine
 from lidr.engines.scripted import ScriptedEngine
 from lidr.errors import EngineError, MissingExtraError
+from lidr.worker import Worker
 from tests.engines.helpers import Holder, ask, by_key, members, wait_until_empty
 from tests.tiny import tiny_model
 
@@ -35,7 +37,7 @@ def engine(spec: EngineSpec, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield engine
 
 
-def test_answers_pass_the_pipe_unchanged(engine: ProcessEngine, spec: EngineSpec, monkeypatch: Any) -> None:
+def test_answers_pass_the_pipe_unchanged(engine: ProcessEngine, spec: EngineSpec) -> None:
     from lidr.engines.transformers import TransformersEngine
 
     asked = [
@@ -46,13 +48,13 @@ def test_answers_pass_the_pipe_unchanged(engine: ProcessEngine, spec: EngineSpec
     with TransformersEngine(spec) as here:
         expected = by_key(here.generate(asked))
     assert by_key(engine.generate(asked)) == expected
-    monkeypatch.setattr("lidr.engines.process.engine_process._WINDOW", 2)
     assert by_key(engine.generate(iter(asked))) == expected
+    assert not [path for path in engine._log.parent.iterdir() if path != engine._log]  # requests are handed over there
 
 
 def test_an_error_in_the_worker_is_raised_here_with_its_type(engine: ProcessEngine) -> None:
-    with pytest.raises(EngineError, match="must not start with white space"):
-        list(engine.generate([ask("a", prefill=" <t>")]))
+    with pytest.raises(EngineError, match="the chat template refuses the conversation"):
+        list(engine.generate([replace(ask("a"), messages=())]))
     assert len(by_key(engine.generate([ask("a")]))) == 1
 
 
@@ -115,8 +117,18 @@ def test_nothing_outlives_a_parent_that_is_killed_while_it_asks(spec: EngineSpec
 def test_a_model_that_cannot_be_loaded_is_an_error_with_its_path(spec: EngineSpec, tmp_path: Path) -> None:
     folder = tiny_model(tmp_path / "damaged", "qwen2")
     (folder / "model.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(EngineError, match=r"transformers cannot load \S*/damaged: SafetensorError"):
+    with pytest.raises(EngineError, match=r"transformers cannot load \S*/damaged: SafetensorError") as found:
         open_engine(EngineSpec("transformers", model=str(folder)), log=tmp_path / "log")
+    assert str(found.value).endswith(f". Its log is {tmp_path / 'log'}")
+    assert "Traceback (most recent call last)" in (tmp_path / "log").read_text()
+
+
+def test_what_an_engine_raises_while_it_answers_ends_with_the_place_of_its_log(tmp_path: Path) -> None:
+    with Worker("lidr.engines.process.engine_worker", log=tmp_path / "log") as worker:
+        worker.send({"open": {}})
+        with pytest.raises(EngineError, match=rf"^TypeError: .* \(the traceback is in {tmp_path}/log\)$"):
+            list(worker.replies())
+    assert "Traceback (most recent call last)" in (tmp_path / "log").read_text()
 
 
 def test_a_missing_folder_is_found_before_a_worker_starts(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from lidr.evals.compare.text_tables import heading, legend, tables
 from lidr.evals.reader import in_order, open_evaluations, results_folder
 from lidr.evals.results import JudgeFacts, read_scores
 from lidr.evals.statistics import ALL
+from lidr.steps.evaluate import Scores
+from lidr.store.artifact import ArtifactWriter
 from lidr.store.record import Rate, Record, write_record
 from tests.seeded import DECODING, JUDGE, joined, outcomes, three_models, values_of, write_folder
 
@@ -72,6 +74,37 @@ def test_win_rates_are_in_per_cent_and_name_their_judge(tmp_path):
     assert found.sections[0].paired.scores["a"]["en"].value == pytest.approx(40.0)
     assert "judged by judge-1, logprob_swap, template lidr-1" in heading(found.sections[0])
     assert any("no value of off_target in a, b" in note for note in found.notes)
+
+
+def judged(items: int, *, seed: int):
+    """Preferences with lengths, as a judge that is never sure gives them."""
+    random = np.random.default_rng(seed)
+    return {
+        code: {
+            str(i): {
+                "win": (p := float(random.uniform(0.45, 0.55))),
+                "preference": 1 + p,
+                "length": float(random.integers(50, 150)),
+                "reference_length": float(random.integers(50, 150)),
+            }
+            for i in range(items)
+        }
+        for code in ("en", "de")
+    }
+
+
+def test_of_few_items_the_length_controlled_rate_is_as_unsure_as_the_win_rate(tmp_path):
+    each = [
+        write_folder(tmp_path / name, name, {"x_alpacaeval": judged(16, seed=seed)})
+        for name, seed in (("a", 1), ("b", 2))
+    ]
+    plain, controlled = compare(opened(*each), metric=["win_rate", "lc_win_rate"]).sections
+    for table in ("scores", "differences", "gaps"):
+        widths = [
+            [e.high - e.low for row in getattr(section.paired, table).values() for e in row.values()]
+            for section in (plain, controlled)
+        ]
+        assert widths[1] == pytest.approx(widths[0], rel=0.1)
 
 
 def test_other_rows_in_the_form_of_a_benchmark_are_not_called_by_its_name(tmp_path):
@@ -212,8 +245,11 @@ def test_any_metric_of_the_items_can_be_asked_for_and_one_that_is_not_there_is_r
     both = {"mgsm": joined(values_of(right), values_of(right, "parsed"))}
     folders = [write_folder(tmp_path / name, name, both) for name in ("p", "q")]
     assert compare(opened(*folders), metric="parsed").sections[0].metric.label == "parsed"
-    with pytest.raises(EvaluationError, match="nothing to compare: no benchmark has a metric parsed"):
+    with pytest.raises(EvaluationError, match="nothing to compare: no benchmark has a metric parsed") as refused:
         compare(two, metric="parsed")
+    assert str(refused.value).endswith("--metric for mgsm: acc")
+    with pytest.raises(EvaluationError, match=r"--metric for mgsm: acc, parsed$"):
+        compare(opened(*folders), metric="accuracy")
 
 
 def test_the_baseline_may_be_named_and_must_be_one_of_them(two):
@@ -263,7 +299,8 @@ def test_a_step_of_a_run_is_found_in_the_store(tmp_path, monkeypatch):
         step = tmp_path / "x" / "0.1.0" / f"iter_{k}" / "evaluate"
         write_folder(step / "results", f"x/iter_{k}", mgsm(seed=k))
         facts = {"recipe": "x", "version": "0.1.0", "iteration": k, "step": "evaluate", "writes": "scores"}
-        rest = {"fingerprint": "0", "identity": {}, "execution": {}, "inputs": {}, "files": (), "digest": "0"}
+        files, digest = ArtifactWriter(step, Scores).finish()
+        rest = {"fingerprint": "", "identity": {}, "execution": {}, "inputs": {}, "files": files, "digest": digest}
         rate, finished = Rate("answers", 1, 1.0), "2026-11-24T00:00:00Z"
         write_record(step, Record(**facts, **rest, counts={}, rate=rate, finished=finished, versions={}))
     found = open_evaluations(["run:x/iter_0/evaluate", "run:x@0.1.0/iter_1/evaluate"])
@@ -339,3 +376,25 @@ def test_differences_pair_items_and_leave_unscored_ones_out(tmp_path):
     one = differences(read_scores(a), read_scores(b), baseline="x")[0]
     assert (one.value, one.n, one.language) == (0.0, 15, "en")
     assert np.isfinite([one.low, one.high]).all()
+
+
+def language_measures(*names: str, seed: int):
+    right = outcomes(ACCURACY, 50, seed=seed)
+    return {"mgsm": joined(*(values_of(right, name) for name in ("acc", *names)))}
+
+
+def test_off_target_of_all_answers_and_the_undecided_stand_beside_off_target(tmp_path):
+    names = ("off_target", "off_target_all", "undecided")
+    folders = [write_folder(tmp_path / name, name, language_measures(*names, seed=at)) for at, name in enumerate("ab")]
+    found = compare(opened(*folders))
+    assert [section.metric.name for section in found.sections] == ["acc", *names]
+    assert not any("off_target" in note or "undecided" in note for note in found.notes)
+
+
+def test_results_of_before_there_was_a_metric_get_no_note_of_it(tmp_path):
+    folders = [write_folder(tmp_path / name, name, language_measures("off_target", seed=3)) for name in "ab"]
+    found = compare(opened(*folders))
+    assert [section.metric.name for section in found.sections] == ["acc", "off_target"]
+    assert not any("off_target_all" in note or "undecided" in note for note in found.notes)
+    later = write_folder(tmp_path / "c", "c", language_measures("off_target", "off_target_all", seed=4))
+    assert any("no value of off_target_all in a" in note for note in compare(opened(folders[0], later)).notes)

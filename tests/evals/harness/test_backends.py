@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import shutil
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from lidr.errors import EvaluationError
-from lidr.evals.harness.answer_process import answer
-from lidr.evals.harness.backends import adapter_shift, open_lm, watch
-from lidr.evals.spec import Decoding
+from lidr.evals.harness.backends import check_lengths_first, open_lm
+from lidr.evals.harness.lm_eval_run import _ends
+from lidr.evals.spec import Decoding, EvalSpec
+from tests.engines.templates.shapes import DATED, HYBRID, shaped
+from tests.engines.templates.test_fixed_template import move_clock
 from tests.evals.asked import scripted_spec
 from tests.tiny import tiny_model
 
@@ -26,42 +29,6 @@ def model(tmp_path_factory) -> Path:
 def spec(tmp_path_factory, model):
     folder = tmp_path_factory.mktemp("asked")
     return scripted_spec(folder, backend="hf", model=str(model), decoding=Decoding(max_tokens=6), threads=1)
-
-
-def adapter_over(model: Path, folder: Path, *, is_trained: bool) -> Path:
-    """A LoRA adapter as peft writes it; before training it changes nothing."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    base = AutoModelForCausalLM.from_pretrained(model)
-    torch.manual_seed(0)  # of lora_A
-    peft = get_peft_model(base, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
-    if is_trained:
-        generator = torch.Generator().manual_seed(0)
-        for name, weight in peft.named_parameters():
-            if "lora_B" in name:
-                weight.data = torch.randn(weight.shape, generator=generator)
-    peft.save_pretrained(folder, save_embedding_layers=False)
-    return folder
-
-
-def test_a_model_with_an_adapter_answers_everything_and_the_adapter_is_proved_to_be_in_use(spec, model, tmp_path):
-    adapter = adapter_over(model, tmp_path / "adapter", is_trained=True)
-    over = dataclasses.replace(spec, adapter=str(adapter), work=str(tmp_path / "work"))
-    counted: list[int] = []
-    with_it = answer(over, log=tmp_path / "log", on_answers=counted.append)
-    assert with_it.adapter_shift is not None
-    assert with_it.adapter_shift > 0.01
-    assert len(with_it.responses) == sum(counted) == 10
-    assert with_it.metrics["lidr_mgsm_de"]["acc"] in (0, 1 / 3, 2 / 3, 1)
-
-
-def test_an_adapter_that_changes_nothing_is_refused(spec, model, tmp_path):
-    adapter = adapter_over(model, tmp_path / "adapter", is_trained=False)
-    over = dataclasses.replace(spec, adapter=str(adapter))
-    with open_lm(over) as lm, pytest.raises(EvaluationError, match="the adapter adapter changes no logit of policy"):
-        adapter_shift(lm, over)
 
 
 def test_a_model_without_a_chat_template_is_refused(spec, model, tmp_path):
@@ -87,7 +54,7 @@ def test_a_prompt_that_would_be_cut_is_refused_and_says_how_long_answers_may_be(
 
     long = dataclasses.replace(spec, decoding=Decoding(max_tokens=100_000))
     with open_lm(long) as lm:
-        watch(lm, long, lambda count: None)
+        check_lengths_first(lm, long)
         request = Instance("generate_until", {}, ("Hello there", {"max_gen_toks": 100_000}), 0)
         with pytest.raises(
             EvaluationError, match=r"the longest prompt has \d+ tokens.*give --max-tokens [\d,]+ or less"
@@ -104,6 +71,41 @@ def test_prompts_are_the_ids_that_the_chat_template_makes_with_one_bos(spec):
         )
     assert ids == made
     assert ids.count(lm.tokenizer.bos_token_id) == 1
+
+
+def test_an_answer_ends_at_its_turn_where_the_models_files_name_another_end(spec, tmp_path):
+    for ends, until in ((False, {"until": ["<|im_end|>"]}), (True, {})):
+        asked = _asking(spec, shaped(tmp_path / str(ends), HYBRID, ends=ends))
+        with open_lm(asked) as lm:
+            assert _ends(lm, asked) == until
+
+
+def test_switches_of_the_template_are_those_that_are_asked_for(spec, tmp_path):
+    folder, talk = shaped(tmp_path / "m", HYBRID), [{"role": "user", "content": "Hi"}]
+    with open_lm(_asking(spec, folder)) as lm:
+        assert lm.apply_chat_template(talk).endswith("assistant\n")
+    off = Decoding(max_tokens=6, chat_template_kwargs={"enable_thinking": False})
+    with open_lm(_asking(spec, folder, decoding=off)) as lm:
+        assert lm.apply_chat_template(talk).endswith("</think>\n\n")
+    wrong = Decoding(max_tokens=6, chat_template_kwargs={"thinking": False})
+    with (
+        pytest.raises(EvaluationError, match="reads no thinking; it reads enable_thinking"),
+        open_lm(_asking(spec, folder, decoding=wrong)),
+    ):
+        pass
+    assert "chat_template_kwargs" not in Decoding().as_json()
+    assert off.as_json()["chat_template_kwargs"] == {"enable_thinking": False}
+    assert EvalSpec.from_json(dataclasses.asdict(_asking(spec, folder, decoding=off))).decoding == off
+
+
+def test_a_date_in_a_template_is_the_same_on_any_day(spec, tmp_path, monkeypatch):
+    folder, said = shaped(tmp_path / "m", DATED), set()
+    for year in (2026, 2031):
+        move_clock(monkeypatch, datetime.date(year, 3, 1))
+        with open_lm(_asking(spec, folder)) as lm:
+            said.add(lm.apply_chat_template([{"role": "user", "content": "Hi"}]))
+    (text,) = said
+    assert "Today: 01 January 2026" in text
 
 
 def _asking(spec, model: Path, **more):

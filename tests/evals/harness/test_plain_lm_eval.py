@@ -1,10 +1,9 @@
-"""lm-eval's own command on our task files, as the README gives it, without lidr's command line, network or judge."""
+"""lm-eval's own command on our task files, as docs/walks/evaluate.md gives it, without network or judge."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -17,18 +16,19 @@ from lidr.evals.mgsm import mgsm_task
 from lidr.evals.results import mean_score
 from lidr.evals.x_alpacaeval import x_alpacaeval_task
 from lidr.resources import shared
+from tests.documents.blocks import blocks
 from tests.tiny import tiny_model
 
 pytestmark = pytest.mark.slow  # lm_eval reads all its own task files first
 
 TASKS = ("lidr_mgsm_de", "lidr_mgsm_fr_instr", "lidr_x_alpacaeval_fr")
-README = Path(__file__).parents[3] / "README.md"
+PAGE = "docs/walks/evaluate.md"
 
 
 def command() -> list[str]:
-    """The README's words, after `lm_eval`."""
-    (lines,) = re.findall(r"\nlm_eval (.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    return shlex.split(lines)
+    """The page's words, after `lm_eval`."""
+    (lines,) = (block.text for block in blocks(PAGE, "sh") if block.text.startswith("lm_eval "))
+    return shlex.split(lines.replace("\\\n", " "))[1:]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from lidr.evals.judge.answer_reading import read, read_mark, tokens_of
+from lidr.evals.judge.answer_reading import LEAST_MASS, LITTLE_MASS, read, read_mark, tokens_of
 from tests.evals.judge.answers import choice, said
 
 
@@ -22,8 +22,36 @@ def test_the_probability_of_m_against_the_other_identifier_is_the_preference():
 
 
 def test_a_missing_token_has_probability_0():
-    assert from_logprobs(M=-3.0, The=-0.1).preference == 2.0
-    assert from_logprobs(m=-3.0, The=-0.1).preference == 1.0
+    assert from_logprobs(M=-0.5, The=-1.0).preference == 2.0
+    assert from_logprobs(m=-0.5, The=-1.0).preference == 1.0
+
+
+MASSES = [
+    ({"Okay": -0.001, "M": -9.0, "m": -10.0}, "0.017%"),
+    ({"The": -0.05, "m": -5.0}, "0.67%"),
+    ({" M": -0.01, "\nm": -5.0, "M": -6.0}, "0.25%"),
+    ({"m": -900.0, "M": -901.0}, "0%"),
+    ({"m": -9999.0, "M": -9999.0, "I": -0.1}, "0%"),  # how OpenAI's servers write a probability of 0
+]
+
+
+@pytest.mark.parametrize(("logprobs", "mass"), MASSES)
+@pytest.mark.parametrize("mode", ["logprob", "logprob_swap"])
+def test_letters_with_next_to_no_probability_are_no_verdict(logprobs, mass, mode):
+    reading = read(json.loads(said(logprobs).body), mode)
+    assert (reading.preference, reading.p, reading.token) == (None, None, None)
+    assert reading.error.startswith(
+        f"{LITTLE_MASS}: {mass} together, and {100 * LEAST_MASS:g}% are needed; likelier: ["
+    )
+    assert all(repr(token) in reading.error for token in logprobs if token not in ("m", "M"))
+
+
+def test_the_floor_itself_is_a_verdict_and_below_it_is_none():
+    half = math.log(LEAST_MASS / 2)
+    assert from_logprobs(m=half + 1e-9, M=half + 1e-9, The=-0.1).preference == 1.5
+    assert from_logprobs(m=half - 1e-6, M=half - 1e-6, The=-0.1).preference is None
+    assert from_logprobs(M=math.log(LEAST_MASS) + 1e-9, The=-0.1).preference == 2.0
+    assert from_logprobs(M=math.log(LEAST_MASS) - 1e-6, The=-0.1).preference is None
 
 
 def test_an_even_split_is_a_tie():
@@ -34,10 +62,6 @@ def test_tokens_are_exact():
     reading = read(json.loads(said({" m": -0.1, "\nM": -2.0, "mm": -3.0}).body), "logprob")
     assert reading.preference is None
     assert reading.error == "neither m nor M: among the likeliest tokens [' m', '\\nM', 'mm']"
-
-
-def test_very_unlikely_tokens_are_still_compared():
-    assert from_logprobs(m=-900.0, M=-901.0).p == pytest.approx(1 / (1 + math.exp(-1)))
 
 
 @pytest.mark.parametrize(

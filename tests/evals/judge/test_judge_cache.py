@@ -170,3 +170,25 @@ def test_no_instruction_and_no_output_stands_in_the_file(tmp_path: Path):
     content = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"judge-1" in content
     assert b"somebody" not in content
+
+
+def test_an_answer_that_is_not_the_one_that_was_kept_is_an_error(tmp_path: Path):
+    with Cache(path := tmp_path / "c.sqlite") as cache:
+        cache.put_many([("a" * 64, '{"won": 1}', "j"), ("b" * 64, '{"won": 2}', "j")])
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE answers SET response = '{\"won\": 3}' WHERE request_sha256 = ?", ("a" * 64,))
+    with Cache(path) as cache:
+        assert cache.get_many(["b" * 64]) == {"b" * 64: '{"won": 2}'}
+        for ask in (lambda: cache.get_many(["a" * 64]), lambda: cache.claim("a" * 64)):
+            with pytest.raises(EvaluationError, match=r"damaged cache of judgements \(the answer to 'aaaa.*away"):
+                ask()
+
+
+def test_an_answer_of_an_earlier_lidr_has_no_checksum_and_is_read(tmp_path: Path):
+    with Cache(path := tmp_path / "c.sqlite") as cache:
+        cache.put("a" * 64, "x", model="j")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DROP TABLE checks")
+    with Cache(path) as cache:
+        assert cache.put_many([("a" * 64, "other", "j"), ("b" * 64, "y", "j")]) == 1
+        assert cache.get_many(["a" * 64, "b" * 64]) == {"a" * 64: "x", "b" * 64: "y"}

@@ -10,11 +10,12 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from lidr.errors import EvaluationError
-from lidr.evals.judge import Comparison, JudgeSettings, Verdict, calls_needed, check_errors, judge
+from lidr.evals.judge import Comparison, JudgeMode, JudgeSettings, Verdict, calls_needed, check_errors, judge
 from lidr.evals.judge.judge_template import comparing_template
 from lidr.evals.judge.question import facts_of
 from tests.engines.server import Reply, Server
@@ -209,7 +210,7 @@ def test_a_wrong_key_or_address_ends_it_at_once(status, advice, tmp_path: Path):
     script = by_week({7: [refused(status, "no")]}, otherwise=likes(0.6))
     with Server(script) as server:
         asked = settings(server, concurrency=1, cache=tmp_path / "c")
-        with pytest.raises(EvaluationError, match=f"HTTP {status}: {advice}.*kept in c: the same command goes on"):
+        with pytest.raises(EvaluationError, match=f"HTTP {status}: {advice}.*kept in .*c: the same command goes on"):
             judge(comparisons(20), asked, retry=QUICK)
         assert len(server.bodies) == 8
         assert calls_needed(comparisons(20), asked) == 13
@@ -372,3 +373,25 @@ def test_many_threads_may_judge_at_once(tmp_path: Path):
             thread.join()
     assert len(server.bodies) == 15
     assert [len([v for v in verdicts if v.preference is not None]) for verdicts in found] == [15] * 3
+
+
+def test_an_answer_kept_before_the_floor_is_read_by_it_and_no_call_is_made(tmp_path: Path):
+    """The cache holds what the judge said, not what was made of it."""
+    asked = comparisons(4)
+    nothing = said({"Okay": -0.001, "M": -9.0, "m": -10.0})
+    with Server(by_week({1: [nothing], 2: [nothing]}, otherwise=likes(0.6))) as server:
+        of = settings(server, cache=tmp_path / "judge.sqlite", max_error_share=0.25)
+        judge(asked, of)
+        server.bodies.clear()
+        verdicts = judge(asked, of)
+        assert (server.bodies, calls_needed(asked, of)) == ([], 0)
+    assert [verdict.preference is None for verdict in verdicts] == [False, True, True, False]
+    assert all(order.cached for verdict in verdicts for order in verdict.orders)
+    with pytest.raises(EvaluationError, match=r"2 of 4 .*2 x next to no probability on m and M \(0.017% together"):
+        check_errors(verdicts, of)
+
+
+def test_what_a_result_says_of_the_judge_names_the_rules_of_reading():
+    of = JudgeSettings(model="j", base_url="http://127.0.0.1:9/v1")
+    rules = {mode: facts_of(of.model_copy(update={"mode": mode})).reading for mode in get_args(JudgeMode)}
+    assert rules == {"logprob": 2, "logprob_swap": 2, "text": 2, "score": 2}

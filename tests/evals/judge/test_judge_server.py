@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -242,6 +243,9 @@ def psutil_groups(word: str) -> set[int]:
     """Process groups that hold a command line with this word and were started below this process."""
     import psutil
 
-    return {
-        os.getpgid(child.pid) for child in psutil.Process().children(recursive=True) if word in str(child.cmdline())
-    }
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):  # it has just ended, or is a zombie
+            if word in str(child.cmdline()):
+                found.add(os.getpgid(child.pid))
+    return found

@@ -9,7 +9,7 @@ import pytest
 
 from lidr.errors import EvaluationError
 from lidr.evals.mgsm import mgsm_task as mgsm
-from lidr.evals.mgsm.language_words import WORDS
+from lidr.evals.mgsm.words.language_words import WORDS
 from lidr.languages import LANGUAGES
 from lidr.transforms.parallel_prompts import instruct
 from tests.evals.bundled import MGSM_LANGUAGES, mgsm_task, read_by
@@ -33,17 +33,18 @@ SAID = {
 
 @pytest.mark.parametrize("language", mgsm.LANGUAGES)
 def test_a_right_answer_in_its_language_is_right_read_and_on_target(language):
-    response = f"{SAID[language]}\n\n{WORDS[language].answer}: 1.218"
+    response = f"{SAID[language]}\n\n{WORDS[language].answer}: 1,218"
     scored = mgsm.score(ROW, response, language=language)
     assert scored.values == {
         "acc": 1.0,
         "off_target": 0.0,
+        "off_target_all": 0.0,
         "undecided": 0.0,
         "parsed": 1.0,
         "hit_prefix": 1.0,
         "acc_flexible": 1.0,
     }
-    assert scored.detail == {"number": "1218", "rule": "prefix", "text": "1.218", "detected": language, "gold": "1,218"}
+    assert scored.detail == {"number": "1218", "rule": "prefix", "text": "1,218", "detected": language, "gold": "1,218"}
 
 
 def test_a_right_answer_in_another_language_is_right_and_off_target():
@@ -66,15 +67,30 @@ def test_half_a_character_in_an_answer_is_scored_like_any_other():
     assert mgsm.score(ROW, "Antwort: 1218 \ud83d", language="de").values["acc"] == 1.0
 
 
+@pytest.mark.parametrize(("gold", "is_right"), [(" 1218\n", 1.0), ("1,218", 0.0)])
+def test_a_gold_that_is_compared_as_it_is_written_is_so_without_the_space_around_it(gold, is_right):
+    (row,) = mgsm.as_text([{**ROW, "gold": gold}])
+    assert mgsm.score(row, "Antwort: 1218", language="de").values["acc"] == is_right
+
+
 def test_together_answers_are_scored_as_one_by_one():
     responses = [f"{said} {WORDS[code].answer}: 1218" for code, said in SAID.items()]
     together = mgsm.score_all([ROW] * len(responses), responses, language="fr")
     assert together == [mgsm.score(ROW, response, language="fr") for response in responses]
     scores = mgsm.summarise([one.values for one in together])
     assert set(scores) == set(mgsm.METRICS)
-    assert scores["off_target"].value == pytest.approx(10 / 11)
+    assert (scores["off_target"].value, scores["off_target"].n) == (pytest.approx(10 / 11), 11)  # all but the French
+    assert scores["off_target_all"].value == pytest.approx(10 / 11)
     assert scores["acc"].n == 11
     assert scores["acc"].stderr is not None
+
+
+def test_of_right_and_parsed_answers_more_is_better_and_less_of_those_in_another_language_or_in_none_known():
+    assert [name for name, more_is_better in mgsm.METRICS.items() if not more_is_better] == [
+        "off_target",
+        "off_target_all",
+        "undecided",
+    ]
 
 
 def test_prompts_are_the_question_the_papers_instruction_or_our_own():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import string
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -12,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lidr.evals.mgsm.language_words import WORDS
 from lidr.evals.mgsm.number_reading import gold_number, read_number
+from lidr.evals.mgsm.words.language_words import WORDS
 from tests.evals.bundled import mgsm_task, read_by
+from tests.slow_texts import around, fill, seconds, too_slow
 
 NO = "[invalid]"
 
@@ -66,6 +66,7 @@ MORE = [
     ("en", r"\boxed{\text{eggs}} Answer: 4", "4", "prefix"),
     ("en", r"\boxed{-\frac{1}{2}}", "-0.5", "boxed"),
     ("en", r"\boxed{3.5 \times 10^4}", "35000", "boxed"),
+    ("en", r"\boxed{3.5 \times 10^{ 4 }}", "35000", "boxed"),
     ("en", r"\boxed{18^\circ}", "18", "boxed"),
     ("en", r"\boxed{{18}}", "18", "boxed"),
     # words of scale, and units that only look like them
@@ -76,6 +77,8 @@ MORE = [
     ("ja", "答えは1億2000万円です", "120000000", "prefix"),
     ("ja", "答え：3万5千円", "35000", "prefix"),
     ("en", "She has $70k.", "70000", "last"),
+    ("de", "Antwort: 70k Euro", "70000", "prefix"),
+    ("de", "Antwort: 5 thousand Dollar", "5000", "prefix"),
     ("en", "They walked 70km.", "70", "last"),
     ("en", "It costs 2.5 million dollars.", "2500000", "last"),
     ("es", "Respuesta: 70 mil", "70000", "prefix"),
@@ -143,15 +146,52 @@ MORE = [
     ("zh", "①共18个", "18", "last"),
     ("en", "She has 18.\n2. Check it", "18", "last"),
     # answer words
+    ("ja", "最終的な答え：72円", "72", "prefix"),
+    ("zh", "最终答案：72元", "72", "prefix"),
     ("en", "Answer: 18. Was this the Answer?", "18", "prefix"),
     ("en", "Answer: 17\nNo. Answer: 18", "18", "prefix"),
     ("en", "Answer:\n\n$$18$$", "18", "prefix"),
     ("en", "ANSWER: 18", "18", "prefix"),
     ("en", "Answered 7 of 18", "18", "last"),
     ("en", "answer: 18 in 7", "7", "last"),
+    ("en", r"\boxed{18} Answer: 9 eggs", "18", "boxed"),
+    ("en", r"Answer: 9 eggs \boxed{18}", "18", "boxed"),
+    ("en", "Answer:\n1. She sells 18 eggs", "18", "prefix"),
+    ("en", "Answer:\n\n2) 18", "18", "prefix"),
+    ("de", "**Antwort:**\n- 3. Also 18", "18", "prefix"),
+    ("en", "Answer:\nStep 3: 18", "18", "prefix"),
     ("ja", "質問に答えると、7日で18個", "18", "last"),
     ("bn", "উত্তরে ৭টি, মোট ১৮টি", "18", "last"),
     ("sw", "Antwort: 7. Jumla 18", "18", "last"),
+]
+
+# Sentences: which of their numbers is the answer, whatever the last one is.
+SENTENCES_READ = [
+    ("en", "Answer: minus 7", "-7", "prefix"),
+    ("en", "The answer is minus 7.", "-7", "last"),
+    ("en", "Answer: 16 minus 7 = 9", "9", "prefix"),
+    ("en", "She has 16 minus 7", "7", "last"),
+    ("en", r"\boxed{1\text{,}234}", "1234", "boxed"),
+    ("en", r"\boxed{\text{eighteen}}", "18", "boxed"),
+    ("en", "eighteen", "18", "last"),
+    ("de", "The answer is eighteen dollars.", "18", "last"),
+    ("en", "The answer is 3.125.", "3.125", "last"),
+    ("de", "The answer is 3.125.", "3.125", "last"),
+    ("de", "Die Antwort lautet 3.125.", "3125", "prefix"),
+    ("en", "Die Antwort lautet 3.125 und das ist es.", "3125", "last"),
+    ("en", "<think>Answer: 5?</think>She has 18.", "18", "last"),
+    ("en", "Answer: 5?\n</think>\nShe has 18.", "18", "last"),
+    ("en", "[THINK]Answer: 5[/THINK]18", "18", "last"),
+    ("en", "<|channel|>analysis<|message|>Answer: 5<|channel|>final<|message|>18", "18", "last"),
+    ("en", "Answer: 120/24 = 5 hours to read 120 pages.", "5", "prefix"),
+    ("en", "So 768 / 50 = 15.36 minutes, which rounds down to 15 minutes.", "15", "last"),
+    ("en", "Answer: 18 dollars, for 9 eggs", "18", "prefix"),
+    ("es", "The **18** eggs.\n\nThere are 7 of them left.", "18", "last"),
+    ("fr", "Elle gagne donc 18 $ par jour, soit 126 $ par semaine de 7 jours.", "126", "last"),
+    ("sw", "Respuesta: 18, 9 huevos", "18", "last"),
+    ("ja", "1個の値段は18ドルです。", "18", "last"),
+    ("zh", "2千3百万", "23000000", "last"),
+    ("es", "Son 2 mil millones", "2000000000", "last"),
 ]
 
 # Written behind the answer word of every language, and 18 each.
@@ -213,6 +253,8 @@ SAID = [
     "18 : 7",
     "18 - 7",
     "18 + 7, 25 = 25",
+    "18; - 3 = 15",
+    "18. + 5 = 23",
 ]
 
 # In words of one language: what is a calculation, and what only looks like one.
@@ -224,6 +266,10 @@ IN_WORDS = [
     ("en", "Answer: 50% of 80 = 40", "40"),
     ("en", "Answer: 3/4 of the 24 = 18", "18"),
     ("en", "Answer: 3 times 6 equals 18", "18"),
+    ("ja", "36個の50% = 18個で、1日7個です", "18"),
+    ("en", "Total: 18 eggs for 9 days and 12 jars", "18"),
+    ("en", "Answer: 5 + 13 → (18) in 7 days", "18"),
+    ("en", "To find it, add.\nAnswer:\nIn 3 years he has 18 trees.\nCheck: 9 + 8 = 17", "18"),
     ("en", "Answer: 33.3 eggs ≈ 33 eggs", "33"),
     ("en", "Answer: 5 + 13 = 18 dollars = 1800 cents", "18"),
     ("en", "Answer: 18 of 20 = 90%", "18"),
@@ -294,6 +340,7 @@ COMPOUND = [
     ("th", "คำตอบ: 5 ร้อยละ", "5"),
     ("ru", "Ответ: 2 тысячи 50 рублей", "2050"),
     ("zh", "答案：3万 5亿", "30000"),
+    ("zh", "答案：3万 5万", "30000"),
     ("en", r"\boxed{18\text{ dollars per 7 days}}", "18"),
     ("en", r"\boxed{18 \text{ eggs in } 2 \text{ days}}", "18"),
     ("en", r"\boxed{\textbf{18} \text{ eggs in } 2{,}000 \text{ days}}", "18"),
@@ -310,17 +357,20 @@ NO_NUMBER = [
     "-",
     "$",
     "10:30",
+    "10:00:30",
+    "10:30:00",
     "24.11.2024",
     "24/11/2024",
     "v1.2.3",
-    "eighteen",
+    "万亿",
+    "Answer: none",
     r"\boxed{}",
     "1/0",
     "万",
 ]
 
 
-@pytest.mark.parametrize(("language", "text", "number", "rule"), [row[:4] for row in KNOWN] + MORE)
+@pytest.mark.parametrize(("language", "text", "number", "rule"), [row[:4] for row in KNOWN] + MORE + SENTENCES_READ)
 def test_a_known_answer_is_read_by_its_rule(language, text, number, rule):
     reading = read_number(text, language)
     assert (reading.number, reading.rule) == (None if number is None else Decimal(number), rule)
@@ -347,18 +397,41 @@ def test_calculations_and_compound_numbers_are_read_in_the_words_of_their_langua
     assert read_number(text, language).number == Decimal(number)
 
 
+@pytest.mark.parametrize(("others", "number"), [(12, 18), (13, 13)])
+def test_an_answer_before_its_explanation_is_read_where_the_explanation_is_short(others, number):
+    explained = ", ".join(f"{at} eggs" for at in range(1, others + 1))
+    text = f"She makes 18 dollars with all of them each day\n\nThe eggs of her hens are {explained}."
+    assert read_number(text, "en").number == number
+
+
 @pytest.mark.parametrize(
-    "text",
-    [
-        "Answer: " + "\n" * 50_000 + "= 18",
-        "Answer: " + "0 + " * 20_000 + "18 = 18",
-        "Answer:" + " & =\n" * 20_000 + "18",
-    ],
+    "made", [around("Answer: ", "\n", "= 18"), around("Answer: ", "0 + ", "18 = 18"), around("Answer:", " & =\n", "18")]
 )
-def test_a_calculation_that_runs_on_costs_no_time(text):
-    started = time.perf_counter()
-    assert read_number(text, "en").number == 18
-    assert time.perf_counter() - started < 5
+def test_a_calculation_that_runs_on_costs_no_time(made):
+    assert read_number(made(80_000), "en").number == 18
+    assert not too_slow(lambda text: read_number(text, "en"), made)
+
+
+HOSTILE = ["x^   ", r"\boxed{", r"\frac{1", "Answer: 1 = ", "1万", "one hundred ", "(1 ", "**18", "Check: 18\n"]
+HOSTILE_TOO = ["<think>", "\ufdfa", "the answer is ", "1\n= ", "1 ", "minus 7 ", "\n", "18. "]
+
+
+@pytest.mark.parametrize(
+    ("language", "unit"), [*(("en", unit) for unit in (*HOSTILE, *HOSTILE_TOO)), ("sw", "mia mbili "), ("zh", "十")]
+)
+def test_a_million_characters_take_no_time(language, unit):
+    read_number("18", language)  # the words of number are made once
+    taken, less = (seconds(lambda text: read_number(text, language), fill(unit)(n)) for n in (1_000_000, 50_000))
+    assert taken < 0.5 or taken < 3 * less
+
+
+def test_of_a_text_that_is_too_long_the_beginning_and_the_end_are_read():
+    assert read_number("Answer: 18\n" + "x " * 500_000, "en").number == 18
+    assert read_number("x " * 500_000 + "\nAnswer: 18", "en").number == 18
+
+
+def test_of_a_model_that_never_stops_thinking_nothing_is_read():
+    assert read_number("<think>The answer is 18, but", "en") == (None, "none", "")
 
 
 @pytest.mark.parametrize("text", NO_NUMBER)
@@ -413,6 +486,8 @@ STYLES = {
 NUMBERS = ["5", "18", "100", "2125", "70000", "114200", "1234567", "1.5", "18.00", "0.125", "1234.56"]
 MONEY = ["{}", "${}", "{} €", "€ {}", "{}\u00a0$", "US${}", "₹{}", "{}฿", "৳{}", "¥{}", "{}円", "{}km", "{}%", "**{}**"]
 SIGNS = ["", "-", "\u2212"]
+POINT_IS_DECIMAL = ("en", "zh", "ja", "th", "sw", "bn", "te")
+"""Whose 2.125 is two and an eighth; elsewhere it is 2125."""
 PLACES = [
     r"\boxed{{{}}}",
     r"$\boxed{{\text{{{}}}}}$ (7)",
@@ -463,7 +538,10 @@ def cases(language: str) -> Iterator[tuple[str, Decimal]]:
             if money != "**{}**"
             else f"**{sign}{written(number, style, digits)}**"
         )
-        yield place.format(shown), Decimal(number) * (-1 if sign else 1)
+        value = Decimal(number)
+        if style == "point" and language in POINT_IS_DECIMAL and 1000 <= value < 10**6 and value % 1 == 0:
+            value /= 1000
+        yield place.format(shown), value * (-1 if sign else 1)
 
 
 @pytest.mark.parametrize("language", WORDS)

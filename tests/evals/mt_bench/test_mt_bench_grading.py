@@ -96,7 +96,7 @@ def test_a_question_without_both_marks_has_no_score():
         {"score": 6.0, "score_turn_1": 8.0, "score_turn_2": 4.0, "judge_errors": 0.0, "answer_error": 0.0},
         {"score": None, "score_turn_1": 2.0, "score_turn_2": None, "judge_errors": 1.0, "answer_error": 0.0},
     ]
-    scores = summarise([{**row, "off_target": 0.0, "undecided": 0.0} for row in rows])
+    scores = summarise([{**row, "off_target": 0.0, "off_target_all": 0.0, "undecided": 0.0} for row in rows])
     assert (scores["score"].value, scores["score"].n) == (6, 1)
     assert (scores["score_turn_1"].value, scores["score_turn_2"].value) == (5, 4)
     assert (scores["judge_errors"].value, scores["judge_errors"].n) == (1, 4)

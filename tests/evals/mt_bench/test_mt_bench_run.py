@@ -82,7 +82,7 @@ def test_the_engine_is_closed_before_the_judge_opens_and_the_answers_stand_alrea
     assert results == read_results(run.out)
     task = results.tasks[0]
     assert (task.scores["score"].value, task.scores["score"].n) == (7, 2)
-    assert (task.judge.mode, task.judge.decoding["temperature"], task.rules) == ("score", 0, 1)
+    assert (task.judge.mode, task.judge.decoding["temperature"], task.rules) == ("score", 0, 2)
     assert not (run.out / "work").exists()
 
 
@@ -160,10 +160,3 @@ def test_a_folder_without_mt_bench_has_nothing_to_grade(run):
     nobody = JudgeSettings(model="judge", base_url="http://127.0.0.1:9/v1")
     with pytest.raises(EvaluationError, match="holds no mt_bench answers, so there is nothing to grade"):
         grade_again(run.out, judge=served(nobody), listen=Listener())
-
-
-def test_an_adapter_is_refused(run, tmp_path):
-    spec = EvalSpec("hf", "model", "", (), adapter="adapter")
-    there = {"name": "x", "out": tmp_path / "x", "log": tmp_path / "log.txt"}
-    with pytest.raises(EvaluationError, match="an adapter is not loaded here; merge it"):
-        run_mt_bench(spec, ModelFacts(reference="x"), run.questions, **there, judge=None, listen=Listener())

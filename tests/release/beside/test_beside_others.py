@@ -23,8 +23,6 @@ from lidr.release.make_release import Destinations, release
 from lidr.release.publish_staged import publish
 from tests.publishing import AT_ONCE
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=")  # huggingface_hub 2.4's own upload with httpx2
-
 
 def parquet() -> bytes:
     """Two rows of others."""
@@ -305,7 +303,7 @@ def test_rows_of_others_that_could_not_be_loaded_before_hold_nothing_up(hub, new
     assert found.state == "published"
 
 
-@pytest.mark.parametrize(("times", "state"), [(1, "published"), (None, "completed")])
+@pytest.mark.parametrize(("times", "state"), [(1, "published"), (2, "published"), (None, "completed")])
 def test_a_hub_that_is_busy_while_the_release_is_loaded_is_asked_again(times, state, hub, new_name, world):
     to = Destinations(new_name("busy"), None)
     hub.faults({"match": "all/iter_1-", "method": "GET", "status": 404, "times": times})

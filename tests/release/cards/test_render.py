@@ -1,3 +1,4 @@
+import json
 import os
 import re
 from dataclasses import replace
@@ -16,7 +17,9 @@ from lidr.release.finished import Finished, finished_run
 from lidr.release.model_release import stage_model
 from lidr.release.parents.licences import overridden
 from lidr.store.store import Store
-from tests.scripted import write_world
+from tests.engines.dialects import refusal
+from tests.engines.server import Reply, Server, completion
+from tests.scripted import RECIPE, write_world
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -24,6 +27,7 @@ GOLDEN = Path(__file__).parent / "golden"
 def without_what_moves(text: str) -> str:
     """Hashes, and versions of packages, change with the code and with what is installed."""
     text = re.sub(r"[0-9a-f]{64}", "SHA256", text)
+    text = re.sub(r"(SHA-256 of its recipe: )[0-9a-f]{16}", r"\1SHA256", text)  # a recipe may name a temporary folder
     return re.sub(r"@[0-9a-f]{12}", "@FINGERPRINT", text)
 
 
@@ -39,7 +43,7 @@ def golden(name: str, text: str) -> None:
 def pinned(run: Finished) -> Finished:
     """The same run, made with fixed versions."""
     artifacts = tuple(
-        replace(a, record=replace(a.record, versions={"python": "3.11.7", "lidr": "0.1.0"})) for a in run.artifacts
+        replace(a, record=replace(a.record, versions={"python": "3.11.7", "lidr": "0.2.0"})) for a in run.artifacts
     )
     return replace(run, artifacts=artifacts)
 
@@ -145,3 +149,43 @@ def test_pictures_are_drawn_also_of_nothing(tmp_path):
     draw(Bars("none", ("a", "b"), ()), tmp_path / "x.png")
     draw(Bars("zero", ("a", "b"), (("en", (0.0, 0.0)),)), tmp_path / "y.png")
     assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_card_names_the_kinds_of_pairs_that_there_are(tmp_path):
+    recipe = lidr.load_recipe(write_world(tmp_path / "w"), overrides=["chain.pair.dominant_pairs=none"])
+    planned = lidr.run(recipe)
+    run = finished_run(recipe, Store(planned.store.root), policy_licence="apache-2.0")
+    card = stage_dataset(run, tmp_path / "out", "lidr/x").card(None)
+    assert "In each other language the translated English answer is preferred to its own." in card
+    assert "In English its own answer" not in card
+    artifacts = tuple(replace(a, record=replace(a.record, versions={"lidr": "0.1.0"})) for a in run.artifacts)
+    older = stage_dataset(replace(run, artifacts=artifacts), tmp_path / "older", "lidr/x").card(None)
+    assert "In English its own answer is preferred to the answers translated into English; in each other" in older
+    assert 'split="iter_2"' in older
+
+
+@pytest.mark.parametrize("is_started", [True, False])
+def test_the_card_of_pairs_says_how_many_translations_were_asked_plainly(tmp_path, is_started):
+    rules = []
+
+    def reply(body: dict, number: int) -> Reply:
+        *_, user = (message["content"] for message in body["messages"] if message["role"] == "user")
+        text = next(rule["text"] for rule in rules if re.search(rule["match"], user, re.DOTALL))
+        if body["messages"][-1]["role"] == "assistant" and not is_started:
+            return refusal("Unrecognized request argument supplied: continue_final_message")
+        return completion(f"<translated>\n{text}" if "<translated>" in user and not is_started else text)
+
+    with Server(reply) as server:
+        text = RECIPE.replace("canned@http://127.0.0.1:9", f"canned@{server.url}")
+        file = write_world(
+            tmp_path / "w", text.replace("engine: scripted, answers: {folder}/answers.jsonl", "engine: openai")
+        )
+        rules += map(json.loads, (tmp_path / "w/answers.jsonl").read_text().splitlines())
+        recipe = lidr.load_recipe(file)
+        planned = lidr.run(recipe)
+    run = finished_run(recipe, Store(planned.store.root), policy_licence="apache-2.0")
+    asked = sum(a.read().num_rows for a in run.artifacts if a.record.writes == "translations")
+    card = stage_dataset(run, tmp_path / "out", "lidr/plain").card(None)
+    said = f"{asked} of {asked} requests for translations had no started answer: server or template takes none."
+    assert card.count("had no started answer") == card.count(said) == (0 if is_started else 1)
+    assert asked == 32

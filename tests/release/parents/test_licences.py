@@ -45,6 +45,27 @@ def test_an_unknown_licence_links_to_where_it_came_from():
     assert strictest(parents("mit", None)).link == "http://x/1"
 
 
+@pytest.mark.parametrize(
+    ("licences", "said"),
+    [
+        (
+            ("cc-by-nc-4.0", None, "mit"),
+            "at least as strict as cc-by-nc-4.0 (non-commercial); the licence of p1 name1 is",
+        ),
+        (("cc0-1.0", None), "the licence of p1 name1 is not known to lidr"),
+        (
+            ("llama3", "gemma", None),
+            "gemma and llama3 each ask for their own terms; the licence of p2 name2 is not known",
+        ),
+    ],
+)
+def test_beside_an_unknown_licence_the_strictest_known_one_is_named(licences, said):
+    found = strictest(parents(*licences))
+    assert (found.identifier, found.name) == ("other", "see-attribution")
+    assert found.reason.startswith(said)
+    assert said in licence_text(found, parents(*licences))
+
+
 def test_the_identifiers_are_those_of_the_embedded_hub():
     from lidr.hub_server.card_rules import LICENSES
 
@@ -72,7 +93,9 @@ def release_of(folder, translate):
     import lidr
     from lidr.release.finished import finished_run
 
-    recipe = lidr.load_recipe(folder / "recipe.yaml", overrides=[f"chain.translate={translate}"])
+    recipe = lidr.load_recipe(
+        folder / "recipe.yaml", overrides=[f"chain.translate={translate}", "chain.pair.min_kept=0"]
+    )
     planned = lidr.run(recipe)
     return finished_run(recipe, planned.store, policy_licence="apache-2.0")
 

@@ -1,4 +1,4 @@
-"""What the README says, tried."""
+"""What README and docs name is there: files, links, commands, and the map of the repository."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
-import lidr
 from lidr.cli.main import COMMANDS
-from lidr.recipe.yaml_positions import read_yaml
-from lidr.resources import shared
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-TEXT = README.read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+MAP = ROOT / "docs/architecture.md"
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/*.md", ".github/*.md", "recipes/**/*.md", "tests/frozen/*.md")
+    for pattern in ("*.md", "docs/**/*.md", ".github/*.md", "recipes/**/*.md", "tests/frozen/*.md")
     for path in ROOT.glob(pattern)
 )
 SPEAKS_FOR_ITSELF = {"README.md", ".gitignore", "pyproject.toml"}
@@ -28,18 +23,15 @@ MADE_BY_YOU = "runs/"
 """In the map, and not in a clone."""
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
-
-
-def test_the_recipe_shown_is_the_shipped_one(tmp_path):
-    (shown,) = blocks("yaml")
-    (tmp_path / "shown.yaml").write_text(shown, encoding="utf-8")
-    assert read_yaml(tmp_path / "shown.yaml").data == read_yaml(shared("recipes") / "quickstart.yaml").data
-
-
 def test_every_command_named_exists():
-    assert set(re.findall(r"`lidr ([a-z]+)", TEXT)) <= set(COMMANDS)
+    for page in ("README.md", "docs/commands.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert set(re.findall(r"`lidr ([a-z]+)", text)) <= set(COMMANDS)
+
+
+def test_every_command_has_a_row():
+    text = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    assert set(COMMANDS) - set(re.findall(r"lidr ([a-z]+)", text)) - {"help"} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -59,7 +51,7 @@ def test_every_source_file_named_exists(page):
 
 def mapped() -> dict[str, str]:
     """Path -> caption, of the map under "Where things are"."""
-    (tree,) = re.findall(r"## Where things are\n\n```\n(.*?)```", TEXT, re.DOTALL)
+    (tree,) = re.findall(r"## Where things are\n\n```text\n(.*?)```", MAP.read_text(encoding="utf-8"), re.DOTALL)
     above, paths = "", {}
     for line in tree.splitlines():
         indent, name, caption = re.fullmatch(r"( *)(\S+)\s+(.*)", line).groups()
@@ -87,19 +79,4 @@ def test_every_name_in_the_map_exists_and_has_a_caption():
 def test_the_map_names_all_that_lies_at_the_top():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     top = {f"{path.split('/')[0]}/" if "/" in path else path for path in tracked.splitlines()}
-    assert top - SPEAKS_FOR_ITSELF - set(mapped()) == set(), "name it under Where things are in README.md"
-
-
-def test_the_citation_is_of_this_version():
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert (citation["version"], citation["license"]) == (lidr.__version__, "Apache-2.0")
-
-
-def test_the_python_lines_run_up_to_the_run_itself(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("LIDR_STORE", str(tmp_path))
-    monkeypatch.chdir(README.parent)
-    ran = []
-    monkeypatch.setattr(lidr, "run", lambda recipe, **options: ran.append(recipe.name))
-    exec(blocks("python")[0], {})
-    assert ran == ["quickstart"]
-    assert "iter_2/train" in capsys.readouterr().out
+    assert top - SPEAKS_FOR_ITSELF - set(mapped()) == set(), "name it under Where things are in docs/architecture.md"

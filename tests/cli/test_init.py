@@ -1,0 +1,219 @@
+"""`lidr init`: a short recipe that can be read and planned, and never a question where nobody can answer."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+
+import lidr
+from lidr.cli.main import main
+from tests.engines.templates.shapes import DATED, HYBRID, NO_SYSTEM, OPEN_THOUGHT, shaped
+from tests.tiny import tiny_model
+
+ON_DEMAND = HYBRID.replace("enable_thinking is defined and enable_thinking is false", "not enable_thinking")
+THINKS = "{# <think> </think> #}" + NO_SYSTEM.replace("raise_exception('no system turn')", "''")
+SERVER = "openai:m@http://127.0.0.1:9/v1"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+
+
+def test_with_yes_the_recipe_is_short_can_be_read_and_planned(tmp_path, capsys):
+    tiny_model(tmp_path / "model", "smollm2")
+    assert main(["init", "--model", "./model", "--languages", "en,de", "--publish", "me/mine", "--yes"]) == 0
+    said = capsys.readouterr()
+    assert "Next: lidr plan my.yaml; lidr run my.yaml" in said.err
+    text = (tmp_path / "my.yaml").read_text()
+    assert 20 <= len(text.splitlines()) <= 30
+    assert "# its template takes a system message" in text
+    recipe = lidr.load_recipe("my.yaml")
+    assert (recipe.policy.dtype, recipe.languages.all, recipe.chain[-1].name) == ("auto", ("en", "de"), "publish")
+    own = json.loads((tmp_path / "model/config.json").read_text())["dtype"]
+    planned = lidr.plan(recipe)
+    assert planned.steps[0].identity["config"]["dtype"] == own
+    assert main(["plan", "my.yaml"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("template", "setting", "comment", "system"),
+    [
+        (HYBRID, {"kwargs": {"enable_thinking": False}}, "unless enable_thinking is false", "takes a system message"),
+        (OPEN_THOUGHT, {"training": "auto"}, "its prompt opens a thought, which training closes at once", "takes a"),
+        (NO_SYSTEM, None, None, "takes no system message (no system turn): keep null"),
+        (
+            DATED + "{{ reasoning_effort }}",
+            None,
+            "shorter: chat_template: {kwargs: {reasoning_effort: low}}",
+            "takes a",
+        ),
+        (ON_DEMAND, None, "it thinks if asked to: chat_template: {kwargs: {enable_thinking: true}}", "takes a system"),
+        (THINKS, None, "it may think before it answers, and thoughts count in max_tokens", "takes a system message"),
+    ],
+)
+def test_a_template_that_thinks_has_its_setting_or_a_comment(tmp_path, template, setting, comment, system):
+    shaped(tmp_path / "model", template)
+    assert main(["init", "--model", "./model", "--languages", "en,de", "--yes"]) == 0
+    text = (tmp_path / "my.yaml").read_text()
+    said = lidr.load_recipe("my.yaml").policy.chat_template
+    assert (None if said is None else said.model_dump(exclude_defaults=True, exclude_none=True)) == setting
+    (above,) = [line for line in text.splitlines() if line.startswith("# it")] or [None]
+    assert (comment is None and above is None) or comment in above
+    assert f"null                      # its template {system}" in text
+
+
+def test_of_a_server_it_says_what_to_set_if_its_model_thinks(tmp_path):
+    assert main(["init", "--model", SERVER, "--yes"]) == 0
+    assert "# if the model thinks before it answers: chat_template: {kwargs:" in (tmp_path / "my.yaml").read_text()
+
+
+def test_a_dtype_that_is_resolved_is_the_step_of_a_recipe_that_names_it(tmp_path, capsys):
+    tiny_model(tmp_path / "model", "smollm2")
+    main(["init", "--model", "./model", "--languages", "en,de", "--yes"])
+    config = tmp_path / "model/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "bfloat16"}))
+    auto, named = (lidr.plan(lidr.load_recipe("my.yaml", overrides=o)) for o in ([], ["policy.dtype=bfloat16"]))
+    assert [step.fingerprint for step in auto.steps] == [step.fingerprint for step in named.steps]
+    assert auto.steps[0].identity["config"]["dtype"] == "bfloat16"
+    assert main(["plan", "my.yaml", "--set", "policy.dtype=float32"]) == 0
+    assert "float32 takes twice the memory of the checkpoint's own bfloat16; `dtype: auto`" in capsys.readouterr().out
+    config.write_text(json.dumps({k: v for k, v in json.loads(config.read_text()).items() if "dtype" not in k}))
+    assert main(["plan", "my.yaml"]) == 2
+
+
+def test_prompts_in_one_language_are_translated_and_should_be_read(tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("prompt\n" + "".join(f"Question {i}?\n" for i in range(20)))
+    options = ["--prompts", "mine.csv", "--license", "cc-by-4.0", "--one-language", "--out", "x/recipe.yaml"]
+    assert main(["init", "--model", SERVER, "--yes", *options]) == 0
+    planned = lidr.plan(lidr.load_recipe("x/recipe.yaml"))
+    assert [step.name for step in planned.steps][:3] == ["policy", "parallel", "prompts"]
+    assert "nonsense with status ok: read some of iter_1/parallel/data" in (tmp_path / "x/recipe.yaml").read_text()
+    assert "`lidr run x/recipe.yaml --until prompts` stops there and says where they lie" in capsys.readouterr().err
+
+
+def test_the_recipe_takes_as_many_prompts_as_there_are_by_their_own_columns_in_the_languages_that_they_have(
+    tmp_path, capsys
+):
+    rows = "".join(f"F{i};Was ist {i}?\n" for i in range(12))
+    (tmp_path / "fragen.csv").write_text(f"Frage_ID;Frage\n{rows};\n", encoding="utf-8")
+    assert main(["init", "--model", SERVER, "--languages", "de,en", "--prompts", "fragen.csv", "--yes"]) == 0
+    said = capsys.readouterr().err
+    assert "note: my.yaml:11:3 prompts.source: fragen.csv is read as separated by semicolons" in said
+    assert "prompts.source: 1 blank row left out" in said
+    assert "the licence of the prompts is written as unknown" in said
+    recipe = lidr.load_recipe("my.yaml")
+    assert recipe.iterations[0].prompts == "0:12"
+    assert (recipe.prompts.columns.prompt, recipe.prompts.columns.id) == ("Frage", "Frage_ID")
+    assert recipe.prompts.translate is not None
+    assert next(step for step in recipe.chain if step.name == "filter").config.language.of == "chosen"
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        (b"id,en,de\na,caf\xe9,Kaffee\n", [], "--prompts: mine.csv:2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
+        (b"a,b\nx,y\n", [], "which column holds the prompts? Its columns: a, b. Name it: --column NAME"),
+        (b"a,b\nx,y\n", ["--column", "c"], "mine.csv:2: no column c; Its columns: a, b"),
+        (b"id,en,fr\na,x,y\n", ["--languages", "en,de,fr"], "no column for de, and one for fr; give the languages"),
+        (None, [], "--prompts: no file or folder mine.csv; did you mean mine.tsv?"),
+    ],
+)
+def test_prompts_that_cannot_be_read_are_refused_and_nothing_is_written(tmp_path, capsys, content, options, said):
+    (tmp_path / "mine.tsv").write_text("id\ten\n")
+    if content is not None:
+        (tmp_path / "mine.csv").write_bytes(content)
+    words = ["--languages", "en,de", "--prompts", "mine.csv", "--license", "mit", "--yes", *options]
+    assert main(["init", "--model", SERVER, *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "my.yaml").exists()
+
+
+def test_what_the_model_lacks_is_said_and_fails(tmp_path, capsys):
+    tiny_model(tmp_path / "model", "smollm2")
+    (tmp_path / "model/chat_template.jinja").unlink()
+    assert main(["init", "--model", "./model", "--languages", "en,de", "--yes"]) == 2
+    said = capsys.readouterr().err
+    assert "policy.model: model has no chat template" in said
+    assert "my.yaml is written and does not run like this" in said
+
+
+def test_what_a_gpu_and_a_score_before_and_after_need_is_there_as_a_comment(tmp_path, capsys, monkeypatch):
+    tiny_model(tmp_path / "model", "smollm2", max_positions=4096)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert main(["init", "--model", "./model", "--languages", "en,de", "--yes"]) == 0
+    file = tmp_path / "my.yaml"
+    text = file.read_text().replace("  # - evaluate: ", "  - evaluate: ")
+    (comment,) = [line for line in text.splitlines() if line.startswith("# on a GPU, with vLLM: ")]
+    text = re.sub("(?m)^runtime: .*$", comment.replace("# on a GPU, with vLLM: ", "runtime: "), text)
+    file.write_text(text)
+    recipe = lidr.load_recipe(file)
+    assert recipe.runtime.engine == "vllm"
+    assert "evaluate" in [step.name for step in recipe.chain]
+    assert main(["validate", "my.yaml", "--set", "runtime.engine=transformers"]) == 0
+
+
+@pytest.mark.parametrize("window", [256, 1024, 4096])
+def test_the_lengths_fit_the_window_of_the_model(tmp_path, capsys, window):
+    tiny_model(tmp_path / "model", "smollm2", max_positions=window)
+    assert main(["init", "--model", "./model", "--languages", "en,de", "--yes"]) == 0
+    steps = {step.name: step.config for step in lidr.load_recipe("my.yaml").chain}
+    answer, translation = steps["generate"].max_tokens, steps["translate"].max_tokens
+    assert answer + translation < window
+    assert (answer, translation) == (512, 640) or window < 4096
+    assert answer >= window // 5 or window == 4096
+    assert steps["train"].max_length == min(2048, window)
+
+
+def test_nothing_is_overwritten_without_force_and_nothing_is_asked_without_a_terminal(tmp_path, capsys):
+    assert main(["init"]) == 2
+    assert "name the model: --model" in capsys.readouterr().err
+    assert main(["init", "--model", SERVER]) == 0
+    before = (tmp_path / "my.yaml").read_text()
+    assert main(["init", "--model", SERVER, "--languages", "de,fr"]) == 2
+    assert "my.yaml exists" in capsys.readouterr().err
+    assert main(["init", "--model", SERVER, "--languages", "de,klingon", "--force"]) == 2
+    assert 'unknown language code "klingon"' in capsys.readouterr().err
+    assert (tmp_path / "my.yaml").read_text() == before
+    assert main(["init", "--model", SERVER, "--languages", "de,no", "--force"]) == 2 or (tmp_path / "my.yaml").is_file()
+
+
+def test_a_person_at_a_terminal_is_asked(tmp_path, capsys, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal(f"{SERVER}\nen,fr\n\n\nasked.yaml\n"))
+    assert main(["init"]) == 0
+    assert lidr.load_recipe("asked.yaml").languages.all == ("en", "fr")
+
+
+def test_the_licence_of_the_model_is_asked_for_where_it_will_be_published(tmp_path, capsys):
+    tiny_model(tmp_path / "model", "smollm2")
+    words = ["init", "--model", "model", "--languages", "en,de", "--yes", "--force"]
+    assert main([*words, "--publish", "me/mine"]) == 0
+    assert "nothing says the licence of model, and a release of its answers would be `other`" in capsys.readouterr().err
+    assert main([*words, "--publish", "me/mine", "--policy-license", "apache-2.0"]) == 0
+    assert "nothing says" not in capsys.readouterr().err
+    recipe = lidr.load_recipe("my.yaml")
+    assert recipe.policy.model == "./model", "a folder that is there needs no ./"
+    assert recipe.chain[-1].config.policy_license == "apache-2.0"
+    assert main(words) == 0
+    assert "# - publish: {pairs: YOU/NAME, policy_license: ID}" in (tmp_path / "my.yaml").read_text()
+    assert "nothing says" not in capsys.readouterr().err
+
+
+def test_a_system_message_that_the_template_writes_by_itself_is_shown(tmp_path):
+    own = (
+        "{%- if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are Bee, made by Hive.<|im_end|>\n{% endif %}"
+        "{%- for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+        "{% endfor %}{%- if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    shaped(tmp_path / "model", own)
+    assert main(["init", "--model", "./model", "--languages", "en,de", "--yes"]) == 0
+    said = (tmp_path / "my.yaml").read_text()
+    assert 'its template takes a system message; null keeps its own: "You are Bee, made by Hive."' in said

@@ -1,0 +1,133 @@
+"""What `lidr plan` says of memory: the weights of the policy against those of a card, or of this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import lidr
+from lidr.cli.main import main
+from tests.scripted import RECIPE, write_world
+
+TOO_LARGE = "more than it has; see runtime.micro_batch, gradient_checkpointing, engine_batch, and train.lora"
+TRAINS = RECIPE.replace(
+    "  - filter: {{length_ratio: {{min: 0.2, max: 5.0}}}}\n",
+    "  - train: {{learning_rate: 1e-5, batch: 4, lora: {{rank: 8}}, max_length: 400}}\n",
+)
+
+
+def memory_lines(folder: Path, capsys: pytest.CaptureFixture[str], *overrides: str) -> list[str]:
+    """What `plan` says of the memory for an 8B model in 16 bits: of the steps that write, and of training."""
+    model = ("policy.model=org/some-8B", "policy.dtype=bfloat16", "runtime.engine=transformers")
+    words = [word for one in (*model, "runtime.engine_batch=1", *overrides) for word in ("--set", one)]
+    assert main(["plan", str(write_world(folder / "w", TRAINS)), *words]) == 0
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("Memory, ")]
+
+
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        ("T4", "of the 16 GB of one T4, " + TOO_LARGE),
+        ("H200", "of the 141 GB of one H200 ("),
+    ],
+)
+def test_weights_that_no_card_of_the_name_holds_are_told(tmp_path, capsys, card, expected) -> None:
+    lines = memory_lines(tmp_path, capsys, f"runtime.gpu={card}")
+    assert len(lines) == 2
+    assert all(f" {expected}" in line and "weights 16.0 GB" in line for line in lines)
+    assert [TOO_LARGE in line for line in lines] == [card == "T4"] * 2
+
+
+@pytest.mark.parametrize(("memory", "is_told"), [(12_000_000_000, True), (512_000_000_000, False)])
+def test_weights_that_this_machine_does_not_hold_are_told(tmp_path, capsys, monkeypatch, memory, is_told) -> None:
+    monkeypatch.setattr("lidr.cli.plan.main_memory", lambda: memory)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    lines = memory_lines(tmp_path, capsys)
+    assert len(lines) == 2
+    assert all((f"of the 12.0 GB of this machine, {TOO_LARGE}" in line) == is_told for line in lines)
+
+
+def test_an_estimate_says_for_which_engine_it_holds(tmp_path, capsys) -> None:
+    words = [word for one in ("policy.model=org/some-8B", "runtime.gpu=H100") for word in ("--set", one)]
+    file = str(write_world(tmp_path / "w", TRAINS))
+    for engine, is_said in (("transformers", True), ("vllm", False)):
+        assert main(["plan", file, *words, "--set", f"runtime.engine={engine}"]) == 0
+        assert ("on a GPU take --set runtime.engine=vllm" in capsys.readouterr().out) is is_said
+
+
+def test_a_plan_ends_with_the_command_that_carries_it_out_where_it_would_run(tmp_path, capsys) -> None:
+    file, store = str(write_world(tmp_path / "w")), str(tmp_path / "my store")
+    words = ["plan", file, "--set", "seed=3", "--until", "pair", "--store", store]
+    assert main(words) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"Next: lidr run {file} --set seed=3 --store '{store}' --until pair"
+    assert main([*shlex.split(last)[2:], "--quiet"]) == 0
+    capsys.readouterr()
+    for changed in ([], ["--set", "seed=4"]):  # all is there; then it was made by other settings
+        assert main([*words, *changed]) == 0
+        assert "Next:" not in capsys.readouterr().out
+
+
+def test_a_time_that_is_not_known_is_never_counted_as_none(tmp_path, capsys) -> None:
+    """Rates of the steps that were made count for those alone, and what has no size has no time."""
+    file = write_world(tmp_path / "w")
+    lidr.run(lidr.load_recipe(file))
+    words = ["plan", str(file), "--fresh", "--set", "version=0.2.0", "--set", "policy.model=openai:other@http://x"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    rows = {line.split()[0]: line for line in said.splitlines() if line.startswith("iter_")}
+    assert re.search(r"(under 1|[1-9]\d*) s$", rows["iter_1/pair"])
+    assert rows["iter_1/generate"].endswith("no rate yet")
+    assert " 0 s" not in said
+    assert re.search(r"Time: unknown for \d steps \(a first run measures it", said)
+    assert re.search(r"; for the others (under 1|[1-9]\d*) s by rates measured for the same model", said)
+
+
+def test_of_pairs_that_nobody_has_counted_no_time_is_known(tmp_path, capsys) -> None:
+    file = write_world(tmp_path / "w")
+    lidr.run(lidr.load_recipe(file))
+    (tmp_path / "w/others.jsonl").write_text('{"prompt": "1?", "chosen": "a", "rejected": "b"}\n' * 3)
+    head, _, rest = file.read_text().partition("prompts: ")
+    runtime = rest.partition("runtime: ")[2]
+    chain = (
+        "chain:\n  - pairs: {dataset: ./others.jsonl, license: mit}\n  - filter: {length_ratio: {min: 0.1, max: 9}}\n"
+    )
+    file.write_text(f"{head}{chain}runtime: {runtime}")
+    assert main(["plan", str(file), "--set", "version=0.2.0"]) == 0
+    said = capsys.readouterr().out
+    rows = {line.split()[0]: line for line in said.splitlines() if line.startswith("iter_1/")}
+    assert all(row.endswith("no rate yet") for row in rows.values())
+    assert ", no requests. Time: no rate yet" in said
+
+
+def plan_of(capsys: pytest.CaptureFixture[str], recipe: Path, *overrides: str) -> str:
+    assert main(["plan", str(recipe), "--json", *(word for one in overrides for word in ("--set", one))]) == 0
+    return capsys.readouterr().out
+
+
+def test_what_replicas_do_not_share_is_said(tmp_path, capsys) -> None:
+    chain = TRAINS.replace(
+        "  - pair:",
+        "  - score: {{latent: {{}}, judge: {{model: 'openai:j@http://127.0.0.1:9'}}}}\n  - pair:",
+    ).replace("  - train:", "  - measure: {{margin: {{}}}}\n  - train:")
+    recipe = write_world(tmp_path / "w", chain)
+    model = ("policy.model=org/some-8B", "policy.dtype=bfloat16", "runtime.engine=transformers")
+    words = [word for one in (*model, "runtime.replicas=all") for word in ("--set", one)]
+    assert main(["plan", str(recipe), *words]) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("runtime.replicas")]
+    assert line == (
+        "runtime.replicas all: not for score.latent (replicas give texts alone); score.judge (a server is asked, which "
+        "has its own); measure.margin (replicas give texts alone); train (runtime.train_processes is of training)"
+    )
+    assert json.loads(plan_of(capsys, recipe, *model))["not_by_replicas"] == {}
+
+
+def test_a_policy_behind_a_server_is_said_to_need_no_replicas(tmp_path, capsys) -> None:
+    recipe = write_world(tmp_path / "w")
+    found = plan_of(capsys, recipe, "runtime.engine=openai", "runtime.answers=null", "runtime.replicas=2")
+    its_own = "a server is asked, which has its own"
+    assert json.loads(found)["not_by_replicas"] == {"generate": its_own, "translate": its_own}

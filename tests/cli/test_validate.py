@@ -1,0 +1,209 @@
+"""`lidr validate`: every mistake that needs no model, at once, with its line; as objects; of several files."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lidr.cli.main import main
+from tests.scripted import write_world
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    monkeypatch.delenv("LIDR_STORE", raising=False)
+    return write_world(tmp_path)
+
+
+def problems(capsys, *words: str) -> list[dict]:
+    assert main(["validate", *words, "--json"]) == 2
+    return json.loads(capsys.readouterr().out)["problems"]
+
+
+def test_files_ids_and_chain_are_checked_at_once_each_with_its_line_and_a_caret(recipe, tmp_path, capsys):
+    lines = (tmp_path / "prompts" / "es.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "prompts" / "es.jsonl").write_text("".join(lines[1:]))
+    text = recipe.read_text().replace("pair: {drop: joint}", "pair: {translation_type: {ids: nowhere.txt}}")
+    recipe.write_text(text.replace("  - translate: {max_tokens: 80, check_language: false}\n", ""))
+    assert main(["validate", str(recipe)]) == 2
+    err = capsys.readouterr().err
+    assert '"es" lacks 1: p0' in err
+    assert "no file nowhere.txt; give a text file with one prompt id a line" in err
+    assert '"pair" needs translations, and no step before it makes them; put translate before it' in err
+    assert f"{recipe}: 3 problems" in err
+    shown = err.splitlines()
+    carets = [i for i, line in enumerate(shown) if line.endswith("^")]
+    assert any(shown[i - 1][shown[i].index("^") :].startswith("ids: nowhere.txt") for i in carets)
+
+
+def test_problems_are_objects_in_json(recipe, capsys):
+    recipe.write_text(recipe.read_text().replace("drop: joint", "drop: jont"))
+    (one,) = problems(capsys, str(recipe))
+    assert one["path"] == "chain[2].pair.drop"
+    assert (one["found"], one["allowed"], one["hint"]) == ("jont", ["joint", "independent"], "joint")
+    line = recipe.read_text().splitlines()[one["line"] - 1]
+    assert line[one["column"] - 1 :].startswith("drop: jont")
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "said"),
+    [
+        (("answers.jsonl", "none.jsonl"), "runtime.answers", "give a JSON-lines file of canned answers"),
+        (("/prompts,", "/nowhere,"), "prompts.source", "give a folder with one LANG.jsonl for each language"),
+        (('"4:8"', '"4:9"'), "prompts", "prompts 4:9 go beyond the file: it has 8 prompts"),
+        (("engine: scripted", "push: true, hub: embedded, engine: scripted"), None, None),
+    ],
+)
+def test_what_is_not_there_is_said_before_a_run(recipe, capsys, change, path, said):
+    recipe.write_text(recipe.read_text().replace(*change))
+    if path is None:
+        assert main(["validate", str(recipe)]) == 0
+        return
+    found = problems(capsys, str(recipe))
+    assert any(said in one["text"] for one in found), found
+    assert all(one["line"] for one in found)
+
+
+def test_a_repository_name_that_a_hub_refuses_is_a_problem(recipe, capsys):
+    recipe.write_text(recipe.read_text().replace("iterations:", "  - publish: {pairs: nobody}\niterations:"))
+    (one,) = problems(capsys, str(recipe))
+    assert one["path"] == "chain[4].publish.pairs"
+    assert "a repository has the form org/name" in one["text"]
+
+
+def test_an_unpinned_model_is_a_note_and_no_mistake(recipe, capsys):
+    policy = "policy={model: org/name, revision: unpinned}"
+    assert main(["validate", str(recipe), "--set", policy, "--set", "runtime.engine=vllm", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["problems"] == []
+
+
+def test_several_files_are_checked_in_one_go(recipe, tmp_path, capsys):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("schema: 1\nname: a: b\n")
+    assert main(["validate", str(bad), str(recipe)]) == 2
+    out, err = capsys.readouterr()
+    assert f"{recipe}: valid." in out
+    assert f"{bad}:2:8 not YAML: mapping values are not allowed here; a colon and a space make a key" in err
+    assert "    2 | name: a: b" in err
+    assert main(["validate", str(bad), str(recipe), "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert [one["valid"] for one in found["recipes"]] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "said"),
+    [
+        (("others: [es, de]", "others: de"), "languages.others", 'found "de" (text); write a list: [de]'),
+        (("version: 0.1.0", "version: 0.2"), "version", 'a version has three numbers, in quotes: "0.2.0"'),
+        (("others: [es, de]", "others: [es,, de]"), "", "a comma too many: take one out"),
+        (("/prompts,", "/promts,"), "prompts.source", "; did you mean "),
+        (("engine: scripted", "engine: openai"), None, None),
+        (("engine: scripted", "engine: transformers"), "policy.model", "policy.model is a server: write runtime"),
+        (("openai:canned@http://127.0.0.1:9", "${MODEL_DIR}"), "policy.model", "variables are not filled in here"),
+    ],
+)
+def test_what_is_often_mistaken_is_said_at_its_place_once_with_what_to_write(recipe, capsys, change, path, said):
+    recipe.write_text(recipe.read_text().replace(*change))
+    if path is None:
+        assert main(["validate", str(recipe)]) == 0
+        return
+    (one,) = problems(capsys, str(recipe))
+    assert (one["path"], said in one["text"]) == (path, True), one
+    assert one["line"] > 2
+
+
+@pytest.mark.parametrize(
+    ("change", "marked"),
+    [
+        (("drop: joint", "drop: joint, sigmas: 1"), ["sigmas: 1"]),
+        (("drop: joint", "from: scores, select: random, length_control: zero_mean"), ["length_control: zero_mean"]),
+        (("epochs: 1", "epochs: 1, trl: {beta: 1, optimm: x, padding_free: true}"), ["beta:", "optimm:", "padding_f"]),
+        (("engine: scripted", "engine: scripted, vllm: {seed: 1, model: x}"), ["seed: 1", "model: x"]),
+        (("max_tokens: 64", "max_tokens: 64, n: 3"), ["n: 3"]),
+        (("policy: {", "policy: {chat_template: {kwargs: {tools: 1, enable_x: no}}, "), ["tools: 1", "enable_x: no"]),
+        (("policy: {", "policy: {openai: {body: {model: x, n: 1}}, "), ["model: x", "n: 1"]),
+    ],
+)
+def test_the_caret_stands_below_the_key_that_is_wrong_and_all_wrong_keys_are_said(recipe, capsys, change, marked):
+    text = recipe.read_text()
+    if "trl" in change[1]:
+        step = "  - train: {learning_rate: 1.0e-5, batch: 1, epochs: 1}\niterations:"
+        text = text.replace("iterations:", step, 1)
+    assert change[0] in text
+    recipe.write_text(text.replace(*change, 1))
+    lines = recipe.read_text().splitlines()
+    found = problems(capsys, str(recipe))
+    places = [lines[one["line"] - 1][one["column"] - 1 :] for one in found]
+    assert [place[: len(mark)] for place, mark in zip(places, marked, strict=True)] == marked, found
+
+
+def test_prompts_that_are_not_there_are_one_problem_where_they_would_be_translated_too(recipe, capsys):
+    text = recipe.read_text().replace("/prompts, ", "/promts.csv, translate: {max_tokens: 9}, ")
+    recipe.write_text(text)
+    (one,) = problems(capsys, str(recipe))
+    assert one["path"] == "prompts.source"
+    assert recipe.read_text().splitlines()[one["line"] - 1].startswith("prompts:")
+
+
+def test_what_is_no_mistake_and_may_surprise_is_a_note_at_its_place(recipe, capsys):
+    text = recipe.read_text().replace("license: cc0-1.0", "license: cc-by4.0").replace("store:", "gpu: A100X, store:")
+    publish = "  - publish: {pairs: me/p, policy_license: apache2}\niterations:"
+    recipe.write_text(text.replace("iterations:", publish))
+    assert main(["validate", str(recipe), "--json"]) == 0
+    notes = {note["path"]: note["text"] for note in json.loads(capsys.readouterr().out)["notes"]}
+    assert "did you mean cc-by-4.0?" in notes["prompts.license"]
+    assert "did you mean apache-2.0?" in notes["chain[4].publish.policy_license"]
+    assert 'lidr knows no card "A100X"; did you mean' in notes["runtime.gpu"]
+
+
+def test_places_that_the_environment_names_are_named_by_their_variable(recipe, tmp_path, capsys, monkeypatch):
+    source = "prompts.source=$LIDR_DATA/prompts"
+    monkeypatch.setenv("LIDR_DATA", str(tmp_path / "nope"))
+    (one,) = problems(capsys, str(recipe), "--set", source)
+    assert f"LIDR_DATA={tmp_path}/nope: no such folder" in one["text"]
+    monkeypatch.setenv("LIDR_STORE", str(recipe))
+    assert main(["plan", str(recipe)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: LIDR_STORE (or --store) names {recipe}, which is a file")
+
+
+def test_a_recipe_and_a_step_that_are_not_there_name_the_nearest(recipe, capsys):
+    assert main(["report", str(recipe.with_name("recipe"))]) == 2
+    assert f"did you mean {recipe}?" in capsys.readouterr().err
+    assert main(["run", str(recipe), "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["run", str(recipe), "--until", "genrate", "--quiet"]) == 2
+    err = capsys.readouterr().err
+    assert 'no such step in this recipe; did you mean "generate"?' in err
+    assert "report so far" not in err
+
+
+def test_a_column_of_the_prompts_that_is_not_there_is_said_at_the_setting_that_names_it(recipe, tmp_path, capsys):
+    table = tmp_path / "wide.csv"
+    table.write_text("key,in_en,in_es,in_de\n" + "".join(f"p{i},a {i},b {i},c {i}\n" for i in range(8)))
+    columns = "columns: {id: key, prompt: {en: in_en, es: en_es, de: in_de}}"
+    recipe.write_text(recipe.read_text().replace(f"source: {tmp_path}/prompts,", f"source: {table}, {columns},"))
+    (one,) = problems(capsys, str(recipe))
+    assert one["path"] == "prompts.columns.prompt.es"
+    assert 'no field "en_es"; found: key, in_en, in_es, in_de; did you mean "in_es"?' in one["text"]
+    line = recipe.read_text().splitlines()[one["line"] - 1]
+    assert line[one["column"] - 1 :].startswith("es: en_es")
+
+
+@pytest.mark.parametrize("is_mixture", [False, True])
+def test_a_column_of_the_pairs_that_is_not_there_is_said_by_validate_and_plan(recipe, tmp_path, capsys, is_mixture):
+    (tmp_path / "others.jsonl").write_text('{"question": "1?", "good": "a", "bad": "b"}\n')
+    one = "dataset: ./others.jsonl, columns: {prompt: question, chosen: god, rejected: bad}, license: mit"
+    hub = "{dataset: org/name, revision: v1, weight: 1}"
+    pairs = f"{{sets: [{hub}, {{{one}}}]}}" if is_mixture else f"{{{one}}}"
+    head, _, rest = recipe.read_text().partition("prompts: ")
+    store = rest.partition("runtime: ")[2]
+    recipe.write_text(f"{head}chain:\n  - pairs: {pairs}\nruntime: {store}")
+    (found,) = problems(capsys, str(recipe))
+    assert found["path"] == f"chain[0].pairs{'.sets[1]' if is_mixture else ''}.columns.chosen"
+    assert "no column 'god' for chosen; its columns: question, good, bad. Did you mean \"good\"?" in found["text"]
+    line = recipe.read_text().splitlines()[found["line"] - 1]
+    assert line[found["column"] - 1 :].startswith("chosen: god")
+    if not is_mixture:
+        assert main(["plan", str(recipe)]) == 2
+        assert "pairs.columns.chosen: others.jsonl: no column 'god'" in capsys.readouterr().err

@@ -1,0 +1,94 @@
+"""A real Ray cluster on this machine: a head without CPUs, where the driver is, and nodes that come and go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from lidr.engines.replicas.ray_cluster import _ENVIRONMENT, children, end_children
+
+_NODE: dict[str, Any] = {"object_store_memory": 100 * 2**20}
+_TRIES = 4
+
+
+class Simulated:
+    """Each node is a raylet of its own; they share the machine's files."""
+
+    def __init__(self) -> None:
+        """Start the head, and connect this process to it."""
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import ray
+        from ray.cluster_utils import Cluster
+
+        self._folder = tempfile.mkdtemp(prefix="lr-", dir="/tmp")  # short: it is part of the paths of sockets
+        (Path(self._folder) / "ray").mkdir()
+        self._before = {name: os.environ.get(name) for name in ("RAY_TMPDIR", "PYTHONPATH")}
+        os.environ["RAY_TMPDIR"] = self._folder
+        # Ray's own processes have 15 s to come up. Each imports requests, and with that chardet, which takes a second.
+        (Path(self._folder) / "chardet.py").write_text("raise ImportError")
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (self._folder, os.environ.get("PYTHONPATH"))))
+        self.nodes: list[Any] = []
+        self._cluster = Cluster()
+        self._started({"num_cpus": 0, "no_monitor": True, "include_dashboard": False, **_NODE})
+        ray.init(address=self._cluster.address, log_to_driver=False, logging_level=40)
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT."""
+        return str(self._cluster.address)
+
+    def add(self, cpus: int = 1) -> Any:
+        """One more node."""
+        node = self._started({"num_cpus": cpus, **_NODE})
+        self.nodes.append(node)
+        return node
+
+    def _started(self, options: dict[str, Any]) -> Any:
+        """One more node; on a busy machine at the second or third try."""
+        for left in reversed(range(_TRIES)):
+            before = children()
+            try:
+                return self._cluster.add_node(**options)
+            except Exception:
+                end_children(before)
+                if not left:
+                    raise
+        raise AssertionError
+
+    def lose(self, node: Any) -> None:
+        """A node is gone without a word."""
+        self._cluster.remove_node(node, allow_graceful=False)
+        self.nodes.remove(node)
+
+    def warn(self, node: Any) -> None:
+        """Whoever lent the node will take it back in a minute, and says so to Ray."""
+        import ray
+        from ray.core.generated import autoscaler_pb2
+
+        reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+        client = ray._raylet.GcsClient(address=self.address)
+        is_accepted, why = client.drain_node(node.node_id, reason, "preempted", int(time.time() + 60) * 1000)
+        assert is_accepted, why
+
+    def of(self, count: int, cpus: int = 1) -> None:
+        """As many nodes as that."""
+        while len(self.nodes) > count:
+            self.lose(self.nodes[-1])
+        while len(self.nodes) < count:
+            self.add(cpus)
+
+    def close(self) -> None:
+        """End everything."""
+        import ray
+
+        ray.shutdown()
+        self._cluster.shutdown()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        for name, value in self._before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})

@@ -1,0 +1,1 @@
+"""The long trials of `make prove faults`: kills, faulted servers, damaged releases."""

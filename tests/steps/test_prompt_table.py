@@ -1,0 +1,128 @@
+"""Prompts as people have them: one wide table, a row for each language, a file for each language; ids given or made."""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+import pytest
+
+from lidr.cli.main import main
+from lidr.errors import RowError
+from lidr.recipe import PromptColumns
+from lidr.steps.prompts.prompt_table import read_prompts
+from tests.scripted import write_world
+from tests.steps.helpers import rows_of
+
+
+def table(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+WIDE = 'id,en,es,de,note\n1,"Why, bees?",¿Abejas?,Bienen?,x\n2,Tea,Té,Tee,\n'
+
+
+def test_one_wide_table_has_a_column_for_each_language(tmp_path):
+    rows = read_prompts(table(tmp_path / "p.csv", WIDE), ["en", "de"])
+    assert rows.rows() == [("1", "en", "Why, bees?"), ("2", "en", "Tea"), ("1", "de", "Bienen?"), ("2", "de", "Tee")]
+
+
+def test_the_column_map_names_the_columns_of_a_wide_table(tmp_path):
+    path = table(tmp_path / "p.tsv", "key\tEnglish\tGerman\nk\tBees?\tBienen?\n")
+    columns = PromptColumns(id="key", prompt={"en": "English", "de": "German"})
+    assert read_prompts(path, ["en", "de"], columns=columns).rows() == [("k", "en", "Bees?"), ("k", "de", "Bienen?")]
+
+
+def test_one_long_table_has_a_row_for_each_language(tmp_path):
+    path = table(tmp_path / "p.jsonl", "".join(
+        json.dumps({"key": "k", "lang": code, "question": text, "context": "unused"}) + "\n"
+        for code, text in [("de", "Bienen?"), ("en", "Bees?"), ("fr", "Abeilles ?")]))  # fmt: skip
+    columns = PromptColumns(id="key", language="lang", prompt="question", input=None)
+    assert read_prompts(path, ["en", "de"], columns=columns).rows() == [("k", "en", "Bees?"), ("k", "de", "Bienen?")]
+
+
+def test_ids_are_made_of_the_dominant_text_and_stay_when_rows_are_moved(tmp_path):
+    rows = ["Bees?,Bienen?", "Tea?,Tee?", "Bees?,Bienen noch einmal?"]
+    made = read_prompts(table(tmp_path / "p.csv", "\n".join(["en,de", *rows])), ["en", "de"])
+    moved = read_prompts(table(tmp_path / "q.csv", "\n".join(["en,de", rows[1], rows[0]])), ["en", "de"])
+    ids = made.filter(language="en")["prompt_id"].to_list()
+    assert ids[2] == f"{ids[0]}-2"
+    assert moved.filter(language="de")["prompt_id"].to_list() == [ids[1], ids[0]]
+
+
+def test_files_without_ids_are_joined_by_row_only_where_the_recipe_says_so(tmp_path):
+    table(tmp_path / "en.csv", 'prompt\n"one\ntwo"\nthree\n')
+    table(tmp_path / "de.csv", "prompt\neins\ndrei\n")
+    with pytest.raises(RowError, match=r'en\.csv:2: no field "id".*found: prompt\. .*; or have ids made: ids: row'):
+        read_prompts(tmp_path, ["en", "de"])
+    rows = read_prompts(tmp_path, ["en", "de"], ids="row")
+    assert rows["prompt_id"].to_list() == ["1", "2", "1", "2"]
+    with pytest.raises(RowError, match="ids: content would differ between languages"):
+        read_prompts(tmp_path, ["en", "de"], ids="content")
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "message"),
+    [
+        ("key,question\n1,x\n", None, r"p\.csv:2: which column holds which language\? Its columns: key, question\. Na"),
+        ("id,en\n1,x\n", {"prompt": {"en": "en"}}, r"^prompts\.columns\.prompt: .*p\.csv:2: it names no column for de"),
+        ("id,en\n1,x\n", {"prompt": {"en": "en", "de": "Deutsch"}}, r'p\.csv:2: no field "Deutsch"; found: id, en'),
+        (
+            "id,language,text\n1,en,x\n1,DE,y\n",
+            None,
+            r"p\.csv: no rows in de; its column language has 'DE' ",
+        ),
+        ("language,text\nen,x\nde,y\n", None, r'p\.csv:2: no field "id"'),
+        ("id,en,de\n1,x,y\n1,z,w\n", None, r'p\.csv:3: id "1" already stands at .*p\.csv:2; ids must be unique'),
+        ("id,en,de,context\n1,x,y,Bees.\n", None, r'p\.csv:2: field "context" looks like part of the prompt'),
+        ("id, en,de\n1,x,y\n", None, r"Its columns: id, ' en', de"),
+        ("id,en,de\n", None, r"p\.csv: no prompts in this file"),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_is_there(tmp_path, text, columns, message):
+    path = table(tmp_path / "p.csv", text)
+    with pytest.raises(RowError, match=message):
+        read_prompts(path, ["en", "de"], columns=PromptColumns(**columns) if columns else None)
+
+
+def wide_world(tmp_path, name="mine.csv"):
+    """The scripted world, its prompts in one table."""
+    recipe = write_world(tmp_path)
+    rows: dict[str, dict[str, str]] = {}
+    for code in ("en", "es", "de"):
+        for line in (tmp_path / "prompts" / f"{code}.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            rows.setdefault(row["id"], {"key": row["id"]})[f"in_{code}"] = row["instruction"]
+    pl.DataFrame(list(rows.values())).write_csv(tmp_path / name)
+    recipe.write_text(recipe.read_text().replace(f"{tmp_path}/prompts", f"{tmp_path}/{name}"))
+    return recipe
+
+
+COLUMNS = "prompts.columns={id: key, prompt: {en: in_en, es: in_es, de: in_de}}"
+
+
+def test_a_run_from_one_table_makes_the_rows_of_a_run_from_folders(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    of_folder = rows_of(write_world(tmp_path / "a"), "iter_1/prompts")
+    assert rows_of(wide_world(tmp_path / "b"), "iter_1/prompts", COLUMNS).equals(of_folder)
+
+
+def test_a_wrong_column_is_said_by_plan_and_does_not_stand_in_the_way_of_the_next_try(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = str(wide_world(tmp_path))
+    wrong = COLUMNS.replace("in_de", "in_ge")
+    for command in ("plan", "run"):
+        assert main([command, recipe, "--set", wrong]) == 2
+        assert 'no field "in_ge"; found: key, in_en, in_es, in_de' in capsys.readouterr().err
+    assert main(["run", recipe, "--set", COLUMNS]) == 0
+
+
+def test_how_ids_were_made_stands_in_the_record(tmp_path):
+    import lidr
+
+    recipe = wide_world(tmp_path)
+    plan = lidr.run(lidr.load_recipe(recipe, overrides=[COLUMNS.replace("id: key, ", "")]), until="prompts")
+    record = json.loads((plan.folder(plan.steps[1]) / "record.json").read_text())
+    assert record["counts"]["ids"] == "content"

@@ -1,0 +1,345 @@
+"""The step `score` and its scorers, on answers of which one can see what each is worth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import lidr
+from lidr.errors import PlanError, RecipeError, RowError
+from lidr.steps.score import SCORERS, AnswerScores
+from lidr.transforms import chrf
+from tests.scripted import NAMES, TOPICS, write_answers, write_world
+from tests.steps.helpers import record_of, rows_of
+
+SAMPLED = (
+    "chain=[{generate: {n: 6, temperature: 0.9, max_tokens: 64}}, {score: {gold: {answers: FOLDER/gold}, "
+    "language: {}, consistency: {}}}, {pair: {from: scores, by: gold}}]"
+)
+TEXTS = {
+    "English": ["That makes 3 in all.", "That makes 5 in all.", "The answer is 3."],
+    "Spanish": ["En total son 3 abejas.", "That makes 5 of them in all.", "En total hay 7 abejas en la casa."],
+    "German": ["Das sind zusammen 3.", "Das macht insgesamt 5.", ""],
+}
+
+
+def sampled_world(folder, gold: int = 3) -> tuple:
+    """A recipe, and what makes of it one that scores: several answers to each prompt, some of them right."""
+    recipe = write_world(folder)
+    rules = tuple({"match": f"{name}: tell me about", "texts": TEXTS[name]} for name in NAMES.values())
+    write_answers(folder / "answers.jsonl", first=rules)
+    (folder / "gold").mkdir()
+    lines = [json.dumps({"id": f"p{number}", "response": str(gold)}) for number in range(len(TOPICS))]
+    (folder / "gold/en.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return recipe, SAMPLED.replace("FOLDER", str(folder))
+
+
+def test_every_answer_has_a_value_of_every_scorer_or_a_reason(tmp_path):
+    recipe, sampled = sampled_world(tmp_path)
+    answers = rows_of(recipe, "iter_1/generate", sampled)
+    rows = rows_of(recipe, "iter_1/score", sampled)
+    assert rows.columns == AnswerScores.schema.names
+    assert rows.height == answers.height * 3
+    assert rows.select("prompt_id", "language", "sample").unique(maintain_order=True).rows() == (
+        answers.select("prompt_id", "language", "sample").rows()
+    )
+    value = {
+        (text, scorer): (value, detail)
+        for text, scorer, value, detail in answers.join(rows, on=["prompt_id", "language", "sample"])
+        .select("text", "scorer", "value", "detail")
+        .iter_rows()
+    }
+    assert value["The answer is 3.", "gold"][0] == 1.0
+    assert value["Das macht insgesamt 5.", "gold"][0] == 0.0
+    assert value["That makes 5 of them in all.", "language"] == (0.0, "en")
+    assert value["En total hay 7 abejas en la casa.", "language"] == (1.0, "es")
+    assert value["", "gold"] == (None, "empty_response")
+
+
+def test_consistency_is_the_share_of_the_other_answers_that_state_the_same_number(tmp_path):
+    recipe, sampled = sampled_world(tmp_path)
+    answers = rows_of(recipe, "iter_1/generate", sampled)
+    rows = rows_of(recipe, "iter_1/score", sampled).filter(scorer="consistency")
+    joined = answers.join(rows, on=["prompt_id", "language", "sample"]).filter(prompt_id="p0")
+    said = [next(iter(digit for digit in text if digit.isdigit()), None) for text in joined["text"]]
+    usable = [number for number in said if number is not None]
+    for number, value in zip(said, joined["value"], strict=True):
+        if number is not None:
+            assert value == pytest.approx((usable.count(number) - 1) / (len(usable) - 1))
+    own = rows_of(
+        recipe, "iter_1/score", sampled.replace("consistency: {}", "consistency: {over: language}"), "version=0.2.0"
+    )
+    assert not own.filter(scorer="consistency")["value"].equals(rows["value"])
+    words = rows_of(
+        recipe, "iter_1/score", sampled.replace("consistency: {}", "consistency: {by: chrf}"), "version=0.3.0"
+    )
+    said = answers.join(words.filter(scorer="consistency"), on=["prompt_id", "language", "sample"])
+    counts = set()
+    for row in said.filter(said["text"] != "").iter_rows(named=True):
+        group = said.filter(prompt_id=row["prompt_id"], language=row["language"])
+        others = group.filter(group["sample"] != row["sample"], group["text"] != "")["text"].to_list()
+        counts.add(len(others))
+        wanted = sum(chrf(row["text"], other) for other in others) / len(others) / 100 if others else None
+        assert row["value"] == (pytest.approx(wanted) if others else None)
+        assert row["detail"] == (f"chrF with {len(others)}" if others else "no_other_answer")
+    assert {1, 5} <= counts
+
+
+def test_what_a_scorer_cannot_say_has_no_value_and_the_reason(tmp_path):
+    recipe, sampled = sampled_world(tmp_path)
+    answers = {
+        "bees": {"English": "The answer is 3.", "Spanish": "Las abejas hacen miel.", "German": "Das sind zusammen 3."},
+        "rain": {"English": "The answer is 3."},
+        "bread": dict.fromkeys(NAMES.values(), "3 + 4 = 7"),
+    }
+    rules = [
+        {"match": f"{name}: tell me about {topic}", "text": answers.get(topic, {}).get(name, "")}
+        for topic in TOPICS
+        for name in NAMES.values()
+    ]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(rule) + "\n" for rule in rules), encoding="utf-8")
+    (tmp_path / "gold/en.jsonl").write_text('{"id": "p0", "response": "3"}\n', encoding="utf-8")
+    rows = rows_of(recipe, "iter_1/score", sampled.replace("n: 6, temperature: 0.9, ", ""))
+    said = {(p, lang, scorer): (value, detail) for p, lang, _, scorer, value, detail in rows.iter_rows()}
+    assert said["p0", "en", "consistency"] == (0.5, "1 of 2")
+    assert said["p0", "es", "consistency"] == (0.0, "no_number")
+    assert said["p1", "en", "consistency"] == (None, "no_other_answer")
+    assert said["p0", "es", "gold"] == (0.0, "")
+    assert said["p1", "en", "gold"] == (None, "no_gold_answer")
+    assert said["p2", "es", "language"] == (None, "language_not_known")
+    assert said["p3", "en", "language"] == (None, "empty_response")
+
+
+def test_majority_is_whether_an_answer_states_what_most_answers_state(tmp_path):
+    recipe, _ = sampled_world(tmp_path)
+
+    def values(majority: str, *more: str) -> dict[tuple[str, str], set[tuple[float | None, str]]]:
+        chain = f"chain=[{{generate: {{n: 6, temperature: 0.9, max_tokens: 64}}}}, {{score: {{majority: {majority}}}}}]"
+        rows = rows_of(recipe, "iter_1/score", chain, *more)
+        joined = rows_of(recipe, "iter_1/generate", chain, *more).join(rows, on=["prompt_id", "language", "sample"])
+        found: dict[tuple[str, str], set[tuple[float | None, str]]] = {}
+        for row in joined.filter(prompt_id="p0").iter_rows(named=True):
+            number = next((letter for letter in row["text"] if letter.isdigit()), "")
+            found.setdefault((row["language"], number), set()).add((row["value"], row["detail"]))
+        return found
+
+    of_all = values("{}")
+    numbers = {number for _, number in of_all} - {""}
+    assert len(numbers) > 2
+    (best,) = {number for (_, number), said in of_all.items() if {value for value, _ in said} == {1.0}}
+    assert {number for (_, number), said in of_all.items() if {value for value, _ in said} == {0.0}} == numbers - {best}
+    assert all(detail.endswith(" votes") for (_, number), said in of_all.items() if number for _, detail in said)
+    assert of_all["de", ""] == {(None, "empty_response")}
+    of_dominant = values("{voters: dominant, ties: first}", "version=0.2.0")
+    by_english = {n for (code, n), said in of_dominant.items() if code == "en" and {v for v, _ in said} == {1.0}}
+    assert {n for (_, n), said in of_dominant.items() if {v for v, _ in said} == {1.0}} == by_english
+    assert len(by_english) == 1
+
+
+@pytest.mark.parametrize(
+    ("numbers", "config", "expected"),
+    [
+        ("3 3 5 3", {}, [1, 1, 0, 1]),
+        ("3 5 - -", {}, ["tied_vote"] * 4),
+        ("3 5 - -", {"ties": "first"}, [1, 0, "no_number", "no_number"]),
+        ("- 3 5 -", {"ties": "first"}, ["no_number", 1, 0, "no_number"]),
+        ("- - - -", {}, ["no_vote"] * 4),
+        ("3 - 5 5", {"voters": "language"}, [1, "no_number", 1, 1]),
+        ("3 - 5 5", {"voters": "dominant"}, [1, "no_number", 0, 0]),
+        ("- - 5 5", {"voters": "dominant"}, ["no_vote"] * 4),
+    ],
+)
+def test_who_votes_and_what_a_tie_says(numbers, config, expected):
+    from lidr.steps.score.scorer import Answer
+    from lidr.steps.score.scorers.majority_scorer import MajorityScorer, by_vote
+
+    words = {"en": "The answer is {}.", "es": "La respuesta es {}."}
+    answers = [
+        Answer("p", language, place % 2, words[language].format(number) if number != "-" else "Honey.")
+        for place, (number, language) in enumerate(zip(numbers.split(), ("en", "en", "es", "es"), strict=True))
+    ]
+    found = {one.answer: one for one in by_vote(answers[::-1], MajorityScorer(**config), ("en", "es"))}
+    assert [found[a].detail if found[a].value is None else found[a].value for a in answers] == expected
+
+
+def test_pairs_are_right_against_wrong_and_carry_their_scores(tmp_path):
+    recipe, sampled = sampled_world(tmp_path)
+    rows = rows_of(recipe, "iter_1/pair", sampled)
+    answers = rows_of(recipe, "iter_1/generate", sampled)
+    text = {
+        f"{p}/{lang}#{n}": t.strip()
+        for p, lang, n, t in answers.select("prompt_id", "language", "sample", "text").rows()
+    }
+    assert rows.height > 4
+    for row in rows.iter_rows(named=True):
+        assert ("3" in row["chosen_text"], "3" in row["rejected_text"]) == (True, False)
+        assert (row["score_chosen"], row["score_rejected"], row["margin"], row["judge"]) == (1.0, 0.0, 1.0, "gold")
+        assert (text[row["chosen_key"]], text[row["rejected_key"]]) == (row["chosen_text"], row["rejected_text"])
+        assert row["pair_id"] == f"1/{row['prompt_id']}/{row['language']}-{row['language']}/sampled"
+    counts = record_of(recipe, "iter_1/pair", sampled).counts
+    account = [row["count"] for what in ("kept", "dropped", "not_requested") for row in counts[what]]
+    assert sum(account) == 4 * 3
+    assert {row["kind"] for what in ("kept", "dropped") for row in counts[what]} == {"sampled"}
+    assert counts["selection"]["slots"] == 12
+
+
+def test_a_killed_step_asks_for_what_it_has_not_kept(tmp_path, monkeypatch):
+    recipe, sampled = sampled_world(tmp_path)
+    whole = rows_of(recipe, "iter_1/score", sampled)
+    from lidr.steps.score.scorers import language_scorer
+
+    asked = []
+
+    def dies(world, config, answers):
+        asked.append(len(answers))
+        for number, scored in enumerate(score(world, config, answers)):
+            if len(asked) == 1 and number == 5:
+                raise KeyboardInterrupt
+            yield scored
+
+    score = language_scorer.score_language
+
+    monkeypatch.setitem(
+        SCORERS, "language", type(SCORERS["language"])("language", language_scorer.LanguageScorer, dies)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        rows_of(recipe, "iter_1/score", sampled, "version=0.2.0", "seed=43")
+    again = rows_of(recipe, "iter_1/score", sampled, "version=0.2.0", "seed=43")
+    assert asked[1] == asked[0] - 5
+    assert again.height == whole.height
+
+
+def test_a_scorer_of_which_nothing_is_changed_gives_the_same_fingerprint(tmp_path):
+    recipe, sampled = sampled_world(tmp_path)
+    rows_of(recipe, "iter_1/score", sampled)
+    moved = tmp_path / "moved"
+    (tmp_path / "gold").rename(moved)
+    planned = lidr.plan(
+        lidr.load_recipe(recipe, overrides=["iterations=[{prompts: '0:4'}]", sampled.replace("/gold}", "/moved}")])
+    )
+    assert next(step.state for step in planned.steps if step.name == "score") == "cached"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "message"),
+    [
+        ("gold: {answers: FOLDER/gold}", "gold: {answers: FOLDER/none}", "score.gold.answers: no file .*none/en.jsonl"),
+        (
+            ", by: gold",
+            "",
+            "pair.by: missing; name the scorer that is meant: gold or language or consistency",
+        ),
+        (
+            "by: gold",
+            "by: latent",
+            "pair.by: latent: the step score has no such scorer; it has gold, language, consist",
+        ),
+    ],
+)
+def test_what_a_plan_refuses(tmp_path, was, now, message):
+    recipe, sampled = sampled_world(tmp_path)
+    wrong = sampled.replace(was.replace("FOLDER", str(tmp_path)), now.replace("FOLDER", str(tmp_path)))
+    with pytest.raises(PlanError, match=message):
+        lidr.run(lidr.load_recipe(recipe, overrides=[wrong]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("{score: {}}", "name at least one scorer: gold, language"),
+        ("{score: {golden: {}}}", 'unknown key "golden"'),
+        ("{pair: {by: gold}}", "by says nothing to pairs from translations; take it out"),
+        ("{pair: {from: scores, drop: independent}}", "drop says nothing to pairs from scores; take it out"),
+        ("{pair: {from: scores, dominant_pairs: one}}", "dominant_pairs: one is of pairs from translations"),
+        ("{pair: {from: scores, select: random, length_control: zero_mean}}", "is of select: max_min, not random"),
+        ("{pair: {weight: margin}}", "weight says nothing to pairs from translations; take it out"),
+        ("{pair: {from: scores, sigmas: 1}}", "sigmas is of select: nearest_sigma, not max_min; take it out"),
+        ("{pair: {from: scores, pool: all, dominant_pairs: none}}", "dominant_pairs: none contradicts pool: all"),
+    ],
+)
+def test_what_a_recipe_refuses(tmp_path, settings, message):
+    with pytest.raises(RecipeError, match=message):
+        lidr.load_recipe(write_world(tmp_path), overrides=[f"chain=[{settings}]"])
+
+
+def test_gold_answers_of_other_prompts_are_refused(tmp_path):
+    recipe, sampled = sampled_world(tmp_path)
+    (tmp_path / "gold/en.jsonl").write_text('{"id": "q1", "response": "3"}')
+    with pytest.raises(RowError, match=r"score.gold.answers: .*en.jsonl answers none of the prompts; its ids are q1"):
+        rows_of(recipe, "iter_1/score", sampled)
+
+
+def test_a_chain_from_scores_needs_a_step_that_scores(tmp_path):
+    recipe, _ = sampled_world(tmp_path)
+    chain = "chain=[{generate: {n: 2, temperature: 1.0, max_tokens: 8}}, {pair: {from: scores}}]"
+    with pytest.raises(
+        PlanError, match='"pair" needs answer_scores, and no step before it makes them; put score before'
+    ):
+        lidr.run(lidr.load_recipe(recipe, overrides=[chain]))
+
+
+BEST = (
+    "chain=[{generate: {n: 6, temperature: 0.9, max_tokens: 64}}, {score: {gold: {answers: FOLDER/gold}}}, "
+    "{translate: {max_tokens: 80, check_language: false, best_by: gold}}, {pair: {drop: independent}}]"
+)
+
+
+def test_of_several_answers_the_best_of_the_dominant_language_is_translated_and_paired(tmp_path):
+    recipe, _ = sampled_world(tmp_path)
+    rules = [{"match": f"{name}: tell me about", "texts": TEXTS[name]} for name in NAMES.values()]
+    rules += [{"match": f"into {name}\\.", "text": f"In {name}: 3.\n</translated>"} for name in NAMES.values()]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(rule) + "\n" for rule in rules), encoding="utf-8")
+    best = BEST.replace("FOLDER", str(tmp_path))
+    rows = rows_of(recipe, "iter_1/pair", best)
+    scores = rows_of(recipe, "iter_1/score", best)
+    moved = rows_of(recipe, "iter_1/translate", best)
+    assert moved.height == 4 * 2 * 2
+    value = {(p, lang, n): v for p, lang, n, v in scores.select("prompt_id", "language", "sample", "value").rows()}
+    for prompt_id, source, sample in moved.select("prompt_id", "source", "sample").rows():
+        if source == "en":
+            right = [n for n in range(6) if value[prompt_id, "en", n] == 1.0]
+            assert sample == (right[0] if right else 0)
+        else:
+            assert sample == 0
+    kept = rows.filter(kind="non_dominant")
+    assert kept.height > 4
+    for row in kept.iter_rows(named=True):
+        key, _, into = row["chosen_key"].partition("->")
+        assert (key.split("#")[0], into) == (f"{row['prompt_id']}/en", row["language"])
+        assert row["rejected_key"] == f"{row['prompt_id']}/{row['language']}#0"
+
+
+def test_translating_every_answer_leaves_more_than_one_for_a_slot(tmp_path):
+    recipe, _ = sampled_world(tmp_path)
+    every = BEST.replace("FOLDER", str(tmp_path)).replace(", best_by: gold", "")
+    with pytest.raises(
+        PlanError, match=r"generate\.n gives 6 answers to a prompt, and a pair from translations takes one"
+    ):
+        lidr.plan(lidr.load_recipe(recipe, overrides=[every]))
+
+
+def test_one_scorer_is_one_short_file_that_knows_no_other():
+    folder = Path(lidr.__file__).parent / "steps/score/scorers"
+    files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert {path.stem.removesuffix("_scorer") for path in files} == set(SCORERS)
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 80, path.name
+        assert "steps.score.scorers" not in text, path.name
+
+
+def test_a_pair_may_weigh_as_much_as_its_margin(tmp_path):
+    recipe, sampled = sampled_world(tmp_path)
+    by = sampled.replace("by: gold", "by: consistency")
+    plain = rows_of(recipe, "iter_1/pair", by)
+    weighted = rows_of(recipe, "iter_1/pair", by.replace("by: consistency", "by: consistency, weight: margin"),
+                       "version=0.2.0")  # fmt: skip
+    assert "weight" not in plain.columns
+    assert weighted.drop("weight").equals(plain)
+    for _, group in weighted.group_by("language"):
+        assert group["weight"].mean() == pytest.approx(1.0)
+        assert (group["weight"] / group["margin"]).to_list() == pytest.approx(
+            [1 / group["margin"].mean()] * group.height
+        )

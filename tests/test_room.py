@@ -1,0 +1,134 @@
+"""What a recipe asks of this machine's cards is refused before anything is made, where it cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import lidr
+from lidr.costs import Machine
+from lidr.errors import PlanError
+from lidr.pipeline import check_recipe, room
+from lidr.steps.train import train_processes
+from tests.scripted import TINY, write_world
+
+VLLM = ("runtime.engine=vllm", "policy.dtype=bfloat16")
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A recipe with a model of eight attention heads, on a machine with four cards."""
+    path = write_world(tmp_path / "world", TINY)
+    (path.parent / "model").mkdir()
+    (path.parent / "model" / "config.json").write_text(json.dumps({"num_attention_heads": 8}))
+    machine = Machine(cards=("H100",) * 4, processor="x", cpus=8)
+    for module in (room, train_processes):
+        monkeypatch.setattr(module, "this_machine", lambda: machine)
+    return str(path)
+
+
+def refusal(recipe: str, *overrides: str) -> str:
+    """What plan says; validate says the same of the same setting."""
+    loaded = lidr.load_recipe(recipe, overrides=[*VLLM, *overrides])
+    with pytest.raises(PlanError) as found:
+        lidr.plan(loaded)
+    assert [str(one.path) for one in check_recipe(loaded).problems if one.path.startswith("runtime")] != []
+    return str(found.value)
+
+
+def test_more_replicas_than_cards_are_refused(recipe: str) -> None:
+    said = refusal(recipe, "runtime.replicas=3", "runtime.tensor_parallel=2")
+    assert said == (
+        "runtime.replicas: 3 replicas of 2 GPUs need 6, and this machine has 4: give at most 2, or `all`, or name a "
+        "cluster in runtime.cluster"
+    )
+    for fits in (
+        ["runtime.replicas=2", "runtime.tensor_parallel=2"],
+        ["runtime.replicas=all"],
+        ["runtime.replicas=99", "runtime.cluster=auto"],
+        ["runtime.replicas=99", "runtime.gpu=A100 80GB"],
+    ):
+        assert list(room.room_problems(lidr.load_recipe(recipe, overrides=[*VLLM, *fits]))) == []
+
+
+def test_more_replicas_than_processors_are_refused_with_and_without_cards(
+    recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = refusal(recipe, "runtime.replicas=3", "runtime.threads=4")
+    assert said.startswith("runtime.replicas: 3 replicas of 4 CPUs need 12, and this machine has 8: give at most 2, or")
+    monkeypatch.setattr(room, "this_machine", lambda: Machine(cards=(), processor="x", cpus=2))
+    said = refusal(recipe, "runtime.engine=transformers", "runtime.replicas=64")
+    assert said.startswith("runtime.replicas: 64 replicas of 1 CPU need 64, and this machine has 2: give at most 2, or")
+    for fits in (["runtime.replicas=2"], ["runtime.replicas=all"], ["runtime.replicas=9", "runtime.cluster=auto"]):
+        assert list(room.room_problems(lidr.load_recipe(recipe, overrides=[*VLLM, *fits]))) == []
+
+
+@pytest.mark.parametrize("setting", ["generate.temperature", "translate.temperature", "translate.retry.temperature"])
+def test_a_temperature_that_the_engine_refuses_is_refused_at_its_setting(recipe: str, setting: str) -> None:
+    hot = (f"chain.{setting}=2.5", "policy={model: org/name, revision: unpinned}")
+    loaded = lidr.load_recipe(recipe, overrides=[*VLLM[:1], *hot])
+    with pytest.raises(PlanError, match=rf"^{setting}: 2\.5, and vLLM takes at most 2$"):
+        lidr.plan(loaded)
+    (problem,) = [one for one in check_recipe(loaded).problems if one.path.endswith("temperature")]
+    assert problem.path.partition("].")[2] == setting
+    other = check_recipe(lidr.load_recipe(recipe, overrides=["runtime.engine=transformers", *hot])).problems
+    assert [one.path for one in other if one.path.endswith("temperature")] == []
+
+
+def test_gpus_that_cannot_share_the_heads_are_refused(recipe: str) -> None:
+    said = refusal(recipe, "runtime.tensor_parallel=3")
+    assert said == "runtime.tensor_parallel: 3 GPUs cannot share the model's 8 attention heads evenly: 1, 2, 4, 8 can"
+
+
+@pytest.mark.parametrize("value", ["0", "some", "-1"])
+def test_replicas_are_a_number_or_all(recipe: str, value: str) -> None:
+    with pytest.raises(lidr.LidrError, match=r"runtime\.replicas"):
+        lidr.load_recipe(recipe, overrides=[f"runtime.replicas={value}"])
+
+
+@pytest.mark.parametrize("value", ["ray://host:10001", "host"])
+def test_a_cluster_is_named_by_host_and_port(recipe: str, value: str) -> None:
+    with pytest.raises(lidr.LidrError, match=r"runtime\.cluster"):
+        lidr.load_recipe(recipe, overrides=[f"runtime.cluster={value}"])
+
+
+TRAINED = TINY.replace("batch: 4", "batch: 12")
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "this_machine", lambda: Machine(cards=(), processor="x", cpus=8))
+    recipe = str(write_world(tmp_path / "world", TRAINED))
+    fits = lidr.load_recipe(recipe, overrides=["runtime.train_processes=3", "runtime.micro_batch=4"])
+    assert list(room.room_problems(fits)) == []
+    for overrides, said in (
+        (["runtime.micro_batch=5"], "train.batch 12 is not a multiple of micro_batch 5, so"),
+        (
+            ["runtime.train_processes=4", "runtime.micro_batch=6"],
+            "is not a multiple of micro_batch 6 times train_proc",
+        ),
+        (["runtime.train_processes=24"], "12 is not a multiple of micro_batch 2 times train_processes 24"),
+        (["runtime.sharding=fsdp"], "fsdp needs several processes: give runtime.train_processes"),
+        (
+            ["runtime.train_processes=2", "chain.train.trl={dataloader_drop_last: true}"],
+            "with train.trl.dataloader_drop_last several processes leave out other pairs than one does",
+        ),
+        (
+            ["runtime.train_processes=2", "runtime.sharding=fsdp", "chain.train.load={quantization: nf4}"],
+            "fsdp does not go with train.load.quantization: take one of the two out",
+        ),
+        (
+            ["runtime.train_processes=2", "runtime.sharding=fsdp", "chain.train.lora={peft: {use_dora: true}}"],
+            "fsdp does not go with train.lora.peft.use_dora: take one of the two out",
+        ),
+    ):
+        assert said in refusal(recipe, "runtime.engine=transformers", *overrides)
+
+
+def test_more_processes_than_cards_are_refused(recipe: str) -> None:
+    assert refusal(recipe, "runtime.train_processes=8", "chain.train.batch=16") == (
+        "runtime.train_processes: 8 processes need a GPU each, and this machine has 4: give at most 4"
+    )
+    named = lidr.load_recipe(recipe, overrides=["runtime.train_processes=2", "runtime.gpu=H100"])
+    assert list(room.room_problems(named)) == []
