@@ -142,6 +142,13 @@ def test_what_the_model_lacks_is_said_and_fails(tmp_path, capsys):
     assert "my.yaml is written and does not run like this" in said
 
 
+def test_a_folder_that_is_not_there_is_named_with_the_one_beside_it(tmp_path, capsys):
+    tiny_model(tmp_path / "models" / "first-7b", "smollm2")
+    assert main(["init", "--model", "./models/frist-7b", "--yes"]) == 2
+    assert "no folder models/frist-7b; did you mean models/first-7b?" in capsys.readouterr().err
+    assert not (tmp_path / "my.yaml").exists()
+
+
 def test_what_a_gpu_and_a_score_before_and_after_need_is_there_as_a_comment(tmp_path, capsys, monkeypatch):
     tiny_model(tmp_path / "model", "smollm2", max_positions=4096)
     monkeypatch.setattr("shutil.which", lambda name: None)
