@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import lidr
-from lidr.errors import EngineError
+from lidr.errors import EngineError, EvaluationError
 from lidr.transforms import chrf
+from tests.engines.server import Server, completion
+from tests.evals.judge.answers import user_text
 from tests.scripted import NAMES, TINY, write_world
 from tests.steps.helpers import rows_of
 from tests.steps.test_measure import judge_server
@@ -150,3 +153,41 @@ def test_a_judge_marks_each_answer_alone(tmp_path):
     assert {code: set(rows.filter(language=code)["value"]) for code in NAMES} == {"en": {9.0}, "es": {3.0}, "de": {3.0}}
     again = lidr.plan(lidr.load_recipe(recipe, overrides=["iterations=[{prompts: '0:4'}]", chain]))
     assert next(step.state for step in again.steps if step.name == "score") == "cached"
+
+
+def test_answers_without_a_mark_say_why_and_too_many_end_the_step(tmp_path):
+    recipe = write_world(tmp_path)
+
+    def says(body, _):
+        unclear = "German: tell me about bees" in user_text(body)
+        return completion("Hard to tell." if unclear else "Fair enough. Mark: 6")
+
+    with Server(says) as server:
+        chain = CHAIN.replace("SCORERS", f'{{judge: {{model: "openai:j@{server.url}", max_error_share: SHARE}}}}')
+        with pytest.raises(EvaluationError) as too_many:
+            rows_of(recipe, "iter_1/score", chain.replace("SHARE", "0.05"))
+        asked = len(server.bodies)
+        rows = rows_of(recipe, "iter_1/score", chain.replace("SHARE", "0.1"))
+        assert asked == len(server.bodies) == 4 * 3  # equal answers are asked about once, and what was said is kept
+    assert re.search(
+        r"j failed on 3 of 36 answers \(8\.3%\), and 5\.0% are allowed \(max_error_share\): 3 x .*Nothing is lost: "
+        r"the same command asks again where no answer came\. Answers that cannot be read are kept",
+        str(too_many.value),
+    )
+    failed = rows.filter(pl.col("value").is_null())
+    assert set(failed.select("prompt_id", "language", "detail").iter_rows()) == {("p0", "de", "no marks in the text")}
+    assert set(rows.drop_nulls("value").select("value", "detail").iter_rows()) == {(6.0, "")}
+
+
+def test_the_similarity_of_latent_is_read_at_half_of_the_layers_unless_one_is_named(tmp_path):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    recipe = write_world(tmp_path, TINY)
+    config = AutoConfig.from_pretrained(tiny_model(tmp_path / "model", "smollm2", seed=1))
+    config.num_hidden_layers, config.layer_types = 6, None
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "model")
+    found = []
+    for number, settings in enumerate(("{}", "{layer: 3}", "{layer: 2}")):
+        chain = CHAIN.replace("SCORERS", f"{{latent: {settings}}}")
+        found.append(rows_of(recipe, "iter_1/score", chain, f"version=0.{number + 1}.0")["detail"].to_list())
+    assert found[0] == found[1] != found[2]

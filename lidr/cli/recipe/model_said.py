@@ -145,7 +145,10 @@ def _template(reference: Reference) -> tuple[Path | None, str | None]:
     if isinstance(reference, FolderReference):
         folder = resolve_source(reference.path, Path()) or Path(reference.path)
         if not folder.is_dir():
-            raise PlanError(f"--model: no folder {folder}{near_file(folder)}; give one with config.json and *.safetensors, or org/name")
+            meant = near_file(folder)
+            raise PlanError(
+                f"--model: no folder {folder}{meant}; give one with config.json and *.safetensors, or org/name"
+            )
         return folder, template_of(folder) or ""
     found = [path for name in (TEMPLATE_FILES[0], "tokenizer_config.json") if (path := _file(reference, name))]
     return (found[0].parent, template_of(found[0].parent) or "") if found else (None, None)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lidr.evals.judge.agreement import JudgeReport, calls_of, check_judge, items_of
     from lidr.evals.judge.grading import Grade, Grading, grade, grades_needed, grading_question
     from lidr.evals.judge.judge_choice import judge_of, meet_judge, served
-    from lidr.evals.judge.judge_comparisons import calls_needed, check_errors, judge, reasons
+    from lidr.evals.judge.judge_comparisons import IN_A_RUN, calls_needed, check_errors, judge, reasons
     from lidr.evals.judge.judge_template import grading_template
     from lidr.evals.judge.question import facts_of
     from lidr.evals.judge.settings import Judge, JudgeSettings
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lidr.evals.judge.verdicts import Comparison, JudgeMode, Order, Verdict
 
 __all__ = [
+    "IN_A_RUN",
     "Comparison",
     "Grade",
     "Grading",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from lidr.errors import EvaluationError
 from lidr.evals.judge.answer_order import unswitch, verdict_of
@@ -24,8 +24,18 @@ from lidr.evals.judge.verdicts import Comparison, JudgeMode, Order, Verdict
 from lidr.retry import Retry
 
 NOT_ASKED = "not asked"
+BY_COMMAND = "`lidr eval judge` asks again, without generating again,"
+IN_A_RUN = "the same command asks again"
 
 OnFatal = Literal["raise", "record"]
+
+
+class Judged(Protocol):
+    """A verdict or a mark."""
+
+    @property
+    def error(self) -> str | None:
+        """Why there is none, as "reason: detail"."""
 
 
 def judge(
@@ -82,19 +92,28 @@ def calls_needed(comparisons: Sequence[Comparison], settings: JudgeSettings) -> 
     return len(wanted) - len(answers_in(settings.cache, wanted))
 
 
-def check_errors(verdicts: Sequence[Verdict], settings: JudgeSettings) -> None:
-    """End an evaluation that rests on too few verdicts.
+def check_errors(
+    judged: Sequence[Judged], settings: JudgeSettings, *, asked: str = "comparisons", again: str = BY_COMMAND
+) -> None:
+    """End what rests on too few verdicts or marks.
+
+    Args:
+        judged: the judge's answers, with those that failed.
+        settings: who judged, and the share of failures that is allowed.
+        asked: what they are of, in the message.
+        again: what to do, in the message.
 
     Raises:
-        EvaluationError: more than `max_error_share` of the comparisons have none; names the most frequent reasons.
+        EvaluationError: more than `max_error_share` of them failed; names the most frequent reasons.
     """
-    errors = [verdict.error for verdict in verdicts if verdict.error is not None]
-    if not errors or len(errors) <= settings.max_error_share * len(verdicts):
+    errors = [one.error for one in judged if one.error is not None]
+    if not errors or len(errors) <= settings.max_error_share * len(judged):
         return
     raise EvaluationError(
-        f"the judge {settings.model} failed on {len(errors)} of {len(verdicts)} comparisons "
-        f"({len(errors) / len(verdicts):.1%}), and {settings.max_error_share:.1%} are allowed (max_error_share): "
-        f"{reasons(errors)}. Nothing is lost: `lidr eval judge` asks again, without generating again"
+        f"the judge {settings.shown or settings.model} failed on {len(errors)} of {len(judged)} {asked} "
+        f"({len(errors) / len(judged):.1%}), and {settings.max_error_share:.1%} are allowed (max_error_share): "
+        f"{reasons(errors)}. Nothing is lost: {again} where no answer came. "
+        "Answers that cannot be read are kept: take another judge or mode, or raise max_error_share"
     )
 
 

@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lidr.errors import NegativeVerdict
+from lidr.errors import EvaluationError, NegativeVerdict
 from lidr.evals import win_rate as rates
 from lidr.evals.judge import JudgeSettings, facts_of, grading_template
 from lidr.evals.mt_bench.conversations import Conversation
@@ -126,16 +126,12 @@ def check_marks(talks: Iterable[Conversation], settings: JudgeSettings) -> None:
     Raises:
         NegativeVerdict: more than `max_error_share` of the graded answers have none; names the most frequent reasons.
     """
-    from lidr.evals.judge import reasons
+    from lidr.evals.judge import check_errors
 
-    grades = [grade for talk in talks for grade in talk.grades if grade is not None]
-    errors = [grade.error or "no mark" for grade in grades if grade.score is None]
-    if len(errors) > settings.max_error_share * len(grades):
-        raise NegativeVerdict(
-            f"the judge {settings.shown or settings.model} gave no mark to {len(errors)} of {len(grades)} answers "
-            f"({len(errors) / len(grades):.1%}), and {settings.max_error_share:.1%} are allowed (max_error_share): "
-            f"{reasons(errors)}. Nothing is lost: `lidr eval judge` asks again, without generating again"
-        )
+    try:
+        check_errors([grade for talk in talks for grade in talk.grades if grade is not None], settings, asked="answers")
+    except EvaluationError as error:
+        raise NegativeVerdict(str(error)) from None
 
 
 def scored(tasks: Iterable[TaskResult], talks: Sequence[Conversation], judge: JudgeFacts | None) -> MTBench:

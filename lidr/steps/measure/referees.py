@@ -113,7 +113,7 @@ def _marks(sampled: SamplePart, settings: JudgeSettings, *, of_every: bool) -> M
         for name, prompt, text in asked.values()
     ]
     grades = judge.grade(gradings, settings)
-    judge.check_errors(grades, settings)  # type: ignore[arg-type]  # a grade has an error, as a verdict has
+    judge.check_errors(grades, settings, asked="answers", again=judge.IN_A_RUN)
     return {key: found.score for key, found in zip(asked, grades, strict=True)}
 
 
@@ -140,7 +140,7 @@ def _compared(sample: PromptSample, sampled: SamplePart, settings: JudgeSettings
     built = [judge.Comparison(p["pair_id"], p["prompt_text"], p["rejected_text"], p["chosen_text"]) for p in pairs]
     rankings = list(_rankings(sampled, sample.dominant))
     verdicts = judge.judge([*built, *(comparison for _, comparison in rankings)], settings)
-    judge.check_errors(verdicts, settings)
+    judge.check_errors(verdicts, settings, again=judge.IN_A_RUN)
     said = [None if verdict.preference is None else verdict.preference - 1.0 for verdict in verdicts]
     for pair, value in zip(pairs, said[: len(pairs)], strict=True):
         yield _of_pair("reward_judge", pair, None if value is None else 0.5 + 0.5 * ((value > 0.5) - (value < 0.5)))

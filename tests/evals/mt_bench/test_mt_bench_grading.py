@@ -135,7 +135,7 @@ def test_a_judge_that_is_away_costs_no_answer_and_is_a_negative_verdict(question
     found = scores_of(talks, loaded, settings, limit=2)
     assert found.tasks[0].scores["judge_errors"].value == 4
     assert found.samples[0]["response"].count(SAID["de"]) == 2
-    with pytest.raises(NegativeVerdict, match=r"no mark to 4 of 4 answers \(100\.0%\), and 5\.0% are allowed"):
+    with pytest.raises(NegativeVerdict, match=r"failed on 4 of 4 answers \(100\.0%\), and 5\.0% are allowed"):
         check_marks(talks, settings)
     check_marks(talks, settings.model_copy(update={"max_error_share": 1.0}))
 

@@ -24,7 +24,7 @@ def score_judge(world: World, config: JudgeScorer, asked: Sequence[Answer]) -> I
     gradings = [judge.Grading(one.key, tuple(world.talk(one))) for one in asked]
     with judge_for(world.run, config)() as settings:
         marks = judge.grade(gradings, settings)
-        judge.check_errors(marks, settings)  # type: ignore[arg-type]  # a grade has an error, as a verdict has
+        judge.check_errors(marks, settings, asked="answers", again=judge.IN_A_RUN)
     for answer, mark in zip(asked, marks, strict=True):
         yield Scored(answer, mark.score, (mark.error or "").partition(":")[0])
 
