@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lidr import secrecy
 from lidr.engines.gguf import convert
 from lidr.worker import close_fork_server
 from tests.publishing import hub, new_name, running, trained, world  # noqa: F401  # fixtures of several folders
@@ -37,6 +38,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take longest come first: what begins last leaves one of two cores idle while it ends."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def _a_secret_of_one_test_hides_no_word_of_another() -> Iterator[None]:
+    told = {*secrecy._TOLD}
+    yield
+    secrecy._TOLD.intersection_update(told)
 
 
 @pytest.fixture(autouse=True)

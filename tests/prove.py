@@ -9,7 +9,8 @@ python -m tests.prove families   thirty current families through the whole chain
 python -m tests.prove methods    seven methods in five worlds of the miniature, a table; goes on where it was
 python -m tests.prove real_policy  a real 135M policy, its controls, 200 prompts: intervals; goes on where it was
 python -m tests.prove replicas   answers on a real Ray cluster: killed replicas, lost and joining nodes
-python -m tests.prove scale      each step's memory at 100,000 and 1,000,000 rows; goes on where it was
+python -m tests.prove scale      each step's memory at 100,000 and 1,000,000 rows, and half an hour of replicas that
+                                 die at random (`scale:memory`, `scale:soak`); goes on where it was
 python -m tests.prove faults     damaged files, killed runs, failing servers, changed releases; goes on where it was
 
 `make prove` runs all, `make prove faults` one, `python -m tests.prove faults:kills` one part of it (tests/faults).
@@ -17,7 +18,7 @@ python -m tests.prove faults     damaged files, killed runs, failing servers, ch
 `methods:skewed-1/croco` makes one cell of the table (tests/methods/method_proof.py), `real_policy:sft` one arm
 (tests/methods/real_policy_proof.py).
 LIDR_PROVE_SECONDS ends a part of `faults`, `families` and `methods` between two cells, and `real_policy` between two
-arms, after so many seconds.
+arms, after so many seconds; it is the time of `scale:soak`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests import scale_proof
+from tests import scale_proof, soak_proof
 from tests.families import family_proof
 from tests.faults import parts
 from tests.methods import method_proof, real_policy_proof
@@ -148,8 +149,10 @@ def _run(name: str) -> int:
         return method_proof.prove(name, machine())
     if name.startswith("real_policy"):
         return real_policy_proof.prove(name, machine())
-    if name == "scale":
-        return scale_proof.prove(machine())
+    if name.startswith("scale"):
+        proofs = {"memory": scale_proof.prove, "soak": soak_proof.prove}
+        wanted = [proofs[name.partition(":")[2]]] if ":" in name else [*proofs.values()]
+        return max(prove_scale(machine()) for prove_scale in wanted)
     return parts.prove(_parts(name), machine()) if name.startswith("faults") else prove(name)
 
 
