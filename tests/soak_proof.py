@@ -158,12 +158,13 @@ def soaked(
 
 
 def _at_work() -> list[psutil.Process]:
-    """Replicas and their workers on this machine."""
+    """Replicas and their workers, of this cluster alone, whoever their parent is by now."""
     found = []
     for one in psutil.process_iter():
         with suppress(psutil.Error):
             command = " ".join(one.cmdline())
-            if "ray::Replica" in command or "engine_worker" in command:
+            is_one = "ray::Replica" in command or "engine_worker" in command
+            if is_one and one.environ().get("RAY_TMPDIR") == os.environ["RAY_TMPDIR"]:
                 found.append(one)
     return found
 
