@@ -87,6 +87,7 @@ def _latex_table(table: TextTable) -> Iterator[str]:
 _SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "*": "$^{*}$"},
+    **{sign: f"${sign}$" for sign in "<>|"},  # other signs in the font encoding that LaTeX begins with
 }
 
 

@@ -34,7 +34,7 @@ def test_markdown_has_the_cells_of_the_text_escaped(comparison):
 
 def test_latex_has_the_cells_of_the_text_escaped_between_the_rules_of_booktabs(comparison):
     said = as_latex(comparison)
-    assert r"language & items & a\_1 \& b & 50\%|c & 50\%|c $-$ a\_1 \& b \\" in said
+    assert r"language & items & a\_1 \& b & 50\%$|$c & 50\%$|$c $-$ a\_1 \& b \\" in said
     assert (
         said.count(r"\toprule")
         == said.count(r"\midrule")
@@ -53,6 +53,7 @@ def test_latex_has_the_cells_of_the_text_escaped_between_the_rules_of_booktabs(c
         ("-0.3 [-1.0, +0.4]", "$-$0.3 [$-$1.0, +0.4]"),
         ("run-2 * ~^\\{}#$", r"run-2 $^{*}$ \textasciitilde{}\textasciicircum{}\textbackslash{}\{\}\#\$"),
         ("[x]", "{}[x]"),
+        ("<a|b>", "$<$a$|$b$>$"),
     ],
 )
 def test_every_sign_of_latex_is_escaped(cell, said):
