@@ -29,7 +29,8 @@ def as_markdown(comparison: Comparison) -> str:
 
 def as_latex(comparison: Comparison) -> str:
     """Floating tables for the package booktabs, captions with the remarks; what the signs mean stands in comments."""
-    lines = [f"% {line}" for line in (r"needs \usepackage{booktabs}", *legend(comparison), *_notes(comparison))]
+    needs = r"needs \usepackage{booktabs}; wider than the page: \resizebox{\textwidth}{!}{...} around the tabular (graphicx)"
+    lines = [f"% {line}" for line in (needs, *legend(comparison), *_notes(comparison))]
     for table in tables(comparison):
         lines += ["", *_latex_table(table)]
     return "\n".join(lines) + "\n"
