@@ -29,7 +29,7 @@ def as_markdown(comparison: Comparison) -> str:
 
 def as_latex(comparison: Comparison) -> str:
     """Floating tables for the package booktabs, captions with the remarks; what the signs mean stands in comments."""
-    needs = r"needs \usepackage{booktabs}; wider than the page: \resizebox{\textwidth}{!}{...} around the tabular (graphicx)"
+    needs = r"needs \usepackage{booktabs}; wider than a page: \resizebox{\textwidth}{!}{...} around tabular (graphicx)"
     lines = [f"% {line}" for line in (needs, *legend(comparison), *_notes(comparison))]
     for table in tables(comparison):
         lines += ["", *_latex_table(table)]
