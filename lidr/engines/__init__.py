@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure, Message, Sampling
     from lidr.engines.gguf import convert
     from lidr.engines.grouped_attention import use_grouped_attention
-    from lidr.engines.merging import MERGE_RULES, AdapterFolder, Merged, bring_tokenizer, merge_adapter, read_merged
+    from lidr.engines.merging import (
+        MERGE_RULES,
+        AdapterFolder,
+        Merged,
+        bring_tokenizer,
+        is_tied,
+        merge_adapter,
+        put_over,
+        read_merged,
+    )
     from lidr.engines.model_folder import (
         TEMPLATE_FILE,
         TEMPLATE_FILES,
@@ -42,7 +51,14 @@ if TYPE_CHECKING:
         without_fixing,
     )
     from lidr.engines.transformers import TransformersEngine, processors
-    from lidr.engines.vllm import arguments_of_others, budget_settings, check_arguments, set_environment, text_arguments
+    from lidr.engines.vllm import (
+        arguments_of_others,
+        budget_settings,
+        check_arguments,
+        lora_settings,
+        set_environment,
+        text_arguments,
+    )
 
 __all__ = [
     "ENGINES",
@@ -82,10 +98,13 @@ __all__ = [
     "engines",
     "fix",
     "fixed_anyhow",
+    "is_tied",
+    "lora_settings",
     "merge_adapter",
     "open_engine",
     "probe",
     "processors",
+    "put_over",
     "read_merged",
     "reads_date",
     "refused_adapter",

@@ -121,6 +121,8 @@ class EngineSpec:
         model: a folder of safetensors for `transformers`, `vllm` and `seq2seq`, the served name for `openai`, a file of
             canned answers for `scripted`.
         url: base URL of the server, for `openai`.
+        adapter: folder of an adapter that is put over the model as it is, not merged; only engines whose row says
+            `adapters` can.
         dtype: of the weights, for `transformers` and `vllm`.
         batch: requests in flight at once: the batch of `transformers`, the concurrency of `openai`; `vllm` has its own.
         max_model_len: longest prompt plus completion, tokens; None takes it from the model's config; "auto" of vLLM is
@@ -165,6 +167,7 @@ class EngineSpec:
     cluster: str = "local"
     vllm: Mapping[str, Any] = field(default_factory=dict)
     judges: bool = False
+    adapter: str | None = None
 
     @property
     def longest(self) -> int | None:

@@ -32,6 +32,7 @@ class EngineRow:
         only_translates: it cannot answer prompts: `translate.by.engine` takes it, `runtime.engine` does not.
         lm_eval: lm-eval's own back end for such a model; None: lm-eval asks this engine, by engine_lm.
         hottest: highest temperature that it takes; None: any.
+        adapters: whether it puts an adapter over its model (`EngineSpec.adapter`).
         judge: MODULE:FUNCTION that serves a model as a local judge, from (EngineSpec, served name, log) to its port.
     """
 
@@ -48,6 +49,7 @@ class EngineRow:
     only_translates: bool = False
     lm_eval: Literal["hf", "vllm"] | None = None
     hottest: float | None = None
+    adapters: bool = False
     judge: str | None = None
 
     @property
@@ -78,6 +80,7 @@ _ROWS = (
         model="folder",
         packages=("torch", "transformers"),
         lm_eval="hf",
+        adapters=True,
         judge="lidr.evals.judge.local.judge_worker:serve_transformers",
     ),
     EngineRow(
@@ -93,6 +96,7 @@ _ROWS = (
         grace_s=30.0,  # it takes several seconds to end its own processes and free their shared memory
         lm_eval="vllm",
         hottest=2.0,
+        adapters=True,
         judge="lidr.evals.judge.local.judge_worker:serve_vllm",
     ),
     EngineRow("openai", opens="lidr.engines.openai:OpenAIEngine", model="server"),

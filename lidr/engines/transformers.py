@@ -23,9 +23,10 @@ from lidr.engines.chat import ChatTokenizer, Prompt, sort_out
 from lidr.engines.decoding import PresencePenalty, RepetitionPenalty, SeededChoice, StopStrings
 from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure, Sampling
 from lidr.engines.grouped_attention import use_grouped_attention
+from lidr.engines.merging import PROBE, AdapterFolder, is_tied, put_over, without_effect
 from lidr.engines.model_folder import ModelFolder
 from lidr.errors import EngineError
-from lidr.weights import policy_class
+from lidr.weights import logits, policy_class
 
 _WORTH_SHARING = 32
 """Tokens of a beginning that are computed once for a batch."""
@@ -48,6 +49,9 @@ class TransformersEngine(Engine):
         self._limit = spec.longest or folder.context_length()
         self._batch = spec.batch
         self._model: Any = _load(spec)
+        if spec.adapter is not None:
+            asked = self._chat.prompt_ids([{"role": "user", "content": PROBE}])
+            self._model = _with_adapter(self._model, spec, Path(spec.adapter), asked)
         self._shares = _can_share(self._model)
 
     def generate(self, requests: Iterable[ChatRequest | None]) -> Iterator[Completion | Failure]:
@@ -149,6 +153,22 @@ def _load(spec: EngineSpec) -> Any:
     # A model's own generation_config may ask for sampling and penalties; the recipe alone decides on those.
     model.generation_config = GenerationConfig()
     return model.to(_device()).eval()
+
+
+def _with_adapter(model: Any, spec: EngineSpec, adapter: Path, asked: Sequence[int]) -> Any:
+    """The model with the adapter's layers in it, and not merged; refused where they change nothing that it says.
+
+    Args:
+        model: as it was loaded; it is changed.
+        asked: ids of a prompt that it is asked with and without the adapter.
+    """
+    found = AdapterFolder(adapter)
+    found.check_over(spec.kind)
+    before = logits(model, asked)
+    over = put_over(model, found, tied=is_tied(model))
+    if torch.equal(logits(over, asked), before):
+        raise without_effect(found, Path(spec.model))
+    return over.get_base_model()
 
 
 def _device() -> str:

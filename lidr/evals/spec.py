@@ -54,7 +54,8 @@ class EvalSpec:
         threads: of torch; 0 leaves its own choice.
         gold: MGSM's gold answers are compared as numbers, or as they are written, thousands comma included.
         token_limit, body, vllm, reasoning_parser: as of `EngineSpec`.
-        adapter: folder of a LoRA that lm-eval's back end puts over the model; None: there is none, or it is merged.
+        adapter: folder of a LoRA that lm-eval's back end, or of several replicas lidr's engine, puts over the model;
+            None: there is none, or it is merged.
     """
 
     backend: str
@@ -110,6 +111,7 @@ class EvalSpec:
             reasoning_parser=self.reasoning_parser,
             thinking_budget=self.decoding.thinking_budget,
             vllm=self.vllm,
+            adapter=self.adapter,
         )
 
     @classmethod

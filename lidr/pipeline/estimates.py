@@ -235,7 +235,8 @@ def _shape(planned: Plan, model: PolicyConfig) -> ModelShape | None:
 def _folders(planned: Plan, model: PolicyConfig) -> list[Path]:
     """Where a model may lie on this machine already: in the run, in its folder, in the Hub's cache."""
     reference = parse_reference(model.model)
-    first = [planned.folder(step) / "model" for step in planned.steps if step.kind.writes is InitialPolicy]
+    policies = [planned.folder(step) for step in planned.steps if step.kind.writes is InitialPolicy]
+    first = [folder / part for folder in policies for part in ("model", "base")]
     found = first if model == planned.recipe.policy else []
     if isinstance(reference, FolderReference):
         found.append(resolve_source(reference.path, planned.recipe.folder) or Path(reference.path))

@@ -42,6 +42,9 @@ class PolicyConfig(Frozen):
     adapter: ReferenceText | None = Field(None, exclude_if=lambda value: value is None)
     """An adapter of the model (LoRA, DoRA, IA3, ...), which is merged into it first: ./folder, org/name@COMMIT, or
     run:NAME/iter_K/train."""
+    merge: bool = Field(True, exclude_if=lambda value: value)
+    """false: the adapter, a LoRA, is not merged. The engine answers with it over the model: transformers by peft, vllm
+    by a LoRARequest. Answers may be other ones by rounding, so it is identity. Such a policy cannot be trained."""
     dtype: Dtype | Literal["auto"] = "float32"
     """Number format of the weights in generation and training. auto: the checkpoint's own, by its config.json; it is
     resolved when the run is planned, and recorded by its name."""
@@ -76,6 +79,8 @@ class PolicyConfig(Frozen):
     @model_validator(mode="after")
     def _adapter_fits(self) -> PolicyConfig:
         if self.adapter is None:
+            if not self.merge:
+                raise ValueError("merge: false says how an adapter is used, and none is named; take it out")
             return self
         reference = parse_reference(self.adapter)
         if isinstance(parse_reference(self.model), ServerReference):

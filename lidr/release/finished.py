@@ -143,7 +143,7 @@ class Finished:
         Raises:
             StoreError: one is damaged.
         """
-        models = ("model/", "adapter/")
+        models = ("model/", "base/", "adapter/")
         for artifact in self.artifacts:
             is_published = with_policies and artifact.record.writes == "policy"
             for entry in artifact.record.files:

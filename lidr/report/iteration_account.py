@@ -81,10 +81,9 @@ def _too_long(planned: Plan, iteration: int, slot: dict[str, Any]) -> str:
         return ""
     row = rows.row(0, named=True)
     answer = next((step.config.max_tokens for step in planned.recipe.chain if step.name == "generate"), None)
-    window = (
-        planned.recipe.runtime.longest
-        or ModelFolder(planned.version_folder / "iter_0" / "policy" / "model").context_length()
-    )
+    policy = planned.version_folder / "iter_0" / "policy"
+    folder = policy / "base" if (policy / "base").is_dir() else policy / "model"
+    window = planned.recipe.runtime.longest or ModelFolder(folder).context_length()
     if not row["prompt_tokens"] or answer is None or window is None:
         return f", in {row['language']}: prompt and answer are longer than the model's window"
     return f", in {row['language']}: prompt {row['prompt_tokens']:,} + answer {answer:,} > window {window:,} tokens"

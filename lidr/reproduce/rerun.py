@@ -199,7 +199,9 @@ class Again:
         if policy.trust_remote_code and not self.trust_remote_code:
             raise CannotRun("the model runs code of its own; read it, then give --trust-remote-code")
         first = [r for r in self.published.release.records.values() if r.writes == InitialPolicy.name]
-        weights = sum(entry.bytes for record in first for entry in record.files if entry.path.startswith("model/"))
+        weights = sum(
+            entry.bytes for record in first for entry in record.files if entry.path.startswith(("model/", "base/"))
+        )
         if asks and (why := too_large(record.writes, weights)):
             raise CannotRun(why)
 

@@ -191,6 +191,7 @@ def evaluate_spec(run: StepRun) -> EvalSpec:
         body=engine.body,
         reasoning_parser=engine.reasoning_parser,
         vllm=engine.vllm,
+        adapter=engine.adapter,
     )
 
 

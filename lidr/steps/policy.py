@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lidr.engines import FIXED_DATE, reads_date
+from lidr.engines import FIXED_DATE, TEMPLATE_FILES, TOKENIZER_FILES, reads_date
 from lidr.hub import check_model_folder, converted, dist_file, model_files, model_snapshot
 from lidr.recipe import PolicyConfig, Recipe, openai_identity, reasoning_identity, template_identity
 from lidr.references import (
@@ -39,8 +39,19 @@ from lidr.steps.policy_files import (
     merge_policy,
     outside_adapter,
     policy_tokenizer,
+    put_beside,
 )
-from lidr.steps.step_kind import Expected, InitialPolicy, Outcome, Scale, StepKind, StepRun, Surroundings, Unresolved
+from lidr.steps.step_kind import (
+    BASE,
+    Expected,
+    InitialPolicy,
+    Outcome,
+    Scale,
+    StepKind,
+    StepRun,
+    Surroundings,
+    Unresolved,
+)
 from lidr.store import ADDRESS, Rate, file_sha256, kept_sha256, locate, write_json
 from lidr.weights import quantised_by
 
@@ -50,13 +61,16 @@ _WHERE = "policy.model"
 def run_policy(run: StepRun) -> Outcome:
     """Bring the first policy into the store as a plain folder of safetensors."""
     reference = parse_reference(run.config.model)
-    target = run.out.folder / "model"
+    is_apart = run.config.adapter is not None and not run.config.merge
+    target = run.out.folder / (BASE if is_apart else "model")
     shutil.rmtree(target, ignore_errors=True)
     run.progress.start(1, "model")
     merged: dict[str, Any] = {}
     if isinstance(reference, ServerReference):
         target.mkdir()
         write_json(target / "server.json", {"model": reference.model, "url": reference.url})
+    elif is_apart:
+        merged = _apart(run, reference, target)
     elif run.config.adapter is not None:
         merged = _merged(run, reference, target)
     elif _is_gguf(reference):
@@ -110,6 +124,21 @@ def _merged(run: StepRun, reference: Reference, target: Path) -> dict[str, Any]:
     return {"adapter": run.config.adapter, "adapter_shift": found.shift, "notes": found.notes}
 
 
+def _apart(run: StepRun, reference: Reference, target: Path) -> dict[str, Any]:
+    """Put the model into its folder and the adapter beside it; what the record says of it."""
+    planned = outside_policy(run.around, run.config)
+    base = _converted(run, reference) if _is_gguf(reference) else _plain_folder(run, reference)
+    check_files(base, planned.get("files", {}))
+    target.mkdir()
+    for path in model_files(base, run.config.trust_remote_code):
+        if path.name not in (*TOKENIZER_FILES, *TEMPLATE_FILES):
+            _put(path, target, is_ours=not isinstance(reference, FolderReference))
+    notes = put_beside(run, base, planned["adapter"].get("files", {}))
+    for note in notes:
+        run.progress.say(note)
+    return {"adapter": run.config.adapter, "merge": False, "notes": notes}
+
+
 def fix_template(run: StepRun, folder: Path) -> dict[str, Any]:
     """Write the template as the recipe wants it into the policy's folder, and look at it; what the record says of it.
 
@@ -147,6 +176,7 @@ def identity_policy(config: PolicyConfig) -> dict[str, Any]:
     asked |= template_identity(config.chat_template)
     if config.adapter is not None:
         asked["adapter"] = getattr(parse_reference(config.adapter), "repo", None)
+        asked |= {} if config.merge else {"merge": False}
     return {"model": name, "dtype": config.dtype, "trust_remote_code": config.trust_remote_code, **asked}
 
 
@@ -256,7 +286,8 @@ def _put(path: Path, target: Path, *, is_ours: bool) -> None:
 
 def expect_policy(config: PolicyConfig, scale: Scale) -> Expected:
     """One model."""
-    return Expected(1, "model", note=f"with {config.adapter} merged into it" if config.adapter else "")
+    how = "merged into it" if config.merge else "over it, not merged"
+    return Expected(1, "model", note=f"with {config.adapter} {how}" if config.adapter else "")
 
 
 STEP = StepKind(

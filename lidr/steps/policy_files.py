@@ -1,6 +1,7 @@
 """Where the files of the policy lie before anything is loaded, and what an adapter beside its model makes of it.
 
-policy.adapter is merged into the model once, before any step asks or trains it: every step, and whoever gets the
+policy.adapter is merged into the model once, unless policy.merge is false: then the engines put it over the model. It
+is merged, before any step asks or trains it: every step, and whoever gets the
 policy, then has one plain folder. Answers are of the weights that are trained further, and what is published needs no
 adapter of others beside it.
 """
@@ -21,7 +22,7 @@ from lidr.hub import cached_folder, model_files, model_snapshot
 from lidr.recipe import PolicyConfig
 from lidr.references import FolderReference, HubReference, RunReference, parse_reference
 from lidr.resources import resolve_source
-from lidr.steps.step_kind import StepRun, Surroundings
+from lidr.steps.step_kind import ADAPTER, BASE, StepRun, Surroundings
 from lidr.store import hashed, kept_sha256, locate
 from lidr.weights import quantised_by, refused_base
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from lidr.engines import Merged
 
 _WHERE = "policy.adapter"
+_UNMERGED = "policy.merge: false"
+_TAKE_OUT = "take merge out of policy, and the adapter is merged first"
 
 
 def check_adapter(around: Surroundings, config: PolicyConfig) -> None:
@@ -42,6 +45,9 @@ def check_adapter(around: Surroundings, config: PolicyConfig) -> None:
         return
     base = policy_folder(around)
     folder = local_adapter(around, config)
+    if not config.merge:
+        _check_unmerged(around, base, folder)
+        return
     try:
         if folder is not None:
             AdapterFolder(folder).check()
@@ -49,6 +55,38 @@ def check_adapter(around: Surroundings, config: PolicyConfig) -> None:
         raise PlanError(f"{_WHERE}: {error}") from None
     if base is not None and (why := refused_base(config.model, quantised_by(base))) is not None:
         raise PlanError(f"{_WHERE}: {why}")
+
+
+def _check_unmerged(around: Surroundings, base: Path | None, folder: Path | None) -> None:
+    """Refuse an engine or an adapter that cannot answer with it over its model."""
+    runtime = around.recipe.runtime
+    row = engines.engine_row(runtime.engine)
+    if row.model == "folder" and not row.adapters:
+        able = ", ".join(engines.engines(lambda one: one.adapters))
+        raise PlanError(f"{_UNMERGED}: {runtime.engine} puts no adapter over a model; {able} do: {_TAKE_OUT}")
+    try:
+        if folder is not None:
+            AdapterFolder(folder).check_over(runtime.engine)
+        if folder is not None and base is not None and (base / "config.json").is_file():
+            AdapterFolder(folder).check_words(base)
+    except EngineError as error:
+        raise PlanError(f"{_UNMERGED}: {error}: {_TAKE_OUT}") from None
+
+
+def refuse_unmerged(around: Surroundings, where: str, why: str) -> None:
+    """Refuse a setting that needs the policy's weights in one folder.
+
+    Args:
+        where: the setting.
+        why: what it does, after its name.
+
+    Raises:
+        PlanError: the policy's adapter is not merged.
+    """
+    policy = around.recipe.policy
+    if policy.adapter is not None and not policy.merge:
+        found = f"{why}, and the policy is an adapter over its model ({_UNMERGED})"
+        raise PlanError(f"{where}: {found}: {_TAKE_OUT}; or take {where} out")
 
 
 def outside_adapter(around: Surroundings, config: PolicyConfig) -> dict[str, Any]:
@@ -66,7 +104,7 @@ def outside_adapter(around: Surroundings, config: PolicyConfig) -> dict[str, Any
     else:
         files = model_files(own_adapter(around, reference))
         found = {"files": {path.name: kept_sha256(path, around.store_root) for path in files}}
-    return {"adapter": {**found, "merge_rules": engines.MERGE_RULES}}
+    return {"adapter": {**found, "merge_rules": engines.MERGE_RULES} if config.merge else found}
 
 
 def merge_policy(run: StepRun, base: Path, target: Path, planned: Mapping[str, str]) -> Merged:
@@ -85,6 +123,37 @@ def merge_policy(run: StepRun, base: Path, target: Path, planned: Mapping[str, s
     folder = adapter_folder(run.around, config)
     check_files(folder, planned)
     return engines.merge_adapter(base, folder, target, log=run.log, trust_remote_code=config.trust_remote_code)
+
+
+def put_beside(run: StepRun, base: Path, planned: Mapping[str, str]) -> list[str]:
+    """Bring the adapter beside the model, which is there but for its tokenizer and chat template: those that stand
+    beside the adapter come first.
+
+    Args:
+        base: the model's folder.
+        planned: name of each file of the adapter -> its SHA-256.
+
+    Returns:
+        What a person should know: whose tokenizer and template they are.
+
+    Raises:
+        EngineError: the adapter cannot be used over the model.
+        StoreError, HubError: it is not there, or has another content than was planned.
+    """
+    folder = adapter_folder(run.around, run.config)
+    check_files(folder, planned)
+    found = AdapterFolder(folder)
+    try:
+        found.check_over(run.recipe.runtime.engine)
+        found.check_words(base)
+    except EngineError as error:
+        raise PlanError(f"{_UNMERGED}: {error}: {_TAKE_OUT}") from None
+    target = run.out.folder / ADAPTER
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copyfile(folder / name, target / name)
+    return bring_tokenizer(base, folder, run.out.folder / BASE)
 
 
 def adapter_folder(around: Surroundings, config: PolicyConfig) -> Path:

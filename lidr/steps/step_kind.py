@@ -179,10 +179,10 @@ class StepRun:
         """Describe the engine that answers as the current policy."""
         runtime = self.recipe.runtime
         reference = parse_reference(self.recipe.policy.model)
-        url, model = None, str(self.inputs[Policy.name].model)
+        url, (model, adapter) = None, policy_folders(self.inputs[Policy.name])
         kwargs = template_kwargs(self.recipe.policy.chat_template)  # a model's own folder has them in its template
         if engine_row(runtime.engine).model == "script":
-            model = str(scripted_answers(self.around))
+            model, adapter = str(scripted_answers(self.around)), None
         elif isinstance(reference, ServerReference):
             model, url = reference.model, reference.url
         return EngineSpec(
@@ -201,6 +201,7 @@ class StepRun:
             threads=runtime.threads,
             vllm=runtime.vllm,
             double_bos=self.recipe.policy.double_bos,
+            adapter=adapter,
             **reasoning_fields(self.recipe.policy.reasoning),
             **server_fields(self.recipe.policy.openai, kwargs if url else None),
         )
@@ -221,6 +222,17 @@ class StepRun:
             self.progress.engine = engine
             yield engine
             self.ran_on |= getattr(engine, "facts", {})
+
+
+BASE, ADAPTER = "base", "adapter"
+"""Folders of a policy whose adapter is not merged. There is no `model` beside them, so nobody takes the base for it."""
+
+
+def policy_folders(policy: Artifact) -> tuple[str, str | None]:
+    """Where a policy's model lies, verified, and the adapter that goes over it, if one does."""
+    if not policy.named(BASE):
+        return str(policy.model), None
+    return str(policy.part(BASE)), str(policy.part(ADAPTER))
 
 
 def scripted_answers(around: Surroundings) -> Path:

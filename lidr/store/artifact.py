@@ -104,7 +104,16 @@ class Artifact:
 
     @property
     def model(self) -> Path:
-        """Folder of the model, for a policy, verified."""
+        """Folder of the model, for a policy, verified.
+
+        Raises:
+            StoreError: it is a model with an adapter over it, which are no one folder.
+        """
+        if self.named("base", "adapter") and not self.named("model"):
+            raise StoreError(
+                f"{self.record.place}: this policy is an adapter over a model (policy.merge: false), and no one folder "
+                "of weights: name the two themselves (policy: {model, adapter}), or merge them: `lidr merge`"
+            )
         return self.part("model")
 
     def part(self, name: str) -> Path:

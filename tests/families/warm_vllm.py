@@ -57,9 +57,11 @@ class OneProcess:
 
         return cls(LLMEngine.from_engine_args(arguments, usage_context=usage_context, enable_multiprocessing=False))
 
-    async def generate(self, prompt: Any, params: Any, request_id: str) -> AsyncIterator[Any]:
+    async def generate(
+        self, prompt: Any, params: Any, request_id: str, *, lora_request: Any = None
+    ) -> AsyncIterator[Any]:
         """Answer; whoever waits moves all requests on by a step."""
-        self._engine.add_request(request_id, prompt, params)
+        self._engine.add_request(request_id, prompt, params, lora_request=lora_request)
         await asyncio.sleep(0)
         while request_id not in self._finished:
             self._finished |= {one.request_id: one for one in self._engine.step() if one.finished}

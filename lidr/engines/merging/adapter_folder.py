@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,11 @@ _TASKS = (None, "CAUSAL_LM")
 _PROMPTS = frozenset(
     ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "CPT", "ADAPTION_PROMPT")
 )
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""That vLLM has room for: `max_lora_rank` is the least of these that holds the adapter's."""
+_PLAIN_STARTS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
+"""Of `init_lora_weights`: the others change the base's weights when the adapter is loaded, which vLLM does not."""
+_NOT_OF_VLLM = ("lora_bias", "layer_replication", "use_bdlora", "use_qalora", "target_parameters")
 _NOT_ALONE = frozenset(("XLORA", "POLY"))  # mixtures of several adapters, chosen anew for each text
 
 
@@ -116,14 +122,73 @@ class AdapterFolder:
         """
         self.check()
         owned = [name for name in (*VOCABULARIES, *TEMPLATE_FILES) if (self.path / name).exists()]
-        for found, is_so in (
-            (f"peft_type {self.kind}", self.kind != "LORA"),
-            ("modules_to_save", self.config.get("modules_to_save")),
-            ("trainable_token_indices", self.trained_tokens),
-            (f"{', '.join(owned)} beside it", owned),
-        ):
-            if is_so:
-                raise EngineError(f"{self.path}: {found}: such an adapter is used merged; leave --no-merge out")
+        found = [*self._only_merged(), *([f"{', '.join(owned)} beside it"] if owned else [])]
+        if found:
+            raise EngineError(f"{self.path}: {found[0]}: such an adapter is used merged; leave --no-merge out")
+
+    def check_over(self, engine: str) -> None:
+        """Refuse what an engine of lidr's own cannot put over its model; a tokenizer beside it is no matter.
+
+        Args:
+            engine: name of a row of lidr/engines/registry.py.
+
+        Raises:
+            EngineError: see the messages.
+        """
+        self.check()
+        for found in (*self._only_merged(), *(self._not_of_vllm() if engine == "vllm" else ())):
+            raise EngineError(
+                f"{self.path}: {engine} cannot put it over a model: {found}; such an adapter is used merged"
+            )
+
+    def check_words(self, base: Path) -> None:
+        """Refuse a tokenizer beside the adapter with tokens for which the base has no row.
+
+        Raises:
+            EngineError: it has such, or it is of a kind that does not say how many it has.
+        """
+        owned = [name for name in VOCABULARIES if (self.path / name).is_file()]
+        config = read_model_json(base / "config.json")
+        rows = (config.get("text_config") or config).get("vocab_size", config.get("vocab_size"))
+        if not owned or not isinstance(rows, int):
+            return
+        if "tokenizer.json" not in owned:
+            raise EngineError(
+                f"{self.path}: the tokens of {owned[0]} beside it cannot be counted; such an adapter is used merged"
+            )
+        said = read_model_json(self.path / "tokenizer.json")
+        words = said.get("model", {}).get("vocab") or {}
+        ids = [*(words.values() if isinstance(words, dict) else range(len(words)))]
+        most = max([*ids, *(one["id"] for one in said.get("added_tokens") or ())], default=0)
+        if most >= rows:
+            raise EngineError(
+                f"{self.path}: the tokenizer beside it has tokens up to {most:,}, and the base has rows for "
+                f"{rows:,}: rows are added where the adapter is merged; such an adapter is used merged"
+            )
+
+    def _only_merged(self) -> Iterator[str]:
+        """What of it only merging does right."""
+        if self.kind != "LORA":
+            yield f"peft_type {self.kind}"
+        for name in ("modules_to_save", "trainable_token_indices"):
+            if self.config.get(name):
+                yield name
+
+    def _not_of_vllm(self) -> Iterator[str]:
+        """What vLLM does not know of LoRA, or does otherwise than peft."""
+        config = self.config
+        for name, called in (("use_dora", "use_dora (DoRA)"), *((one, one) for one in _NOT_OF_VLLM)):
+            if config.get(name):
+                yield called
+        if (bias := config.get("bias") or "none") != "none":
+            yield f"bias: {bias}"
+        start = config.get("init_lora_weights")
+        if isinstance(start, str) and start.lower() not in _PLAIN_STARTS:
+            yield f"init_lora_weights: {start}"
+        if any("lora_embedding_" in name or ".lm_head." in name for name in self.shapes):
+            yield "it changes embedding or head"
+        if self.rank > LORA_RANKS[-1]:
+            yield f"rank {self.rank}, and it takes at most {LORA_RANKS[-1]}"
 
     @property
     def rank(self) -> int:

@@ -24,11 +24,11 @@ from lidr.engines.chat import ChatTokenizer
 from lidr.engines.merging.adapter_folder import AdapterFolder
 from lidr.engines.merging.adapter_rows import embedding_rows, is_tied, resize
 from lidr.engines.merging.beside_adapter import bring_tokenizer
+from lidr.engines.merging.over_base import PROBE, put_over, trained_over, without_effect
 from lidr.engines.model_folder import ModelFolder
 from lidr.errors import EngineError, LidrError
 from lidr.extras import require
 from lidr.weights import (
-    forbid_fetched_kernels,
     is_mixture,
     load_policy,
     logits,
@@ -45,7 +45,6 @@ MERGE_RULES = 1
 """Goes up where the same base and adapter give another folder: what keeps merged folders keeps it in their names."""
 
 _FACTS = "lidr_adapter.json"
-_PROBE = "1 + 1 = 2. Paris, Berlin, Madrid: "
 _MISMATCH = re.compile(r"size mismatch for (\S+): copying a param with shape torch\.Size\((\[[\d, ]*\])\) from "
                        r"checkpoint, the shape in current model is torch\.Size\((\[[\d, ]*\])\)")  # fmt: skip
 _CARRIED = ("LICENSE*", "generation_config.json", "preprocessor_config.json", "processor_config.json")
@@ -123,7 +122,7 @@ def merge_here(base: Path, adapter: Path, out: Path, *, trusted: bool = False) -
         said = _MISMATCH.search(str(error))
         why = f"{said[1]} is {said[2]} in the adapter and {said[3]} in the base" if said else _first_line(error)
         raise EngineError(
-            f"the adapter {adapter} does not fit over {base}: {why}; {_trained_over(AdapterFolder(adapter))}"
+            f"the adapter {adapter} does not fit over {base}: {why}; {trained_over(AdapterFolder(adapter))}"
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -131,11 +130,6 @@ def merge_here(base: Path, adapter: Path, out: Path, *, trusted: bool = False) -
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-
-
-def _trained_over(adapter: AdapterFolder) -> str:
-    name = adapter.base_name
-    return f"it says that it was trained over {name}" if name else "it does not say over which model it was trained"
 
 
 def _write(base: Path, adapter: AdapterFolder, folder: Path, trusted: bool) -> None:
@@ -152,15 +146,12 @@ def _write(base: Path, adapter: AdapterFolder, folder: Path, trusted: bool) -> N
     before = logits(model, probe)
     new_rows, said = resize(model, adapter, tokenizer)
     tied = is_tied(model)
-    over = _put_over(model, adapter, tied=tied)
+    over = put_over(model, adapter, tied=tied)
     during = logits(over, probe)
     width = min(before.shape[-1], during.shape[-1])
     shift = float((during[..., :width] - before[..., :width]).abs().max())
     if not shift > 0 and not new_rows:
-        raise EngineError(
-            f"the adapter {adapter.path} changes no logit of {base}: it was not trained (its B matrices are zero), or "
-            "it belongs to another model"
-        )
+        raise without_effect(adapter, base)
     _untie(over)
     plain = over.merge_and_unload()
     _check_same(during, logits(plain, probe), adapter, is_mixture(plain))
@@ -184,39 +175,8 @@ def _write(base: Path, adapter: AdapterFolder, folder: Path, trusted: bool) -> N
 def _probe(tokenizer: Any, rows: int, adapter: AdapterFolder) -> list[int]:
     """Token ids that the base knows, among them those that the adapter trains."""
     trained = [token for tokens in adapter.trained_tokens.values() for token in tokens][:64]
-    ids = [*tokenizer(_PROBE, add_special_tokens=False)["input_ids"], *trained]
+    ids = [*tokenizer(PROBE, add_special_tokens=False)["input_ids"], *trained]
     return [token for token in ids if token < rows] or [0]
-
-
-def _put_over(model: Any, adapter: AdapterFolder, *, tied: bool) -> Any:
-    """The base with the adapter over it, all of whose tensors found their place."""
-    forbid_fetched_kernels()
-    from peft import PeftConfig, PeftModelForCausalLM
-
-    config = PeftConfig.from_pretrained(adapter.path)
-    config.inference_mode = True
-    over = PeftModelForCausalLM(model, config, "default")
-    renamed = getattr(model, "_checkpoint_conversion_mapping", {})
-    result = over.load_adapter(adapter.path, "default", torch_device="cpu", key_mapping=renamed)
-    unexpected = [name for name in result.unexpected_keys if not _stands_elsewhere(name, adapter, tied=tied)]
-    for names, what in (
-        (unexpected, "tensors of the adapter have no place in the base"),
-        (result.missing_keys, "places of the base that the adapter's configuration names got no tensor"),
-    ):
-        if names:
-            raise EngineError(
-                f"the adapter {adapter.path} does not fit: {len(names):,} {what}, the first {names[0]}; "
-                f"{_trained_over(adapter)}"
-            )
-    return over.eval()
-
-
-def _stands_elsewhere(tensor: str, adapter: AdapterFolder, *, tied: bool) -> bool:
-    """Whether a tensor without a place is a second copy, as peft writes them of saved modules and of tied tokens."""
-    if tensor.replace(".modules_to_save.", ".") in adapter.shapes and ".modules_to_save." in tensor:
-        return True
-    ends = tensor[tensor.rindex(".token_adapter.") :] if ".token_adapter." in tensor else ""
-    return tied and bool(ends) and sum(name.endswith(ends) for name in adapter.shapes) > 1
 
 
 def _untie(over: Any) -> None:

@@ -16,7 +16,7 @@ from pkgutil import resolve_name
 from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.model_folder import ModelFolder
 from lidr.engines.process import worker_messages
-from lidr.engines.registry import JUDGING, engine_row
+from lidr.engines.registry import JUDGING, engine_row, engines
 from lidr.errors import EngineError
 from lidr.extras import require
 from lidr.worker import Worker
@@ -38,6 +38,9 @@ def open_engine(spec: EngineSpec, *, log: Path) -> Engine:
     """
     row = engine_row(spec.kind)
     require(row.extra, row.packages, needed_for=f"the engine {spec.kind!r}")
+    if spec.adapter is not None and not row.adapters:
+        able = ", ".join(engines(lambda one: one.adapters))
+        raise EngineError(f"{spec.kind} puts no adapter over a model; {able} do: merge it first (`lidr merge`)")
     if spec.replicas != 1 and row.model != "server":  # a server is asked as one, whatever stands behind it
         require("ray", ("ray",), needed_for=f"runtime.replicas: {spec.replicas}")
         several: Engine = resolve_name("lidr.engines.replicas:open_replicas")(spec, log=log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from lidr.errors import EngineError
 
@@ -29,6 +30,20 @@ def digests_of(model: Path) -> dict[str, str]:
     """SHA-256 of each file of a model, by its name."""
     folder = model.parent if model.is_file() else model
     return {name: _sha256(folder / name) for name in stamps_of(model)}
+
+
+class Meant(NamedTuple):
+    """A model, or an adapter, as it is meant: where it lies, and of each file its bytes and its SHA-256."""
+
+    place: str
+    sizes: Mapping[str, int]
+    digests: Mapping[str, str]
+
+
+def meant(model: Path) -> Meant:
+    """As it lies here."""
+    sizes = {name: size for name, (size, _) in stamps_of(model).items()}
+    return Meant(str(model), sizes, digests_of(model))
 
 
 def fault(model: Path, sizes: Mapping[str, int], digests: Mapping[str, str]) -> str | None:

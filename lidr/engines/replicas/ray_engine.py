@@ -25,7 +25,7 @@ from lidr.engines.model_folder import ModelFolder
 from lidr.engines.registry import engine_row
 from lidr.engines.replicas import ray_cluster
 from lidr.engines.replicas.chunks import MOST_DEATHS, Chunk, Chunks
-from lidr.engines.replicas.model_proof import Stamps, digests_of, stamps_of
+from lidr.engines.replicas.model_proof import Meant, Stamps, meant
 from lidr.engines.replicas.ray_cluster import Needs
 from lidr.engines.replicas.replica import Heard, Hello, Replica, versions
 from lidr.errors import EngineError
@@ -92,11 +92,13 @@ class RayEngine(Engine):
         self._model = Path(os.path.abspath(spec.model))
         if row.model == "folder":
             ModelFolder(self._model).check()
-        self._spec = replace(spec, model=str(self._model), replicas=1)
+        self._adapter = Path(os.path.abspath(spec.adapter)) if spec.adapter is not None else None
+        over = str(self._adapter) if self._adapter is not None else None
+        self._spec = replace(spec, model=str(self._model), adapter=over, replicas=1)
         self._log, self._wanted = log.absolute(), spec.replicas
         self._slots: list[_Slot] = []
         self._proved: dict[str, Stamps] = {}
-        self._digests: dict[str, str] | None = None
+        self._meant: tuple[Meant, ...] = ()
         self._deaths = self._starts = self._early = 0
         self._met: dict[Hello, bool] = {}
         self._is_closed = False
@@ -226,10 +228,9 @@ class RayEngine(Engine):
             self._prove(slot)
 
     def _prove(self, slot: _Slot) -> None:
-        if self._digests is None:
-            self._digests = digests_of(self._model)
-        sizes = {name: size for name, (size, _) in stamps_of(self._model).items()}
-        slot.state, slot.call = "proving", slot.actor.prove.remote(str(self._model), sizes, self._digests, None)
+        folders = (self._model,) if self._adapter is None else (self._model, self._adapter)
+        self._meant = self._meant or tuple(map(meant, folders))
+        slot.state, slot.call = "proving", slot.actor.prove.remote(self._meant)
 
     def _proven(self, slot: _Slot, fault: str | None, stamps: Stamps) -> None:
         assert slot.hello is not None

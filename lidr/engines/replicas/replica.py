@@ -16,7 +16,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pkgutil import resolve_name
@@ -24,8 +24,8 @@ from pkgutil import resolve_name
 from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.process import ProcessEngine
 from lidr.engines.registry import distributions, engine_row
-from lidr.engines.replicas.model_proof import Stamps, fault, stamps_of
-from lidr.errors import EngineError, LidrError, WorkerDied
+from lidr.engines.replicas.model_proof import Meant, Stamps, fault, stamps_of
+from lidr.errors import LidrError, WorkerDied
 from lidr.version import __version__
 
 _GATHER_S = 0.2
@@ -88,18 +88,14 @@ class Replica:
 
         return Hello(ray.get_runtime_context().get_node_id(), socket.gethostname(), os.getpid(), versions())
 
-    def prove(
-        self, model: str, sizes: Mapping[str, int], digests: Mapping[str, str], known: Stamps | None
-    ) -> tuple[str | None, Stamps]:
-        """What is wrong with the model on this node, and the stamps of its files; `known` are those of a model that was
-        compared before, and is not read again.
+    def prove(self, folders: Sequence[Meant]) -> tuple[str | None, Stamps]:
+        """What is wrong with the model, or with the adapter over it, on this node, and the stamps of the model's
+        files.
         """
-        with contextlib.suppress(EngineError):
-            if known is not None and stamps_of(Path(model)) == known:
-                return None, known
-        if (wrong := fault(Path(model), sizes, digests)) is not None:
-            return wrong, {}
-        return None, stamps_of(Path(model))
+        for one in folders:
+            if (wrong := fault(Path(one.place), one.sizes, one.digests)) is not None:
+                return wrong, {}
+        return None, stamps_of(Path(folders[0].place))
 
     def open(self, spec: EngineSpec, log: str) -> Heard:
         """Load the model; `log` is where the driver's workers print: this one prints beside it, where that is here."""

@@ -12,13 +12,14 @@ from lidr.lazy import lazily
 
 if TYPE_CHECKING:
     from lidr.engines.vllm.vllm_arguments import arguments_of_others, check_arguments, text_arguments
-    from lidr.engines.vllm.vllm_engine import VllmEngine, budget_settings, set_environment
+    from lidr.engines.vllm.vllm_engine import VllmEngine, budget_settings, lora_settings, set_environment
 
 __all__ = [
     "VllmEngine",
     "arguments_of_others",
     "budget_settings",
     "check_arguments",
+    "lora_settings",
     "set_environment",
     "text_arguments",
 ]

@@ -75,7 +75,7 @@ OWNED = {
 _CODE = "it names code to be run"
 _READS = "it reads files or addresses that no recipe should name"
 _SERVES = "it belongs to a server, and lidr starts none"
-_LORA = "lidr merges an adapter into its model, or says itself that one is used"
+_LORA = "policy.adapter names an adapter, and policy.merge whether it is merged"
 _ONE = "lidr runs one engine; start a server for more and use runtime.engine: openai"
 
 NOT_OFFERED = {

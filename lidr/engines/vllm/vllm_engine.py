@@ -19,6 +19,7 @@ from typing import Any
 from lidr.engines.arrivals import Arrivals
 from lidr.engines.chat import ChatTokenizer, Prompt, sort_out
 from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure, Sampling
+from lidr.engines.merging import LORA_RANKS, PROBE, AdapterFolder, without_effect
 from lidr.engines.model_folder import ModelFolder
 from lidr.errors import EngineError
 
@@ -50,6 +51,9 @@ class VllmEngine(Engine):
         self._llm: Any = self._in_loop(_load(spec, around)).result()
         self._limit: int = self._llm.model_config.max_model_len
         self._asked = 0
+        self._over: Any = None
+        if spec.adapter is not None:
+            self._over = self._in_loop(self._put_over(spec, Path(spec.adapter))).result()
 
     def generate(self, requests: Iterable[ChatRequest | None]) -> Iterator[Completion | Failure]:
         """Answer all requests, each as soon as it is finished; more are taken as these are answered."""
@@ -104,11 +108,31 @@ class VllmEngine(Engine):
         self._asked += 1
         try:
             ids = TokensPrompt(prompt_token_ids=list(prompt.ids))
-            async for output in self._llm.generate(ids, self._params(prompt.request.sampling), str(self._asked)):
+            params = self._params(prompt.request.sampling)
+            async for output in self._llm.generate(ids, params, str(self._asked), lora_request=self._over):
                 last = output
             results.put(self._result(prompt, last.outputs[0]))
         except BaseException as error:  # handed over, not swallowed: it is raised again where results are read
             results.put(error)
+
+    async def _put_over(self, spec: EngineSpec, adapter: Path) -> Any:
+        """What names the adapter to vLLM in each request; refused where it changes nothing that is said.
+
+        vLLM looks at the last part of a tensor's name alone, so one of another model could be loaded and never used.
+        """
+        from vllm import SamplingParams, TokensPrompt
+        from vllm.lora.request import LoRARequest
+
+        ids = self._chat.prompt_ids([{"role": "user", "content": PROBE}])
+        over, said = LoRARequest("policy", 1, str(adapter)), list[dict[int, float]]()
+        for one in (None, over):
+            params, name = SamplingParams(max_tokens=1, temperature=0, logprobs=1), f"probe {len(said)}"
+            async for output in self._llm.generate(TokensPrompt(prompt_token_ids=ids), params, name, lora_request=one):
+                last = output
+            said.append({token: found.logprob for token, found in last.outputs[0].logprobs[0].items()})
+        if said[0] == said[1]:
+            raise without_effect(AdapterFolder(adapter), Path(spec.model))
+        return over
 
     def _result(self, prompt: Prompt, answer: Any) -> Completion | Failure:
         if answer.finish_reason not in ("stop", "length"):
@@ -144,6 +168,7 @@ async def _load(spec: EngineSpec, around_thoughts: tuple[str, str] | None) -> An
 
     settings = {
         **(budget_settings(spec.model, around_thoughts) if spec.thinking_budget else {}),
+        **(lora_settings(Path(spec.adapter)) if spec.adapter is not None else {}),
         "enable_prefix_caching": True,
         "enforce_eager": not torch.cuda.is_available(),  # compiling takes longer than it saves on a CPU
         "disable_log_stats": True,
@@ -182,6 +207,25 @@ def budget_settings(model: str, around_thoughts: tuple[str, str] | None) -> dict
 
     starts, ends = around_thoughts
     return {"reasoning_config": ReasoningConfig(reasoning_start_str=starts, reasoning_end_str=ends)}
+
+
+def lora_settings(adapter: Path) -> dict[str, Any]:
+    """What vLLM must be told before it can put an adapter over its model.
+
+    Raises:
+        EngineError: it cannot put this one over.
+    """
+    from vllm.lora.peft_helper import PEFTHelper
+
+    found = AdapterFolder(adapter)
+    found.check_over("vllm")
+    patterns = [name for name in ("rank_pattern", "alpha_pattern") if found.config.get(name)]
+    if patterns and not hasattr(PEFTHelper, "get_rank_and_scaling"):
+        raise EngineError(
+            f"{adapter}: {patterns[0]}: the vLLM that is installed here does not read it and would scale the adapter "
+            "otherwise than peft does: install vLLM 0.32 or newer, or merge the adapter"
+        )
+    return {"enable_lora": True, "max_lora_rank": next(rank for rank in LORA_RANKS if rank >= found.rank)}
 
 
 def set_environment(threads: int = 0) -> None:

@@ -19,7 +19,10 @@ from lidr.engines import (
     ModelFolder,
     budget_settings,
     fixed_anyhow,
+    is_tied,
+    lora_settings,
     open_engine,
+    put_over,
     set_environment,
     use_grouped_attention,
 )
@@ -29,8 +32,6 @@ from lidr.evals.harness.thought_cut import cut_thoughts
 from lidr.evals.spec import EvalSpec
 from lidr.weights import policy_class
 
-_LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""That vLLM has room for."""
 _KEPT_EVERY = 256  # prompts handed to vLLM at once; their answers are kept when all are there
 
 
@@ -83,7 +84,7 @@ def _hf(spec: EvalSpec) -> LM:
     config = AutoConfig.from_pretrained(spec.model, local_files_only=True, trust_remote_code=spec.trust_remote_code)
     # lm-eval takes AutoModelForCausalLM, which does not know every wrapper around a language model.
     kind = type("PolicyLM", (HFLM,), {"AUTO_MODEL_CLASS": policy_class(config)})
-    return kind(
+    lm = kind(
         pretrained=spec.model,
         backend="causal",
         revision=None,
@@ -94,8 +95,10 @@ def _hf(spec: EvalSpec) -> LM:
         add_bos_token=False,  # the chat template writes it; see lidr/engines/chat.py
         trust_remote_code=spec.trust_remote_code,
         use_safetensors=True,
-        peft=spec.adapter,
     )
+    if spec.adapter is not None:  # by its own `peft` it would say nothing of a tensor that has no place in the model
+        put_over(lm.model, AdapterFolder(Path(spec.adapter)), tied=is_tied(lm.model))
+    return lm
 
 
 def _vllm(spec: EvalSpec) -> LM:
@@ -110,9 +113,8 @@ def _vllm(spec: EvalSpec) -> LM:
     if spec.decoding.thinking_budget:
         settings |= budget_settings(spec.model, ChatTokenizer.of(spec.engine_spec()).around_thoughts)
     if spec.adapter is not None:
-        rank = AdapterFolder(Path(spec.adapter)).rank
-        largest = next((known for known in _LORA_RANKS if known >= rank), rank)
-        settings |= {"lora_local_path": spec.adapter, "max_lora_rank": largest}
+        told = lora_settings(Path(spec.adapter))
+        settings |= {"lora_local_path": spec.adapter, "max_lora_rank": told["max_lora_rank"]}
     lm = _vllm_class()(
         pretrained=spec.model,
         dtype=spec.dtype,

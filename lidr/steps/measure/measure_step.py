@@ -47,6 +47,7 @@ from lidr.steps.measure.measurement_summary import Values, summary
 from lidr.steps.measure.measurements import Measures, Row, measurement
 from lidr.steps.measure.prompt_sample import PromptSample
 from lidr.steps.measure.referees import logp_margins, rewarded, round_trips
+from lidr.steps.policy_files import refuse_unmerged
 from lidr.steps.score import AnswerScores
 from lidr.steps.step_kind import (
     TEXTS_ALONE,
@@ -127,6 +128,8 @@ def outside_measure(around: Surroundings, config: MeasureConfig) -> dict[str, An
             "measure.margin: a policy behind a server (openai:) gives no log-probabilities of given texts; take margin "
             "out, or give a folder"
         )
+    if config.margin:
+        refuse_unmerged(around, "measure.margin", "reads the policy's own log-probabilities")
     if config.gold is not None:
         found["gold"] = file_sha256(gold_file(config.gold, around))
     if config.judge is not None:

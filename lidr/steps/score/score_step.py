@@ -18,10 +18,11 @@ from pydantic import Field, create_model, model_validator
 from lidr.recipe import Frozen, PolicyConfig
 from lidr.rows import SAMPLE, Prompt, Response, RowType
 from lidr.steps.local_policy import outside_form
+from lidr.steps.policy_files import refuse_unmerged
 from lidr.steps.score.score_rows import AnswerScores
 from lidr.steps.score.scorer import Scored, World
 from lidr.steps.score.scorers import SCORERS
-from lidr.steps.step_kind import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
+from lidr.steps.step_kind import TEXTS_ALONE, Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
 from lidr.store import Journal
 
 
@@ -155,6 +156,9 @@ def identity_score(config: Any) -> dict[str, Any]:
 def outside_score(around: Surroundings, config: Any) -> Mapping[str, Any]:
     """What each scorer reads from outside the store."""
     found: dict[str, Any] = {name: dict(SCORERS[name].outside(around, one)) for name, one in config.given.items()}
+    for name in config.given:
+        if Policy in SCORERS[name].reads and TEXTS_ALONE in SCORERS[name].alone(around.recipe, config.given[name]):
+            refuse_unmerged(around, f"score.{name}", "looks into the policy")
     if Policy in also_read_score(config):
         found["form"] = outside_form(around)
     return {name: one for name, one in found.items() if one}

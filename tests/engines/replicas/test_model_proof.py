@@ -4,6 +4,7 @@ import pytest
 
 from lidr.engines.replicas import model_proof
 from lidr.engines.replicas.model_proof import digests_of, fault, stamps_of
+from lidr.engines.replicas.replica import Replica
 from lidr.errors import EngineError
 
 
@@ -42,3 +43,14 @@ def test_every_difference_is_named_with_its_file(model: Path, monkeypatch: pytes
 def test_a_model_that_is_not_here_has_no_stamps(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"no .*/nowhere"):
         stamps_of(tmp_path / "nowhere")
+
+
+def test_a_replica_proves_the_adapter_over_the_model_too(model: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_model.safetensors").write_bytes(b"weights")
+    folders = [model_proof.meant(model), model_proof.meant(adapter)]
+    assert Replica().prove(folders) == (None, stamps_of(model))
+    (adapter / "adapter_model.safetensors").write_bytes(b"weighty")
+    wrong, _ = Replica().prove(folders)
+    assert wrong == f"{adapter}/adapter_model.safetensors has other bytes than the one that is meant"

@@ -21,6 +21,7 @@ from lidr.engines.replicas import replica
 from lidr.engines.replicas.chunks import Chunk
 from lidr.engines.replicas.ray_engine import RayEngine
 from lidr.errors import EngineError
+from tests.adapters import lora, make_adapter
 from tests.engines.helpers import ask, by_key
 from tests.engines.replicas.simulated import Simulated
 from tests.tiny import tiny_model
@@ -93,6 +94,18 @@ def test_two_replicas_on_two_nodes_say_what_one_process_says(
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(EngineError, match="this engine is closed"):
         list(engine.generate(ROWS))
+
+
+def test_replicas_answer_with_an_adapter_over_the_model(
+    cluster: Simulated, model: Path, alone: dict[str, Completion], tmp_path: Path
+) -> None:
+    adapter = str(make_adapter(model, tmp_path / "adapter", lora()).folder)
+    one = EngineSpec("transformers", model=str(model), adapter=adapter, batch=8, threads=1)
+    with open_engine(one, log=tmp_path / "log") as engine:
+        expected = by_key(engine.generate(ROWS))
+    assert expected != alone
+    with open_engine(over(cluster, model, adapter=adapter), log=tmp_path / "log") as engine:
+        assert by_key(engine.generate(iter(ROWS))) == expected
 
 
 def test_a_killed_replica_a_killed_worker_and_an_actor_that_ray_ends_lose_and_double_nothing(
