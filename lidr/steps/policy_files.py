@@ -1,9 +1,9 @@
 """Where the files of the policy lie before anything is loaded, and what an adapter beside its model makes of it.
 
-policy.adapter is merged into the model once, unless policy.merge is false: then the engines put it over the model. It
-is merged, before any step asks or trains it: every step, and whoever gets the
+policy.adapter is merged into the model once, before any step asks or trains it: every step, and whoever gets the
 policy, then has one plain folder. Answers are of the weights that are trained further, and what is published needs no
-adapter of others beside it.
+adapter of others beside it. With policy.merge: false the two stay apart, in `base/` and `adapter/`: an engine answers
+with the one over the other, and what needs one folder of weights is refused.
 """
 
 from __future__ import annotations
@@ -58,8 +58,10 @@ def check_adapter(around: Surroundings, config: PolicyConfig) -> None:
 
 
 def _check_unmerged(around: Surroundings, base: Path | None, folder: Path | None) -> None:
-    """Refuse an engine or an adapter that cannot answer with it over its model."""
+    """Refuse what cannot answer with the adapter over its model, or would be trained."""
     runtime = around.recipe.runtime
+    if any(step.name == "train" for step in around.recipe.chain):
+        refuse_unmerged(around, "train", "begins from one folder of weights, so that answers are of what is trained")
     row = engines.engine_row(runtime.engine)
     if row.model == "folder" and not row.adapters:
         able = ", ".join(engines.engines(lambda one: one.adapters))

@@ -18,7 +18,6 @@ from lidr.rows import Pair, RowType
 from lidr.steps.ledger import Ledger
 from lidr.steps.local_policy import outside_form, training_text
 from lidr.steps.own_dtype import check_trainable
-from lidr.steps.policy_files import refuse_unmerged
 from lidr.steps.step_kind import (
     Expected,
     InitialPolicy,
@@ -192,7 +191,6 @@ def outside_train(around: Surroundings, config: TrainConfig) -> dict[str, Any]:
         raise PlanError(
             "train: a policy behind a server (openai:) cannot be trained; take `train` out, or give a folder"
         )
-    refuse_unmerged(around, "train", "begins from one folder of weights, so that answers are of what is trained")
     check_trainable(around, config.load.quantization)
     found = outside_form(around)
     if config.nll.per == "token":
