@@ -11,6 +11,7 @@ from lidr.engines.engine import EngineSpec
 from lidr.engines.merging.merge_worker import merge_here
 from lidr.engines.process import open_engine
 from lidr.engines.transformers import TransformersEngine
+from lidr.errors import EngineError
 from tests.adapters import lora, make_adapter
 from tests.engines.helpers import ask, by_key
 from tests.engines.vllm.test_vllm_families import TEXTS, tiny
@@ -43,3 +44,11 @@ def test_it_answers_as_the_merged_model_and_not_as_the_base(tmp_path):
         found = by_key(engine.generate(asked))
     assert found == said["merged"]
     assert found != said["base"]
+
+
+def test_an_adapter_that_vllm_loads_and_that_changes_nothing_is_refused(tmp_path):
+    base = tiny(tmp_path / "base", "Llama")
+    adapter = make_adapter(base, tmp_path / "adapter", lora(), is_trained=False).folder
+    spec = EngineSpec("vllm", str(base), adapter=str(adapter), max_model_len="auto", threads=1)
+    with pytest.raises(EngineError, match="changes no logit of"):
+        open_engine(spec, log=tmp_path / "log.txt")
