@@ -114,7 +114,7 @@ def _config_file(around: Surroundings) -> Path | None:
         commit = policy.pinned or around.lock.commits.get(reference.repo)
         return read_file(reference.repo, commit, "config.json") if commit else None
     if isinstance(reference, RunReference):
-        return locate(reference, around.recipe).folder / "model" / "config.json"
+        return locate(reference, around.recipe).model_folder / "config.json"
     if isinstance(reference, FolderReference):
         folder = resolve_source(reference.path, around.recipe_folder) or Path(reference.path)
         return folder / "config.json"

@@ -269,7 +269,7 @@ def model_folder(around: Surroundings, config: PolicyConfig, reference: Any, whe
         around.keep_content(reference.repo, sha)
         return check_model_folder(folder, where)
     if isinstance(reference, RunReference):
-        return check_model_folder(locate(reference, around.recipe).folder / "model", where)
+        return check_model_folder(locate(reference, around.recipe).model_folder, where)
     assert isinstance(reference, FolderReference)
     return check_model_folder(resolve_source(reference.path, around.recipe_folder) or Path(reference.path), where)
 

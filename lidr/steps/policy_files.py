@@ -201,7 +201,7 @@ def policy_folder(around: Surroundings) -> Path | None:
     if isinstance(reference, FolderReference):
         return resolve_source(reference.path, around.recipe_folder) or Path(reference.path)
     if isinstance(reference, RunReference):
-        return locate(reference, around.recipe).folder / "model"
+        return locate(reference, around.recipe).model_folder
     if isinstance(reference, HubReference):
         commit = around.recipe.policy.pinned or around.lock.commits.get(reference.repo)
         return cached_folder(reference.repo, commit) if commit else None

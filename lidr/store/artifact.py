@@ -107,14 +107,24 @@ class Artifact:
         """Folder of the model, for a policy, verified.
 
         Raises:
-            StoreError: it is a model with an adapter over it, which are no one folder.
+            StoreError: see `model_folder`; or a file is missing or not as the record says.
         """
-        if self.named("base", "adapter") and not self.named("model"):
+        self.verified("model")
+        return self.model_folder
+
+    @property
+    def model_folder(self) -> Path:
+        """Folder of the model, for a policy, before anything of it is read.
+
+        Raises:
+            StoreError: it is an adapter over a model, which are no one folder.
+        """
+        if self.named("base") and not self.named("model"):
             raise StoreError(
                 f"{self.record.place}: this policy is an adapter over a model (policy.merge: false), and no one folder "
                 "of weights: name the two themselves (policy: {model, adapter}), or merge them: `lidr merge`"
             )
-        return self.part("model")
+        return self.folder / "model"
 
     def part(self, name: str) -> Path:
         """A folder of the artifact whose files are verified: `model`, `adapter`, `results`."""

@@ -80,6 +80,8 @@ def test_a_run_answers_with_the_adapter_over_the_model_and_goes_on_where_it_was(
     assert {step.state for step in lidr.plan(recipe).steps} == {"cached"}
     with pytest.raises(StoreError, match=r"iter_0/policy: this policy is an adapter over a model"):
         locate(parse_reference("run:scripted/iter_0/policy"), recipe).model  # noqa: B018
+    with pytest.raises((PlanError, StoreError), match=r"iter_0/policy: this policy is an adapter over a model"):
+        lidr.plan(loaded(tmp_path / "over", "run:scripted@0.1.0/iter_0/policy", None, "version=0.2.0"))
 
 
 def test_an_evaluation_asks_it_with_the_adapter_over_the_model(tmp_path, base, adapter):
