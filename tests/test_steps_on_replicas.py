@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import pytest
 import lidr
 from lidr import evals
 from lidr.evals.evaluation import Listener
-from lidr.evals.judge import Comparison, judge, judge_of
-from lidr.evals.judge.verdicts import Verdict
+from lidr.evals.judge import Comparison, JudgeSettings, judge, judge_of
+from lidr.evals.judge.verdicts import JudgeMode, Verdict
 from lidr.evals.results import read_samples
 from lidr.store.artifact import Artifact, open_artifact
 from tests.engines.replicas.simulated import Simulated
@@ -101,23 +102,20 @@ def test_a_model_evaluated_on_replicas_gives_the_answers_and_scores_of_lm_evals_
     assert ran == {"replicas_started": 2, "replicas_died": 0, "nodes": 2}
 
 
+@contextlib.contextmanager
+def judging(folder: Path, ran: dict[str, Any], **more: Any) -> Iterator[JudgeSettings]:
+    """A judge that is being served; when the block has ended, `ran` says how its replicas ran."""
+    settings = {"mode": "text", "max_tokens": 6, "max_error_share": 1}
+    log = folder.parent / "log"
+    with judge_of(str(folder), settings, kind="transformers", log=log, ran_on=ran.update, **more)() as opened:
+        yield opened
+
+
 def verdicts_of(
     folder: Path, asked: list[Comparison], progress: Callable[[int], None] | None = None, **more: Any
 ) -> tuple[list[Verdict], dict[str, Any]]:
     ran: dict[str, Any] = {}
-
-    def keep(facts: Mapping[str, Any]) -> None:
-        ran.update(facts)
-
-    opened = judge_of(
-        str(folder),
-        {"mode": "text", "max_tokens": 6, "max_error_share": 1},
-        kind="transformers",
-        log=folder.parent / "log",
-        ran_on=keep,
-        **more,
-    )
-    with opened() as settings:
+    with judging(folder, ran, **more) as settings:
         body = {"model": "judge", "messages": [{"role": "user", "content": "m or M?"}], "logprobs": True}
         answer = httpx.post(f"{settings.base_url}/chat/completions", json=body | {"top_logprobs": 5}, timeout=300)
         assert len(answer.json()["choices"][0]["logprobs"]["content"][0]["top_logprobs"]) == 5
@@ -148,6 +146,32 @@ def test_a_local_judge_on_replicas_says_what_one_says_and_a_killed_replica_loses
     assert [[order.text for order in one.orders] for one in shared] == texts
     assert ran["replicas_died"] == 1
     assert ran["replicas_started"] in (2, 3)  # the others may be done before another one is there
+
+
+def test_a_judge_that_reads_log_probabilities_gives_on_replicas_the_verdicts_of_one(
+    cluster: Simulated, smollm2: Path
+) -> None:
+    """A real model, since a random one gives the two letters next to nothing."""
+    asked = comparisons(12)
+    found: list[dict[str, list[Verdict]]] = []
+    ran: dict[str, Any] = {}
+    for more in ({}, {"replicas": 2, "cluster": cluster.address}):
+        with judging(smollm2, ran, **more) as opened:
+            modes: tuple[JudgeMode, ...] = ("logprob", "logprob_swap")
+            reads = {"max_tokens": None, "top_logprobs": 20}
+            found.append({mode: judge(asked, opened.model_copy(update={"mode": mode, **reads})) for mode in modes})
+    alone, shared = found
+    assert ran == {"replicas_started": 2, "replicas_died": 0, "nodes": 2}
+    for mode, verdicts in alone.items():
+        assert [one.key for one in shared[mode]] == [one.key for one in verdicts]
+        for verdict, other in zip(verdicts, shared[mode], strict=True):
+            assert other.preference == pytest.approx(verdict.preference, abs=1e-5)
+            for order, same in zip(verdict.orders, other.orders, strict=True):
+                assert same.p == pytest.approx(order.p, abs=1e-5)
+                assert replace(same, p=None, preference=None) == replace(order, p=None, preference=None)
+    assert {len(one.orders) for one in alone["logprob"]} == {1}
+    apart = [order.p for one in alone["logprob_swap"] for order in one.orders if order.p is not None]
+    assert len({round(p, 4) for p in apart}) > 20  # so many of 24 would be noticed if two were exchanged
 
 
 def test_a_local_judge_on_a_ray_of_lidrs_own_leaves_nothing_behind(tmp_path: Path) -> None:

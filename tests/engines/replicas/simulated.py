@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from lidr.engines.replicas.ray_cluster import _ENVIRONMENT, children, end_children
 
@@ -64,6 +67,22 @@ class Simulated:
         """A node is gone without a word."""
         self._cluster.remove_node(node, allow_graceful=False)
         self.nodes.remove(node)
+
+    def silence(self, node: Any) -> list[psutil.Process]:
+        """All processes of a node stop, with its connections open; `wake` has them go on, and is never left out."""
+        raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+        stopped = [raylet, *raylet.children(recursive=True)]
+        for process in stopped:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+        self.nodes.remove(node)
+        return stopped
+
+    def wake(self, stopped: list[psutil.Process]) -> None:
+        """They go on."""
+        for process in stopped:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def warn(self, node: Any) -> None:
         """Whoever lent the node will take it back in a minute, and says so to Ray."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import ray
 
@@ -161,6 +162,35 @@ def test_a_lost_node_and_a_joining_one_lose_and_double_nothing(
         assert engine.facts["replicas_died"] >= 1
         assert engine.facts["nodes"] == 3
     cluster.of(2)
+
+
+def test_a_node_that_falls_silent_loses_and_doubles_nothing(
+    cluster: Simulated, model: Path, alone: dict[str, Completion], tmp_path: Path
+) -> None:
+    """No connection is closed, so nobody is told: Ray has to notice that nobody answers there any more, which takes it
+    a minute. What comes back to life ends by itself.
+    """
+    cluster.of(2)
+    silent: list[psutil.Process] = []
+    with open_engine(over(cluster, model), log=tmp_path / "log") as engine:
+        assert isinstance(engine, RayEngine)
+        while engine.replicas != (2, 2):
+            engine._listen()
+
+        def fall_silent() -> None:
+            slot = max(engine._slots, key=lambda slot: sum(len(one.waiting) for one in slot.chunks.values()))
+            assert slot.hello is not None
+            there = slot.hello.node
+            silent.extend(cluster.silence(next(node for node in cluster.nodes if node.node_id == there)))
+            assert slot.hello.pid in {process.pid for process in silent}
+
+        try:
+            assert answered(engine, ROWS, {1: fall_silent}) == alone
+            assert engine.facts["replicas_died"] == 1
+        finally:
+            cluster.wake(silent)
+    _, alive = psutil.wait_procs(silent, timeout=60)
+    assert [one for one in alive if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def test_a_preempted_node_loses_and_doubles_nothing(
