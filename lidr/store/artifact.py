@@ -156,7 +156,8 @@ class Artifact:
 
         for path in self.tables_of(part):
             with pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AHEAD) as file:
-                yield from file.iter_batches(batch_size=rows, columns=columns)
+                # each thread would keep pages of its own that it has freed
+                yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
 
 
 def open_artifact(folder: Path) -> Artifact:

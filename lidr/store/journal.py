@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -38,7 +39,7 @@ class Journal:
             StoreError: a line is damaged.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        places: dict[str, int] = {}
+        places = _Places()
         end = 0
         if path.exists():
             whole, is_sealed = _whole_bytes(path), False
@@ -46,9 +47,7 @@ class Journal:
                 try:
                     row, is_sealed = _row_of(line, must_be_sealed=is_sealed)
                     key = row.pop("key")
-                    places[key] = end
-                    if not keeps(key, row):
-                        del places[key]
+                    places.put(key, end if keeps(key, row) else None)
                 except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
                     raise _damaged(path, f":{number}", error) from None
                 end += len(line) + 1
@@ -87,14 +86,14 @@ class JournalRows(Mapping[str, dict[str, Any]]):
     compared with its checksum again.
     """
 
-    def __init__(self, path: Path, places: dict[str, int]) -> None:
-        """Of a journal whose lines were looked through; `places`: key -> where its line begins, bytes."""
+    def __init__(self, path: Path, places: _Places) -> None:
+        """Of a journal whose lines were looked through."""
         self._path, self._places = path, places
         self._opened: IO[bytes] | None = None
 
     def put(self, key: str, place: int) -> None:
         """A row was appended."""
-        self._places[key] = place
+        self._places.put(key, place)
 
     def close(self) -> None:
         """Close the file, until a row is asked for again."""
@@ -103,26 +102,83 @@ class JournalRows(Mapping[str, dict[str, Any]]):
             self._opened = None
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        place = self._places[key]
+        place = self._places.get(key)
+        if place is None:
+            raise KeyError(key)
+        return self._row_at(place, key)
+
+    def _row_at(self, place: int, key: str | None = None) -> dict[str, Any]:
+        """The row whose line begins there: without its key, which must be `key`; or with it, where none is given."""
         if self._opened is None:
             self._opened = self._path.open("rb")
         self._opened.seek(place)
         try:
             row, _ = _row_of(self._opened.readline().removesuffix(b"\n"), must_be_sealed=False)
-            if row.pop("key") != key:
+            if key is not None and row.pop("key") != key:
                 raise _WrongChecksum
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise _damaged(self._path, f", byte {place:,}", error) from None
         return row
 
     def __contains__(self, key: object) -> bool:
-        return key in self._places
+        return isinstance(key, str) and self._places.get(key) is not None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return (self._row_at(place)["key"] for place in self._places.all())
 
     def __len__(self) -> int:
-        return len(self._places)
+        return sum(1 for _ in self._places.all())
+
+
+class _Places:
+    """Key -> where its line begins, bytes: at most 32 bytes of memory for each, where a dict takes 139.
+
+    A key is held as its hash, 64 bits, and who reads a line compares its key. That any two of a million keys share one
+    has a probability of 3 in 100 million; then the place of the first is lost, and its row is reported as damaged.
+
+    One thread may put while others get.
+    """
+
+    def __init__(self) -> None:
+        self._hashes, self._places = array("q"), array("q")  # in the order in which they came; a place of -1: none
+        self._table = array("I", bytes(4 * 8))  # open addressing: the number of an entry, from 1; 0: free
+
+    def put(self, key: str, place: int | None) -> None:
+        """Keep a place; None takes it out."""
+        code = hash(key)
+        at = self._find(code, self._table)
+        if number := self._table[at]:
+            self._places[number - 1] = -1 if place is None else place
+        elif place is not None:
+            self._places.append(place)
+            self._hashes.append(code)
+            self._table[at] = len(self._hashes)
+            if 3 * len(self._hashes) > 2 * len(self._table):
+                self._widen()
+
+    def get(self, key: str) -> int | None:
+        """The place of a key."""
+        table = self._table
+        number = table[self._find(hash(key), table)]
+        place = self._places[number - 1] if number else -1
+        return None if place < 0 else place
+
+    def all(self) -> Iterator[int]:
+        """All places, in the order in which their keys came."""
+        return (place for place in self._places if place >= 0)
+
+    def _find(self, code: int, table: array[int]) -> int:
+        """Where in the table an entry stands, or may be put."""
+        at = code % len(table)
+        while (number := table[at]) and self._hashes[number - 1] != code:
+            at = (at + 1) % len(table)
+        return at
+
+    def _widen(self) -> None:
+        table = array("I", bytes(2 * 4 * len(self._table)))
+        for number, code in enumerate(self._hashes, 1):
+            table[self._find(code, table)] = number
+        self._table = table
 
 
 class _WrongChecksum(ValueError):

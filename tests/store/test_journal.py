@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import tracemalloc
 
 import pytest
 
 from lidr.errors import StoreError
-from lidr.store.journal import Journal
+from lidr.store.journal import Journal, _Places
 
 
 def test_rows_are_there_again_after_reopening(tmp_path):
@@ -146,7 +147,23 @@ def test_a_journal_is_held_by_the_places_of_its_rows_not_by_their_texts(tmp_path
             assert journal.rows["prompt-19999/es"]["prompt_tokens"] == 19_999
     finally:
         tracemalloc.stop()
-    assert held / count < 250
+    assert held / count < 40
+
+
+def test_places_are_found_as_in_a_dictionary():
+    draw, places, expected = random.Random(3), _Places(), {}
+    for step in range(20_000):
+        key = f"prompt-{draw.randrange(4_000)}/es"
+        if draw.random() < 0.2:
+            places.put(key, None)
+            expected.pop(key, None)
+        else:
+            places.put(key, step)
+            expected[key] = step
+    assert {f"prompt-{number}/es": places.get(f"prompt-{number}/es") for number in range(5_000)} == {
+        f"prompt-{number}/es": expected.get(f"prompt-{number}/es") for number in range(5_000)
+    }
+    assert sorted(places.all()) == sorted(expected.values())
 
 
 def test_rows_that_are_refused_are_as_if_they_were_not_there(tmp_path):

@@ -23,7 +23,7 @@ import polars as pl
 
 from lidr.languages import LANGUAGES
 from lidr.rows import TranslationStatus
-from lidr.transforms.against_source.copies import folded, is_copy
+from lidr.transforms.against_source.copies import folded, is_copy, may_be_copy
 from lidr.transforms.language_id import identify, language_of, letters, prose, script_share
 
 LONG = 60
@@ -44,10 +44,11 @@ _SENTENCE = re.compile(
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")  # all letters of ASCII have cases
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _AROUND = "\"'“”„«»‹›()[]*_#>.,;:!?…¡¿—–-|"
-_CODE = re.compile(
-    r"[{};=]$|[^=]=[^=]|[=!<>]=|->|=>|\(\)|\):$|</|/>"
-    r"|^(?:#include|import|from \S+ import|def|class|return|SELECT|INSERT|UPDATE|DELETE|CREATE)\s"
-    r"|^(?:[$>] |>>> |(?:sudo|git|pip3?|npm|npx|yarn|docker|kubectl|apt(?:-get)?|conda|curl|wget|cd|mkdir|chmod) "
+_SIGN_OF_CODE = re.compile(r"[{};=<>()]")  # one is in all that _CODE finds
+_CODE = re.compile(r"[{};=]$|[^=]=[^=]|[=!<>]=|->|=>|\(\)|\):$|</|/>")
+_STATEMENT = re.compile(
+    r"(?:#include|import|from \S+ import|def|class|return|SELECT|INSERT|UPDATE|DELETE|CREATE)\s"
+    r"|(?:[$>] |>>> |(?:sudo|git|pip3?|npm|npx|yarn|docker|kubectl|apt(?:-get)?|conda|curl|wget|cd|mkdir|chmod) "
     r"[^\s.,!?]+(?: |$))"
 )
 _STRINGS = {"text": pl.String, "source": pl.String}
@@ -113,7 +114,10 @@ def _open(texts: Sequence[_Text]) -> list[_Text]:
 
 def _are_copies(texts: Sequence[_Text]) -> list[bool]:
     frame = pl.DataFrame({"text": [one.text for one in texts], "source": [one.source for one in texts]}, _STRINGS)
-    return frame.select(is_copy(pl.col("text"), pl.col("source"))).to_series().to_list()
+    text, source = pl.col("text"), pl.col("source")
+    likely = frame.with_row_index().filter(may_be_copy(text, source)).filter(is_copy(text, source))["index"]
+    found = set(likely.to_list())
+    return [row in found for row in range(len(texts))]
 
 
 def is_prose(text: str, target: str | None = None) -> bool:
@@ -151,18 +155,24 @@ def _are_sentences(lines: Sequence[str], targets: Sequence[str | None]) -> list[
 
 
 def _shape(line: str) -> tuple[bool, bool]:
-    """Whether a line is a sentence in any language; and whether it has letters of a script that not all write."""
-    if _CODE.search(line):
+    """Whether a line is a sentence in any language; and, of one that is none, whether it has letters of a script that
+    not all write.
+    """
+    if _STATEMENT.match(line) or (_SIGN_OF_CODE.search(line) and _CODE.search(line)):
         return False, False
+    cased: list[str] = []
+    has_small = False
+    for token in line.split():
+        word = token.strip(_AROUND)
+        if word.upper() != word.lower() and _WORD.fullmatch(word):
+            cased.append(word)
+            has_small = has_small or (len(word) > 2 and word[0].islower() and word not in _PARTICLES)
+            if has_small and len(cased) > 1:
+                return True, False
     others = (one for one in _NOT_ASCII.findall(line) if one.isalpha() and one.lower() == one.upper())
     uncased = sum(1 for _ in islice(others, _FEW))
-    if uncased >= _FEW:
-        return True, True
-    words = [word for token in line.split() if _WORD.fullmatch(word := token.strip(_AROUND))]
-    cased = [word for word in words if word.upper() != word.lower()]
-    small = [word for word in cased if len(word) > 2 and word[0].islower() and word not in _PARTICLES]
-    has_other_letters = uncased > 1 or (bool(cased) and len("".join(cased)) > 1 and not _is_latin(cased[0]))
-    return len(cased) > 1 and bool(small), has_other_letters
+    has_other_letters = uncased > 1 or (len("".join(cased)) > 1 and not _is_latin(cased[0]))
+    return uncased >= _FEW, has_other_letters
 
 
 def _is_latin(word: str) -> bool:

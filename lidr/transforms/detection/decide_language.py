@@ -19,7 +19,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from lidr.languages import LANGUAGES
@@ -77,11 +78,12 @@ _YES_AND_NO = {
     **{"sv": "ja nej", "sw": "ndiyo ndio hapana", "tr": "evet hayır", "vi": "có không"},
 }
 _SENTENCE_END = re.compile(r"(?<=[.!?;؟])\s+|(?<=[।॥。！？])\s*|\n+")
+_SIGN_OF_CODE = re.compile(r"[{}(=>&|#]")  # one is in all that _CODE finds
 _CODE = re.compile(
     r"[{}]\s*\Z|[(=].*;\s*\Z|\w\.\w+\(|[=!]=|=>|->|&&|\|\||#include"
     r"|[a-z_]\([^()\s]*(?: [^()\s]*){0,4}\)\s*;?\s*\Z|\b(?:for|if|while)\s*\(|\bfor\s+\w+\s+in\s+\w+\("
-    r"|\A\s*(?:def|class|import|return|const|let|var|public|void|SELECT|INSERT|UPDATE)\s"
 )
+_STATEMENT = re.compile(r"\s*(?:def|class|import|return|const|let|var|public|void|SELECT|INSERT|UPDATE)\s")
 _QUOTED = re.compile(
     "|".join(rf"{a}[^{a}{b}\n]{{1,200}}{b}" for a, b in ('""', "«»", "“”", "„“", "「」", "『』", "《》"))
 )
@@ -116,10 +118,10 @@ def decide(text: str, asked: str, others: Collection[str] = (), *, confidence: f
     if len(text) > _READ:
         text = _sentences_once(text)
     if len(text) <= _READ:
-        return _decide_part(text, asked, others, confidence)
+        return _decide_part(text, asked, tuple(others), confidence)
     third, middle = _READ // 3, (len(text) - _READ // 3) // 2
     parts = (text[:third], text[middle : middle + third], text[-third:])
-    return _vote([_decide_part(part, asked, others, confidence) for part in parts], asked)
+    return _vote([_decide_part(part, asked, tuple(others), confidence) for part in parts], asked)
 
 
 def decide_code(text: str, asked: str) -> Verdict:
@@ -168,7 +170,8 @@ def _vote(parts: Sequence[Verdict], asked: str) -> Verdict:
     return Verdict(most, round(sum(sure) / len(sure), 6))
 
 
-def _decide_part(text: str, asked: str, others: Collection[str], confidence: float) -> Verdict:
+@lru_cache(maxsize=2048)  # a short translation is asked about twice: as a whole, and as its only part
+def _decide_part(text: str, asked: str, others: tuple[str, ...], confidence: float) -> Verdict:
     whole = read_once(text)
     verdict = _decide(whole, asked, others) if whole else _beside_code(text, asked, others)
     if verdict.language != asked and whole:
@@ -191,23 +194,18 @@ def read_once(text: str) -> str:
     >>> read_once("It is 18. " * 60)
     'It is 18.'
     """
-    kept: dict[str, None] = {}
-    for sentence in _SENTENCE_END.split(unicodedata.normalize("NFKC", text)):
-        if sentence.strip() and not _CODE.search(sentence):
-            kept.setdefault(sentence.strip())
-    return " ".join(_each_pair_once(kept))
+    parts = _SENTENCE_END.split(unicodedata.normalize("NFKC", text))
+    words = " ".join(dict.fromkeys(part.strip() for part in parts if not _is_code(part))).split()
+    pairs = dict.fromkeys(zip(["", *words], words, strict=False))
+    return " ".join(word for before, word in pairs if word != before and not _is_endless(word))
 
 
-def _each_pair_once(sentences: Collection[str]) -> Iterator[str]:
-    seen: set[tuple[str, str]] = set()
-    before = ""
-    for word in " ".join(sentences).split():
-        pair, before = (before, word), word
-        if pair in seen or (word, word) == pair:
-            continue
-        seen.add(pair)
-        if len(word) <= _LONGEST_WORD or script_of(word[0]) not in ("LATIN", "CYRILLIC", "GREEK", "ARABIC"):
-            yield word
+def _is_code(sentence: str) -> bool:
+    return bool(_STATEMENT.match(sentence) or (_SIGN_OF_CODE.search(sentence) and _CODE.search(sentence)))
+
+
+def _is_endless(word: str) -> bool:
+    return len(word) > _LONGEST_WORD and script_of(word[0]) in ("LATIN", "CYRILLIC", "GREEK", "ARABIC")
 
 
 def _without_quotations(text: str, verdict: Verdict, asked: str, others: Collection[str]) -> Verdict:
