@@ -131,10 +131,11 @@ class JournalRows(Mapping[str, dict[str, Any]]):
 
 
 class _Places:
-    """Key -> where its line begins, bytes: at most 32 bytes of memory for each, where a dict takes 139.
+    """Key -> where its line begins, bytes: 24 to 42 bytes of memory for each, where a dict takes 139.
 
     A key is held as its hash, 64 bits, and who reads a line compares its key. That any two of a million keys share one
-    has a probability of 3 in 100 million; then the place of the first is lost, and its row is reported as damaged.
+    has a probability of 3 in 100 million; then the place of the first is lost, and its row is reported as damaged, until
+    another process, which has other hashes, opens the journal.
 
     One thread may put while others get.
     """

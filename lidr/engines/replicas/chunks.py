@@ -93,7 +93,7 @@ class Chunks:
 
         Args:
             chunk: it.
-            is_blamed: whether it may be what killed the replica; a node that is gone is nobody's fault.
+            is_blamed: whether it may be what killed the replica; a node that Ray knew would go is nobody's fault.
             why: what is known of the death.
 
         Yields:

@@ -348,7 +348,7 @@ class RayEngine(Engine):
             self._met[slot.hello] = True
         is_preempted = isinstance(why, ActorDiedError) and why.preempted
         is_blamed = isinstance(why, str | ActorDiedError) and not is_preempted
-        said = why if isinstance(why, str) else str(why).strip().splitlines()[0]
+        said = why if isinstance(why, str) else _said_of_death(why)
         _LOG.warning("%s is gone: %s", slot.name, said)
         if slot.state == "opening" and is_blamed:
             self._early += 1
@@ -371,6 +371,12 @@ class RayEngine(Engine):
         cards = f"{self._needs.gpus} GPU{'s' * (self._needs.gpus > 1)} of one node" if self._needs.gpus else ""
         cpus = f"{max(1, self._needs.cpus):g} CPU{'s' * (self._needs.cpus > 1)}"
         return " and ".join(part for part in (cards, cpus) if part)
+
+
+def _said_of_death(error: RayError) -> str:
+    """What Ray says first, and where it knows why (its node has died, ...), that; the rest are numbers of Ray's own."""
+    first, *more = str(error).strip().splitlines()
+    return " ".join([first, *(line.strip() for line in more if " because " in line)])
 
 
 def _of_ray(error: RayError) -> EngineError:
