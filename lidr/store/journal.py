@@ -134,8 +134,8 @@ class _Places:
     """Key -> where its line begins, bytes: 24 to 42 bytes of memory for each, where a dict takes 139.
 
     A key is held as its hash, 64 bits, and who reads a line compares its key. That any two of a million keys share one
-    has a probability of 3 in 100 million; then the place of the first is lost, and its row is reported as damaged, until
-    another process, which has other hashes, opens the journal.
+    has a probability of 3 in 100 million; then the place of the first is lost, and its row is reported as damaged; to
+    another process, which has other hashes, it is whole.
 
     One thread may put while others get.
     """

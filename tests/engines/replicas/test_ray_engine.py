@@ -165,7 +165,7 @@ def test_a_lost_node_and_a_joining_one_lose_and_double_nothing(
 
 
 def test_a_node_that_falls_silent_loses_and_doubles_nothing(
-    cluster: Simulated, model: Path, alone: dict[str, Completion], tmp_path: Path
+    cluster: Simulated, model: Path, alone: dict[str, Completion], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No connection is closed, so nobody is told: Ray has to notice that nobody answers there any more, which takes it
     a minute. What comes back to life ends by itself.
@@ -187,6 +187,7 @@ def test_a_node_that_falls_silent_loses_and_doubles_nothing(
         try:
             assert answered(engine, ROWS, {1: fall_silent}) == alone
             assert engine.facts["replicas_died"] == 1
+            assert "because its node has died" in caplog.text
         finally:
             cluster.wake(silent)
     _, alive = psutil.wait_procs(silent, timeout=60)
