@@ -160,7 +160,10 @@ def _recipe_text(release: OpenedRelease, recipe: Recipe) -> Iterator[Finding]:
     text = (release.folder / RECIPE).read_bytes() if (release.folder / RECIPE).is_file() else b""
     if release.run.get("recipe_is_verbatim") and text and hashlib.sha256(text).hexdigest() != said:
         yield Finding(RECIPE, f"has another sha256 than {RUN} says")
-    lines = difference(_chain_by_name(release.run["resolved"]), _by_name(recipe))
+    resolved_then = _chain_by_name(release.run["resolved"])
+    if resolved_then.get("policy", {}).get("dtype") == "auto":  # the recipe here has what a record says it stood for
+        resolved_then["policy"] = {**resolved_then["policy"], "dtype": recipe.policy.dtype}
+    lines = difference(resolved_then, _by_name(recipe))
     brought = {str(file["setting"]) for file in release.run.get("files", [])}
     lines = [line for line in lines if line.split(":")[0] not in brought and not _IS_NO_SETTING.match(line)]
     lines = [line for line in lines if OF_THE_PUBLISHER not in line]

@@ -24,7 +24,7 @@ SAMPLED = (
 @pytest.fixture(scope="module")
 def sampled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sampled") / "w"
-    recipe = write_world(folder, SAMPLED)
+    recipe = write_world(folder, SAMPLED.replace('127.0.0.1:9"}}', '127.0.0.1:9", dtype: auto}}'))
     rules = [{"match": f"{name}: tell me about", "texts": texts} for name, texts in TEXTS.items()]
     (folder / "answers.jsonl").write_text("".join(json.dumps(rule) + "\n" for rule in rules), encoding="utf-8")
     return finished(recipe, policy_licence="apache-2.0")

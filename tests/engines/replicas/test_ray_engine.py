@@ -18,7 +18,7 @@ import pytest
 import ray
 
 from lidr.engines import ChatRequest, Completion, EngineSpec, Failure, open_engine
-from lidr.engines.replicas import replica
+from lidr.engines.replicas import model_proof, replica
 from lidr.engines.replicas.chunks import Chunk
 from lidr.engines.replicas.ray_engine import RayEngine
 from lidr.errors import EngineError
@@ -295,14 +295,12 @@ def test_a_node_with_another_byte_in_the_model_is_refused_by_name_before_the_fir
     """The nodes share this machine's files, so the driver is made to mean other bytes."""
     folder = tmp_path / "model"
     shutil.copytree(model, folder)
-    real = replica.versions()
+    real, digests_of = replica.versions(), model_proof.digests_of
 
-    def meant(path: Path) -> dict[str, str]:
-        from lidr.engines.replicas.model_proof import digests_of
-
+    def others(path: Path) -> dict[str, str]:
         return {**digests_of(path), "model.safetensors": "0" * 64}
 
-    monkeypatch.setattr("lidr.engines.replicas.ray_engine.digests_of", meant)
+    monkeypatch.setattr(model_proof, "digests_of", others)
     with pytest.raises(EngineError, match=r"^node \S+: \S+/model/model.safetensors has other bytes than the one that"):
         open_engine(over(cluster, folder), log=tmp_path / "log")
     monkeypatch.undo()
