@@ -29,6 +29,12 @@ _SHORTEST = 8
 _SHORTEST_WORD = 4
 """Characters of a value that is replaced in what is printed, where it stands as a word; not in data, which may hold it
 by chance. What is shorter still is hidden in addresses and headers alone."""
+_PLACEHOLDERS = frozenset(
+    """none null nil empty dummy fake test token key secret local localhost unused placeholder anything whatever
+    not-needed not_needed notneeded no-key no_key nokey no-key-needed no-key-required sk-no-key-required sk-none ollama lm-studio
+    llama.cpp your-api-key your_api_key changeme true false""".split()  # noqa: SIM905  # a list of lines is no easier
+)
+"""Values of variables that stand for no key at all, for servers that ask for none: words that any text may hold."""
 _SECRET_NAME = re.compile(r"(?i)(?:^|_)(?:TOKEN|API_?KEY|ACCESS_KEY|SECRET|PASSWORD|PASSWD)$")
 _USER = re.compile(r"://[^/\s?#'\"<>\\]*@")
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}")
@@ -79,6 +85,17 @@ def without_secrets(text: str, *more: str | None) -> str:
     text = clean_data(without_known(text, *more))
     if words := _words(_known(_SHORTEST_WORD, more)):
         text = words.sub(HIDDEN, text)
+    return _without_forms(text)
+
+
+def clean_published(text: str) -> str:
+    """The same for data that is to be published: tokens and headers by their form too, but no short word, which a
+    recipe may hold by chance: a placeholder of five letters as a key must not change a setting.
+    """
+    return _without_forms(clean_data(text))
+
+
+def _without_forms(text: str) -> str:
     return _HEADER.sub(rf"\1\2{HIDDEN}", _TOKEN.sub(HIDDEN, text))
 
 
@@ -100,7 +117,7 @@ def _known(shortest: int, more: tuple[str | None, ...]) -> frozenset[str]:
 
 def _from_environment(shortest: int) -> Iterator[str]:
     for name, value in os.environ.items():
-        if len(value) >= shortest and _SECRET_NAME.search(name):
+        if len(value) >= shortest and _SECRET_NAME.search(name) and value.strip().casefold() not in _PLACEHOLDERS:
             yield value
         is_address = "@" in value and (name.upper().endswith("_PROXY") or _ADDRESS.fullmatch(value))
         if is_address and (user := _user_of(value.partition("://")[2] or value)):

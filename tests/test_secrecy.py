@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lidr.errors import EngineError, RecipeError
+from lidr.hub import clean
 from lidr.hub_server import serve_in_background
 from lidr.secrecy import clean_data, cleaned_output, without_known, without_secrets, without_user
 from tests.scripted import RECIPE, write_world
@@ -325,6 +326,23 @@ def test_a_short_value_is_hidden_where_it_is_a_word_of_what_is_printed(monkeypat
     said = "key s3c-et, 's3c-et', xs3c-et, user ada:pw#1, pw%231 and pw#12"
     assert without_secrets(said) == "key ***, '***', xs3c-et, user ***, *** and pw#12"
     assert clean_data(said) == said.replace("ada:pw#1", "***")  # eight characters, which no data holds by chance
+
+
+@pytest.mark.parametrize("key", ["none", "EMPTY", "placeholder"])
+def test_a_placeholder_for_a_key_hides_no_word(monkeypatch: pytest.MonkeyPatch, key: str):
+    monkeypatch.setenv("LIDR_JUDGE_API_KEY", key)
+    said = f"pair: {{dominant_pairs: {key}}}, leave it out by --judge {key}"
+    assert without_secrets(said) == clean_data(said) == clean({"a": [said]})["a"][0] == said
+
+
+def test_a_short_key_changes_no_setting_of_what_is_published(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LIDR_JUDGE_API_KEY", "joint")
+    assert without_secrets("drop: joint") == "drop: ***"
+    assert clean("# one token more: authorization by hand") == "# one token more: authorization by hand"
+    said = clean(
+        "pair: {drop: joint}, key hf_abcdefghij, Authorization: Basic YWRhOmxvdmVsYWNl, http://h?token=abcdefgh"
+    )
+    assert said.startswith("pair: {drop: joint}, key ***, Authorization: Basic ***, http://h?token=***")
 
 
 def test_data_of_others_is_left_alone():

@@ -7,6 +7,7 @@ The answers are written before the judge is asked, so nothing that a judge does 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import shutil
@@ -101,7 +102,13 @@ def evaluate(
         work = str(Path(spec.work) / identity[:16])
         asked = replace(spec, work=work, data=place_of(spec.data, loaded.values()))
         results = _evaluate(asked, model, loaded, identity, name, out, log, judge, listen)
-        shutil.rmtree(spec.work, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
+        with contextlib.suppress(OSError):  # holds what another evaluation was answered before it was interrupted
+            Path(spec.work).rmdir()
+        if Path(spec.work).exists():
+            listen.say(
+                f"{spec.work}: answers of another evaluation, which was not finished; move them before --out is used"
+            )
         return results
 
 

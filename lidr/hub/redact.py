@@ -11,16 +11,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lidr.hub.hub_errors import without_secrets
+from lidr.secrecy import HIDDEN, clean_published
 
 _PATH = re.compile(r"(?<![\w./:$<>~-])/(?:[\w.@+~ -]*[\w.@+~-]/)+([\w.@+~-]*)")
+_SIGNED = re.compile(r"(?i)([?&](?:[\w-]*token|sig|signature|x-amz-[a-z-]+)=)[^\s&'\"]+")
+"""What gives whoever has an address the right to read there. Words alone are no sign of it: a recipe may speak of a
+token."""
 _PRIVATE = frozenset({"answers", "store", "api_key_env", "report_to", "push", "cluster"})
 """Settings of `runtime` that say something about this machine or its owner and nothing about the result."""
 
 
 def without_paths(text: str) -> str:
-    """Replace absolute paths by their last part."""
-    return without_secrets(_PATH.sub(lambda match: f"<folder>/{match[1]}", text))
+    """Replace absolute paths by their last part, and take out what is secret."""
+    text = clean_published(_PATH.sub(lambda match: f"<folder>/{match[1]}", text))
+    return _SIGNED.sub(rf"\1{HIDDEN}", text)
 
 
 def clean(value: Any) -> Any:

@@ -144,6 +144,17 @@ def test_another_model_never_gets_the_answers_that_an_interrupted_try_left(tmp_p
     assert places[0] == places[2] != places[1]
 
 
+def test_what_another_evaluation_left_there_is_not_removed_with_what_is_done(tmp_path):
+    spec, other, said = scripted_spec(tmp_path), Path(tmp_path / "out/work/0123"), []
+    spec = dataclasses.replace(spec, work=str(other.parent))
+    other.mkdir(parents=True)
+    (other / "answers.jsonl").write_text("{}\n")
+    how = {"name": "x", "out": tmp_path / "out", "log": tmp_path / "log", "judge": None}
+    evaluate(spec, FACTS, **how, listen=Listener(say=said.append))
+    assert [path.name for path in other.parent.iterdir()] == ["0123"]
+    assert "answers of another evaluation, which was not finished" in said[-1]
+
+
 def test_a_full_disk_while_results_are_written_again_leaves_the_old_ones(done, tmp_path, monkeypatch):
     shutil.copytree(done[1], tmp_path / "copy")
     before = {path.name: path.read_bytes() for path in sorted((tmp_path / "copy").glob("[a-z]*"))}
