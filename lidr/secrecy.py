@@ -31,8 +31,8 @@ _SHORTEST_WORD = 4
 by chance. What is shorter still is hidden in addresses and headers alone."""
 _PLACEHOLDERS = frozenset(
     """none null nil empty dummy fake test token key secret local localhost unused placeholder anything whatever
-    not-needed not_needed notneeded no-key no_key nokey no-key-needed no-key-required sk-no-key-required sk-none ollama lm-studio
-    llama.cpp your-api-key your_api_key changeme true false""".split()  # noqa: SIM905  # a list of lines is no easier
+    not-needed not_needed notneeded no-key no_key nokey no-key-needed no-key-required sk-no-key-required sk-none ollama
+    lm-studio llama.cpp your-api-key your_api_key changeme true false""".split()  # noqa: SIM905  # a list of lines is no easier
 )
 """Values of variables that stand for no key at all, for servers that ask for none: words that any text may hold."""
 _SECRET_NAME = re.compile(r"(?i)(?:^|_)(?:TOKEN|API_?KEY|ACCESS_KEY|SECRET|PASSWORD|PASSWD)$")

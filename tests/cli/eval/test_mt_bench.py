@@ -80,7 +80,7 @@ def test_too_many_answers_without_a_mark_are_exit_code_3_and_the_scores_are_show
         assert world.judge(ref) == 3
         assert world.judge(ref, "--judge-max-error-share", "1") == 0
     assert "Multilingual MT-Bench" in shown.out
-    assert "no mark to 4 of 4 answers (100.0%), and 5.0% are allowed (max_error_share): 4 x refused" in shown.err
+    assert "failed on 4 of 4 answers (100.0%), and 5.0% are allowed (max_error_share): 4 x refused" in shown.err
     assert read_results(world.out).tasks[0].scores["judge_errors"].value == 4
 
 

@@ -107,7 +107,7 @@ def test_a_judge_that_refuses_everything_costs_no_answer_and_the_next_run_grades
 
 def test_too_many_answers_without_a_mark_are_a_negative_verdict_after_everything_is_written(run):
     with Server(lambda body, number: words("Mark: 7" if number else "I would rather not say.")) as judge:
-        with pytest.raises(NegativeVerdict, match=r"no mark to 1 of 5 answers \(20\.0%\)"):
+        with pytest.raises(NegativeVerdict, match=r"failed on 1 of 5 answers \(20\.0%\)"):
             run(judge, concurrency=1)
         task = read_results(run.out).tasks[0]
         assert (task.scores["judge_errors"].value, task.scores["score_turn_1"].n) == (1, 2)
