@@ -29,6 +29,7 @@ from lidr.evals.results import DataFacts
 from lidr.language_tags import unknown_language
 from lidr.languages import LANGUAGES
 from lidr.references import FolderReference, HubReference, parse_reference
+from lidr.resources import near_file
 
 RowBenchmark = Literal["mgsm", "x_alpacaeval"]
 MGSM_HUB = "juletxara/mgsm"
@@ -197,7 +198,11 @@ def _place(benchmark: str, data: str | None) -> _Place:
         )
     if benchmark != "mgsm" and reference.repo == MGSM_HUB:
         return _Published()  # that set holds no instructions: where nothing was given, each benchmark has its own place
-    return _Place(None, reference.repo, commit_of(reference.repo, reference.revision))
+    try:
+        return _Place(None, reference.repo, commit_of(reference.repo, reference.revision))
+    except HubError as error:  # a folder that is not there reads like a name on the Hub
+        meant = near_file(Path(given))
+        raise HubError(f"--data {given}: there is no such folder here{meant}, and {error}") from None
 
 
 def _mgsm_on_the_hub() -> _Place:

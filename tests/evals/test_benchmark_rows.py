@@ -25,6 +25,18 @@ def problems(count: int, **more: object) -> list[dict[str, object]]:
     return [{"query": f"What is {i} + 1?", "response": str(i + 1), **more} for i in range(count)]
 
 
+def test_a_folder_that_is_not_there_is_said_before_what_a_hub_says(monkeypatch, tmp_path):
+    def away(repo, revision):
+        raise HubError(f"data set {repo}: the Hub did not give it")
+
+    monkeypatch.setattr("lidr.evals.benchmark_rows.commit_of", away)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my/rows").mkdir(parents=True)
+    expected = r"^--data my/row: there is no such folder here; did you mean my/rows\?, and data set my/row: the Hub"
+    with pytest.raises(HubError, match=expected):
+        load_rows("mgsm", "de", "my/row")
+
+
 def test_without_rows_and_without_the_hub_the_way_to_give_rows_is_said(monkeypatch):
     def away(repo, revision):
         raise HubError(f"data set {repo}: the Hub did not give it")
