@@ -263,6 +263,10 @@ def read_results(folder: Path) -> Results:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if (path.parent / "work").is_dir():
+            raise EvaluationError(
+                f"{path}: no results yet: an evaluation was interrupted here, and its command goes on where it was"
+            ) from None
         raise EvaluationError(
             f"{path}: no results here; give the folder that `lidr eval run` wrote, or an evaluate step's folder"
         ) from None

@@ -57,6 +57,9 @@ def test_a_refusal_is_the_users_error_and_prints_nothing(tmp_path, capsys):
 def test_a_folder_without_results_is_the_users_error(tmp_path, folders, capsys):
     assert main(["eval", "compare", folders[0], str(tmp_path)]) == 2
     assert "no results here" in capsys.readouterr().err
+    (tmp_path / "work").mkdir()
+    assert main(["eval", "compare", folders[0], str(tmp_path)]) == 2
+    assert "an evaluation was interrupted here, and its command goes on where it was" in capsys.readouterr().err
 
 
 def test_several_metrics_are_all_shown(tmp_path, capsys):
