@@ -14,7 +14,7 @@ from typing import Any
 from lidr.secrecy import HIDDEN, clean_published
 
 _PATH = re.compile(r"(?<![\w./:$<>~-])/(?:[\w.@+~ -]*[\w.@+~-]/)+([\w.@+~-]*)")
-_SIGNED = re.compile(r"(?i)([?&](?:[\w-]*token|sig|signature|x-amz-[a-z-]+)=)[^\s&'\"]+")
+_SIGNED = re.compile(r"(?i)([?&](?:[\w-]*token|sig|signature)=|\bx-amz-[a-z-]+ ?[=:] ?)[^\s&'\"]+")
 """What gives whoever has an address the right to read there. Words alone are no sign of it: a recipe may speak of a
 token."""
 _PRIVATE = frozenset({"answers", "store", "api_key_env", "report_to", "push", "cluster"})
