@@ -1,4 +1,4 @@
-"""How many of an iteration's slots are still pairs: a run warns where few are, and stops where none is."""
+"""How many of an iteration's slots are still pairs: a run warns where few are, and stops where none is, at its end too."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def little_kept(planned: Plan, step: PlannedStep) -> str | None:
     """What to say where few slots are kept.
 
     Raises:
-        RowError: too few to go on with, and the plan goes on.
+        RowError: too few to go on with, or to end with, unless what follows is there already.
     """
     found = kept_share(planned, step.iteration)
     if found is None or not found.requested:
@@ -123,8 +123,9 @@ def little_kept(planned: Plan, step: PlannedStep) -> str | None:
     position = [one.place for one in planned.steps].index(step.place)
     follows = planned.steps[position + 1 :]
     is_cut = not any(one.name == planned.recipe.chain[-1].name for one in (step, *follows))  # --until ends it before
-    goes_on = is_cut or any(one.state not in (*DONE, "skipped") for one in follows)
-    if stops and goes_on and least > 0:
+    left = [one.state for one in follows if one.state != "skipped"]
+    went_on = bool(left) and set(left) <= {*DONE} and not is_cut  # what follows is there: it was made all the same
+    if stops and not went_on and least > 0:
         raise RowError(
             f"{said}. All that was made stays; pair.min_kept is the smallest share to go on with (0 goes on with none)"
         )

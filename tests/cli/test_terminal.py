@@ -105,6 +105,19 @@ def test_a_run_up_to_a_step_that_keeps_nothing_ends_as_a_whole_run_does(recipe, 
     assert "0 of 16 slots are kept (0%)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("publish", ["", ", {publish: {pairs: you/pairs}}"])
+def test_a_run_that_keeps_nothing_stops_also_where_nothing_is_left_to_do(recipe, tmp_path, capsys, publish):
+    """The last pairs of the last iteration: then a run has made nothing, and must not end as if it had."""
+    write_answers(tmp_path / "answers.jsonl", first=TOO_LONG)
+    steps = "{generate: {max_tokens: 64}}, {translate: {max_tokens: 80}}, {pair: {}}"
+    words = ["run", str(recipe), "--quiet", "--set", "iterations=[{prompts: '0:4'}]"]
+    words += ["--set", f"chain=[{steps}{publish}]"]
+    for _ in range(2):  # and where the pairs are there already
+        assert main(words) == 2
+        assert "0 of 16 slots are kept (0%)" in capsys.readouterr().err
+    assert main([*words, "--set", "chain.pair.min_kept=0"]) == 0
+
+
 def test_a_prompt_that_is_too_long_is_told_with_the_tokens_that_did_not_fit(recipe, tmp_path, capsys):
     too_long = {"match": "^Spanish: tell me about", "text": "", "finish_reason": "prompt_too_long"}
     write_answers(tmp_path / "answers.jsonl", first=(too_long,))

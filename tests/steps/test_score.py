@@ -9,6 +9,7 @@ import pytest
 
 import lidr
 from lidr.errors import PlanError, RecipeError, RowError
+from lidr.pipeline import check_recipe
 from lidr.steps.score import SCORERS, AnswerScores
 from lidr.transforms import chrf
 from tests.scripted import NAMES, TOPICS, write_answers, write_world
@@ -278,6 +279,24 @@ def test_a_chain_from_scores_needs_a_step_that_scores(tmp_path):
         PlanError, match='"pair" needs answer_scores, and no step before it makes them; put score before'
     ):
         lidr.run(lidr.load_recipe(recipe, overrides=[chain]))
+
+
+ONE_ANSWER = (
+    "chain=[{generate: {temperature: 0.9, max_tokens: 64}}, {score: {gold: {answers: FOLDER/gold}}}, "
+    "{pair: {from: scores}}]"
+)
+
+
+def test_one_answer_a_language_is_refused_where_pairs_are_made_within_a_language(tmp_path):
+    recipe, _ = sampled_world(tmp_path)
+    one = ONE_ANSWER.replace("FOLDER", str(tmp_path))
+    message = r"pair\.pool: language compares answers to a prompt .* and generate\.n is 1: .*generate\.n.*or.*pool: all"
+    with pytest.raises(PlanError, match=message):
+        lidr.plan(lidr.load_recipe(recipe, overrides=[one]))
+    (problem,) = check_recipe(lidr.load_recipe(recipe, overrides=[one])).problems
+    assert "generate.n is 1" in str(problem)
+    rows = rows_of(recipe, "iter_1/pair", one.replace("from: scores", "from: scores, pool: all"))
+    assert rows.height == 4  # right in English or in Spanish, wrong in another
 
 
 BEST = (

@@ -119,6 +119,7 @@ def outside_pair(around: Surroundings, config: PairConfig) -> dict[str, Any]:
     found: dict[str, Any] = {"thoughts": True} if reasoning is not None and reasoning.train else {}
     if config.from_ == "scores":
         scorer_of(around, config.by)
+        _check_several_answers(around, config)
         return found
     _check_one_answer(around)
     if (path := _ids_file(config, around.recipe_folder)) is not None:
@@ -138,6 +139,16 @@ def _check_one_answer(around: Surroundings) -> None:
         raise PlanError(
             f"pair.from: generate.n gives {n} answers to a prompt, and a pair from translations takes one: say "
             "translate.best_by: SCORER, which translates the best, or pair from: scores"
+        )
+
+
+def _check_several_answers(around: Surroundings, config: PairConfig) -> None:
+    """Refuse one answer in each language where both sides of a pair are to come from the same language."""
+    n = next((step.config.n for step in around.recipe.chain if step.name == "generate"), None)
+    if n == 1 and config.pool == "language":
+        raise PlanError(
+            "pair.pool: language compares answers to a prompt within a language, and generate.n is 1: no slot could give "
+            "a pair; say generate.n: 2 or more with a temperature above 0, or pool: all, which compares over languages"
         )
 
 
