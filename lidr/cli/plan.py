@@ -138,7 +138,8 @@ def _whole_time(costs: Costs) -> str:
     if not said:
         return f"no rate yet ({how})"
     number = len(costs.unknown)
-    unknown = f"unknown for {_steps(number)} ({how}); for the others " if number else ""
+    names = ", ".join(dict.fromkeys(place.partition("/")[2] for place in costs.unknown))
+    unknown = f"unknown for {_steps(number)} ({how}): {names}; for the others " if number else ""
     return unknown + " and ".join(said)
 
 
@@ -147,7 +148,9 @@ def _cost_lines(planned: Plan, costs: Costs) -> Iterator[str]:
     if costs.gpu_hours is not None:
         each = planned.recipe.runtime.gpu_price
         price = f"; price: {_price(costs.price)} at {each:g} an hour (runtime.gpu_price)" if costs.price else ""
-        yield f"GPU hours: {_hours(costs.gpu_hours, is_estimated=bool(costs.estimated_s))}{price}"
+        left_out = "; ".join(f"{one.what}, {one.number:,} {one.unit}" for one in costs.beside)
+        without = f"; without {left_out}" if left_out else ""
+        yield f"GPU hours: {hours_of(costs.gpu_hours, is_estimated=bool(costs.estimated_s))}{price}{without}"
     for need in costs.memory:
         has = costs.card.memory * 1e9 if costs.card is not None else main_memory()
         room = "" if costs.card is None else f" of the {costs.card.memory} GB of one {costs.card.name}"
@@ -168,10 +171,10 @@ def _cost_lines(planned: Plan, costs: Costs) -> Iterator[str]:
         yield from (f"  {source}" for source in costs.sources)
 
 
-def _hours(hours: float, *, is_estimated: bool) -> str:
+def hours_of(hours: float, *, is_estimated: bool) -> str:
     """Hours of a GPU, in the digits that people read.
 
-    >>> _hours(3e-8, is_estimated=True), _hours(0.25, is_estimated=True), _hours(1234.5, is_estimated=False)
+    >>> hours_of(3e-8, is_estimated=True), hours_of(0.25, is_estimated=True), hours_of(1234.5, is_estimated=False)
     ('under 0.01', '~0.25', '1,234')
     """
     if 0 < hours < 0.01:
@@ -207,6 +210,7 @@ def as_json(planned: Plan) -> dict[str, Any]:
         "not_by_replicas": dict(pipeline.asked_alone(planned.recipe)),
         "gpu_hours": costs.gpu_hours,
         "price": costs.price,
+        "not_estimated": [one._asdict() for one in costs.beside],
         "memory": [asdict(need) for need in costs.memory],
         "size_unknown": list(costs.unsized),
         "disk": [asdict(need) for need in costs.disk],

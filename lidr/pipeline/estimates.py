@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from lidr.pipeline.rates import engine_of, model_of
 from lidr.recipe import PolicyConfig, Recipe
 from lidr.references import FolderReference, HubReference, ServerReference, parse_reference
 from lidr.resources import resolve_source
-from lidr.steps import InitialPolicy
+from lidr.steps import Beside, InitialPolicy
 
 USUAL = "A100 80GB"
 """The card that is estimated for where vLLM is asked for, this machine has none, and the recipe names none."""
@@ -70,6 +71,7 @@ class Costs:
         price: of the GPU hours, where the recipe says what one costs.
         card_helps: whether a step of unknown time could be estimated for a card, and none is named.
         unsized: models that are still to be run, and of which the size cannot be told.
+        beside: what models do besides, and neither the times nor the hours hold.
     """
 
     times: dict[str, StepTime]
@@ -82,6 +84,7 @@ class Costs:
     price: float | None
     card_helps: bool = False
     unsized: tuple[str, ...] = ()
+    beside: tuple[Beside, ...] = ()
 
     @property
     def measured_s(self) -> float:
@@ -129,7 +132,17 @@ def costs_of(planned: Plan) -> Costs:
         hours * price if hours is not None and price is not None else None,
         helps,
         _unsized(planned, todo),
+        _beside(planned, todo),
     )
+
+
+def _beside(planned: Plan, todo: list[PlannedStep]) -> tuple[Beside, ...]:
+    """Of all iterations together."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for step in todo:
+        for one in step.kind.beside(planned.recipe, step.config, step.expected):
+            counts[one.what, one.unit] += one.number
+    return tuple(Beside(what, count, unit) for (what, unit), count in counts.items())
 
 
 def _is_elsewhere(planned: Plan) -> bool:

@@ -17,6 +17,7 @@ from lidr.pipeline.rates import measured_on
 from lidr.pipeline.room import check_room
 from lidr.pipeline.step_order import check_order, order
 from lidr.recipe import Recipe
+from lidr.rows import Pair
 from lidr.steps import STEPS, Scale, StepKind, Surroundings, Unresolved, with_own_dtype
 from lidr.store import (
     ACCEPTED,
@@ -97,7 +98,8 @@ class _Planner:
     ) -> PlannedStep:
         """One step: its inputs, its fingerprint, and what the store holds of it."""
         recipe, kind = self._around.recipe, STEPS[name]
-        expected = kind.expects(config, _scale(recipe, iteration))
+        scale = replace(_scale(recipe, iteration), made=_pairs_at_most(inputs))
+        expected = kind.expects(config, scale) if kind.counted is None else kind.counted(self._around, config, scale)
         places = {key: source.place for key, source in inputs.items()}
         step = PlannedStep(iteration, name, config, places, None, None, "unresolved", expected)
         step = replace(step, known=self._known, measured_on=measured_on(recipe, config, expected))
@@ -266,6 +268,11 @@ def _scale(recipe: Recipe, iteration: int) -> Scale:
         return Scale(0, others, answers, sampled)
     sliced = recipe.iterations[iteration - 1]
     return Scale(sliced.stop - sliced.start, others, answers, sampled)
+
+
+def _pairs_at_most(inputs: Mapping[str, PlannedStep]) -> int | None:
+    source = inputs.get(Pair.name)
+    return source.expected.count or None if source is not None else None
 
 
 def recipe_field(recipe: Recipe, iteration: int, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""How many of an iteration's slots are still pairs: a run warns where few are, and stops where none is, at its end too."""
+"""How many of an iteration's slots are still pairs: a run warns where few are, and stops where none is."""
 
 from __future__ import annotations
 

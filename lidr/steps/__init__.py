@@ -29,6 +29,7 @@ from lidr.steps.publish import destinations, finished_for, lines_of, published_b
 from lidr.steps.score import STEP as SCORE
 from lidr.steps.step_kind import (
     LITTLE_KEPT,
+    Beside,
     Decision,
     Expected,
     InitialPolicy,
@@ -48,6 +49,7 @@ __all__ = [
     "CHAIN_STEPS",
     "LITTLE_KEPT",
     "STEPS",
+    "Beside",
     "Decision",
     "Expected",
     "InitialPolicy",

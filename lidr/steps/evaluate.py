@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from lidr import evals
 from lidr.engines import engine_row
-from lidr.errors import HubError, PlanError
+from lidr.errors import HubError, LidrError, PlanError
 from lidr.evals import JUDGED, SCORES, Decoding, EvalSpec, TaskSpec, benchmark, judge, task_specs
 from lidr.hub import DATASETS, check_model_folder, dist_file
 from lidr.recipe import Frozen, LanguageCode, Recipe, ReferenceText
@@ -24,6 +24,7 @@ from lidr.rows import RowType
 from lidr.steps.answering import ANSWER_FIELDS, budget_identity, vllm_identity
 from lidr.steps.step_kind import (
     ITS_SERVER,
+    Beside,
     Expected,
     Outcome,
     Policy,
@@ -330,14 +331,50 @@ def judge_identity(around: Surroundings, config: JudgeConfig, where: str = "eval
     return {"model": config.model, **template}
 
 
-def expect_evaluate(config: EvaluateConfig, scale: Scale) -> Expected:
-    """Each row of each task once; comparisons come on top."""
+def expect_evaluate(config: EvaluateConfig, scale: Scale, rows: Mapping[str, int] | None = None) -> Expected:
+    """Each row of each task once; comparisons come on top.
+
+    Args:
+        rows: benchmark -> its rows of all languages, of those that lie here; of others the usual number is taken.
+    """
     languages = len(config.languages) or scale.languages
-    count = sum(min(_ROWS[task], config.limit or 10**9) for task in config.tasks) * languages
-    judged = sum(min(_ROWS[task], config.limit or 10**9) for task in config.tasks if task in JUDGED) * languages
-    calls = judged * (2 if config.judge and config.judge.mode == "logprob_swap" else 1) if config.judge else 0
-    note = f"and at most {calls:,} calls of the judge" if calls else ""
-    return Expected(count, "requests", count * config.max_tokens, note)
+    most = {task: min(_ROWS[task], config.limit or 10**9) * languages for task in config.tasks} | dict(rows or {})
+    count = sum(most.values())
+    calls = _orders(config) * sum(number for task, number in most.items() if task in JUDGED)
+    notes = [f"and at most {calls:,} calls of the judge"] if calls else []
+    if rows is not None and (away := [task for task in config.tasks if task not in rows]):
+        usual = ", ".join(f"{min(_ROWS[task], config.limit or 10**9)} of {task}" for task in away)
+        notes.append(f"by the usual {usual} a language: its rows are not here")
+    return Expected(count, "requests", count * config.max_tokens, "; ".join(notes))
+
+
+def _orders(config: EvaluateConfig) -> int:
+    """How often the judge is asked about an answer."""
+    return 0 if config.judge is None else 2 if config.judge.mode == "logprob_swap" else 1
+
+
+def count_evaluate(around: Surroundings, config: EvaluateConfig, scale: Scale) -> Expected:
+    """As `expect_evaluate`, by the rows of a folder that is here."""
+    rows: dict[str, int] = {}
+    try:
+        data = _data(config, around)
+    except (PlanError, Unresolved):
+        data = None
+    if data is not None and Path(data).is_dir():
+        for name in config.tasks:
+            tasks = [task for task in _tasks(config, around.recipe) if task.benchmark == name]
+            try:
+                found = [evals.load_rows(name, task.language, data).facts.rows for task in tasks]
+            except LidrError:  # the step itself says what is wrong with them
+                continue
+            rows[name] = sum(min(number, config.limit or number) for number in found)
+    return expect_evaluate(config, scale, rows)
+
+
+def beside_evaluate(recipe: Recipe, config: EvaluateConfig, expected: Expected) -> Iterator[Beside]:
+    """What a judge says that is served here."""
+    if config.judge is not None and set(config.tasks) & set(JUDGED) and not list(judged_alone(config.judge)):
+        yield Beside("evaluate: judge, over", expected.count, "answers at most")
 
 
 def alone_evaluate(recipe: Recipe, config: EvaluateConfig) -> Iterator[tuple[str, str]]:
@@ -359,6 +396,8 @@ STEP = StepKind(
     writes=Scores,
     run=run_evaluate,
     expects=expect_evaluate,
+    counted=count_evaluate,
+    beside=beside_evaluate,
     uses=("languages", *ANSWER_FIELDS),
     outside=outside_evaluate,
     alone=alone_evaluate,

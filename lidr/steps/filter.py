@@ -216,7 +216,7 @@ def outside_filter(around: Surroundings, config: FilterConfig) -> dict[str, Any]
 
 def expect_filter(config: FilterConfig, scale: Scale) -> Expected:
     """At most every pair."""
-    return Expected(scale.slots, "pairs")
+    return Expected(scale.pairs, "pairs")
 
 
 STEP = StepKind(

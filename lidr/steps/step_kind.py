@@ -51,6 +51,14 @@ class Expected:
         return (self.tokens or self.trained) // self.count if self.count else 0
 
 
+class Beside(NamedTuple):
+    """Work of a model that is in no estimate: `score: reward_model`, 320,000 `passes`."""
+
+    what: str
+    number: int
+    unit: str
+
+
 @dataclass(frozen=True)
 class Scale:
     """The size of one iteration: N prompts, L other languages, answers to each prompt, and the pairs that can exist."""
@@ -59,6 +67,8 @@ class Scale:
     others: int
     answers: int = 1
     are_sampled: bool = False
+    made: int | None = None
+    """Pairs at most that an earlier step hands on; None: there is none, or it does not know."""
 
     @property
     def languages(self) -> int:
@@ -69,6 +79,11 @@ class Scale:
     def slots(self) -> int:
         """2 N L; N (L + 1) of pairs that are chosen among several answers."""
         return self.prompts * self.languages if self.are_sampled else 2 * self.prompts * self.others
+
+    @property
+    def pairs(self) -> int:
+        """Most pairs that a step after them can get."""
+        return self.slots if self.made is None else self.made
 
 
 LITTLE_KEPT = 0.2
@@ -285,6 +300,8 @@ class StepKind:
         writes: the row type of its output.
         run: the step itself.
         expects: how much work it is, for plans.
+        counted: the same as `expects`, where what lies on this machine says more than the settings.
+        beside: what its models do beside that, of which no estimate says how long it takes.
         uses: recipe fields that change its result, as dotted names; they are part of its identity.
         outside: identity of what it reads from outside the store.
         skipped: why the recipe leaves the step out for now ("push is off"), or None.
@@ -330,3 +347,5 @@ class StepKind:
     version: int = 1
     checks: Callable[[Surroundings, Any], Sequence[str] | None] | None = None
     resumes_since: int | None = None
+    counted: Callable[[Surroundings, Any, Scale], Expected] | None = None
+    beside: Callable[[Recipe, Any, Expected], Iterable[Beside]] = field(default=lambda recipe, config, expected: ())

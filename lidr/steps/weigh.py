@@ -124,7 +124,7 @@ def outside_weigh(around: Surroundings, config: WeighConfig) -> dict[str, Any]:
 
 def expect_weigh(config: WeighConfig, scale: Scale) -> Expected:
     """At most every pair."""
-    return Expected(scale.slots, "pairs")
+    return Expected(scale.pairs, "pairs")
 
 
 STEP = StepKind(

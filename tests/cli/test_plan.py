@@ -131,3 +131,62 @@ def test_a_policy_behind_a_server_is_said_to_need_no_replicas(tmp_path, capsys) 
     found = plan_of(capsys, recipe, "runtime.engine=openai", "runtime.answers=null", "runtime.replicas=2")
     its_own = "a server is asked, which has its own"
     assert json.loads(found)["not_by_replicas"] == {"generate": its_own, "translate": its_own}
+
+
+def expected_of(plan_json: str) -> dict[str, dict[str, object]]:
+    """Place -> how much there is to do, by `lidr plan --json`."""
+    return {step["place"]: step["expected"] for step in json.loads(plan_json)["steps"]}
+
+
+@pytest.mark.parametrize(
+    ("pair", "pairs"),
+    [("drop: joint", 16), ("dominant_pairs: none", 8), ("dominant_pairs: one", 12), ("from: scores, pool: all", 4)],
+)
+def test_what_follows_the_pairs_has_no_more_to_do_than_there_can_be_pairs(tmp_path, capsys, pair, pairs) -> None:
+    """4 prompts, 2 other languages; a pair has two sides of at most 400 tokens."""
+    chain = (
+        "chain=[{generate: {n: 2, temperature: 1.0, max_tokens: 8}}, {score: {language: {}}}, "
+        f"{{translate: {{best_by: language, max_tokens: 8}}}}, {{pair: {{{pair}}}}}, "
+        "{filter: {length_ratio: {min: 0.2, max: 5.0}}}, "
+        "{train: {learning_rate: 1.0e-5, batch: 4, max_length: 400, lora: {rank: 8}}}]"
+    )
+    recipe = write_world(tmp_path / "w", TRAINS)
+    model = ("policy={model: org/some-8B, revision: unpinned}", "runtime.engine=transformers", chain)
+    found = expected_of(plan_of(capsys, recipe, *model))
+    assert [found[f"iter_1/{step}"]["count"] for step in ("pair", "filter", "train")] == [pairs] * 3
+    assert found["iter_1/train"]["trained"] == pairs * 2 * 400
+
+
+EVALUATED = "chain=[{generate: {max_tokens: 8}}, {evaluate: {tasks: [mgsm], data: [FOLDER], max_tokens: 8}}]"
+
+
+def test_rows_that_lie_here_are_counted_and_others_are_told_by_which_number(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.delenv("LIDR_DATA", raising=False)
+    recipe = write_world(tmp_path / "w")
+    rows = tmp_path / "rows/word_problems"
+    rows.mkdir(parents=True)
+    problems = [{"id": f"q{number}", "query": "One bee and two bees?", "response": "3"} for number in range(7)]
+    for code in ("en", "es", "de"):
+        (rows / f"{code}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in problems), encoding="utf-8")
+    here, away = (EVALUATED.replace("FOLDER", place) for place in (str(tmp_path / "rows"), "$LIDR_DATA"))
+    found = expected_of(plan_of(capsys, recipe, here))["iter_0/evaluate"]
+    assert (found["count"], found["note"]) == (3 * 7, "")
+    assert expected_of(plan_of(capsys, recipe, here, "chain.evaluate.limit=5"))["iter_0/evaluate"]["count"] == 3 * 5
+    found = expected_of(plan_of(capsys, recipe, away))["iter_0/evaluate"]
+    assert (found["count"], found["note"]) == (3 * 250, "by the usual 250 of mgsm a language: its rows are not here")
+
+
+def test_what_no_estimate_counts_is_named_beside_the_hours_and_the_time(tmp_path, capsys) -> None:
+    """4 prompts in 3 languages, 2 answers to each, in 2 iterations: 48 passes of the classifier."""
+    chain = TRAINS.replace("max_tokens: 64", "max_tokens: 64, n: 2, temperature: 1.0").replace(
+        "  - translate: {{max_tokens: 80, check_language: false}}\n  - pair: {{drop: joint}}\n",
+        "  - score: {{reward_model: {{model: org/judge, revision: unpinned}}, language: {{}}}}\n"
+        "  - pair: {{from: scores, by: reward_model}}\n",
+    )
+    file = str(write_world(tmp_path / "w", chain))
+    words = ["policy={model: org/some-8B, revision: unpinned}", "runtime.engine=vllm", "runtime.gpu=H100"]
+    assert main(["plan", file, *(word for one in words for word in ("--set", one))]) == 0
+    said = capsys.readouterr().out
+    (hours,) = [line for line in said.splitlines() if line.startswith("GPU hours: ")]
+    assert hours.endswith("; without score: reward_model, 48 passes")
+    assert "unknown for 7 steps (a first run measures it): policy, prompts, score, pair; for the others ~" in said

@@ -260,7 +260,7 @@ def outside_clean(around: Surroundings, config: CleanConfig) -> dict[str, Any]:
 
 def expect_clean(config: CleanConfig, scale: Scale) -> Expected:
     """At most every pair."""
-    return Expected(scale.slots, "pairs")
+    return Expected(scale.pairs, "pairs")
 
 
 STEP = StepKind(

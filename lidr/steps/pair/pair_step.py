@@ -147,7 +147,7 @@ def _check_several_answers(around: Surroundings, config: PairConfig) -> None:
     n = next((step.config.n for step in around.recipe.chain if step.name == "generate"), None)
     if n == 1 and config.pool == "language":
         raise PlanError(
-            "pair.pool: language compares answers to a prompt within a language, and generate.n is 1: no slot could give "
+            "pair.pool: language compares answers to a prompt within a language, and generate.n is 1: no slot can give "
             "a pair; say generate.n: 2 or more with a temperature above 0, or pool: all, which compares over languages"
         )
 

@@ -15,14 +15,25 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, create_model, model_validator
 
-from lidr.recipe import Frozen, PolicyConfig
+from lidr.recipe import Frozen, PolicyConfig, Recipe
 from lidr.rows import SAMPLE, Prompt, Response, RowType
 from lidr.steps.local_policy import outside_form
 from lidr.steps.policy_files import refuse_unmerged
 from lidr.steps.score.score_rows import AnswerScores
 from lidr.steps.score.scorer import Scored, World
 from lidr.steps.score.scorers import SCORERS
-from lidr.steps.step_kind import TEXTS_ALONE, Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
+from lidr.steps.step_kind import (
+    ITS_SERVER,
+    TEXTS_ALONE,
+    Beside,
+    Expected,
+    Outcome,
+    Policy,
+    Scale,
+    StepKind,
+    StepRun,
+    Surroundings,
+)
 from lidr.store import Journal
 
 
@@ -169,6 +180,16 @@ def expect_score(config: Any, scale: Scale) -> Expected:
     return Expected(scale.prompts * scale.languages * scale.answers * len(config.given), "values")
 
 
+def beside_score(recipe: Recipe, config: Any, expected: Expected) -> Iterator[Beside]:
+    """A pass over every answer of each model that a scorer brings along, and of the policy where it looks into it."""
+    for name, one in config.given.items():
+        scorer = SCORERS[name]
+        own = len(getattr(one, "models", ())) or int(hasattr(one, "model"))
+        passes = (own + (Policy in scorer.reads)) * expected.count // len(config.given)
+        if passes and ITS_SERVER not in scorer.alone(recipe, one):
+            yield Beside(f"score: {name}", passes, "passes")
+
+
 STEP = StepKind(
     name="score",
     config=ScoreConfig,
@@ -177,6 +198,7 @@ STEP = StepKind(
     writes=AnswerScores,
     run=run_score,
     expects=expect_score,
+    beside=beside_score,
     uses=("languages", "system_prompt", "seed", "policy.dtype", "prompts.id_prefix"),
     outside=outside_score,
     alone=lambda recipe, config: (

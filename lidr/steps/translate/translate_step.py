@@ -21,6 +21,7 @@ from lidr.steps.local_policy import check_temperature, check_window
 from lidr.steps.score import AnswerScores, scorer_of
 from lidr.steps.step_kind import (
     ITS_SERVER,
+    Beside,
     Expected,
     Outcome,
     Policy,
@@ -206,6 +207,12 @@ def expect_translate(config: TranslateConfig, scale: Scale) -> Expected:
     return Expected(requests, "requests", requests * (config.max_tokens or 0), note)
 
 
+def beside_translate(recipe: Recipe, config: TranslateConfig, expected: Expected) -> Iterator[Beside]:
+    """A translation model, which no estimate knows the speed of."""
+    if expected.unit == "translations":
+        yield Beside("translate", expected.count, "translations")
+
+
 def alone_translate(recipe: Recipe, config: Any) -> Iterator[tuple[str, str]]:
     """Of who translates, as of `StepKind`."""
     if config.by is None:
@@ -222,6 +229,7 @@ STEP = StepKind(
     writes=Translation,
     run=run_translate,
     expects=expect_translate,
+    beside=beside_translate,
     asks=True,
     uses=("languages", *ANSWER_FIELDS),
     outside=outside_translate,
