@@ -87,7 +87,12 @@ def unknown_language(code: str) -> str:
     'unknown language code "fra"; did you mean "fr"? (ISO 639-1, two letters, of which lidr has ar, bg, bn'
     >>> unknown_language("it-IT").split("?")[0]
     'unknown language code "it-IT"; did you mean "it"'
+    >>> unknown_language("en de")
+    'unknown language code "en de"; separate the codes by commas: en,de'
     """
+    parts = [base_code(read_tag(part) or "") for part in re.split(r"[\s;/|+]+", code) if part]
+    if len(parts) > 1 and all(part in LANGUAGES for part in parts):
+        return f'unknown language code "{code}"; separate the codes by commas: {",".join(parts)}'
     read = base_code(read_tag(code) or "")
     near = read if read in LANGUAGES else next(iter(difflib.get_close_matches(code.lower(), LANGUAGES, n=1)), None)
     hint = f'; did you mean "{near}"?' if near else ""

@@ -9,16 +9,16 @@ attempts, statuses and journal. Every iteration's prompts are translated by the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lidr.recipe import ParallelConfig
 from lidr.rows import PromptTranslation, RowType
 from lidr.steps.answering import ANSWER_FIELDS
-from lidr.steps.prompts import outside_prompts, read_given
+from lidr.steps.prompts import given_ids, id_advice, outside_prompts, read_given
 from lidr.steps.step_kind import Expected, InitialPolicy, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
-from lidr.steps.translate import identity_translate, outside_translate, translate_texts
+from lidr.steps.translate import check_fits, identity_translate, outside_translate, translate_texts
 
 
 def run_parallel(run: StepRun) -> Outcome:
@@ -34,6 +34,7 @@ def run_parallel(run: StepRun) -> Outcome:
             for other in languages.others:
                 yield prompt_id, language, other, text
 
+    _check_fits(run.around, run.config, table["prompt_id"].to_list())
     inputs = {Policy.name: run.inputs[InitialPolicy.name]} if InitialPolicy.name in run.inputs else {}
     return translate_texts(replace(run, inputs=inputs), texts, PromptTranslation)
 
@@ -54,7 +55,21 @@ def outside_parallel(around: Surroundings, config: ParallelConfig) -> dict[str, 
     prompts = around.recipe.prompts
     assert prompts is not None
     read = prompts.model_dump(mode="json", include={"id_prefix", "columns", "ids", "config", "split"})
-    return {"prompts": outside_prompts(around, prompts), "read": read, **outside_translate(around, config)}
+    found = {"prompts": outside_prompts(around, prompts), "read": read, **outside_translate(around, config)}
+    if config.by is not None and config.by.file is not None and (ids := given_ids(around, prompts)) is not None:
+        _check_fits(around, config, ids)
+    return found
+
+
+def _check_fits(around: Surroundings, config: ParallelConfig, ids: Sequence[str]) -> None:
+    """See that a file of translations is one of these prompts, in every iteration."""
+    prompts = around.recipe.prompts
+    if config.by is None or config.by.file is None or prompts is None:
+        return
+    languages, slices = around.recipe.languages, [(one.start, one.stop) for one in around.recipe.iterations]
+    check_fits(
+        config.by.file, around.recipe_folder, ids, slices, languages, lambda theirs: id_advice(around, prompts, theirs)
+    )
 
 
 def expect_parallel(config: ParallelConfig, scale: Scale) -> Expected:

@@ -114,6 +114,40 @@ def test_the_recipe_takes_as_many_prompts_as_there_are_by_their_own_columns_in_t
 
 
 @pytest.mark.parametrize(
+    ("content", "columns", "said"),
+    [
+        ("qid,question\nq1,A?\nq2,B?\n,\n", {"id": "qid", "prompt": "question"}, "the column qid names the prompts"),
+        ("Idx,question\n1,A?\n2,B?\n", {"id": "Idx", "prompt": "question"}, "the column Idx names the prompts"),
+        ("q,itemId\nA?,1\nB?,2\n", {"id": "itemId", "prompt": "q"}, "the column itemId names the prompts"),
+        ("set_id,uid,q\n1,x,A?\n1,y,B?\n", {"id": "uid", "prompt": "q"}, "the column uid names the prompts"),
+        ("qid,question\nq1,A?\nq1,B?\n", {"prompt": "question"}, "ids are made from their texts: a"),
+        ("qid,question\nq1,A?\n,B?\n", {"prompt": "question"}, "ids are made from their texts: a"),
+        ("question\nA?\nB?\n", {"prompt": "question"}, "ids are made from their texts: a"),
+        ("id,question\nq1,A?\nq2,B?\n", {"prompt": "question"}, None),
+    ],
+)
+def test_a_column_that_names_the_prompts_is_taken_and_said(tmp_path, capsys, content, columns, said):
+    (tmp_path / "mine.csv").write_text(content)
+    words = ["--languages", "en,de", "--prompts", "mine.csv", "--license", "mit", "--yes"]
+    assert main(["init", "--model", SERVER, *words]) == 0
+    err = capsys.readouterr().err
+    assert lidr.load_recipe("my.yaml").prompts.columns.model_dump(exclude_none=True, exclude_defaults=True) == columns
+    notes = ["names the prompts", "ids are made from"]
+    assert [note for note in notes if note in err] == [note for note in notes if said is not None and note in said]
+    assert said is None or said in err
+    assert "is not used" not in err, "a column that cannot name the rows is not advised"
+
+
+def test_languages_that_no_comma_separates_are_said_so(tmp_path, capsys):
+    for given in ("en de es", "en;de; es", "en/de,es", "English German Spanish"):
+        assert main(["init", "--model", SERVER, "--languages", given, "--yes"]) == 2
+        said = capsys.readouterr().err
+        assert "separate the codes by commas: en,de" in said
+        assert "ISO 639-1" not in said
+    assert not (tmp_path / "my.yaml").exists()
+
+
+@pytest.mark.parametrize(
     ("content", "options", "said"),
     [
         (b"id,en,de\na,caf\xe9,Kaffee\n", [], "--prompts: mine.csv:2: byte 0xe9 is not UTF-8; save the file as UTF-8"),

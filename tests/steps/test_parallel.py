@@ -9,7 +9,7 @@ import pytest
 
 import lidr
 from lidr.cli.main import main
-from lidr.errors import PlanError
+from lidr.errors import PlanError, RowError
 from lidr.store import Journal
 from tests.publishing import finished
 from tests.scripted import NAMES, TOPICS, write_answers, write_world
@@ -119,22 +119,97 @@ def test_what_counts_as_translated_is_chosen_without_asking_again(tmp_path):
     assert (states["parallel"], states["prompts"]) == ("cached", "drifted")
 
 
-def test_who_translates_is_named_and_must_be_there(tmp_path):
+@pytest.mark.parametrize(
+    ("setting", "by"), [("file", "file: nowhere.jsonl"), ("model", "model: ./nowhere, engine: seq2seq")]
+)
+def test_who_translates_is_named_and_must_be_there(tmp_path, capsys, setting, by):
+    translate = f"translate: {{by: {{{by}}}{', max_tokens: 80' if setting == 'model' else ''}}}"
     recipe = one_language(tmp_path / "w")
-    with pytest.raises(PlanError, match="nowhere"):
-        lidr.run(lidr.load_recipe(recipe, overrides=["prompts.translate={by: {file: nowhere.jsonl}}"]))
+    overridden = lidr.load_recipe(recipe, overrides=[f"prompts.{translate.replace(': ', '=', 1)}"])
+    with pytest.raises(PlanError, match=rf"^prompts\.translate\.by\.{setting}: .*nowhere"):
+        lidr.run(overridden)
+    recipe.write_text(recipe.read_text().replace(f"{TRANSLATE},", f"{translate},"))
+    line = next(n for n, text in enumerate(recipe.read_text().splitlines(), start=1) if text.startswith("prompts:"))
+    assert main(["validate", str(recipe)]) == 2
+    said = capsys.readouterr().err
+    assert f"recipe.yaml:{line}:" in said
+    assert f"prompts.translate.by.{setting}: no" in said
+    assert "chain[" not in said
+
+
+def by_file(folder, targets=("es", "de"), ids=lambda i: f"p{i}", numbers=range(8), text=None):
+    """The setting that takes translations of the scripted world's prompts from a file, which is written."""
+    lines = [
+        {
+            "prompt_id": ids(i),
+            "source": "en",
+            "target": code,
+            "text": text or f"{NAMES[code]}: tell me about {TOPICS[i]}",
+        }
+        for i in numbers
+        for code in targets
+    ]
+    (folder / "t.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return f"prompts.translate={{check_language: false, by: {{file: {folder}/t.jsonl, license: cc-by-4.0}}}}"
 
 
 def test_a_file_of_translations_makes_prompts_parallel(tmp_path):
     recipe = one_language(tmp_path / "w")
-    lines = [
-        {"prompt_id": f"p{i}", "source": "en", "target": code, "text": f"{NAMES[code]}: tell me about {topic}"}
-        for i, topic in enumerate(TOPICS)
-        for code in ("es", "de")
-    ]
-    (tmp_path / "t.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    by = f"prompts.translate={{check_language: false, by: {{file: {tmp_path}/t.jsonl, license: cc-by-4.0}}}}"
+    by = by_file(tmp_path)
     assert rows_of(recipe, "iter_1/prompts", by).equals(rows_of(write_world(tmp_path / "given"), "iter_1/prompts"))
+
+
+def test_a_file_of_translations_that_does_not_fit_the_prompts_is_named_before_anything_runs(tmp_path, capsys):
+    recipe = one_language(tmp_path / "w")
+
+    def said(by, *overrides):
+        assert main(["validate", str(recipe), "--set", by, *overrides]) == 2
+        line = next(line for line in capsys.readouterr().err.splitlines() if "t.jsonl" in line)
+        with pytest.raises(PlanError, match=r"^prompts\.translate\.by\.file: ") as refused:
+            lidr.plan(lidr.load_recipe(recipe, overrides=[by, *overrides[1::2]]))
+        assert line.endswith(str(refused.value))
+        return line.split("t.jsonl: ")[1]
+
+    assert said(by_file(tmp_path, ["es"])) == "no translation en->de at all; it has en->es (8)"
+    assert said(by_file(tmp_path, numbers=range(4))) == (
+        "no prompt of 4:8 is translated into every language: en->es 0 of 4, en->de 0 of 4"
+    )
+    assert said(by_file(tmp_path, numbers=[])) == "no translation en->es, en->de at all; it has none"
+    other = said(by_file(tmp_path, ids=lambda i: f"q{i}"))
+    assert other == (
+        "none of its ids (q0, q1, q2, q3, q4, ...) is an id of the prompts (p0, p1, p2, p3, p4, ...); give its lines "
+        "the ids of the prompts as prompt_id"
+    )
+    mine = tmp_path / "w/mine.csv"
+    mine.write_text(mine.read_text().replace("id,prompt", "qid,prompt"))
+    keyed = said(by_file(tmp_path))
+    assert keyed.startswith("none of its ids (p0, p1, p2, p3, p4, ...) is an id of the prompts (")
+    assert keyed.endswith(", ...), which are made from their texts; give prompts.columns: {id: qid}")
+    by = by_file(tmp_path)
+    assert rows_of(recipe, "iter_1/prompts", by, "prompts.columns={id: qid}")["prompt_id"][0] == "p0"
+    none = said(by_file(tmp_path, ids=lambda i: f"q{i}"))
+    assert none.endswith(", ...), which are made from their texts; give its lines the ids of the prompts as prompt_id, "
+                         "or the prompts a column of ids: prompts.columns: {id: COLUMN}")  # fmt: skip
+
+
+def test_prompts_that_no_translation_counts_for_are_no_fault_of_their_own_file(tmp_path):
+    recipe = one_language(tmp_path / "w")
+    by = by_file(tmp_path, text=" ")
+    with pytest.raises(RowError) as refused:
+        rows_of(recipe, "iter_1/prompts", by)
+    assert str(refused.value) == (
+        "prompts 0:4: none can be used (untranslated_prompt 4): en->es empty 4, en->de empty 4; see the rows of "
+        "iter_1/parallel, and mend prompts.translate.by.file"
+    )
+
+
+def test_a_translation_of_another_prompt_is_refused(tmp_path):
+    recipe = one_language(tmp_path / "w")
+    by = by_file(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(line | {"source_text": "Another."}) + "\n" for line in lines))
+    with pytest.raises(RowError, match=r"t.jsonl:1: p0/en->es translates another text than this prompt's"):
+        rows_of(recipe, "iter_1/parallel", by)
 
 
 def test_the_translations_are_published_with_the_candidates(tmp_path):

@@ -73,7 +73,7 @@ def main(options: argparse.Namespace) -> int:
         options.license = _ask("license")
     if options.policy_license is None and asks and given["publish"] and not _says_its_licence(given["model"]):
         options.policy_license = _ask("policy_license") or None
-    text = _recipe(target, given, options)
+    text, prompts = _recipe(target, given, options)
     before = target.read_bytes() if target.exists() else None
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
@@ -90,6 +90,7 @@ def main(options: argparse.Namespace) -> int:
         print(text, end="", flush=True)
     for note in checked.notes:
         say(f"note: {note}")
+    _say_ids(prompts)
     if _licence(given, options) == "unknown":
         say("note: the licence of the prompts is written as unknown, and every card will say so; name it: --license ID")
     if given["publish"] and not options.policy_license and not _says_its_licence(given["model"]):
@@ -110,6 +111,18 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
+def _say_ids(prompts: PromptDraft) -> None:
+    """Where the prompts' ids come from, unless a column is called id."""
+    if "id" in prompts.columns:
+        say(f"note: the column {prompts.columns['id']} names the prompts: its values are their ids")
+    elif prompts.are_ids_made:
+        say(
+            "note: no column is named like an id (id, qid, ..._id, idx, key) and has another value in each row, so the "
+            "prompts' ids are made from their texts: a text that is changed gets another id. Another column may be "
+            "named: prompts.columns: {id: COLUMN}"
+        )
+
+
 def _ask(name: str) -> str:
     default = _DEFAULTS.get(name, "")
     try:
@@ -118,7 +131,7 @@ def _ask(name: str) -> str:
         return default
 
 
-def _recipe(target: Path, given: dict[str, Any], options: argparse.Namespace) -> str:
+def _recipe(target: Path, given: dict[str, Any], options: argparse.Namespace) -> tuple[str, PromptDraft]:
     codes = [code.strip() for code in str(given["languages"]).split(",") if code.strip()]
     if unknown := next((code for code in codes if code not in LANGUAGES), None):
         raise RecipeError([f"--languages: {unknown_language(unknown)}"])
@@ -143,7 +156,7 @@ def _recipe(target: Path, given: dict[str, Any], options: argparse.Namespace) ->
     if said.setting:
         model += f", chat_template: {said.setting}"
     train = "" if is_server else _TRAIN.format(length=lengths.training, answer=lengths.answer, rows=_ROWS)
-    return _TEXT.format(
+    text = _TEXT.format(
         file=target,
         name=name,
         dominant=codes[0],
@@ -162,6 +175,7 @@ def _recipe(target: Path, given: dict[str, Any], options: argparse.Namespace) ->
         publish=_publish(given["publish"], options.policy_license, is_server=is_server),
         runtime=_runtime(is_server=is_server),
     )
+    return text, prompts
 
 
 def _as_folder(model: str) -> str:

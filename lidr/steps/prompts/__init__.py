@@ -4,6 +4,15 @@ prompts.source -> prompts -> prompts
 """
 
 from lidr.steps.prompts.prompt_draft import PromptDraft, draft_prompts
-from lidr.steps.prompts.prompts_step import STEP, outside_prompts, read_given, run_prompts
+from lidr.steps.prompts.prompts_step import STEP, given_ids, id_advice, outside_prompts, read_given, run_prompts
 
-__all__ = ["STEP", "PromptDraft", "draft_prompts", "outside_prompts", "read_given", "run_prompts"]
+__all__ = [
+    "STEP",
+    "PromptDraft",
+    "draft_prompts",
+    "given_ids",
+    "id_advice",
+    "outside_prompts",
+    "read_given",
+    "run_prompts",
+]

@@ -13,8 +13,8 @@ from lidr.hub import is_published
 from lidr.recipe import PromptColumns, PromptsConfig
 from lidr.references import HubReference, parse_reference
 from lidr.resources import near_file, resolve_source
-from lidr.steps.prompts.prompt_table import IDS, LANGUAGE, TEXTS, prompt_texts
-from lidr.steps.prompts.reading_notes import own_id_column
+from lidr.steps.prompts.prompt_table import IDS, LANGUAGE, TEXTS, makes_ids, prompt_texts
+from lidr.steps.prompts.reading_notes import like_ids, own_id_column
 from lidr.tables import TABLE_FILES, placed_rows
 
 
@@ -26,11 +26,13 @@ class PromptDraft:
         count: prompts; None where nothing was read, as of a data set of the Hub.
         is_one_language: they are in the dominant language alone.
         columns: role -> column, as `prompts.columns` has it; empty where the usual names are found.
+        are_ids_made: no column names the prompts: their ids are made from their texts.
     """
 
     count: int | None = None
     is_one_language: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
+    are_ids_made: bool = False
 
 
 def draft_prompts(
@@ -63,7 +65,8 @@ def draft_prompts(
     is_alone = is_alone or one_language
     codes = languages[:1] if is_alone else languages
     found = prompt_texts(path, codes, columns=PromptColumns(**columns))
-    return PromptDraft(len(found[languages[0]]), is_alone, columns)
+    made = makes_ids(path, codes, PromptColumns(**columns), None)
+    return PromptDraft(len(found[languages[0]]), is_alone, columns, are_ids_made=made is not None)
 
 
 def _of_table(path: Path, languages: Sequence[str], column: str | None) -> tuple[dict[str, str], bool]:
@@ -72,7 +75,8 @@ def _of_table(path: Path, languages: Sequence[str], column: str | None) -> tuple
     if not row:
         raise RowError(f"{path}: no prompts in this file; write one a line, below a header")
     columns = dict[str, str]()
-    if (own := own_id_column(list(row), PromptsConfig(source=str(path), license="unknown"))) is not None:
+    own = own_id_column(path, languages, PromptsConfig(source=str(path), license="unknown"))
+    if own is not None and own != column:
         columns["id"] = own
     if column is not None and column not in row:
         near = difflib.get_close_matches(column, list(row), n=1)
@@ -87,13 +91,13 @@ def _of_table(path: Path, languages: Sequence[str], column: str | None) -> tuple
             f"{place}: no column for {', '.join(lacking)}, and one for {', '.join(some)}; give the languages that it "
             f"has: --languages {','.join(there)}"
         )
-    text = column or _text_column(place, row, languages[0], own)
+    text = column or _text_column(place, row, languages[0])
     return columns | ({} if text in TEXTS else {"prompt": text}), True
 
 
-def _text_column(place: str, row: Mapping[str, Any], dominant: str, own: str | None) -> str:
+def _text_column(place: str, row: Mapping[str, Any], dominant: str) -> str:
     usual = next((name for name in (*TEXTS, dominant) if name in row), None)
-    others = [name for name in row if name not in (*IDS, own)]
+    others = [name for name in row if name not in (*IDS, *like_ids(list(row)))]
     if usual is None and len(others) != 1:
         raise RowError(
             f"{place}: which column holds the prompts? Its columns: {', '.join(row)}. Name it: --column NAME"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from lidr.rows import Prompt, PromptTranslation, RowType
 from lidr.steps.ledger import Ledger
 from lidr.steps.prompts.prompt_place import place_of_prompts
 from lidr.steps.prompts.prompt_table import makes_ids, prompt_texts, read_prompts
-from lidr.steps.prompts.reading_notes import blank_rows, reading_notes
+from lidr.steps.prompts.reading_notes import blank_rows, column_with, reading_notes
 from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def run_prompts(run: StepRun) -> Outcome:
     run.progress.add(sliced.stop - sliced.start)
     kept = prompts.height // len(languages.all)
     if kept == 0:
-        reasons = ", ".join(f"{row['reason']} {row['count']}" for row in ledger.counts()["dropped"])
-        raise RowError(f"prompts {sliced.prompts}: none can be used ({reasons}); mend the files in {config.source}")
+        raise RowError(f"prompts {sliced.prompts}: none can be used ({_why_none(run, result.dropped)}")
     made = _made_ids(run.around, config)
     counts = {"prompts": kept, "dropped": ledger.counts()["dropped"]} | ({"ids": made} if made else {})
     counts |= _left_out(run.around, config)
@@ -72,6 +71,57 @@ def read_given(run: StepRun) -> pl.DataFrame:
     codes = given_languages(run.around, config)
     source = place_of_prompts(run.around, config, codes).fetched()
     return read_prompts(source, codes, id_prefix=config.id_prefix, columns=config.columns, ids=config.ids)
+
+
+def given_ids(around: Surroundings, config: PromptsConfig) -> list[str] | None:
+    """The ids of the prompts in the dominant language, in their order, where their files are here; else None."""
+    codes = given_languages(around, config)
+    found = place_of_prompts(around, config, codes).found
+    if not isinstance(found, Path):
+        return None
+    texts = prompt_texts(found, codes, id_prefix=config.id_prefix, columns=config.columns, ids=config.ids)
+    return list(texts[codes[0]])
+
+
+def id_advice(around: Surroundings, config: PromptsConfig, theirs: Collection[str]) -> str:
+    """What to do where a file has other ids than the prompts: `theirs`. A column of the prompts that holds them is
+    named.
+    """
+    codes = given_languages(around, config)
+    found = place_of_prompts(around, config, codes).found
+    made = _made_ids(around, config)
+    how = {"content": ", which are made from their texts", "row": ", which are the numbers of their rows", None: ""}[
+        made
+    ]
+    column = column_with(found, codes, theirs) if isinstance(found, Path) else None
+    if column is not None:
+        instead = f" in place of ids: {config.ids}" if config.ids is not None else ""
+        return f"{how}; give prompts.columns: {{id: {column}}}{instead}"
+    or_column = ", or the prompts a column of ids: prompts.columns: {id: COLUMN}" if made else ""
+    return f"{how}; give its lines the ids of the prompts as prompt_id{or_column}"
+
+
+def _why_none(run: StepRun, dropped: pl.DataFrame) -> str:
+    """Why no prompt of an iteration can be used, each prompt counted once, and what to mend."""
+    import polars as pl
+
+    from lidr.transforms import UNTRANSLATED
+
+    config: PromptsConfig = run.config
+    once = dropped.unique("prompt_id", maintain_order=True)
+    counts = dict(once.group_by("reason", maintain_order=True).len().iter_rows())
+    said = ", ".join(f"{reason} {count}" for reason, count in counts.items()) + ")"
+    if UNTRANSLATED not in counts or config.translate is None:
+        return f"{said}; mend the files in {config.source}"
+    made = pl.DataFrame(run.inputs[PromptTranslation.name].read())
+    failed = made.filter(~pl.col("status").is_in(list(config.translate.accept)))
+    ways = failed.group_by("source", "target", "status", maintain_order=True).len().iter_rows()
+    shown = ", ".join(f"{source}->{target} {status} {count}" for source, target, status, count in ways)
+    by = config.translate.by
+    setting = "prompts.translate" if by is None else f"prompts.translate.by.{'model' if by.file is None else 'file'}"
+    and_files = f", and the files in {config.source}" if len(counts) > 1 else ""
+    place = f"iter_{run.iteration}/parallel"
+    return f"{said}: {shown}; see the rows of {place}, and mend {setting}{and_files}"
 
 
 def _made_ids(around: Surroundings, config: PromptsConfig) -> str | None:

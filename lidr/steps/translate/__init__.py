@@ -3,6 +3,7 @@
 responses -> translate -> translations
 """
 
+from lidr.steps.translate.prompt_translations import check_fits
 from lidr.steps.translate.translate_step import (
     STEP,
     identity_translate,
@@ -11,4 +12,4 @@ from lidr.steps.translate.translate_step import (
     translate_texts,
 )
 
-__all__ = ["STEP", "identity_translate", "outside_translate", "run_translate", "translate_texts"]
+__all__ = ["STEP", "check_fits", "identity_translate", "outside_translate", "run_translate", "translate_texts"]

@@ -33,7 +33,7 @@ from lidr.steps.step_kind import (
     identity_of,
 )
 from lidr.steps.translate.translation_file import GivenTranslation, read_translations, translation_files
-from lidr.steps.translate.translator import outside_translator, translator_name, translator_spec
+from lidr.steps.translate.translator import outside_translator, section_of, translator_name, translator_spec
 from lidr.store import in_tables
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def translate_all(run: StepRun, texts: Texts, rows: RowType) -> Outcome:
     from lidr.steps.translate.attempt_stream import AttemptStream
 
     tally = Tally()
-    with Answering(run, None if by is None else lambda: translator_spec(run, by)) as answering:
+    with Answering(run, None if by is None else lambda: translator_spec(run)) as answering:
         standings = AttemptStream(run, answering, tally).run(texts)
         counts = _counts(run, tally)
         found = _write(run, _answered(run, texts, answering, standings), rows, thinks="thoughts" in counts)
@@ -82,7 +82,7 @@ def _write(run: StepRun, items: Iterator[PendingTranslation], rows: RowType, *, 
     from lidr.steps.translate.attempts import TranslationCounts
 
     by: Translator | None = run.config.by
-    policy = run.inputs[Policy.name].name if by is None else translator_name(run.around, by)
+    policy = run.inputs[Policy.name].name if by is None else translator_name(run.around, run.config)
     found = TranslationCounts()
     first = next(items, None)
     is_sampled = first is not None and first.sample is not None
@@ -132,12 +132,15 @@ def look_up(run: StepRun, texts: Texts, counts: dict[str, Any]) -> Iterator[Pend
     config: TranslateConfig = run.config
     assert config.by is not None
     assert config.by.file is not None
-    given = read_translations(translation_files(config.by.file, run.around.recipe_folder))
+    where = f"{section_of(config)}.by.file"
+    given = read_translations(translation_files(config.by.file, run.around.recipe_folder, where))
     run.progress.start(sum(1 for _ in texts()), "translations")
     counts |= {"missing": 0, "unchecked": 0}
     left = texts()
     while some := list(islice(left, _READ_AT_ONCE)):
-        taken = [item for item in some if _is_given(item, given, counts)]
+        taken = [
+            item for item in some if _is_given(item, given, counts, are_prompts=isinstance(config, ParallelConfig))
+        ]
         read = [read_given(item.raw, item.response) for item in taken]
         targets = [item.target if config.check_language else None for item in taken]
         for item, parsed in zip(taken, checked(read, targets, run.recipe.languages.all), strict=True):
@@ -147,7 +150,11 @@ def look_up(run: StepRun, texts: Texts, counts: dict[str, Any]) -> Iterator[Pend
 
 
 def _is_given(
-    item: PendingTranslation, given: Mapping[tuple[str, str, str], GivenTranslation], counts: dict[str, Any]
+    item: PendingTranslation,
+    given: Mapping[tuple[str, str, str], GivenTranslation],
+    counts: dict[str, Any],
+    *,
+    are_prompts: bool,
 ) -> bool:
     """Take one translation; whether there is any."""
     found = given.get((item.prompt_id, item.source, item.target))
@@ -158,9 +165,11 @@ def _is_given(
         counts["missing"] += 1
         return False
     if found.source_text is not None and found.source_text.strip() != item.response.strip():
+        other = "text than this prompt's; translate the prompts themselves"
+        if not are_prompts:
+            other = "answer than the policy gave in this run; translate its answers (the data of the step generate)"
         raise RowError(
-            f"{found.place}: {item.key} translates another answer than the policy gave in this run; translate its "
-            "answers (the data of the step generate), or take source_text out to use it all the same"
+            f"{found.place}: {item.key} translates another {other}, or take source_text out to use it all the same"
         )
     counts["unchecked"] += found.source_text is None
     item.raw, item.attempts = found.text, 1
@@ -177,14 +186,14 @@ def outside_translate(around: Surroundings, config: TranslateConfig) -> dict[str
     """Canned answers, and the translator's commit or digests."""
     if config.best_by is not None:
         scorer_of(around, config.best_by, "translate.best_by")
-    where = "prompts.translate" if isinstance(config, ParallelConfig) else "translate"
+    where = section_of(config)
     if engine := around.recipe.runtime.engine if config.by is None else config.by.engine:
         check_temperature(engine, f"{where}.temperature", config.temperature)
         check_temperature(engine, f"{where}.retry.temperature", config.retry.temperature)
     if config.by is None:
         check_window(around, f"{where}.max_tokens", config.max_tokens)
         return outside_answers(around, config)
-    return {"translator": outside_translator(around, config.by)}
+    return {"translator": outside_translator(around, config)}
 
 
 def also_read_translate(config: TranslateConfig) -> tuple[RowType, ...]:

@@ -33,8 +33,8 @@ class GivenTranslation:
     place: str
 
 
-def translation_files(source: str, recipe_folder: Path) -> list[Path]:
-    """The JSON-lines files that a recipe names, in order of their names.
+def translation_files(source: str, recipe_folder: Path, where: str) -> list[Path]:
+    """The JSON-lines files that a recipe names in the setting `where`, in order of their names.
 
     Raises:
         Unresolved: they lie in LIDR_DATA, which is not set.
@@ -42,13 +42,11 @@ def translation_files(source: str, recipe_folder: Path) -> list[Path]:
     """
     path = resolve_source(source, recipe_folder)
     if path is None:
-        raise Unresolved(
-            f"translate.by.file: {source}: set LIDR_DATA to the folder that holds them, or give --data FOLDER"
-        )
+        raise Unresolved(f"{where}: {source}: set LIDR_DATA to the folder that holds them, or give --data FOLDER")
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path] if path.is_file() else []
     if not files:
         raise PlanError(
-            f"translate.by.file: no translations at {path}; give a .jsonl file, or a folder of them, with "
+            f"{where}: no translations at {path}; give a .jsonl file, or a folder of them, with "
             f"{', '.join(_FIELDS)} on each line"
         )
     return files

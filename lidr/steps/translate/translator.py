@@ -7,8 +7,7 @@ from typing import Any
 
 from lidr.engines import EngineSpec, text_arguments
 from lidr.hub import converted, dist_file
-from lidr.recipe import Translator as Translator
-from lidr.recipe import server_fields
+from lidr.recipe import ParallelConfig, TranslateConfig, Translator, server_fields
 from lidr.references import DistReference, HubReference, RunReference, ServerReference, parse_reference
 from lidr.steps.policy import model_folder, outside_model
 from lidr.steps.policy_files import check_files
@@ -16,20 +15,24 @@ from lidr.steps.step_kind import StepRun, Surroundings
 from lidr.steps.translate.translation_file import translation_files
 from lidr.store import folder_sha256, hashed, locate
 
-WHERE = "translate.by.model"
+
+def section_of(config: TranslateConfig) -> str:
+    """Where a recipe has these settings, as messages name it."""
+    return "prompts.translate" if isinstance(config, ParallelConfig) else "translate"
 
 
-def outside_translator(around: Surroundings, by: Translator) -> dict[str, Any]:
+def outside_translator(around: Surroundings, config: TranslateConfig) -> dict[str, Any]:
     """Identity of the translator itself: a commit, or the digests of its files."""
+    by = _translator(config)
     if by.file is not None:
-        files = translation_files(by.file, around.recipe_folder)
+        files = translation_files(by.file, around.recipe_folder, f"{section_of(config)}.by.file")
         return {"files": {path.name: hashed(path) for path in files}}
-    return dict(outside_model(around, by.source(), WHERE))
+    return dict(outside_model(around, by.source(), _where(config)))
 
 
-def translator_name(around: Surroundings, by: Translator) -> str:
+def translator_name(around: Surroundings, config: TranslateConfig) -> str:
     """What the rows say of it: nothing of this machine, and enough to find it again."""
-    outside = outside_translator(around, by)
+    by, outside = _translator(config), outside_translator(around, config)
     if "files" in outside:
         digest = folder_sha256(outside["files"])[:12]
         return f"{'file' if by.file is not None else 'folder'}:{Path(by.file or by.model or '').name}@{digest}"
@@ -42,15 +45,16 @@ def translator_name(around: Surroundings, by: Translator) -> str:
     return f"{by.model}@{outside['sha256'][:12]}" if isinstance(reference, DistReference) else by.model
 
 
-def translator_spec(run: StepRun, by: Translator) -> EngineSpec:
+def translator_spec(run: StepRun) -> EngineSpec:
     """Describe the engine of a translator that is a model; brings the model here."""
+    by = _translator(run.config)
     assert by.model is not None
     assert by.engine is not None
     reference, runtime = parse_reference(by.model), run.recipe.runtime
     is_server = isinstance(reference, ServerReference)
     return EngineSpec(
         kind=by.engine,
-        model=reference.model if isinstance(reference, ServerReference) else str(_folder(run, by)),
+        model=reference.model if isinstance(reference, ServerReference) else str(_folder(run)),
         url=reference.url if isinstance(reference, ServerReference) else None,
         dtype=by.dtype,
         batch=runtime.engine_batch,
@@ -68,13 +72,23 @@ def translator_spec(run: StepRun, by: Translator) -> EngineSpec:
     )
 
 
-def _folder(run: StepRun, by: Translator) -> Path:
+def _translator(config: TranslateConfig) -> Translator:
+    assert config.by is not None
+    return config.by
+
+
+def _where(config: TranslateConfig) -> str:
+    return f"{section_of(config)}.by.model"
+
+
+def _folder(run: StepRun) -> Path:
     """The model as a folder of safetensors; a GGUF file is converted once, in the store."""
+    by, where = _translator(run.config), _where(run.config)
     reference = parse_reference(by.model or "")
     if isinstance(reference, RunReference):
         return locate(reference, run.recipe).model
     if not isinstance(reference, DistReference):
-        folder = model_folder(run.around, by.source(), reference, where=WHERE)
-        check_files(folder, outside_translator(run.around, by).get("files", {}))
+        folder = model_folder(run.around, by.source(), reference, where=where)
+        check_files(folder, outside_translator(run.around, run.config).get("files", {}))
         return folder
-    return converted(dist_file(reference, WHERE), run.around.store_root, dtype=by.dtype, log=run.log)
+    return converted(dist_file(reference, where), run.around.store_root, dtype=by.dtype, log=run.log)
