@@ -54,7 +54,7 @@ def check_recipe(recipe: Recipe, overrides: Sequence[str] = ()) -> Checked:
     except LidrError as error:
         return Checked(problems_at(recipe, overrides, [((), str(error))]), ())
     around = Surroundings(recipe, recipe.folder, lock, store.root)
-    wrong += [(("chain",), said) for said in _said(lambda: check_order(recipe))]
+    wrong += [_at(recipe, ("chain",), "", said) for said in _said(lambda: check_order(recipe))]
     wrong += _unfed(recipe)
     wrong += room_problems(recipe)
     for path, name, config in _steps(recipe):

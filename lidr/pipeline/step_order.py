@@ -30,7 +30,10 @@ def check_order(recipe: Recipe) -> None:
     """Refuse a step that writes rows after another step has used them up: nobody would read what it writes.
 
     One that reads what the other made of them is meant to come after it. Nor may a step replace rows that an earlier
-    one has written, without reading them.
+    one has written, without reading them; nor ask for what the chain does not make.
+
+    Raises:
+        PlanError: names the step, or its setting.
     """
     used: dict[str, str] = {}
     written: dict[str, str] = {}
@@ -48,6 +51,9 @@ def check_order(recipe: Recipe) -> None:
         written[kind.writes.name] = step.name
         reads = (*kind.reads, *kind.also_reads(step.config), *(() if kind.looks_back else kind.takes))
         used |= {rows.name: step.name for rows in reads if rows is not kind.writes and rows is not Policy}
+    for step in recipe.chain:
+        for said in STEPS[step.name].chain(recipe, step.config):
+            raise PlanError(said)
     deciding = [name for name, kind in STEPS.items() if kind.decides is not None]
     if recipe.repeat is not None and not any(step.name in deciding for step in recipe.chain):
         raise PlanError(

@@ -76,6 +76,11 @@ class PairSource:
         return self.is_ours and all(_is_weighted(file_schema(path)) for _, path in self.files)
 
     @property
+    def has_weights(self) -> bool:
+        """Whether any of its files, whatever its form, has numbers in a column `weight`."""
+        return any(_is_weighted(file_schema(path)) for _, path in self.files)
+
+    @property
     def switch_type(self) -> pa.DataType | None:
         """Type of the column `chat_template_kwargs`, where the rows have lidr's own columns and this one."""
         found = {

@@ -7,7 +7,7 @@ anything is sent at all is `runtime.push`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -135,6 +135,24 @@ def check_publish(around: Surroundings, config: PublishConfig) -> Sequence[str]:
     return () if said is None else (said,)
 
 
+def chain_for_publish(recipe: Recipe, config: PublishConfig) -> Iterator[str]:
+    """A policy is published only if a step before trains it, its adapter only if that step makes one: the run would
+    fail here, after all its work.
+    """
+    names = [step.name for step in recipe.chain]
+    trained = [step.config for step in recipe.chain[: names.index("publish")] if step.name == "train"]
+    if config.policy and not trained:
+        yield (
+            "publish.policy: no step before it trains a policy, so there is none to publish; leave it out (policy: "
+            "null), or put train before it"
+        )
+    elif config.policy and config.adapter_only and trained[-1].lora is None:
+        yield (
+            "publish.adapter_only: train makes no adapter without lora; set it to false to publish the whole model, "
+            "or train with lora"
+        )
+
+
 def also_read_publish(config: PublishConfig) -> tuple[RowType, ...]:
     """The policy is an input where it is published."""
     return (Policy,) if config.policy else ()
@@ -159,6 +177,7 @@ STEP = StepKind(
     run=run_publish,
     expects=expect_publish,
     skipped=skipped_publish,
+    chain=chain_for_publish,
     checks=check_publish,
     last_only=True,
 )

@@ -317,6 +317,7 @@ class StepKind:
         version: its rules; raised when the same inputs give another output than before. What older rules made is kept.
         alone: what of it one model does, whatever `runtime.replicas` says, and why: for plans.
         room: what of `runtime` it cannot run with on this machine: the setting, and what is wrong.
+        chain: what of its settings needs another chain: messages that open with the setting, as `publish.policy: ...`.
         checks: what of `outside` can be looked for without a model and without a network; by default `outside` itself.
             Returns what a person should know that is no mistake.
         resumes_since: the oldest version whose unfinished answers it goes on with: since then it asks the same
@@ -334,6 +335,7 @@ class StepKind:
     outside: Outside = field(default=lambda around, config: {})
     alone: Callable[[Recipe, Any], Iterable[tuple[str, str]]] = field(default=lambda recipe, config: ())
     room: Callable[[Recipe, Any], Iterable[tuple[str, str]]] = field(default=lambda recipe, config: ())
+    chain: Callable[[Recipe, Any], Iterable[str]] = field(default=lambda recipe, config: ())
     identity: Callable[[Any], dict[str, Any]] = field(default=lambda config: config.model_dump(mode="json"))
     skipped: Callable[[Recipe], str | None] = field(default=lambda recipe: None)
     last_only: bool = False

@@ -9,6 +9,8 @@ import pytest
 from lidr.cli.main import main
 from tests.scripted import write_world
 
+NO_POLICY = "no step before it trains a policy, so there is none to publish; leave it out (policy: null), or put train "
+
 
 @pytest.fixture
 def recipe(tmp_path, monkeypatch):
@@ -70,6 +72,43 @@ def test_a_repository_name_that_a_hub_refuses_is_a_problem(recipe, capsys):
     (one,) = problems(capsys, str(recipe))
     assert one["path"] == "chain[4].publish.pairs"
     assert "a repository has the form org/name" in one["text"]
+
+
+TRAINED = "{policy: a/policy, adapter_only: true}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "path", "said"),
+    [
+        ("  - publish: {pairs: a/pairs, policy: a/policy}\n", "chain[4].publish.policy", NO_POLICY),
+        ("  - measure: {}\n  - publish: {policy: a/policy}\n", "chain[5].publish.policy", NO_POLICY),
+        (
+            "  - publish: {policy: a/policy}\n  - train: {learning_rate: 1.0e-5, batch: 4}\n",
+            "chain[4].publish.policy",
+            NO_POLICY,
+        ),
+        (
+            f"  - train: {{learning_rate: 1.0e-5, batch: 4}}\n  - publish: {TRAINED}\n",
+            "chain[5].publish.adapter_only",
+            "; set it to false ",
+        ),
+        (f"  - train: {{learning_rate: 1.0e-5, batch: 4, lora: {{rank: 8}}}}\n  - publish: {TRAINED}\n", None, None),
+        ("  - publish: {pairs: a/pairs, policy: null}\n", None, None),
+    ],
+)
+def test_a_policy_that_the_chain_does_not_train_is_refused_where_it_would_be_published(
+    recipe, capsys, steps, path, said
+):
+    recipe.write_text(recipe.read_text().replace("iterations:", f"{steps}iterations:"))
+    if path is None:
+        main(["validate", str(recipe)])
+        assert "publish" not in capsys.readouterr().err
+        return
+    found = problems(capsys, str(recipe))
+    assert [said in one["text"] for one in found if one["path"] == path] == [True], found
+    for command in ("plan", "run"):
+        assert main([command, str(recipe)]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_an_unpinned_model_is_a_note_and_no_mistake(recipe, capsys):

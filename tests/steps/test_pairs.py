@@ -270,9 +270,11 @@ def test_that_weights_of_a_set_are_left_out_is_noted(world, capsys):
         file.write_text(RECIPE.format(pairs=f"{{dataset: {world}/set{number}, license: mit}}", store=world / "runs"))
         assert main(["validate", str(file)]) == 0
         assert ("how much a pair counts, is left out here" in capsys.readouterr().err) is bool(number)
+        lidr.run(lidr.load_recipe(file, overrides=[f"version=7.{number + 1}.0"]), until="pairs")
+        assert ("how much a pair counts, is left out here" in capsys.readouterr().err) is bool(number)
+        (facts,) = open_artifact(world / f"runs/mix/7.{number + 1}.0/iter_1/pairs").record.counts["sets"]
+        assert ("weights_left_out" in facts) is bool(number)
     mapped = "columns: {prompt: prompt_text, chosen: chosen_text, rejected: rejected_text, language: language}"
-    file.write_text(
-        RECIPE.format(pairs=f"{{dataset: {world}/set1, {mapped}, license: mit}}", store=world / "runs")
-    )  # of a map's rows nobody reads it
+    file.write_text(RECIPE.format(pairs=f"{{dataset: {world}/set1, {mapped}, license: mit}}", store=world / "runs"))
     assert main(["validate", str(file)]) == 0
-    assert "how much a pair counts" not in capsys.readouterr().err
+    assert "how much a pair counts, is left out here" in capsys.readouterr().err

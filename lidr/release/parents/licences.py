@@ -1,8 +1,10 @@
 """Which licence a release gets: the strictest of all its parents, unless a person says otherwise and why.
 
     cc0-1.0 prompts, apache-2.0 model    -> apache-2.0
+    mit pairs, apache-2.0 model          -> apache-2.0, which asks for more
     cc-by-nc-4.0 prompts, llama3 model   -> cc-by-nc-4.0, and the card lists the Llama terms
     cc-by-sa-4.0 and cc-by-nc-4.0        -> other: no licence satisfies both
+    ms-pl and apache-2.0                 -> other: of one class, and neither asks for all that the other does
     anything that is not known           -> other, with a link; the reason names the strictest that is known
 
 It is arithmetic on names, no legal advice; every parent is listed in the card with its licence.
@@ -44,11 +46,25 @@ _RANKS: tuple[tuple[str, str], ...] = (
 )
 """The Hub's licence identifiers (huggingface/hub-docs, repositories-licenses), from the freest to the strictest."""
 
-_RANK = {name: rank for rank, (_, names) in enumerate(_RANKS) for name in names.split()}
+CLASS_OF = {name: rank for rank, (_, names) in enumerate(_RANKS) for name in names.split()}
+"""Each licence's class, as a place in that list."""
+_NOTICE = "bsl-1.0 cdla-permissive-2.0 isc mit postgresql zlib"  # the notice stays; of zlib also: changes are marked
+_BSD = (_NOTICE, "bsd-2-clause", "bsd bsd-3-clause ncsa")
+ORDERS: tuple[tuple[str, ...], ...] = (
+    ("cc0-1.0 pddl unlicense wtfpl",),
+    (*_BSD, "apache-2.0", "ecl-2.0"),
+    (*_BSD, "bsd-3-clause-clear"),
+    *((_NOTICE, name) for name in ("afl-3.0", "artistic-2.0", "cdla-permissive-1.0", "ms-pl", "openmdw-1.0")),
+    *((name, "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0") for name in ("odc-by", "etalab-2.0")),
+    ("cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0"),
+)
+"""Within a class: whoever keeps a licence of a later place keeps those before it, and those beside it. Licences that no
+line has both have no order."""
+
 _SHARE_ALIKE = 3
 _CONDITIONS = 4
 _NO_DERIVATIVES = 7
-IDENTIFIERS = frozenset(_RANK) | {"other", "unknown", "cc"}
+IDENTIFIERS = frozenset(CLASS_OF) | {"other", "unknown", "cc"}
 """What the Hub accepts in `license:`."""
 
 
@@ -92,10 +108,10 @@ def strictest(parents: Sequence[Parent]) -> Licence:
     >>> strictest([Parent("prompts", "p", None, "cc0-1.0"), Parent("policy", "m", None, "apache-2.0")]).identifier
     'apache-2.0'
     """
-    unknown = [parent for parent in parents if _key(parent) not in _RANK]
-    found = {_key(parent): _RANK[_key(parent)] for parent in parents if parent not in unknown}
+    unknown = [parent for parent in parents if _key(parent) not in CLASS_OF]
+    found = {_key(parent): CLASS_OF[_key(parent)] for parent in parents if parent not in unknown}
     clash = _clash(found)
-    winner = max(found, key=lambda name: (found[name], name), default="")
+    winner = max(_most_demanding(found), default="")
     if unknown or not parents:
         said = ", ".join(f"{parent.role} {parent.name}" for parent in unknown) or "no parent"
         link = next((where for parent in unknown if (where := parent.licence_link or parent.link)), "LICENSE.md")
@@ -114,14 +130,28 @@ def _key(parent: Parent) -> str:
 def _clash(found: dict[str, int]) -> str | None:
     """Two licences that no third satisfies."""
     strict = sorted(name for name, rank in found.items() if rank >= _SHARE_ALIKE)
-    nc = [name for name in strict if _RANK[name] > _CONDITIONS]
-    alike = [name for name in strict if _RANK[name] == _SHARE_ALIKE or "-sa-" in name]
-    if any(_RANK[name] == _NO_DERIVATIVES for name in strict):
+    nc = [name for name in strict if CLASS_OF[name] > _CONDITIONS]
+    alike = [name for name in strict if CLASS_OF[name] == _SHARE_ALIKE or "-sa-" in name]
+    if any(CLASS_OF[name] == _NO_DERIVATIVES for name in strict):
         return f"{', '.join(strict)} allows no derived works to be shared"
     if alike and len(strict) > 1 and (len(alike) > 1 or nc or _rank_of_others(strict, alike)):
         return f"{' and '.join(strict)} each ask for their own terms"
-    conditions = [name for name in strict if _RANK[name] == _CONDITIONS]
-    return f"{' and '.join(conditions)} each ask for their own terms" if len(conditions) > 1 else None
+    conditions = [name for name in strict if CLASS_OF[name] == _CONDITIONS]
+    most = conditions if len(conditions) > 1 else _most_demanding(found)
+    is_ordered = all(_covers(one, other) for one in most for other in most)
+    return None if is_ordered else f"{' and '.join(most)} each ask for their own terms"
+
+
+def _most_demanding(found: dict[str, int]) -> list[str]:
+    """Of the strictest class those that no other of it goes beyond, by name."""
+    names = sorted(name for name, rank in found.items() if rank == max(found.values()))
+    return [one for one in names if not any(_covers(other, one) and not _covers(one, other) for other in names)]
+
+
+def _covers(one: str, other: str) -> bool:
+    """Whether the first asks for all that the second does."""
+    places = [{name: place for place, step in enumerate(order) for name in step.split()} for order in ORDERS]
+    return one == other or any(place.get(one, -1) >= place[other] for place in places if other in place)
 
 
 def _rank_of_others(strict: Sequence[str], alike: Sequence[str]) -> bool:

@@ -14,14 +14,13 @@ set. Which rows are taken is drawn by a hash of seed, set and row number: the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lidr import preferences
 from lidr.errors import RowError
 from lidr.recipe import template_kwargs
 from lidr.references import RunReference, parse_reference
-from lidr.rows import Pair
+from lidr.rows import WEIGHT, Pair
 from lidr.steps.ledger import Ledger
 from lidr.steps.local_policy import is_trained
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
@@ -40,7 +39,8 @@ def run_pairs(run: StepRun) -> Outcome:
     for hub in config.datasets:
         run.around.keep_content(hub.repo, run.around.commit_of(hub))
     notes = [_switch_note(run.around, one.config, one.source) for one in sets]
-    for note in filter(None, notes):
+    weights = [_weight_note(one.config, one.source) for one in sets]
+    for note in filter(None, (*notes, *weights)):
         run.progress.say(note)
     if any(one.weight or one.cap for one in config.all_sets):
         share_out(run, sets)
@@ -55,7 +55,8 @@ def run_pairs(run: StepRun) -> Outcome:
         )
         raise RowError(f"pairs: no row of {', '.join(one.name for one in sets)} can be used ({reasons})")
     facts = [
-        {**set_facts(one), **({"other_switches": note} if note else {})} for one, note in zip(sets, notes, strict=True)
+        {**set_facts(one), **({"other_switches": note} if note else {}), **({"weights_left_out": left} if left else {})}
+        for one, note, left in zip(sets, notes, weights, strict=True)
     ]
     return Outcome({**ledger.counts(), "sets": facts}, run.progress.rate())
 
@@ -88,7 +89,7 @@ def check_pairs(around: Surroundings, config: PairsConfig) -> tuple[str, ...]:
     outside_pairs(around, config)
     here = [(one, open_set(around, one)) for one in config.all_sets if one.hub is None]
     notes = (_switch_note(around, one, source) for one, source in here)
-    return (*filter(None, notes), *_weight_notes(here))
+    return (*filter(None, notes), *filter(None, (_weight_note(one, source) for one, source in here)))
 
 
 def _check_columns(one: PairSet, source: PairSource, setting: str) -> None:
@@ -119,11 +120,11 @@ def _switch_note(around: Surroundings, one: PairSet, source: PairSource) -> str 
     )
 
 
-def _weight_notes(sets: Sequence[tuple[PairSet, PairSource]]) -> Iterator[str]:
-    """Sets whose pairs do not all count alike where they were made."""
-    for one, source in sets:
-        if source.is_weighted and one.columns is None:
-            yield f"{source.name}: its column weight, how much a pair counts, is left out here: all count alike"
+def _weight_note(one: PairSet, source: PairSource) -> str | None:
+    """Whether pairs of a set do not all count alike where they were made."""
+    if not source.has_weights or (one.columns is not None and WEIGHT in one.columns.named.values()):
+        return None
+    return f"{source.name}: its column weight, how much a pair counts, is left out here: all count alike"
 
 
 def identity_pairs(config: PairsConfig) -> dict[str, Any]:

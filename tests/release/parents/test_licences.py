@@ -1,7 +1,9 @@
+import itertools
+
 import pytest
 
 from lidr.errors import HubError
-from lidr.release.parents.licences import IDENTIFIERS, Parent, licence_text, overridden, strictest
+from lidr.release.parents.licences import CLASS_OF, IDENTIFIERS, ORDERS, Parent, licence_text, overridden, strictest
 
 
 def parents(*licences: str | None) -> list[Parent]:
@@ -13,7 +15,25 @@ def parents(*licences: str | None) -> list[Parent]:
     [
         (("cc0-1.0",), "cc0-1.0"),
         (("cc0-1.0", "apache-2.0"), "apache-2.0"),
-        (("apache-2.0", "mit"), "mit"),
+        # within one class
+        (("apache-2.0", "mit"), "apache-2.0"),
+        (("apache-2.0", "bsd-3-clause", "isc"), "apache-2.0"),
+        (("mit", "bsd-2-clause"), "bsd-2-clause"),
+        (("bsd", "zlib"), "bsd"),
+        (("ms-pl", "mit"), "ms-pl"),
+        (("cdla-permissive-1.0", "mit", "isc"), "cdla-permissive-1.0"),
+        (("odc-by", "cc-by-4.0"), "cc-by-4.0"),
+        (("etalab-2.0", "cc-by-2.0", "cc-by-3.0"), "cc-by-3.0"),
+        (("cc-by-nc-2.0", "cc-by-nc-4.0"), "cc-by-nc-4.0"),
+        (("unlicense", "cc0-1.0"), "unlicense"),
+        (("mit", "isc"), "mit"),
+        # only where no licence of a higher class is stricter than both
+        (("ms-pl", "apache-2.0", "cc-by-4.0"), "cc-by-4.0"),
+        # no order within one class
+        (("apache-2.0", "ms-pl"), "other"),
+        (("apache-2.0", "afl-3.0", "mit"), "other"),
+        (("odc-by", "etalab-2.0"), "other"),
+        (("cc-by-nc-4.0", "intel-research"), "other"),
         (("cc-by-4.0", "apache-2.0"), "cc-by-4.0"),
         (("cc-by-nc-4.0", "apache-2.0"), "cc-by-nc-4.0"),
         (("cc-by-nc-4.0", "llama3"), "cc-by-nc-4.0"),
@@ -26,6 +46,7 @@ def parents(*licences: str | None) -> list[Parent]:
         (("cc-by-sa-4.0", "gpl-3.0"), "other"),
         (("cc-by-sa-4.0", "llama3"), "other"),
         (("llama3", "gemma"), "other"),
+        (("llama3", "gemma", "cc-by-nc-4.0"), "other"),
         (("cc-by-nd-4.0", "mit"), "other"),
         # not known
         (("apache-2.0", None), "other"),
@@ -39,6 +60,30 @@ def test_the_strictest_licence_of_all_parents_wins(licences, expected):
     assert found.identifier == expected
     assert bool(found.name and found.link) == (expected == "other")
     assert strictest(parents(*reversed(licences))).identifier == expected
+
+
+def test_every_order_of_the_parents_gives_the_same_licence():
+    for licences in (("mit", "apache-2.0", "bsd-3-clause", "cc0-1.0"), ("afl-3.0", "mit", "apache-2.0", "ms-pl")):
+        assert len({strictest(parents(*order)) for order in itertools.permutations(licences)}) == 1
+
+
+def test_licences_without_an_order_are_all_said():
+    said = "afl-3.0 and apache-2.0 and ms-pl each ask for their own terms"
+    found = strictest(parents("ms-pl", "mit", "apache-2.0", "afl-3.0", "bsd"))
+    assert (found.name, found.reason) == ("mixed-see-attribution", said)
+    assert strictest(parents("ms-pl", "apache-2.0", "afl-3.0", None)).reason.startswith(f"{said}; the licence of p3")
+    text = licence_text(found, parents("ms-pl", "mit", "apache-2.0", "afl-3.0", "bsd"))
+    assert all(f"licence {name} " in text for name in ("ms-pl", "mit", "apache-2.0", "afl-3.0", "bsd"))
+
+
+def test_every_licence_that_is_named_in_an_order_is_of_one_class_of_the_hubs():
+    for order in ORDERS:
+        names = [name for step in order for name in step.split()]
+        assert len(names) == len(set(names))
+        assert len({CLASS_OF[name] for name in names}) == 1
+    ordered = {name for order in ORDERS for step in order for name in step.split()}
+    alone = {name for name in CLASS_OF if CLASS_OF[name] < 3} - ordered  # stricter classes: one licence, or a conflict
+    assert not alone
 
 
 def test_an_unknown_licence_links_to_where_it_came_from():
