@@ -10,6 +10,7 @@ import pytest
 
 import lidr
 from lidr.cli.main import main
+from lidr.errors import RowError
 from tests.preferences.trainer_forms import VALIDATORS
 from tests.scripted import write_world
 from tests.steps.helpers import rows_of
@@ -151,7 +152,8 @@ def test_an_error_that_repeats_a_name_of_others_is_printable_too(tmp_path, capsy
 def test_of_a_run_without_any_pair_it_is_said_where_the_reasons_are(tmp_path, monkeypatch, capsys):
     recipe, sampled = sampled_world(tmp_path, gold=9)  # every answer is wrong, so all are tied
     monkeypatch.setenv("LIDR_STORE", str(tmp_path / "runs"))
-    assert rows_of(recipe, "iter_1/pair", sampled).height == 0
+    with pytest.raises(RowError, match="0 of 12 slots are kept"):
+        rows_of(recipe, "iter_1/pair", sampled)
     assert main(["pairs", "show", "run:scripted", "--kind", "sampled", "--min-margin", "0.1"]) == 2
     said = capsys.readouterr().err
     assert "run:scripted@0.1.0: no pairs of kind sampled; it has no pairs at all: " in said

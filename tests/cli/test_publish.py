@@ -56,10 +56,12 @@ def test_the_first_line_says_which_hub_it_goes_to_and_how_to_reach_another(recip
     assert capsys.readouterr().err.splitlines()[0] == "would go to http://127.0.0.1:9"
 
 
-def test_where_one_repository_is_named_nothing_else_is_published(recipe, capsys):
-    text = recipe.read_text().replace("iterations:", "  - publish: {pairs: me/a, policy: me/b}\niterations:")
-    both = recipe.with_name("both.yaml")
+def test_where_one_repository_is_named_nothing_else_is_published(trained, tmp_path, capsys):
+    text = trained.text.replace("iterations:", "  - publish: {pairs: me/a, policy: me/b}\niterations:")
+    both = tmp_path / "both.yaml"
     both.write_text(text)
+    assert call(publish, both, "--dry-run", "--json") == 0
+    assert [one["repo"] for one in json.loads(capsys.readouterr().out)["would_publish"]] == ["me/a", "me/b"]
     assert call(publish, both, "--pairs", "me/z", "--dry-run", "--json") == 0
     assert [one["repo"] for one in json.loads(capsys.readouterr().out)["would_publish"]] == ["me/z"]
 
