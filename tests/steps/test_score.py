@@ -102,7 +102,10 @@ def test_what_a_scorer_cannot_say_has_no_value_and_the_reason(tmp_path):
     ]
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps(rule) + "\n" for rule in rules), encoding="utf-8")
     (tmp_path / "gold/en.jsonl").write_text('{"id": "p0", "response": "3"}\n', encoding="utf-8")
-    rows = rows_of(recipe, "iter_1/score", sampled.replace("n: 6, temperature: 0.9, ", ""))
+    once = sampled.replace("n: 6, temperature: 0.9, ", "").replace(
+        "from: scores", "from: scores, pool: all, min_kept: 0"
+    )
+    rows = rows_of(recipe, "iter_1/score", once)
     said = {(p, lang, scorer): (value, detail) for p, lang, _, scorer, value, detail in rows.iter_rows()}
     assert said["p0", "en", "consistency"] == (0.5, "1 of 2")
     assert said["p0", "es", "consistency"] == (0.0, "no_number")
