@@ -107,7 +107,8 @@ def evaluate(
             Path(spec.work).rmdir()
         if Path(spec.work).exists():
             listen.say(
-                f"{spec.work}: answers of another evaluation, which was not finished; move them before --out is used"
+                f"{spec.work}: holds answers of another evaluation, which was interrupted; to go on with it, move this "
+                "folder into an --out of its own"
             )
         return results
 

@@ -152,7 +152,7 @@ def test_what_another_evaluation_left_there_is_not_removed_with_what_is_done(tmp
     how = {"name": "x", "out": tmp_path / "out", "log": tmp_path / "log", "judge": None}
     evaluate(spec, FACTS, **how, listen=Listener(say=said.append))
     assert [path.name for path in other.parent.iterdir()] == ["0123"]
-    assert "answers of another evaluation, which was not finished" in said[-1]
+    assert "holds answers of another evaluation, which was interrupted" in said[-1]
 
 
 def test_a_full_disk_while_results_are_written_again_leaves_the_old_ones(done, tmp_path, monkeypatch):
