@@ -76,6 +76,11 @@ class Progress:
 
         tqdm.write(f"{self._label}: {text}", file=self._stream)
 
+    @property
+    def replicas(self) -> tuple[int, int] | None:
+        """Of an engine of several replicas, how many answer now, and how many are wanted."""
+        return getattr(self.engine, "replicas", None)
+
     def rate(self) -> Rate:
         """What this try did, and how long it took."""
         return Rate(self._unit, self._done - self._resumed, round(time.monotonic() - self._began, 3))
@@ -87,7 +92,7 @@ class Progress:
             elapsed = now - self._began
             state = {"pid": os.getpid(), "unit": self._unit, "done": self._done, "total": self._total}
             new = self._done - self._resumed
-            state |= {"replicas": replicas} if (replicas := getattr(self.engine, "replicas", None)) else {}
+            state |= {"replicas": self.replicas} if self.replicas else {}
             rest = elapsed / new * (self._total - self._done) if new else None
             speed = {"per_s": float(f"{new / elapsed:.3g}")} if new and elapsed else {}
             times = {"elapsed_s": round(elapsed, 1), "remaining_s": rest and round(rest, 1)}

@@ -23,6 +23,7 @@ from lidr.steps.translate.attempts import (
     read_answers,
     requests_of,
 )
+from lidr.steps.translate.readers import Readers
 
 READ_AT_ONCE, READ_AT_LAST = 512, 32
 """Translations that are held against their sources in one go: many cost less each, few are asked again sooner."""
@@ -51,9 +52,9 @@ class AttemptStream:
     The requests are taken by the engine, in whatever thread.
     """
 
-    def __init__(self, run: StepRun, answering: Answering, tally: Tally) -> None:
+    def __init__(self, run: StepRun, answering: Answering, tally: Tally, readers: Readers) -> None:
         """Ask nothing yet."""
-        self._run, self._answering, self._tally = run, answering, tally
+        self._run, self._answering, self._tally, self._readers = run, answering, tally, readers
         self._config: TranslateConfig = run.config
         self.standings = Standings()
         self._waiting: dict[str, _Open] = {}  # by request
@@ -156,7 +157,7 @@ class AttemptStream:
             for one, answers in zip(items, said, strict=True):
                 for answer in answers:
                     self._tally.add(answer, at=(one.item.attempts, one.number))
-            read_answers(self._run, [one.item for one in items], said)  # of a text without words there are none
+            read_answers(self._run, [one.item for one in items], said, self._readers)  # without words: none
             answered: list[_Open] = []
             for one in items:
                 self.standings.put(one.number, one.item)

@@ -14,12 +14,12 @@ from lidr.rows import SAMPLE, TRANSLATION_STATUSES, UNANSWERED, Response, Transl
 from lidr.steps.answering import request_seed
 from lidr.steps.score import AnswerScores, best_answers, scorer_of
 from lidr.steps.step_kind import StepRun
+from lidr.steps.translate.readers import Readers
 from lidr.store import ROWS_AT_ONCE
 from lidr.transforms import (
     PREFILL,
     Attempt,
     Unchecked,
-    checked,
     has_words,
     read_lines,
     read_paragraphs,
@@ -184,12 +184,15 @@ def _system(prompt: str | None) -> tuple[Message, ...]:
     return () if prompt is None else ({"role": "system", "content": prompt},)
 
 
-def read_answers(run: StepRun, items: Sequence[PendingTranslation], answers: Sequence[Sequence[Completion]]) -> None:
+def read_answers(
+    run: StepRun, items: Sequence[PendingTranslation], answers: Sequence[Sequence[Completion]], readers: Readers
+) -> None:
     """Read one attempt's answers: of each item one, or one for each paragraph or line."""
     config: TranslateConfig = run.config
     read = [_read(config, item, said) for item, said in zip(items, answers, strict=True)]
     targets = [item.target if config.check_language else None for item in items]
-    found = checked(read, targets, run.recipe.languages.all)
+    replicas, _ = run.progress.replicas or (1, 1)
+    found = readers.checked(read, targets, run.recipe.languages.all, replicas=replicas)
     for item, parsed in zip(items, found, strict=True):
         if item.attempts == 0:
             item.first_status = parsed.status

@@ -68,10 +68,12 @@ def translate_all(run: StepRun, texts: Texts, rows: RowType) -> Outcome:
         found = _write(run, look_up(run, texts, counts), rows, thinks=False)
         return Outcome(found | counts, run.progress.rate())
     from lidr.steps.translate.attempt_stream import AttemptStream
+    from lidr.steps.translate.readers import Readers
 
     tally = Tally()
     with Answering(run, None if by is None else lambda: translator_spec(run)) as answering:
-        standings = AttemptStream(run, answering, tally).run(texts)
+        with Readers(run.log) as readers:
+            standings = AttemptStream(run, answering, tally, readers).run(texts)
         counts = _counts(run, tally)
         found = _write(run, _answered(run, texts, answering, standings), rows, thinks="thoughts" in counts)
     return Outcome(found | counts, run.progress.rate(), tally.served)
