@@ -51,7 +51,7 @@ _GOLDS_MAY_DIFFER = 0.01  # share of items whose gold answers differ between two
 class _Part(BaseModel):
     """One file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     path: str
     sha256: str | None = None
@@ -75,7 +75,7 @@ class _Part(BaseModel):
 class PublishedPrompts(BaseModel):
     """Where somebody publishes prompts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     schema_: Literal[1]
     what: str
