@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -237,6 +239,38 @@ def test_answers_that_lie_on_a_lost_node_are_asked_for_again(cluster: Simulated,
         assert set(by_key(engine.generate(rows[50:]))) == {row.key for row in rows}
         assert engine.facts["replicas_died"] >= 1
     cluster.of(2)
+
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from lidr.engines import EngineSpec, open_engine
+from tests.engines.helpers import ask
+answers, cluster = sys.argv[1:]
+spec = EngineSpec("scripted", model=answers, replicas="all", cluster=cluster, batch=8)
+with open_engine(spec, log=Path(answers).with_suffix(".log")) as engine:
+    print("answered", len({one.key for one in engine.generate(ask(f"p{n}") for n in range(60))}))
+    print("nodes", len({slot.hello.node for slot in engine._slots if slot.hello is not None}))
+"""
+
+
+@pytest.mark.parametrize("how", ["auto", "HOST:PORT", "auto, and no address"])
+def test_a_process_that_ray_did_not_start_reaches_a_cluster_and_leaves_it_as_it_was(
+    cluster: Simulated, tmp_path: Path, how: str
+) -> None:
+    cluster.of(2)
+    of_auto = {"RAY_ADDRESS": cluster.address} if how == "auto" else {}
+    env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | of_auto
+    asked = cluster.address if how == "HOST:PORT" else "auto"
+    command = [sys.executable, "-c", ELSEWHERE, str(script(tmp_path)), asked]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
+    if how == "auto, and no address":
+        assert done.returncode == 1
+        assert "runtime.cluster: auto: RAY_ADDRESS is not set: start lidr on a node of the cluster" in done.stderr
+        return
+    assert done.stdout.splitlines() == ["answered 60", "nodes 2"], done.stderr[-3000:]
+    with open_engine(over(cluster, script(tmp_path), "scripted"), log=tmp_path / "log") as engine:
+        assert len(by_key(engine.generate(ROWS[:20]))) == 20
 
 
 def test_a_row_that_kills_every_replica_is_given_up_and_the_others_are_answered(
