@@ -33,7 +33,9 @@ def main(rows: int) -> None:
     whole = [(row["en2fr_reponse"].removeprefix("<translated>").strip(), row["response"], "fr") for row in read]
     untranslated(*whole[0], CODES)  # loads the detectors
     for name, texts in (("whole", whole), ("200 characters", [(t[:200], s[:200], to) for t, s, to in whole])):
+        clear()
         alone, each_s = timed(lambda texts=texts: [untranslated(*text, CODES) for text in texts])
+        clear()
         at_once, all_s = timed(lambda texts=texts: untranslated_all(texts, CODES))
         assert at_once == alone
         ratio = each_s / all_s
@@ -48,7 +50,7 @@ def shared(name: str, texts: list[tuple[str, str, str]]) -> None:
     from lidr.transforms import Unchecked
 
     half = len(texts) // 2
-    parts = [[Unchecked(text, "ok", source) for text, source, _ in part] for part in (texts[:half], texts[half:])]
+    parts = [[Unchecked(text, "ok", source) for text, source, _ in texts[start:][: 2 * half : 2]] for start in (0, 1)]
     targets = [to for _, _, to in texts[:half]]
     with tempfile.TemporaryDirectory() as folder, Readers(Path(folder, "log")) as readers:
         readers.checked(parts[0][:64], targets[:64], CODES, replicas=2 * FOR_EACH)  # starts the other one
