@@ -40,8 +40,9 @@ def test_several_processes_say_what_one_says_in_its_order(tmp_path, monkeypatch)
     assert [one.status for one in alone[:4]] == [*(status for _, _, status in SENTENCES), "truncated"]
     with Readers(tmp_path / "log") as several:
         assert several.checked(read, targets, CODES, replicas=17) == alone
-        helping = psutil.Process().children(recursive=True)
-        assert len([one for one in helping if "lidr.steps.translate.readers" in one.cmdline()]) == 2
+        children = psutil.Process().children(recursive=True)
+        helping = [one for one in children if "lidr.steps.translate.readers" in one.cmdline()]
+        assert len(helping) == 2
         assert several.checked(read[::-1], targets[::-1], CODES, replicas=17) == alone[::-1]
         assert several.checked(read[:40], targets[:40], CODES, replicas=17) == alone[:40]  # too few to share
     assert not [one for one in helping if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
