@@ -37,6 +37,7 @@ import polars as pl
 
 from lidr.errors import RowError
 from lidr.preferences.messages import MESSAGES, SPEAKERS, as_messages, holds_more, is_there, without_prefix
+from lidr.rows import WEIGHT
 from lidr.tables import bare, is_blank, same
 
 REASONS = ("empty", "not_text", "unknown_role", "no_answer", "prompts_differ", "no_common_prompt", "text_before_turns",
@@ -45,6 +46,30 @@ REASONS = ("empty", "not_text", "unknown_role", "no_answer", "prompts_differ", "
 KINDS = ("dominant", "non_dominant", "sampled")
 SIDES = ("chosen", "rejected")
 SCORES = ("score_chosen", "score_rejected", "margin")
+
+
+def check_weights(weights: pl.Series, where: str, first: int) -> None:
+    """Refuse what does not say how much a pair counts in training.
+
+    Args:
+        weights: of some rows in order, numbers.
+        where: the column, for the message.
+        first: number of the first row, from 0.
+
+    Raises:
+        RowError: names the row of a value that is null, NaN, infinite, 0 or below.
+    """
+    bad = ~(weights.is_finite() & (weights > 0)).fill_null(False)
+    if not bad.any():
+        return
+    row = int(bad.arg_max() or 0)
+    value = weights[row]
+    found = "null" if value is None else "NaN" if value != value else value
+    raise RowError(
+        f"{where}, row {first + row + 1:,}: {found} is no weight: how much a pair counts is a finite number above 0. "
+        "Write one, or take the row out; or leave all weights of the set out with the column map: weight=- (in recipes "
+        "columns: {weight: null})"
+    )
 
 
 def check_kinds(found: Sequence[str | None], where: str) -> None:
@@ -78,6 +103,7 @@ class Foreign:
         languages: those that are asked for; empty: all.
         spoken: of a column of languages: what stands in it -> the language that it is.
         others: columns that make a row one of more than text where they hold anything: tools, images.
+        name: of the set, for messages.
 
     Example:
         >>> rows = pl.DataFrame({"q": ["Tea?"], "chosen": ["Yes, please."], "rejected": ["No"]})
@@ -92,6 +118,7 @@ class Foreign:
     languages: tuple[str, ...] = ()
     spoken: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     others: tuple[str, ...] = ()
+    name: str = "the set"
 
     def __call__(self, rows: pl.DataFrame, *, first: int) -> Read:
         """Turn some rows of the set into pairs, the first of them being row number `first`."""
@@ -122,7 +149,7 @@ class Foreign:
             )
         optional = {"id": pl.String, "language": pl.String, "other_language": pl.String, "kind": pl.String,
                     "iteration": pl.Int32, "score_chosen": pl.Float64, "score_rejected": pl.Float64,
-                    "margin": pl.Float64}  # fmt: skip
+                    "margin": pl.Float64, **({WEIGHT: pl.Float64} if WEIGHT in there else {})}  # fmt: skip
         try:
             return named.with_columns(
                 (pl.col(name) if name in named.columns else pl.lit(None)).cast(type_).alias(name)
@@ -134,7 +161,7 @@ class Foreign:
             ) from error
 
     def _check_values(self, frame: pl.DataFrame) -> None:
-        """Refuse ids in which nothing is to be seen, and scores that are no numbers."""
+        """Refuse ids in which nothing is to be seen, and scores and weights that are none."""
         for role, is_wrong, said in (
             ("id", is_blank(pl.col("id")), "the id is blank; write one, or null for none"),
             *((name, pl.col(name).is_nan(), "NaN is no score; write null where there is none") for name in SCORES),
@@ -142,6 +169,8 @@ class Foreign:
             rows = frame.filter(is_wrong)["row"]
             if len(rows):
                 raise RowError(f"column {self.columns.get(role)}, row {rows[0] + 1:,}: {said}")
+        if WEIGHT in frame.columns and frame.height:
+            check_weights(frame[WEIGHT], f"{self.name}: column {self.columns[WEIGHT]}", frame["row"][0])
 
     def _finished(self, frame: pl.DataFrame) -> pl.DataFrame:
         tag = pl.col("language")

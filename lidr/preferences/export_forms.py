@@ -31,7 +31,7 @@ from lidr.errors import HubError
 from lidr.hub import HUGGING_FACE
 from lidr.preferences.export_readme import readme
 from lidr.preferences.export_switches import how_switched, with_comment
-from lidr.preferences.mapped_rows import Mapped
+from lidr.preferences.mapped_rows import Mapped, weights_of
 from lidr.preferences.pair_source import PairSource
 from lidr.preferences.query import PairQuery
 from lidr.preferences.read_pairs import (
@@ -236,7 +236,7 @@ def export_pairs(
 
 def _with_weights(form: Form, source: PairSource, mapped: Mapped | None) -> Form:
     """The form with the column `weight`, where each pair says how much it counts."""
-    if not source.is_weighted or (mapped is not None and mapped.columns is not None):
+    if weights_of(source, mapped or Mapped()) is None:
         return form
 
     def shape(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -259,7 +259,7 @@ def _with_switches(form: Form, source: PairSource, mapped: Mapped | None, found:
         table = switched(pa.Table.from_batches([made]), source.switches)
         return table.combine_chunks().to_batches()[0]
 
-    if source.switch_type is not None and (mapped is None or mapped.columns is None):
+    if source.switch_type is not None and (mapped is None or mapped.form is None):
         return replace(form, reads=(*form.reads, SWITCHES), shape=shape)
     found += [dict(source.switches)] * bool(source.switches)
     return replace(form, shape=shape) if source.switches else form

@@ -17,7 +17,7 @@ from lidr.preferences.pair_source import PairSource
 from lidr.preferences.set_columns import check_parts, named_in, usual_columns
 from lidr.preferences.spoken_languages import SPOKEN, languages_in
 from lidr.recipe import Columns
-from lidr.rows import Pair
+from lidr.rows import WEIGHT, Pair
 from lidr.tables import OTHER_PARTS, bare, decoded, file_batches, file_schema, values_among_texts
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ _TEXTS = (*_TALK, "input", "system")
 
 @dataclass(frozen=True)
 class Mapped:
-    """How the rows of a set that is not lidr's become pairs; of lidr's own nothing here is used.
+    """How the rows of a set that is not lidr's become pairs; of lidr's own only what the map says of weights is used.
 
     Args:
         columns: which columns hold what; None: chosen and rejected, the prompt as `set_columns` says, and of language,
             other_language, kind, iteration, score_chosen, score_rejected and margin those whose every value is one;
-            of languages those that are there.
+            of languages those that are there. A map that says of nothing but weights is the same as None for the rest.
         language: of every row, where no column says it.
         otherwise: the same of sets of which nobody says a language at all; never of rows that leave open what others of
             the set say.
@@ -55,6 +55,15 @@ class Mapped:
     def __post_init__(self) -> None:
         if self.language is not None and self.language not in LANGUAGES:
             raise RowError(f"language of the pairs: {unknown_language(self.language)}")
+
+    @property
+    def form(self) -> Columns | None:
+        """The map of everything but weights; None: there is none."""
+        return None if self.columns is None else self.columns.form
+
+    def is_native(self, source: PairSource) -> bool:
+        """Whether the rows are read as lidr's own."""
+        return self.form is None and source.is_ours
 
 
 def mapped_batches(source: PairSource, rows: int, mapped: Mapped) -> Iterator[tuple[pa.RecordBatch, Any]]:
@@ -79,6 +88,27 @@ def mapped_batches(source: PairSource, rows: int, mapped: Mapped) -> Iterator[tu
             pairs = _named(read.pairs, source.name)
             _check_ids(pairs, seen, f"{source.name}: column {foreign.columns.get('id')}")
             yield as_pairs(pairs), _named(read.dropped, source.name)
+
+
+def weights_of(source: PairSource, mapped: Mapped) -> str | None:
+    """The column that is read as the pairs' weights: the one that the map says, or `weight` of lidr's own sets, where
+    it holds numbers.
+
+    Raises:
+        RowError: some files of a set of lidr's own have it, and others do not.
+    """
+    if mapped.columns is not None and WEIGHT in mapped.columns.model_fields_set:
+        return mapped.columns.weight
+    if not mapped.is_native(source) or not (weighted := source.weighted_files):
+        return None
+    for _, path in source.files:
+        if path not in weighted:
+            raise RowError(
+                f"{path}: no numbers in a column weight, and other files of {source.name} have them, which say how "
+                "much a pair counts. Write them there too, or leave all out with the column map: weight=- (in recipes "
+                "columns: {weight: null})"
+            )
+    return WEIGHT
 
 
 def _is_told(source: PairSource, column: str) -> bool:
@@ -123,7 +153,9 @@ def foreign_of(source: PairSource, mapped: Mapped) -> Foreign:
         RowError: the map names a column that is not there, or one of languages holds something else.
     """
     files = [path for _, path in source.files]
-    columns = mapped.columns or usual_columns(files)
+    columns = mapped.form or usual_columns(files)
+    if (weights := weights_of(source, mapped)) is not None:
+        columns = columns.model_copy(update={WEIGHT: weights})
     named = columns.named
     columns.check(columns_there(source, columns), source.name)
     check_parts(files, columns)
@@ -136,7 +168,9 @@ def foreign_of(source: PairSource, mapped: Mapped) -> Foreign:
         if role in named
     }
     others = tuple(name for name in named_in(files, OTHER_PARTS) if name not in named.values())
-    return Foreign(named, mapped.dominant, mapped.language or mapped.otherwise, spoken=spoken, others=others)
+    return Foreign(
+        named, mapped.dominant, mapped.language or mapped.otherwise, spoken=spoken, others=others, name=source.name
+    )
 
 
 def columns_there(source: PairSource, columns: Columns) -> tuple[str, ...]:
@@ -148,7 +182,7 @@ def columns_there(source: PairSource, columns: Columns) -> tuple[str, ...]:
 
 def language_tags(source: PairSource, mapped: Mapped) -> dict[str, str]:
     """What the set writes for a language -> the language it is read as, where these are not the same."""
-    if mapped.columns is None and source.is_ours:
+    if mapped.is_native(source):
         spoken = [languages_in([p for _, p in source.files], role, mapped.languages, source.name) for role in SPOKEN]
     else:
         spoken = [dict(values) for values in foreign_of(source, mapped).spoken.values()]
@@ -167,14 +201,15 @@ def _named(frame: Any, name: str) -> Any:
 
 
 def as_pairs(frame: Any) -> pa.RecordBatch:
-    """A polars frame with some columns of rows.Pair as one batch with all of them, the others null."""
+    """A polars frame with some columns of rows.Pair as one batch with all of them, the others null; with weights, where
+    it has them."""
     import polars as pl
     import pyarrow as pa
 
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     there = set(table.schema.names)
+    schema = Pair.schema_with(there & {WEIGHT})
     arrays = [
-        table[f.name].combine_chunks().cast(f.type) if f.name in there else pa.nulls(len(table), f.type)
-        for f in Pair.schema
+        table[f.name].combine_chunks().cast(f.type) if f.name in there else pa.nulls(len(table), f.type) for f in schema
     ]
-    return pa.record_batch(arrays, schema=Pair.schema)
+    return pa.record_batch(arrays, schema=schema)

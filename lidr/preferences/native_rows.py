@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lidr.errors import RowError
-from lidr.preferences.columns import check_kinds
+from lidr.preferences.columns import check_kinds, check_weights
 from lidr.preferences.messages import holds_more, is_there
 from lidr.preferences.spoken_languages import SPOKEN, as_spoken, respelt
-from lidr.rows import Pair
+from lidr.rows import WEIGHT, Pair
 from lidr.tables import OTHER_PARTS, THOUGHTS, file_batches, file_schema
 
 if TYPE_CHECKING:
@@ -38,22 +38,40 @@ NEEDED = (*_FLAT, *_TALK)
 
 
 def own_batches(
-    files: Sequence[Path], rows: int, columns: Sequence[str], languages: Collection[str] = ()
+    files: Sequence[Path],
+    rows: int,
+    columns: Sequence[str],
+    languages: Collection[str] = (),
+    weights: str | None = None,
 ) -> Iterator[tuple[pa.RecordBatch, pl.DataFrame | None]]:
     """Yield pairs in order with these columns in the types of rows.Pair, each batch with what was dropped of it.
 
     A dropped row has `reason` beside the columns of NEEDED; None: nothing was.
 
+    Args:
+        files: of rows.
+        rows: of a batch, at most.
+        columns: names of columns.
+        languages: of the recipe.
+        weights: the column that is read as `weight`, where this is asked for.
+
     Raises:
-        RowError: a column holds another type, or a kind or language that there is not.
+        RowError: a column holds another type, a kind or language that there is not, or what is no weight.
     """
+    import polars as pl
+
     for path in files:
         check_types(path)
         others = _more_than_text(path)
         doubts = NEEDED if others else doubtful(path)
         read = list(dict.fromkeys([*columns, *(NEEDED if doubts else ())]))
-        for found in file_batches(path, rows, list(dict.fromkeys([*read, *others]))):
-            batch = _typed(path, found.select(read))
+        stored = [weights or WEIGHT if name == WEIGHT else name for name in read]
+        first = 0
+        for found in file_batches(path, rows, list(dict.fromkeys([*stored, *others]))):
+            batch = _typed(path, pa.record_batch([found[name] for name in stored], names=read))
+            if WEIGHT in read:
+                check_weights(pl.Series(batch[WEIGHT]), f"{path}: column {weights or WEIGHT}", first)
+            first += batch.num_rows
             if "kind" in read:
                 check_kinds(batch["kind"].unique().to_pylist(), f"{path}: column kind")
             batch = _respelt(path, batch, languages)
@@ -167,7 +185,7 @@ def _is_sure(chunk: Any, name: str, below: Sequence[str], rows: int) -> bool:
 
 def _typed(path: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch in the types of rows.Pair."""
-    needed = {one.name: one.type for one in Pair.schema}
+    needed = {one.name: one.type for one in Pair.schema_with((WEIGHT,))}
     types = [needed.get(one.name, one.type) for one in batch.schema]  # switches of a template have any type
     if types == batch.schema.types:
         return batch

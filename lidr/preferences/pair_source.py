@@ -71,14 +71,9 @@ class PairSource:
         return set(Pair.schema.names) <= set(self.columns)
 
     @property
-    def is_weighted(self) -> bool:
-        """Whether each pair says how much it counts in training: a number in the column `weight`."""
-        return self.is_ours and all(_is_weighted(file_schema(path)) for _, path in self.files)
-
-    @property
-    def has_weights(self) -> bool:
-        """Whether any of its files, whatever its form, has numbers in a column `weight`."""
-        return any(_is_weighted(file_schema(path)) for _, path in self.files)
+    def weighted_files(self) -> tuple[Path, ...]:
+        """The files, whatever their form, that have numbers in a column `weight`."""
+        return tuple(path for _, path in self.files if _is_weighted(file_schema(path)))
 
     @property
     def switch_type(self) -> pa.DataType | None:

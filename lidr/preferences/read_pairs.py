@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import RowError
-from lidr.preferences.mapped_rows import Mapped, mapped_batches
+from lidr.preferences.mapped_rows import Mapped, mapped_batches, weights_of
 from lidr.preferences.native_rows import own_batches
 from lidr.preferences.pair_source import PairSource, open_pairs
 from lidr.preferences.query import NO_MARGIN, PairQuery, language_of
@@ -36,15 +36,16 @@ def readings(
 ) -> Iterator[tuple[pa.RecordBatch, pl.DataFrame | None]]:
     """Yield pairs in order, whatever form they have, with these columns of rows.Pair, each batch with what was dropped.
 
-    A dropped row has `reason` and, as far as there are any, `pair_id`, `prompt_id`, `language`, `other_language` and
-    `kind`.
+    The column `weight` may be asked for where `weights_of` names one. A dropped row has `reason` and, as far as there
+    are any, `pair_id`, `prompt_id`, `language`, `other_language` and `kind`.
 
     Raises:
         RowError: a column is missing, or holds something else.
     """
     mapped = mapped or Mapped()
-    if mapped.columns is None and source.is_ours:
-        yield from own_batches([path for _, path in source.files], rows, list(columns), mapped.languages)
+    if mapped.is_native(source):
+        weights = weights_of(source, mapped) if WEIGHT in columns else None
+        yield from own_batches([path for _, path in source.files], rows, list(columns), mapped.languages, weights)
         return
     yield from ((batch.select(list(columns)), dropped) for batch, dropped in mapped_batches(source, rows, mapped))
 
@@ -235,9 +236,9 @@ def load_pairs(
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     unread: Counter[str] = Counter()
     names, rows = _ALL, with_switches(Pair, source.switches)
-    if mapped.columns is None and (kind := source.switch_type) is not None:
+    if mapped.form is None and (kind := source.switch_type) is not None:
         names, rows = (*_ALL, SWITCHES), replace(Pair, columns={**Pair.columns, SWITCHES: kind})
-    if mapped.columns is None and source.is_weighted:
+    if weights_of(source, mapped) is not None:
         names, rows = (*names, WEIGHT), replace(rows, columns={**rows.columns, WEIGHT: Pair.later[WEIGHT]})
     batches = pair_batches(source, ROWS_PER_BATCH, names, mapped, unread)
     _write_arrow(folder / "pairs.arrow", (wanted.of(batch) for batch in batches), rows.schema, source.switches)

@@ -10,6 +10,7 @@ from pydantic import SerializerFunctionWrapHandler, field_validator, model_seria
 
 from lidr.errors import RowError
 from lidr.recipe.frozen import Frozen
+from lidr.rows import WEIGHT
 
 
 class Columns(Frozen):
@@ -33,17 +34,28 @@ class Columns(Frozen):
     score_chosen: str | None = None
     score_rejected: str | None = None
     margin: str | None = None
+    weight: str | None = None
+    """How much the pair counts in training, as against the others: a number above 0. null, written out, leaves out the
+    column weight of a set that lidr made. A map that says nothing but this leaves the rest as without a map."""
 
     @model_serializer(mode="wrap")
     def _as_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without the roles that earlier versions of lidr did not have, where nothing is said of them."""
-        unsaid = {"input", "system"} - self.model_fields_set
+        if self.form is None:
+            return {WEIGHT: self.weight}
+        unsaid = {"input", "system", WEIGHT} - self.model_fields_set
         return {role: name for role, name in write(self).items() if role not in unsaid}
+
+    @property
+    def form(self) -> Columns | None:
+        """The map itself; None where it says of nothing but weights, so that the set is read as without a map."""
+        return None if self.model_fields_set == {WEIGHT} else self
 
     @property
     def named(self) -> dict[str, str]:
         """What each column is for -> its name in the set."""
-        return {role: name for role in type(self).model_fields if (name := getattr(self, role)) is not None}
+        roles = type(self).model_fields if self.form is not None else (WEIGHT,)
+        return {role: name for role in roles if (name := getattr(self, role)) is not None}
 
     def leaves_out(self, role: str) -> bool:
         """Whether the map says null of a role, and does not only say nothing of it."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lidr.analysis import COLUMNS, Line, aside_sentences, evaluated, gates, lines, measurements, sentences, source_of
 from lidr.errors import StoreError
@@ -134,18 +134,29 @@ def _sets(run: RunState) -> Iterator[TextTable]:
     """What a run that starts from pairs has read."""
     for record in run.records:
         if "sets" in record.counts:
+            sets = record.counts["sets"]
+            are_weighted = any("pair_weights" in one for one in sets)
             rows = tuple(
                 (
                     without_paths(str(one["name"])),
                     str(one["revision"] or "-")[:12],
                     one["license"] or "unknown",
                     *(f"{one[what]:,}" for what in ("rows", "usable", "taken")),
+                    *([_weight_of_pairs(one)] if are_weighted else []),
                 )
-                for one in record.counts["sets"]
+                for one in sets
             )
-            columns = ("set", "revision", "licence", "rows", "usable", "taken")
-            notes = [without_paths(one["other_switches"]) for one in record.counts["sets"] if "other_switches" in one]
+            more = ("weight of a pair",) if are_weighted else ()
+            columns = ("set", "revision", "licence", "rows", "usable", "taken", *more)
+            noted = ("other_switches", "weights_left_out")
+            notes = [without_paths(one[name]) for name in noted for one in sets if name in one]
             yield TextTable(f"Sets of pairs, {record.place}", columns, rows, 3, tuple(f"{note}." for note in notes))
+
+
+def _weight_of_pairs(one: Mapping[str, Any]) -> str:
+    """How much each pair of a set counts in training."""
+    column = one.get("pair_weights")
+    return "all 1" if column is None else f"column {column}"
 
 
 def _selection(run: RunState) -> Section | None:

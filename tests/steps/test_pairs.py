@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import lidr
-from lidr.cli.main import main
 from lidr.errors import PlanError, RecipeError, RowError
 from lidr.rows import Pair
 from lidr.steps import STEPS
@@ -258,23 +257,3 @@ def test_a_plan_says_what_caps_and_weights_leave_as_far_as_it_is_known(sets, cou
     config = PairsConfig.model_validate({"sets": [{"dataset": f"./{n}.jsonl", **one} for n, one in enumerate(sets)]})
     found = STEPS["pairs"].expects(config, Scale(0, 1))
     assert (found.count, found.note) == (count, note)
-
-
-def test_that_weights_of_a_set_are_left_out_is_noted(world, capsys):
-    lidr.run(recipe_of(world, "{dataset: 'run:scripted@0.1.0'}", "version=7.0.0"), until="pairs")
-    file = world / "mix.yaml"
-    for number, columns in enumerate(([], [pl.lit(0.5).alias("weight")])):
-        (world / f"set{number}").mkdir()
-        rows = pl.DataFrame(open_artifact(world / "runs/mix/7.0.0/iter_1/pairs").read()).with_columns(columns)
-        rows.write_parquet(world / f"set{number}" / "pairs.parquet")
-        file.write_text(RECIPE.format(pairs=f"{{dataset: {world}/set{number}, license: mit}}", store=world / "runs"))
-        assert main(["validate", str(file)]) == 0
-        assert ("how much a pair counts, is left out here" in capsys.readouterr().err) is bool(number)
-        lidr.run(lidr.load_recipe(file, overrides=[f"version=7.{number + 1}.0"]), until="pairs")
-        assert ("how much a pair counts, is left out here" in capsys.readouterr().err) is bool(number)
-        (facts,) = open_artifact(world / f"runs/mix/7.{number + 1}.0/iter_1/pairs").record.counts["sets"]
-        assert ("weights_left_out" in facts) is bool(number)
-    mapped = "columns: {prompt: prompt_text, chosen: chosen_text, rejected: rejected_text, language: language}"
-    file.write_text(RECIPE.format(pairs=f"{{dataset: {world}/set1, {mapped}, license: mit}}", store=world / "runs"))
-    assert main(["validate", str(file)]) == 0
-    assert "how much a pair counts, is left out here" in capsys.readouterr().err

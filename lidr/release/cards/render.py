@@ -124,6 +124,7 @@ def _common(run: Finished, repo: str) -> dict[str, Any]:
         "languages": f"{', '.join(names[:-1])} and {names[-1]}",
         "iterations": len(run.iterations),
         "mixture": _mixture(run),
+        "pair_weights": _pair_weights(run),
         "scorer": _scorer(run),
         "settings": settings_table(run),
         "recipe_sha256": run.recipe_sha256,
@@ -163,6 +164,19 @@ def _mixture(run: Finished) -> str:
     """The sets that a run which starts from pairs has read, in words; empty for any other."""
     links = [f"[{p.name}]({p.link})" if p.link else f"`{p.name}`" for p in run.pair_sets]
     return f"{', '.join(links[:-1])} and {links[-1]}" if len(links) > 1 else "".join(links)
+
+
+def _pair_weights(run: Finished) -> str:
+    """Of a run that starts from pairs, what the column `weight` is; empty where its pairs have none."""
+    sets = [one for record in run.records if record.step == "pairs" for one in record.counts["sets"]]
+    if not any(one.get("pair_weights") for one in sets):
+        return ""
+    plain = dict.fromkeys(f"`{one['name']}`" for one in sets if not one.get("pair_weights"))
+    rest = f"; those of {', '.join(plain)} count 1" if plain else ""
+    return (
+        f"The column `weight` says how much a pair counts in training, as its set says it{rest}. Training with lidr "
+        "counts by it; TRL does not read it."
+    )
 
 
 def _licence_metadata(licence: Licence) -> dict[str, str]:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lidr.preferences import Mapped, PairQuery, PairSource, census, language_tags, readings
-from lidr.rows import Pair
+from lidr.preferences import PairQuery, PairSource, census, language_tags, readings
+from lidr.rows import WEIGHT, Pair
 from lidr.steps.ledger import Ledger
+from lidr.steps.pairs.pair_weights import mapped_of
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
 from lidr.steps.step_kind import StepRun
 from lidr.transforms import mix
@@ -24,8 +25,9 @@ UNWANTED, OVER_CAP, OVER_WEIGHT = "pairs: not wanted", "pairs: cap", "pairs: wei
 
 @dataclass
 class OpenedSet:
-    """A set with its files, its name within the mixture, how many of its usable rows are taken (None: all), and what it
-    writes for the recipe's languages where that is not their code."""
+    """A set with its files, its name within the mixture, how many of its usable rows are taken (None: all), what it
+    writes for the recipe's languages where that is not their code, and its column of pair weights (None: it has none).
+    """
 
     config: PairSet
     source: PairSource
@@ -35,6 +37,7 @@ class OpenedSet:
     taken: int | None = None
     why: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    pair_weights: str | None = None
 
 
 def with_names(sets: Sequence[OpenedSet]) -> Sequence[OpenedSet]:
@@ -63,11 +66,19 @@ def share_out(run: StepRun, sets: Sequence[OpenedSet]) -> None:
                 one.taken, one.why = wanted, OVER_WEIGHT
 
 
-def take_rows(run: StepRun, one: OpenedSet, ledger: Ledger, *, is_alone: bool) -> None:
-    """Write what is taken of one set, and account for its other rows."""
+def take_rows(run: StepRun, one: OpenedSet, ledger: Ledger, *, is_alone: bool, are_weighted: bool) -> None:
+    """Write what is taken of one set, and account for its other rows.
+
+    Args:
+        run: of the step.
+        one: the set.
+        ledger: of all sets.
+        is_alone: whether it is the only one, so that its rows keep their ids.
+        are_weighted: whether any set has weights; then the pairs of one without them count 1.
+    """
     lots = None if one.taken is None else _lots(run, one)
     one.rows = one.usable = 0
-    one.tags = language_tags(one.source, _mapped(run, one.config))
+    one.tags = language_tags(one.source, mapped_of(run.around, one.config))
     for batch in _batches(run, one):
         one.rows += len(batch.kept) + len(batch.dropped) + len(batch.unwanted)
         kept, first = batch.kept, one.usable
@@ -77,6 +88,8 @@ def take_rows(run: StepRun, one: OpenedSet, ledger: Ledger, *, is_alone: bool) -
             ledger.not_requested(kept.filter(~is_taken).with_columns(reason=pl.lit(one.why)))
             kept = kept.filter(is_taken)
         kept = _as_ours(kept, run.iteration, None if is_alone else one.name)
+        if are_weighted and one.pair_weights is None:
+            kept = kept.with_columns(pl.lit(1.0).alias(WEIGHT))
         run.out.data.write(kept.to_arrow(compat_level=pl.CompatLevel.oldest()))
         ledger.keep(kept)
         ledger.drop(batch.dropped.with_columns(pl.col(_TOLD_BY).fill_null("")), step="pairs")
@@ -116,11 +129,12 @@ def _batches(run: StepRun, one: OpenedSet) -> Iterator[_Batch]:
     """A set's rows in order, sorted into usable pairs, dropped rows, and pairs that the recipe does not ask for."""
     config = one.config
     wanted = PairQuery(config.languages, config.kinds, config.iterations, config.min_margin)
-    mapped = _mapped(run, config)
+    mapped = mapped_of(run.around, config)
     if wanted.columns:
         census(one.source, wanted, mapped)
     codes = run.recipe.languages.all
-    for batch, dropped in readings(one.source, ROWS_PER_BATCH, Pair.schema.names, mapped):
+    columns = [*Pair.schema.names, *([] if one.pair_weights is None else [WEIGHT])]
+    for batch, dropped in readings(one.source, ROWS_PER_BATCH, columns, mapped):
         asked = pl.Series(wanted.mask(batch))
         frame = pl.DataFrame(batch)
         known = (frame["language"].is_in(codes) & frame["other_language"].is_in(codes)).fill_null(False)
@@ -135,13 +149,8 @@ def _slots(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(*(pl.col(c).cast(pl.String) for c in names), detail="pair_id")
 
 
-def _mapped(run: StepRun, config: PairSet) -> Mapped:
-    dominant = run.recipe.languages.dominant
-    return Mapped(config.columns, config.language, dominant, run.recipe.languages.all, otherwise=dominant)
-
-
-def set_facts(one: OpenedSet) -> dict[str, Any]:
-    """What the record says of a set."""
+def set_facts(one: OpenedSet, *, are_weighted: bool) -> dict[str, Any]:
+    """What the record says of a set; of pair weights only where any set of the mixture has them."""
     parent = one.source.parents[0]
     is_set = parent.role == "pairs"
     return {
@@ -158,4 +167,5 @@ def set_facts(one: OpenedSet) -> dict[str, Any]:
         "weight": one.config.weight,
         "cap": one.config.cap,
         **({"language_tags": one.tags} if one.tags else {}),
+        **({"pair_weights": one.pair_weights} if are_weighted else {}),
     }

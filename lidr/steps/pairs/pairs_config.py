@@ -23,7 +23,8 @@ class PairSet(Frozen):
     """One split; null: every iteration of a set that lidr made, or the only split."""
     columns: Columns | None = None
     """For a set that lidr did not make; null: prompt (if there is one), chosen, rejected, and of language, kind,
-    iteration, scores and margin what stands under these names and is valid."""
+    iteration, scores and margin what stands under these names and is valid. Of any set a map of weight alone leaves
+    the rest as it is without one."""
     language: LanguageCode | None = None
     """Language of every row, where no column says it; null: the dominant one."""
     languages: tuple[LanguageCode, ...] = ()
@@ -36,7 +37,8 @@ class PairSet(Frozen):
     """Only pairs with at least this margin, in the unit of the set."""
     weight: float | None = Field(None, gt=0)
     """Its part of the mixture, relative to the other sets' weights; where others have one, null is 1. Rows are
-    left out until the parts hold: the set that is smallest for its weight gives all it has, the others what fits it."""
+    left out until the parts hold: the set that is smallest for its weight gives all it has, the others what fits it.
+    How much a single pair counts in training is another thing, and stands in its column: columns.weight."""
     cap: int | None = Field(None, ge=1)
     """Most rows that are taken of it."""
     license: str | None = None

@@ -10,19 +10,24 @@
 A tag is resolved to a commit once, by `lidr lock`. The mixture is the sets one after the other, each in its order. With
 weights, sets stand in these proportions, the largest such mixture that needs no row twice; a cap is the most rows of a
 set. Which rows are taken is drawn by a hash of seed, set and row number: the same on every machine.
+
+Where pairs have weights of their own (how much each counts in training, see `pair_weights`), these go through, and the
+pairs of other sets count 1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lidr import preferences
 from lidr.errors import RowError
 from lidr.recipe import template_kwargs
 from lidr.references import RunReference, parse_reference
-from lidr.rows import WEIGHT, Pair
+from lidr.rows import Pair
 from lidr.steps.ledger import Ledger
 from lidr.steps.local_policy import is_trained
+from lidr.steps.pairs.pair_weights import is_left_out, mapped_of, may_weigh, unread_note
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
 from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 
@@ -38,25 +43,24 @@ def run_pairs(run: StepRun) -> Outcome:
     sets = with_names([OpenedSet(one, open_set(run.around, one), "") for one in config.all_sets])
     for hub in config.datasets:
         run.around.keep_content(hub.repo, run.around.commit_of(hub))
-    notes = [_switch_note(run.around, one.config, one.source) for one in sets]
-    weights = [_weight_note(one.config, one.source) for one in sets]
-    for note in filter(None, (*notes, *weights)):
-        run.progress.say(note)
+    for one in sets:
+        one.pair_weights = preferences.weights_of(one.source, mapped_of(run.around, one.config))
+        for note in _to_say(run.around, one.config, one.source):
+            run.progress.say(note)
     if any(one.weight or one.cap for one in config.all_sets):
         share_out(run, sets)
     run.progress.start(0, "pairs")
-    ledger = Ledger(run, preferences.REASONS)
+    ledger, are_weighted = Ledger(run, preferences.REASONS), any(one.pair_weights is not None for one in sets)
     run.out.start_tables()
     for one in sets:
-        take_rows(run, one, ledger, is_alone=len(sets) == 1)
+        take_rows(run, one, ledger, is_alone=len(sets) == 1, are_weighted=are_weighted)
     if not run.out.data.rows:
         reasons = (
             ", ".join(sorted({row["reason"] for row in ledger.counts()["dropped"] if row["count"]})) or "none wanted"
         )
         raise RowError(f"pairs: no row of {', '.join(one.name for one in sets)} can be used ({reasons})")
     facts = [
-        {**set_facts(one), **({"other_switches": note} if note else {}), **({"weights_left_out": left} if left else {})}
-        for one, note, left in zip(sets, notes, weights, strict=True)
+        {**set_facts(one, are_weighted=are_weighted), **_notes(run.around, one.config, one.source)} for one in sets
     ]
     return Outcome({**ledger.counts(), "sets": facts}, run.progress.rate())
 
@@ -88,8 +92,7 @@ def check_pairs(around: Surroundings, config: PairsConfig) -> tuple[str, ...]:
     """Look at the sets that are on this machine."""
     outside_pairs(around, config)
     here = [(one, open_set(around, one)) for one in config.all_sets if one.hub is None]
-    notes = (_switch_note(around, one, source) for one, source in here)
-    return (*filter(None, notes), *filter(None, (_weight_note(one, source) for one, source in here)))
+    return tuple(note for one, source in here for note in _to_say(around, one, source))
 
 
 def _check_columns(one: PairSet, source: PairSource, setting: str) -> None:
@@ -110,7 +113,7 @@ def _switch_note(around: Surroundings, one: PairSet, source: PairSource) -> str 
     if not is_trained(around) or isinstance(parse_reference(policy.model), RunReference):
         return None  # a run's policy has its switches in its own template
     ours = template_kwargs(policy.chat_template)
-    found = preferences.switches_of(source) if one.columns is None else []
+    found = preferences.switches_of(source) if mapped_of(around, one).form is None else []
     if all(switches == ours for switches in found):
         return None
     made = " and ".join(preferences.switches_said(switches) or "none" for switches in found)
@@ -120,11 +123,18 @@ def _switch_note(around: Surroundings, one: PairSet, source: PairSource) -> str 
     )
 
 
-def _weight_note(one: PairSet, source: PairSource) -> str | None:
-    """Whether pairs of a set do not all count alike where they were made."""
-    if not source.has_weights or (one.columns is not None and WEIGHT in one.columns.named.values()):
-        return None
-    return f"{source.name}: its column weight, how much a pair counts, is left out here: all count alike"
+def _notes(around: Surroundings, one: PairSet, source: PairSource) -> dict[str, str]:
+    """What the record notes of a set, where there is anything to note."""
+    found = {"other_switches": _switch_note(around, one, source), "weights_left_out": unread_note(around, one, source)}
+    return {name: note for name, note in found.items() if note is not None}
+
+
+def _to_say(around: Surroundings, one: PairSet, source: PairSource) -> Iterator[str]:
+    """What a person should know of a set; not what the recipe says itself."""
+    notes = _notes(around, one, source)
+    yield from (note for name, note in notes.items() if name != "weights_left_out" or not is_left_out(one))
+    if (column := preferences.weights_of(source, mapped_of(around, one))) is not None:
+        yield f"{source.name}: its column {column} says how much a pair counts in training"
 
 
 def identity_pairs(config: PairsConfig) -> dict[str, Any]:
@@ -142,8 +152,21 @@ def outside_pairs(around: Surroundings, config: PairsConfig) -> dict[str, Any]:
     settings = [f"pairs.sets[{number}]" for number in range(len(config.sets))] or ["pairs"]
     for one, setting in zip(config.all_sets, settings, strict=True):
         if one.hub is None:
-            _check_columns(one, open_set(around, one), setting)
+            source = open_set(around, one)
+            _check_columns(one, source, setting)
+            preferences.weights_of(source, mapped_of(around, one))
     return {"sets": [_identity(around, one) for one in config.all_sets]}
+
+
+def rules_for(around: Surroundings, config: PairsConfig) -> int:
+    """3 where pairs have weights, or may have: a set on the Hub is not looked at before the step runs."""
+    for one in config.all_sets:
+        weighs = may_weigh(one)
+        if weighs is None and one.hub is None:
+            weighs = preferences.weights_of(open_set(around, one), mapped_of(around, one)) is not None
+        if weighs is not False:
+            return 3
+    return 2
 
 
 def _identity(around: Surroundings, one: PairSet) -> dict[str, Any]:
@@ -177,5 +200,7 @@ STEP = StepKind(
     outside=outside_pairs,
     checks=check_pairs,
     identity=identity_pairs,
-    version=2,  # 2: languages in any case, as names and as tags are read; what says none is refused
+    # 2: languages in any case, as names and as tags are read; what says none is refused. 3: weights of pairs are read.
+    version=3,
+    version_for=rules_for,
 )
