@@ -54,7 +54,7 @@ class _Only(NamedTuple):
 
 _KINDS = ("NO", "MULTI_GPU", "MULTI_CPU", "FSDP")
 _PRECISIONS: Mapping[str, Precision] = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
-_UNSAID = (None, {}, [], "")
+_UNSAID: tuple[Any, ...] = (None, {}, [], "")
 _OFF = (False, "no", "NO", "No")
 
 _ONE_MACHINE = _Only(

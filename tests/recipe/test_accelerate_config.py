@@ -9,8 +9,10 @@ import pytest
 import lidr
 from lidr.costs import Machine
 from lidr.errors import PlanError, RecipeError
+from lidr.hub import clean_execution
 from lidr.pipeline import check_recipe
-from lidr.recipe import Recipe, resolved_text
+from lidr.recipe import Recipe, recipe_json_schema, resolved_text
+from lidr.steps import CHAIN_STEPS
 from lidr.steps.train import train_processes
 from tests.scripted import TINY, write_world
 from tests.tiny import tiny_model
@@ -54,6 +56,22 @@ def test_the_file_stands_for_the_settings_and_is_no_identity(recipe: Path) -> No
     assert [step.fingerprint for step in plans[0].steps] == [step.fingerprint for step in plans[1].steps]
     assert "accelerate_config: configs/several.yaml" in resolved_text(recipe)
     assert "train_processes" not in resolved_text(recipe)
+
+
+def test_the_file_is_a_setting_and_what_it_asks_for_is_none(recipe: Path) -> None:
+    schema = recipe_json_schema(CHAIN_STEPS)
+    assert "accelerate_config" in schema["$defs"]["Runtime"]["properties"]
+    assert "launch" not in schema["else"]["properties"]
+    assert "Launch" not in schema["$defs"]
+    assert "launch" in refused(recipe, MULTI, "launch={processes: 2, sharding: none}")
+
+
+def test_what_is_published_does_not_name_the_file(recipe: Path) -> None:
+    runtime = load(recipe, FSDP).runtime.model_dump(mode="json")
+    assert runtime["accelerate_config"] == "configs/several.yaml"
+    published = clean_execution(runtime)
+    assert "accelerate_config" not in published
+    assert (published["train_processes"], published["sharding"]) == (2, "fsdp")
 
 
 def test_zero3_is_refused_with_what_splits_the_same(recipe: Path) -> None:
