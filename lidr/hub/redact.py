@@ -17,7 +17,7 @@ _PATH = re.compile(r"(?<![\w./:$<>~-])/(?:[\w.@+~ -]*[\w.@+~-]/)+([\w.@+~-]*)")
 _SIGNED = re.compile(r"(?i)([?&](?:[\w-]*token|sig|signature)=|\bx-amz-[a-z-]+ ?[=:] ?)[^\s&'\"]+")
 """What gives whoever has an address the right to read there. Words alone are no sign of it: a recipe may speak of a
 token."""
-_PRIVATE = frozenset({"answers", "store", "api_key_env", "report_to", "push", "cluster"})
+_PRIVATE = frozenset({"answers", "store", "api_key_env", "report_to", "push", "cluster", "accelerate_config"})
 """Settings of `runtime` that say something about this machine or its owner and nothing about the result."""
 
 

@@ -29,10 +29,11 @@ def recipe_json_schema(steps: Mapping[str, type[Frozen]]) -> dict[str, Any]:
     for definition in definitions.values():
         _allow_provenance(definition, provenance)
     _allow_provenance(schema, provenance)
-    definitions.pop("ChainStep", None)
+    for of_the_reader in ("ChainStep", "Launch"):
+        definitions.pop(of_the_reader, None)
     needless = ("prompts", "iterations")  # where the chain starts from pairs
     schema["required"] = [name for name in schema["required"] if name not in needless]
-    for filled_by_the_reader in ("provenance", "file", "text"):
+    for filled_by_the_reader in ("provenance", "file", "text", "launch"):
         schema["properties"].pop(filled_by_the_reader, None)
     schema["properties"]["iterations"] = {
         "anyOf": [schema["properties"]["iterations"], {"$ref": "#/$defs/Repeat"}],

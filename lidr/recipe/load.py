@@ -23,10 +23,12 @@ from lidr.recipe.dump import header_of, written_out
 from lidr.recipe.frozen import descriptions
 from lidr.recipe.inherit import is_wrapped, read_whole, step_name
 from lidr.recipe.schema import STARTS_FROM_PAIRS, ChainStep, Frozen, Provenance, Recipe, Repeat
-from lidr.recipe.yaml_positions import Document, KeyPath, Mark, Problems, dotted, read_value
+from lidr.recipe.yaml_positions import Document, KeyPath, Mark, Problems, dotted, read_value, read_yaml
+from lidr.resources import resolve_source
+from lidr.train import Launch, launch_of, launch_problems
 
 _SETTING = re.compile(r"([a-z_]+(?:\.\w+|\[[0-9]+\])*)(?:: |, | )")
-_FILLED = ("provenance", "file", "text")  # fields of Recipe that the reader fills; no file may
+_FILLED = ("provenance", "file", "text", "launch")  # fields of Recipe that the reader fills; no file may
 
 
 def read_recipe(
@@ -54,11 +56,13 @@ def read_recipe(
         data["chain"] = _chain(data["chain"], steps, problems)
     if isinstance(data.get("iterations"), dict):
         data |= _repeated(data["iterations"], problems)
+    launch = _launch(data.get("runtime"), path, problems)
     problems += [
         ((key,), _unknown("key", key, Recipe.model_fields)) for key in _FILLED if data.pop(key, None) is not None
     ]
+    filled = {"provenance": provenance, "file": str(path), "text": document.text, "launch": launch}
     try:
-        recipe = Recipe.model_validate({**data, "provenance": provenance, "file": str(path), "text": document.text})
+        recipe = Recipe.model_validate({**data, **filled})
     except ValidationError as error:
         problems += _explain(error, (), Recipe)
     if problems:
@@ -74,6 +78,39 @@ def _repeated(short: dict[str, Any], problems: Problems) -> dict[str, Any]:
         problems += _explain(error, ("iterations",), Repeat)
         return {"iterations": [{"prompts": "0:1"}]}  # stands in, so that the rest of the recipe is checked too
     return {"iterations": repeat.iterations, "repeat": repeat.repeat}
+
+
+_BY_FILE = ("train_processes", "sharding")  # what a file of accelerate says instead
+
+
+def _launch(runtime: Any, recipe: Path, problems: Problems) -> Launch | None:
+    """Fill in what the file of `accelerate_config` says, where one is given."""
+    named = runtime.get("accelerate_config") if isinstance(runtime, dict) else None
+    if not isinstance(named, str):
+        return None  # not given, or said elsewhere to be no file
+    at: KeyPath = ("runtime", "accelerate_config")
+    if twice := [name for name in _BY_FILE if runtime.get(name) is not None]:
+        problems.append((("runtime", twice[0]), f"accelerate_config says it, too ({named}); take one of the two out"))
+        return None
+    file = resolve_source(named, recipe.resolve().parent)
+    if file is None or not file.is_file():
+        problems.append((at, f"no file {named}; give an accelerate YAML file, or train_processes and sharding"))
+        return None
+    try:
+        document = read_yaml(file, kind="file of accelerate")
+    except RecipeError as error:
+        problems += [(at, said) for said in error.problems]
+        return None
+    if not isinstance(document.data, dict):
+        problems.append((at, f"{file}: found {_kind(document.data)}; accelerate's settings are wanted"))
+        return None
+    if wrong := list(launch_problems(document.data)):
+        said = sorted((document.mark(place), f"{dotted(place)}: {what}") for place, what in wrong)
+        problems += [(at, f"{mark} {what}") for mark, what in said]
+        return None
+    launch = launch_of(document.data)
+    runtime |= {"train_processes": launch.processes, "sharding": launch.sharding}
+    return launch
 
 
 def problems_at(

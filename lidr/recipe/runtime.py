@@ -32,6 +32,9 @@ class Runtime(Frozen):
     sharding: Literal["none", "fsdp"] = Field("none", exclude_if=lambda value: value == "none")
     """What each of them holds of the policy: all of it (none), or a part of every weight (fsdp: FSDP2), so that a
     policy is trained that is too large for one GPU."""
+    accelerate_config: str | None = Field(None, exclude_if=lambda value: value is None)
+    """Instead of these two, an accelerate YAML file that says them: num_processes, distributed_type. What it says of
+    precision must be what the recipe says, and what lidr does not do is refused by name."""
     tensor_parallel: int = Field(1, ge=1)
     """GPUs that share one model."""
     replicas: Annotated[int, Field(ge=1)] | Literal["all"] = Field(1, exclude_if=lambda value: value == 1)
@@ -73,6 +76,16 @@ class Runtime(Frozen):
     hub: Literal["environment", "embedded"] = "environment"
     """Where to: `environment` is the Hub of HF_ENDPOINT and your token, without either the embedded one; `embedded` is
     always the Hub in the store's folder .hub, which nothing leaves."""
+
+    @field_validator("sharding", mode="before")
+    @classmethod
+    def _not_by_deepspeed(cls, sharding: object) -> object:
+        if sharding == "zero3":
+            raise ValueError(
+                "zero3 is not offered: write fsdp, which splits what ZeRO-3 splits: weights, gradients and the "
+                "optimiser's state"
+            )
+        return sharding
 
     @field_validator("vllm")
     @classmethod

@@ -30,6 +30,7 @@ from lidr.recipe.policy_config import ReferenceText as ReferenceText
 from lidr.recipe.runtime import Runtime
 from lidr.recipe.translate_config import ParallelConfig
 from lidr.references import ServerReference, parse_reference
+from lidr.train import Launch
 
 ProvenanceKind = Literal["paper", "authors-code", "sibling", "follow-up", "library-default", "ours"]
 
@@ -227,6 +228,8 @@ class Recipe(Frozen):
     """Filled by the reader: the file it was read from."""
     text: str = Field(default="", exclude=True, repr=False)
     """Filled by the reader: the file's text, verbatim; of a recipe with a base, the whole of it written out."""
+    launch: Launch | None = Field(default=None, exclude=True, repr=False)
+    """Filled by the reader: what the file of `runtime.accelerate_config` asks for, where one is given."""
 
     @property
     def parallel(self) -> ParallelConfig | None:

@@ -112,8 +112,12 @@ DEEPEST = 100
 """Lists and mappings within each other."""
 
 
-def read_yaml(path: Path) -> Document:
+def read_yaml(path: Path, *, kind: str = "recipe file") -> Document:
     """Read one YAML file.
+
+    Args:
+        path: the file.
+        kind: what it is, for messages.
 
     Raises:
         RecipeError: no such file, more than MOST_BYTES, not UTF-8, not YAML, nested too deep, a tag, an alias, or a
@@ -125,13 +129,13 @@ def read_yaml(path: Path) -> Document:
             content = opened.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise RecipeError(
-                [f"{file}: more than {MOST_BYTES:,} bytes, the most that a recipe has; is it the file that was meant?"]
+                [f"{file}: more than {MOST_BYTES:,} bytes, the most that a {kind} has; is it the file that was meant?"]
             )
         text = content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise RecipeError([f"{file}: no such recipe{_near(path)}; `lidr ls` lists those that ship with lidr"]) from None
     except OSError as error:
-        raise RecipeError([f"{file}: cannot be read ({error.strerror}); give a recipe file"]) from None
+        raise RecipeError([f"{file}: cannot be read ({error.strerror}); give a {kind}"]) from None
     except UnicodeDecodeError as error:
         raise RecipeError([f"{file}: not UTF-8 at byte {error.start}; save the file as UTF-8"]) from None
     marks: dict[KeyPath, Mark] = {}
@@ -144,7 +148,10 @@ def read_yaml(path: Path) -> Document:
     except RecursionError:
         raise RecipeError([f"{file}: lists or mappings nested too deep; no recipe is"]) from None
     if root is None:
-        raise RecipeError([f"{file}: the file is empty; `lidr cp quickstart {file}` gives a start"])
+        start = (
+            f"`lidr cp quickstart {file}` gives a start" if kind == "recipe file" else "is it the file that was meant?"
+        )
+        raise RecipeError([f"{file}: the file is empty; {start}"])
     if problems:
         raise RecipeError(problems)
     return Document(file, text, data, marks)

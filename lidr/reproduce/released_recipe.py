@@ -29,6 +29,10 @@ FILES = "lidr/files"
 _MOST_ITERATIONS = 1000
 _LARGEST = {"engine_batch": 4096, "micro_batch": 4096, "tensor_parallel": 64, "threads": 1024, "save_steps": 10**6}
 """Of `runtime`, where a recipe of others could ask for more than a machine has."""
+_OF_THEIR_MACHINE = frozenset(
+    {"report_to", "push", "store", "hub", "replicas", "cluster", "train_processes", "sharding", "accelerate_config"}
+)
+"""Of `runtime`, what says nothing of the result and much of where it was made."""
 _NO_PATHS = ("system_prompt", "license", "provenance", "name", "version")
 _PATHS = ("source", "answers", "file", "against", "ids", "rules", "data", "template", "gold", "dataset", "training")
 """Settings that are looked for in the working folder, too, without a ./ before them."""
@@ -53,11 +57,7 @@ def recipe_of(release: OpenedRelease, work: Path) -> Recipe:
     data.pop("authors_compat", None)  # the fields that it sets are there; a file of theirs now stands elsewhere
     for brought in release.run.get("files", []):
         _set(data, str(brought["setting"]), str(_inside(release, brought["path"]).resolve()))
-    kept = {
-        key: value
-        for key, value in data["runtime"].items()
-        if key not in ("report_to", "push", "store", "hub", "replicas", "cluster", "train_processes", "sharding")
-    }
+    kept = {key: value for key, value in data["runtime"].items() if key not in _OF_THEIR_MACHINE}
     data["runtime"] = {**kept, "store": str(work / "store")}
     for name, most in _LARGEST.items():
         if isinstance(value := kept.get(name), int) and value > most:

@@ -12,9 +12,11 @@ In: a `TrainSpec` (pairs, policy, settings: plain data). Out: a `TrainResult` an
     aside                pairs that are not trained, and looks at them
     together             the same in several processes: shared batches, a policy in parts
     trl_options          what a recipe may say in TRL's own words
+    accelerate_settings  what it may say in accelerate's, of several processes
     likelihoods          how likely a policy finds pairs and answers, without training
 
-`training_spec`, `trl_options` and `train_process` import no torch. To know the method, read loss.py.
+`training_spec`, `trl_options`, `accelerate_settings` and `train_process` import no torch. To know the method, read
+loss.py.
 """
 
 from typing import TYPE_CHECKING
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
+    from lidr.train.accelerate_settings import Launch, launch_of, launch_problems
     from lidr.train.likelihoods import AnswerLogp, AskedLogp, answer_logps, load_to_look_at, margins
     from lidr.train.train_process import train
     from lidr.train.training_spec import (
@@ -48,6 +51,7 @@ __all__ = [
     "AnswerLogp",
     "AskedLogp",
     "HeldOutSpec",
+    "Launch",
     "LoraSpec",
     "LrScheduler",
     "Method",
@@ -63,6 +67,8 @@ __all__ = [
     "TrainingText",
     "answer_logps",
     "check_options",
+    "launch_of",
+    "launch_problems",
     "load_to_look_at",
     "margins",
     "result_options",

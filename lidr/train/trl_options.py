@@ -165,7 +165,8 @@ def _wrong_deepspeed(config: Any) -> str | None:
         return "trl.deepspeed: write the settings themselves, not the name of a file, so that they are kept"
     zero = config.get("zero_optimization")
     if isinstance(zero, Mapping) and zero.get("stage") == 3:
-        return f"trl.deepspeed: stage 3 splits the weights, and {_SHARDS}; take stage 2 or lower"
+        instead = "take stage 2 or lower, or runtime.sharding: fsdp"
+        return f"trl.deepspeed: stage 3 splits the weights, and {_SHARDS}; {instead}"
     return None
 
 

@@ -343,7 +343,7 @@ def test_a_file_that_is_too_large_for_a_recipe_is_refused_unread(tmp_path):
     padded = GOOD + "#" * (MOST_BYTES - len(GOOD) - 1) + "\n"
     assert load(tmp_path, padded).name == "bees"
     assert problems(tmp_path, padded + "\n") == [
-        "r.yaml: more than 256,000 bytes, the most that a recipe has; is it the file that was meant?"
+        "r.yaml: more than 256,000 bytes, the most that a recipe file has; is it the file that was meant?"
     ]
     with pytest.raises(RecipeError, match="/dev/zero: more than 256,000 bytes"):
         lidr.load_recipe("/dev/zero")

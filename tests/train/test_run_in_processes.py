@@ -57,6 +57,10 @@ def assert_same_policy(one: Path, other: Path, within: float = 1e-6) -> None:
     assert max(float((left[name] - right[name]).abs().max()) for name in left) < within
 
 
+ON_CPU = "distributed_type: MULTI_CPU\nnum_processes: 2\nmixed_precision: 'no'\nuse_cpu: true\n"
+IN_PARTS = "distributed_type: FSDP\nnum_processes: 2\nfsdp_config: {fsdp_version: 2}\n"
+
+
 @pytest.mark.slow
 def test_a_recipe_that_trains_in_two_processes_gives_the_policy_of_one(tmp_path: Path) -> None:
     alone, together = world(tmp_path / "alone", ONCE), world(tmp_path / "together", ONCE)
@@ -64,6 +68,18 @@ def test_a_recipe_that_trains_in_two_processes_gives_the_policy_of_one(tmp_path:
     assert main(["run", str(together), "--quiet", *words(*TOGETHER)]) == 0
     assert_same_policy(alone, together)
     one, two = record(alone), record(together)
+    for name, text, said in (
+        ("file", ON_CPU, {"train_processes": 2}),
+        ("parts", IN_PARTS, {"train_processes": 2, "sharding": "fsdp"}),
+    ):
+        by_file = world(tmp_path / name, ONCE)
+        (by_file.parent / "accelerate.yaml").write_text(text)
+        asked = ("runtime.accelerate_config=accelerate.yaml", *TOGETHER[1:])
+        assert main(["run", str(by_file), "--quiet", *words(*asked)]) == 0
+        assert_same_policy(together, by_file)
+        three = record(by_file)
+        assert {**said, "accelerate_config": "accelerate.yaml"}.items() <= three["execution"].items()
+        assert three["identity"]["config"] == one["identity"]["config"]
     assert two["execution"]["train_processes"] == 2
     assert "train_processes" not in one["execution"]
     assert one["identity"]["config"] == two["identity"]["config"]

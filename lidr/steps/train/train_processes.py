@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lidr.costs import this_machine
+from lidr.errors import PlanError
 from lidr.recipe import Recipe
 from lidr.steps.train.train_config import TrainConfig
+from lidr.train import Launch
 
 
 def process_problems(recipe: Recipe, config: TrainConfig) -> Iterator[tuple[str, str]]:
@@ -15,10 +17,47 @@ def process_problems(recipe: Recipe, config: TrainConfig) -> Iterator[tuple[str,
     Yields:
         The setting of `runtime`, and what is wrong.
     """
+    for setting, said in _unshareable(recipe, config):
+        is_of_file = recipe.launch is not None and setting in ("train_processes", "sharding")
+        yield "accelerate_config" if is_of_file else setting, said
+    if recipe.launch is not None:
+        yield from (("accelerate_config", said) for said in _other_launch(recipe, recipe.launch))
+
+
+def _other_launch(recipe: Recipe, launch: Launch) -> Iterator[str]:
+    """What a file of accelerate asks for, and is not what this recipe does on this machine."""
+    if launch.on_cpu and (cards := len(this_machine().cards)):
+        yield (
+            f"it asks for CPUs, and lidr trains on the {cards} GPUs of this machine: take MULTI_CPU or use_cpu out of "
+            "it, or hide the GPUs (CUDA_VISIBLE_DEVICES='')"
+        )
+    if launch.checkpointing and not recipe.runtime.gradient_checkpointing:
+        yield (
+            "it asks for fsdp_activation_checkpointing, and runtime.gradient_checkpointing is false: write true there, "
+            "or false in the file"
+        )
+
+
+def check_precision(recipe: Recipe) -> None:
+    """Refuse a file of accelerate that names another arithmetic than the recipe, where it is part of the identity.
+
+    Raises:
+        PlanError: it does; unless policy.dtype is auto and not known yet.
+    """
+    named, dtype = recipe.launch.precision if recipe.launch else None, recipe.policy.dtype
+    if named is not None and dtype not in ("auto", named):
+        raise PlanError(
+            f"runtime.accelerate_config: its mixed_precision stands for {named}, and policy.dtype is {dtype}, which is "
+            "part of the identity: change one of the two, or take mixed_precision out"
+        )
+
+
+def _unshareable(recipe: Recipe, config: TrainConfig) -> Iterator[tuple[str, str]]:
     runtime = recipe.runtime
     processes, cards = runtime.train_processes, len(this_machine().cards)
     if runtime.sharding != "none" and processes == 1:
-        yield "sharding", f"{runtime.sharding} needs several processes: give runtime.train_processes"
+        more = "more num_processes" if recipe.launch else "runtime.train_processes"
+        yield "sharding", f"{runtime.sharding} needs several processes: give {more}"
     if processes > 1 and cards and runtime.gpu is None and processes > cards:
         yield (
             "train_processes",

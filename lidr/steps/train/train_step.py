@@ -30,7 +30,7 @@ from lidr.steps.step_kind import (
     identity_of,
 )
 from lidr.steps.train.train_config import TrainConfig
-from lidr.steps.train.train_processes import process_problems
+from lidr.steps.train.train_processes import check_precision, process_problems
 from lidr.store import ROWS_AT_ONCE, Artifact, Rate
 from lidr.train import (
     DROP_REASONS,
@@ -192,6 +192,7 @@ def outside_train(around: Surroundings, config: TrainConfig) -> dict[str, Any]:
             "train: a policy behind a server (openai:) cannot be trained; take `train` out, or give a folder"
         )
     check_trainable(around, config.load.quantization)
+    check_precision(recipe)
     found = outside_form(around)
     if config.nll.per == "token":
         found["micro_batch"] = min(recipe.runtime.micro_batch, config.batch)
