@@ -278,3 +278,12 @@ def test_that_weights_of_a_set_are_left_out_is_noted(world, capsys):
     file.write_text(RECIPE.format(pairs=f"{{dataset: {world}/set1, {mapped}, license: mit}}", store=world / "runs"))
     assert main(["validate", str(file)]) == 0
     assert "how much a pair counts, is left out here" in capsys.readouterr().err
+
+
+def test_a_run_without_a_pair_step_that_keeps_nothing_names_no_setting_of_that_step(world):
+    strict = "chain[1].filter.length_ratio={min: 99, max: 100}"
+    recipe = recipe_of(world, "{dataset: 'run:scripted@0.1.0'}", "version=1.0.9", strict)
+    with pytest.raises(RowError, match=r"look at filter\.length_ratio") as stopped:
+        lidr.run(recipe)
+    assert "pair.min_kept" not in str(stopped.value)
+    assert str(stopped.value).endswith("All that was made stays; without a pair a run cannot go on")
