@@ -72,6 +72,14 @@ class RecipeError(LidrError):
         super().__init__("\n".join(self.problems))
 
 
+class SeveralErrors(ValueError):
+    """What is wrong of several values that are checked together; each is a problem of its own."""
+
+    def __init__(self, said: Sequence[str]) -> None:
+        self.said = tuple(said)
+        super().__init__("\n".join(self.said))
+
+
 class PlanError(LidrError):
     """A well-formed recipe that cannot be carried out."""
 

@@ -17,7 +17,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from lidr.errors import Problem, RecipeError
+from lidr.errors import Problem, RecipeError, SeveralErrors
 from lidr.recipe import authors_compat
 from lidr.recipe.dump import header_of, written_out
 from lidr.recipe.frozen import descriptions
@@ -222,8 +222,9 @@ def _explain(error: ValidationError, path: KeyPath, model: type[BaseModel]) -> P
         if not isinstance(said, str):
             explained.append(((*path, *where), said))
             continue
-        for line in said.split("\n"):
-            place, text = _named_in(line, where, _model_at(model, where), item["input"])
+        several = item.get("ctx", {}).get("error")
+        for one in several.said if isinstance(several, SeveralErrors) else (said,):
+            place, text = _named_in(one, where, _model_at(model, where), item["input"])
             explained.append(((*path, *place), text))
     return explained
 

@@ -50,6 +50,15 @@ def test_a_good_recipe_is_read_with_its_types(tmp_path):
     assert recipe.provenance["chain[3].train.beta"].provenance == "follow-up"
 
 
+@pytest.mark.parametrize(
+    ("value", "there"),
+    [("model: ./model", 'model: "org/na\\nme x"'), ("others: [es]", 'others: ["e\\ns"]'), ("./model", '"org/x y\\n"')],
+)
+def test_a_value_with_a_line_break_is_one_problem(tmp_path, value, there):
+    (said,) = problems(tmp_path, GOOD.replace(value, there))
+    assert said.startswith("r.yaml:")
+
+
 def test_a_slice_and_the_word_no_are_not_read_as_numbers_or_truth_values(tmp_path):
     assert load(tmp_path, GOOD.replace("0:8", "8:16")).iterations[0].stop == 16
     (said,) = problems(tmp_path, GOOD.replace("[es]", "[no]"))
