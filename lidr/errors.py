@@ -41,7 +41,7 @@ class Problem:
             `--set "key=value"`, which has neither.
         found: the value that is wrong, where one is.
         allowed: what may stand there, where that is a list.
-        hint: which of these may have been meant.
+        hint: which of these may have been meant; without `allowed`, what to write.
     """
 
     text: str
