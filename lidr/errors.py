@@ -41,7 +41,7 @@ class Problem:
             `--set "key=value"`, which has neither.
         found: the value that is wrong, where one is.
         allowed: what may stand there, where that is a list.
-        hint: which of these may have been meant.
+        hint: which of these may have been meant; without `allowed`, what to write.
     """
 
     text: str
@@ -70,6 +70,14 @@ class RecipeError(LidrError):
         self.found = tuple(Problem(one) if isinstance(one, str) else one for one in problems)
         self.problems = tuple(map(str, self.found))
         super().__init__("\n".join(self.problems))
+
+
+class SeveralErrors(ValueError):
+    """What is wrong of several values that are checked together; each is a problem of its own."""
+
+    def __init__(self, said: Sequence[str]) -> None:
+        self.said = tuple(said)
+        super().__init__("\n".join(self.said))
 
 
 class PlanError(LidrError):

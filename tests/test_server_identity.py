@@ -53,7 +53,7 @@ def test_another_server_of_the_same_name_is_asked_itself(world, two_servers):
     assert texts(lidr.run(recipe_of(world, *ONE), until=UNTIL)) == {"Of A."}
     assert texts(lidr.run(recipe_of(world, *NEXT, asked_of(b)), until=UNTIL)) == {"Of B."}
     assert (len(a.bodies), len(b.bodies)) == (6, 6)
-    with pytest.raises(StoreError, match=r"outside\.address: http://127\.0\.0\.1:\d+/v1 -> http"):
+    with pytest.raises(StoreError, match=r"what it reads has changed: address: http://127\.0\.0\.1:\d+/v1 -> http"):
         lidr.run(recipe_of(world, *ONE, asked_of(b)), until=UNTIL)
 
 
@@ -88,7 +88,7 @@ def test_a_revision_of_the_user_s_stands_in_for_the_address(world, two_servers):
     lidr.run(recipe_of(world, *ONE, "policy.revision=2026-11"), until=UNTIL)
     moved = recipe_of(world, *ONE, "policy.revision=2026-11", asked_of(b))
     assert set(states(lidr.plan(moved, until=UNTIL)).values()) == {"cached"}
-    with pytest.raises(StoreError, match=r"outside\.revision: 2026-11 -> 2026-12"):
+    with pytest.raises(StoreError, match=r"what it reads has changed: revision: 2026-11 -> 2026-12"):
         lidr.run(recipe_of(world, *ONE, "policy.revision=2026-12"), until=UNTIL)
     with pytest.raises(lidr.LidrError, match="a word of at most 64 letters"):
         recipe_of(world, *ONE, "policy.revision=two words")

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         set_switches,
         switches,
         training_form,
+        unread,
         without_fixing,
     )
     from lidr.engines.transformers import TransformersEngine, processors
@@ -117,6 +118,7 @@ __all__ = [
     "template_of",
     "text_arguments",
     "training_form",
+    "unread",
     "use_grouped_attention",
     "without_fixing",
 ]

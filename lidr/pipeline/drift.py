@@ -17,9 +17,14 @@ def drift_of(old: Mapping[str, Any], step: PlannedStep) -> tuple[str, ...]:
     lines = difference(old, by_rules_of(old, step.identity or {}))
     inputs = [line.split(":")[0].removeprefix("inputs.") for line in lines if line.startswith("inputs.")]
     return (
-        *(line for line in lines if not line.startswith("inputs.")),
+        *(_in_words(line) for line in lines if not line.startswith("inputs.")),
         *(f"its input {name} ({step.inputs.get(name, 'no longer read')}) is another" for name in inputs),
     )
+
+
+def _in_words(line: str) -> str:
+    """A field, or what the step reads beside its inputs: files, commits, a server."""
+    return f"what it reads has changed: {line.removeprefix('outside.')}" if line.startswith("outside.") else line
 
 
 def other_inputs(

@@ -143,7 +143,8 @@ def _refuse(planned: Plan, again: set[str]) -> None:
         said.append(opening + "; ".join(step.why))
     more = f"{len(drifted) - len(roots)} steps are made from these. " if len(drifted) > len(roots) else ""
     options = " ".join(f"--rebuild {step.place}" for step in roots)
-    keep = f"Bump the recipe's version ({planned.recipe.version}) to keep both, or make again with {options}"
+    now = planned.recipe.version
+    keep = f"To keep both, give the recipe a higher version (now {now}); to make it again, run with {options}"
     if all(step.state == "another lidr's" for step in roots):
         keep = f"Or make it again with all that follows: lidr run RECIPE {options}"
     if all(step.state == "damaged" for step in roots):

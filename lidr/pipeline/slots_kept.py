@@ -108,7 +108,8 @@ def little_kept(planned: Plan, step: PlannedStep) -> str | None:
     found = kept_share(planned, step.iteration)
     if found is None or not found.requested:
         return None
-    given = next((c for s in planned.recipe.chain if (c := getattr(s.config, "min_kept", None)) is not None), None)
+    limits = [s.config.min_kept for s in planned.recipe.chain if hasattr(s.config, "min_kept")]
+    given = next((limit for limit in limits if limit is not None), None)
     least = LITTLE_KEPT if given is None else given
     stops = found.kept == 0 if given is None else found.share < given
     if not stops and found.share >= least:
@@ -126,7 +127,6 @@ def little_kept(planned: Plan, step: PlannedStep) -> str | None:
     left = [one.state for one in follows if one.state != "skipped"]
     went_on = bool(left) and set(left) <= {*DONE} and not is_cut  # what follows is there: it was made all the same
     if stops and not went_on and least > 0:
-        raise RowError(
-            f"{said}. All that was made stays; pair.min_kept is the smallest share to go on with (0 goes on with none)"
-        )
+        limit = "pair.min_kept is the smallest share to go on with (0 goes on with none)"
+        raise RowError(f"{said}. All that was made stays; {limit if limits else 'without a pair a run cannot go on'}")
     return said if least > 0 else None

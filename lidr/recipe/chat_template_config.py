@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field, JsonValue, field_validator
 
 from lidr.engines import FIXED_DATE
+from lidr.errors import SeveralErrors
 from lidr.recipe.frozen import Frozen
 
 _OWNED = {
@@ -63,7 +64,7 @@ class ChatTemplateConfig(Frozen):
     def _kwargs_are_free(cls, kwargs: dict[str, JsonValue]) -> dict[str, JsonValue]:
         wrong = [_wrong(name, value) for name, value in kwargs.items()]
         if said := [one for one in wrong if one is not None]:
-            raise ValueError("\n".join(said))
+            raise SeveralErrors(said)
         return kwargs
 
     @property

@@ -8,7 +8,9 @@ Where a recipe has a base, each problem names the file of the two that says it; 
 from __future__ import annotations
 
 import difflib
+import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from lidr.errors import Problem, RecipeError
+from lidr.errors import Problem, RecipeError, SeveralErrors
 from lidr.recipe import authors_compat
 from lidr.recipe.dump import header_of, written_out
 from lidr.recipe.frozen import descriptions
@@ -210,7 +212,13 @@ def _apply_override(data: dict[str, Any], override: str) -> KeyPath:
     try:
         value = read_value(text)
     except ValueError as error:
-        raise RecipeError([f'--set "{override}": the value is not YAML ({error}); quote it: key=\'"text"\'']) from None
+        quoted = "quote it: key='\"text\"', or, a list, key='[a, b]'"
+        raise RecipeError([f'--set "{override}": the value is not YAML ({error}); {quoted}']) from None
+    steps = [step_name(entry) for entry in data["chain"]] if isinstance(data.get("chain"), list) else []
+    if parts[0] in steps and parts[0] not in _written(Recipe):
+        raise RecipeError(
+            [f'--set "{override}": there is no {parts[0]} in the recipe; did you mean chain.{key.strip()}?']
+        )
     target: Any = data
     path: KeyPath = ()
     for position, part in enumerate(parts[:-1]):
@@ -227,7 +235,15 @@ def _apply_override(data: dict[str, Any], override: str) -> KeyPath:
     if isinstance(target, dict):
         target[str(last)] = value
         return (*path, str(last))
-    raise RecipeError([f'--set "{override}": there is no {dotted(tuple(parts))} in the recipe'])
+    raise _nothing_there(target, last, override, dotted(tuple(parts)))
+
+
+def _nothing_there(chain: Any, part: str | int, override: str, path: str) -> RecipeError:
+    """Of a list: a step that the chain lacks, or a number that is too large."""
+    names = [str(step_name(entry)) for entry in chain] if re.fullmatch(r"chain(\.\w+|\[\d+\])", path) else []
+    near = next(iter(difflib.get_close_matches(str(part), names, n=1)), None)
+    hint = f'; did you mean "{near}"?' if near else f"; its steps: {', '.join(names)}" if names else ""
+    return RecipeError([f'--set "{override}": there is no {path} in the recipe{hint}'])
 
 
 def _descend(target: Any, part: str | int, override: str, path: str) -> tuple[Any, KeyPath]:
@@ -244,7 +260,7 @@ def _descend(target: Any, part: str | int, override: str, path: str) -> tuple[An
         if not isinstance(target.get(str(part)), dict | list):
             target[str(part)] = {}
         return target[str(part)], (str(part),)
-    raise RecipeError([f'--set "{override}": there is no {path} in the recipe'])
+    raise _nothing_there(target, part, override, path)
 
 
 def _explain(error: ValidationError, path: KeyPath, model: type[BaseModel]) -> Problems:
@@ -259,8 +275,9 @@ def _explain(error: ValidationError, path: KeyPath, model: type[BaseModel]) -> P
         if not isinstance(said, str):
             explained.append(((*path, *where), said))
             continue
-        for line in said.split("\n"):
-            place, text = _named_in(line, where, _model_at(model, where), item["input"])
+        several = item.get("ctx", {}).get("error")
+        for one in several.said if isinstance(several, SeveralErrors) else (said,):
+            place, text = _named_in(one, where, _model_at(model, where), item["input"])
             explained.append(((*path, *place), text))
     return explained
 
@@ -298,13 +315,18 @@ def _sentence(item: Any, parent: type[BaseModel] | None, wanted: type[BaseModel]
     if kind == "value_error":
         return str(item["ctx"]["error"])
     if name == "version" and kind in ("string_type", "string_pattern_mismatch") and (fits := _three_numbers(found)):
-        return f'found {_show(found)}: a version has three numbers, in quotes: "{fits}"'
+        return Problem(f'found {_show(found)}: a version has three numbers, in quotes: "{fits}"', hint=f'"{fits}"')
     if kind == "string_type" and isinstance(found, int | float):
-        return f'found {_show(found)} ({_kind(found)}); write it as text, in quotes: "{found}"'
+        return Problem(
+            f'found {_show(found)} ({_kind(found)}); write it as text, in quotes: "{found}"', hint=f'"{found}"'
+        )
+    if kind == "string_type" and isinstance(found, dict) and len(found) == 1:
+        text = json.dumps(": ".join(map(str, next(iter(found.items())))), ensure_ascii=False)
+        return Problem(f"found {_show(found)} ({_kind(found)}); write it as text, in quotes: {text}", hint=text)
     if kind in ("tuple_type", "list_type"):
         first = next(iter(_written(wanted)), None) if not isinstance(found, dict) else None
         entry = found if first is None else f"{{{first}: {_show(found)}}}"  # a list of settings
-        return f"found {_show(found)} ({_kind(found)}); write a list: [{entry}]"
+        return Problem(f"found {_show(found)} ({_kind(found)}); write a list: [{entry}]", hint=f"[{entry}]")
     if kind == "too_long":
         return f"{item['ctx']['actual_length']:,} entries; at most {item['ctx']['max_length']:,} are allowed"
     if kind in _WANTED:
@@ -394,6 +416,10 @@ def placed(document: Document, path: KeyPath, found: str | Problem) -> Problem:
     """A problem with the place of the value that it is about."""
     mark = document.mark(path)
     problem = Problem(found) if isinstance(found, str) else found
+    if mark.file.startswith("--set ") and problem.hint and not problem.allowed:  # a value that the command line gave
+        key = re.sub(r"^chain\[\d+\]", "chain", dotted(path))
+        given = shlex.quote(f"{key}={problem.hint}")
+        problem = replace(problem, text=f"{problem.text}; in a shell: --set {given}")
     return replace(problem, path=dotted(path), file=mark.file, line=mark.line, column=mark.column)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator
 
+from lidr.errors import SeveralErrors
 from lidr.recipe.frozen import Frozen
 
 _OWNED = {
@@ -51,7 +52,7 @@ class OpenAIConfig(Frozen):
     def _body_is_free(cls, body: dict[str, JsonValue]) -> dict[str, JsonValue]:
         wrong = [name for name, value in body.items() if name in _OWNED and not (value is None and name in LEFT_OUT)]
         if wrong:
-            raise ValueError("\n".join(f"body.{name} is set by {_OWNED[name]}; set it there" for name in wrong))
+            raise SeveralErrors([f"body.{name} is set by {_OWNED[name]}; set it there" for name in wrong])
         return body
 
 

@@ -11,7 +11,7 @@ from lidr.intervals import quantile, student
 from lidr.reproduce.verdict import Number, RowDifference, Verdict
 from lidr.rows import RowType
 from lidr.steps import InitialPolicy
-from lidr.store import Record
+from lidr.store import Record, shown_apart
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,12 +84,7 @@ def _differences(
             continue
         for column, value in theirs[key].items():
             if column not in NAMES and column in ours[key] and ours[key][column] != value:
-                yield RowDifference(key, column, _short(value), _short(ours[key][column]))
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+                yield RowDifference(key, column, *shown_apart(str(value), str(ours[key][column]), _LONGEST))
 
 
 def count_differences(was: Any, now: Any, path: str = "") -> Iterator[str]:
@@ -101,7 +96,7 @@ def count_differences(was: Any, now: Any, path: str = "") -> Iterator[str]:
         for number, (one, other) in enumerate(zip(was, now, strict=True)):
             yield from count_differences(one, other, f"{path}[{number}]")
     elif not _same(was, now):
-        yield f"{path}: {_short(was)} -> {_short(now)}"
+        yield f"{path}: {' -> '.join(shown_apart(str(was), str(now), _LONGEST))}"
 
 
 def without_source_names(record: Record) -> dict[str, Any]:

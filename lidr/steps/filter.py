@@ -215,8 +215,13 @@ def outside_filter(around: Surroundings, config: FilterConfig) -> dict[str, Any]
 
 
 def expect_filter(config: FilterConfig, scale: Scale) -> Expected:
-    """At most every pair."""
-    return Expected(scale.pairs, "pairs")
+    """At most every pair; with `only`, at most one of a prompt for each language and kind that it names."""
+    if config.only is None or not scale.prompts:  # of sets of pairs nobody knows the prompts
+        return Expected(scale.pairs, "pairs")
+    made = {"sampled"} if scale.are_sampled else {"dominant", "non_dominant"}
+    languages = len(set(config.only.languages)) or (scale.languages if scale.are_sampled else scale.others)
+    asked = scale.prompts * languages * len(made & set(config.only.kinds or made))
+    return Expected(min(asked, scale.pairs), "pairs")
 
 
 STEP = StepKind(

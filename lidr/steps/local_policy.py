@@ -16,9 +16,9 @@ from lidr.engines import (
     reads_date,
     refused_tokenizer,
     said_switches,
-    switches,
     template_of,
     training_form,
+    unread,
     without_fixing,
 )
 from lidr.errors import EngineError, PlanError
@@ -106,8 +106,7 @@ def template_for(around: Surroundings, folder: Path) -> str | None:
     if own is None or (says_nothing and own != without_fixing(own)):
         return own  # another run of lidr trained it with the switches that stand there
     plain, kwargs = without_fixing(own), template_kwargs(said)
-    known = switches(plain)
-    if unknown := [name for name in kwargs if name not in known]:
+    if unknown := unread(plain, kwargs):
         name = unknown[0]
         others = f", and no {', '.join(unknown[1:])}" if unknown[1:] else ""
         raise PlanError(

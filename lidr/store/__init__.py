@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         written_behind,
     )
     from lidr.store.digests import hashed, kept_sha256
-    from lidr.store.fingerprints import difference, file_sha256, fingerprint, folder_sha256
+    from lidr.store.fingerprints import difference, file_sha256, fingerprint, folder_sha256, shown_apart
     from lidr.store.index_file import TICK_S
     from lidr.store.journal import Journal
     from lidr.store.known_records import MEASURED_ON, KnownRecords
@@ -102,6 +102,7 @@ __all__ = [
     "row_digest",
     "rules_json",
     "rules_of",
+    "shown_apart",
     "store_root",
     "stored_size",
     "without_address",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from typing import Any
 from lidr.errors import StoreError
 
 _ABSENT = "(absent)"
+_LONGEST = 72
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:
@@ -50,7 +53,7 @@ def _check(value: Any, where: str) -> None:
 
 
 def difference(old: Any, new: Any, path: str = "") -> list[str]:
-    """Name each field that differs, with its old and new value."""
+    """Name each field that differs, with its old and new value; of lists that are long or hold digests each entry."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = [*old, *(key for key in new if key not in old)]
         return [
@@ -59,16 +62,39 @@ def difference(old: Any, new: Any, path: str = "") -> list[str]:
             for line in difference(old.get(key, _ABSENT), new.get(key, _ABSENT), f"{path}.{key}".removeprefix("."))
         ]
     old, new = _plain(old), _plain(new)
-    return [] if old == new else [f"{path}: {_short(old)} -> {_short(new)}"]
+    if old == new:
+        return []
+    was, now = _text(old), _text(new)
+    is_list = isinstance(old, list) and isinstance(new, list) and len(old) == len(new)
+    if is_list and (max(len(was), len(now)) > _LONGEST or _SHA256.search(was + now)):
+        pairs = enumerate(zip(old, new, strict=True))
+        return [line for number, (one, other) in pairs for line in difference(one, other, f"{path}[{number}]")]
+    return [f"{path}: {' -> '.join(shown_apart(was, now))}"]
+
+
+def shown_apart(old: str, new: str, longest: int = _LONGEST) -> tuple[str, str]:
+    """Two texts that differ, each cut to at most `longest` characters in which the difference can be seen."""
+    alike = next(
+        (at for at, (was, now) in enumerate(zip(old, new, strict=False)) if was != now), min(len(old), len(new))
+    )
+    begin = alike - longest // 3
+    if max(len(old), len(new)) <= longest or begin <= 0:
+        return _cut(old, longest), _cut(new, longest)
+    return _cut(f"...{old[begin:]}", longest), _cut(f"...{new[begin:]}", longest)
 
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 72 else text[:69] + "..."
+def _text(value: Any) -> str:
+    if isinstance(value, str) and _SHA256.fullmatch(value):
+        return f"sha256 {value[:12]}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def file_sha256(path: Path) -> str:

@@ -10,7 +10,7 @@ from lidr.lazy import lazily
 
 if TYPE_CHECKING:
     from lidr.tables.arrow_types import decoded, plain_type, text_type
-    from lidr.tables.delimited import DELIMITERS, has_semicolons
+    from lidr.tables.delimited import DELIMITERS, columns_place, has_semicolons
     from lidr.tables.prompt_parts import NOTHING, OTHER_PARTS, PROMPT_PARTS, THOUGHTS, holds_anything
     from lidr.tables.row_files import file_batches, file_schema, values_among_texts
     from lidr.tables.rows_in_place import placed_rows
@@ -28,6 +28,7 @@ __all__ = [
     "THOUGHTS",
     "VISIBLE",
     "bare",
+    "columns_place",
     "contents",
     "decode",
     "decoded",

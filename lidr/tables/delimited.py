@@ -49,6 +49,15 @@ def delimited_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         yield line, dict(zip(header, fields, strict=True))
 
 
+def columns_place(place: str) -> str:
+    """Where the columns of a row are named, `file:line`: in the header of a CSV or TSV file, else in the row itself."""
+    path = Path(place.rpartition(":")[0])
+    if kind_of(path) not in DELIMITERS:
+        return place
+    text = decode(contents(path), path)
+    return f"{path}:{next(_records(path, text, _delimiter(path, text)))[0]}"
+
+
 def has_semicolons(path: Path) -> bool:
     """Whether a .csv is read as separated by semicolons.
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from lidr.errors import SeveralErrors
+
 
 def _words(text: str) -> frozenset[str]:
     """The words of a text: a table of names without commas and quotes."""
@@ -136,13 +138,13 @@ def check_options(options: Mapping[str, Any], *, is_compared: bool = True, is_he
         is_held_out: whether pairs are kept aside.
 
     Raises:
-        ValueError: what was found, and what to do; a line for each setting.
+        SeveralErrors: what was found, and what to do, of each setting.
     """
     wrong = [_wrong(name, options[name], is_compared=is_compared) for name in options]
     if is_held_out:
         wrong += [f"trl.{name}: {_UNKNOWN_ASIDE}" for name in sorted(CHANGES_TERM & {*options})]
     if said := [one for one in wrong if one is not None]:
-        raise ValueError("\n".join(said))
+        raise SeveralErrors(said)
 
 
 def _wrong(name: str, value: Any, *, is_compared: bool) -> str | None:

@@ -152,7 +152,7 @@ def test_languages_that_no_comma_separates_are_said_so(tmp_path, capsys):
     [
         (b"id,en,de\na,caf\xe9,Kaffee\n", [], "--prompts: mine.csv:2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
         (b"a,b\nx,y\n", [], "which column holds the prompts? Its columns: a, b. Name it: --column NAME"),
-        (b"a,b\nx,y\n", ["--column", "c"], "mine.csv:2: no column c; Its columns: a, b"),
+        (b"a,b\nx,y\n", ["--column", "c"], "mine.csv:1: no column c; Its columns: a, b"),
         (b"id,en,fr\na,x,y\n", ["--languages", "en,de,fr"], "no column for de, and one for fr; give the languages"),
         (None, [], "--prompts: no file or folder mine.csv; did you mean mine.tsv?"),
     ],

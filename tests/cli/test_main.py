@@ -145,7 +145,8 @@ def test_drift_exits_with_2_and_names_the_field(tmp_path):
     done = lidr("run", recipe, "--quiet", "--set", "chain.generate.max_tokens=32")
     assert done.returncode == 2
     assert "iter_1/generate was made by other settings: config.max_tokens: 64 -> 32" in done.stderr
-    assert "Bump the recipe's version (0.1.0) to keep both, or make again with --rebuild iter_1/generate" in done.stderr
+    assert "To keep both, give the recipe a higher version (now 0.1.0); to make it again, run with --" in done.stderr
+    assert " --rebuild iter_1/generate" in done.stderr
 
 
 def test_plan_shows_each_step_its_work_and_then_that_nothing_is_left(tmp_path, capsys):

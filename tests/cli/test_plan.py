@@ -157,6 +157,27 @@ def test_what_follows_the_pairs_has_no_more_to_do_than_there_can_be_pairs(tmp_pa
     assert found["iter_1/train"]["trained"] == pairs * 2 * 400
 
 
+@pytest.mark.parametrize(
+    ("pair", "only", "pairs"),
+    [
+        ("drop: joint", "languages: [es]", 8),
+        ("drop: joint", "kinds: [non_dominant]", 8),
+        ("drop: joint", "languages: [es], kinds: [dominant]", 4),
+        ("dominant_pairs: none", "kinds: [dominant, non_dominant]", 8),
+        ("from: scores", "languages: [de]", 4),
+        ("from: scores", "kinds: [sampled]", 12),
+    ],
+)
+def test_a_filter_for_some_languages_or_kinds_lowers_the_bound_of_what_follows(tmp_path, capsys, pair, only, pairs):
+    """4 prompts in a dominant and 2 other languages."""
+    made = "{generate: {n: 2, temperature: 1.0, max_tokens: 8}}, {score: {language: {}}}"
+    translated = "" if "scores" in pair else "{translate: {best_by: language, max_tokens: 8}}, "
+    rest = f"{{pair: {{{pair}}}}}, {{filter: {{only: {{{only}}}}}}}, {{clean: {{exact: true}}}}"
+    chain = f"chain=[{made}, {translated}{rest}]"
+    found = expected_of(plan_of(capsys, write_world(tmp_path / "w"), chain))
+    assert [found[f"iter_1/{step}"]["count"] for step in ("filter", "clean")] == [pairs] * 2
+
+
 EVALUATED = "chain=[{generate: {max_tokens: 8}}, {evaluate: {tasks: [mgsm], data: [FOLDER], max_tokens: 8}}]"
 
 

@@ -28,6 +28,13 @@ def test_the_citation_is_of_this_version_and_names_the_papers_authors():
     assert paper["title"] in bibtex.text
 
 
+@pytest.mark.parametrize("card", ["dataset.md", "model.md"])
+def test_cards_cite_the_paper_with_the_entry_of_the_readme(card):
+    (bibtex,) = blocks("README.md", "bibtex")
+    golden = (ROOT / "tests/release/cards/golden" / card).read_text(encoding="utf-8")
+    assert f"```bibtex\n{bibtex.text.strip()}\n```" in golden
+
+
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
 def test_a_workflow_says_that_it_never_ran_and_runs_targets_of_the_makefile(file):
     text = file.read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import re
 import shutil
 import struct
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lidr.hub_server.pages.markdown import render
 from tests.hub_server.raw import client, commit, create, file
 from tests.hub_server.showcase import EVIL, publish
 
@@ -271,3 +273,46 @@ def test_the_style_is_the_one_that_the_policy_names(shown):
     files = ("markup/pairs.css", "hub_server/pages/style.css")
     lidr = Path(__file__).parents[2] / "lidr"
     assert "".join(lidr.joinpath(file).read_text(encoding="utf-8") for file in files) == style[1]
+
+
+_MEASURE = """<script>
+const broken = [];
+const walker = document.createTreeWalker(document.querySelector('.card'), NodeFilter.SHOW_TEXT);
+for (let node; (node = walker.nextNode());) {
+  if (!node.parentElement.closest('td, th')) continue;
+  for (const word of node.data.matchAll(/[\\p{L}\\p{N}_]+/gu)) {
+    const range = document.createRange();
+    range.setStart(node, word.index);
+    range.setEnd(node, word.index + word[0].length);
+    const lines = new Set(Array.from(range.getClientRects(), box => box.top));
+    if (lines.size > 1) broken.push(word[0]);
+  }
+}
+const root = document.documentElement;
+document.title = JSON.stringify({width: innerWidth, wide: root.scrollWidth, broken: broken});
+</script>"""
+"""Which words of table cells stand on more than one line, and how wide the page is."""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: the pages were not looked at in a browser")
+@pytest.mark.parametrize("card", ["dataset.md", "model.md"])
+def test_on_a_telephone_no_word_of_a_cards_tables_is_broken_and_the_page_stays_as_wide_as_the_screen(tmp_path, card):
+    lidr = Path(__file__).parents[2] / "lidr"
+    text = (lidr.parent / "tests/release/cards/golden" / card).read_text(encoding="utf-8").split("---\n", 2)[2]
+    style = "".join(
+        (lidr / name).read_text(encoding="utf-8") for name in ("markup/pairs.css", "hub_server/pages/style.css")
+    )
+    body = f"<main><div class='card'>{render(text, base='/x')}</div></main>"
+    inner = f"<!doctype html><meta name=viewport content='width=device-width'><style>{style}</style>{body}{_MEASURE}"
+    frame = f"<iframe width=390 height=800 style='border:0' srcdoc='{html.escape(inner)}'></iframe>"
+    read = "<script>onload = () => { document.title = document.querySelector('iframe').contentDocument.title }</script>"
+    page = tmp_path / "page.html"
+    page.write_text(f"<!doctype html><meta charset=utf-8>{frame}{read}", encoding="utf-8")
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    done = subprocess.run(
+        [*command, "--hide-scrollbars", "--dump-dom", page.as_uri()], capture_output=True, timeout=120
+    )
+    title = re.search(r"<title>(.*?)</title>", done.stdout.decode())
+    assert title, done.stderr.decode(errors="replace")[-2000:]
+    found = json.loads(html.unescape(title[1]))
+    assert (found["width"], found["wide"], found["broken"]) == (390, 390, [])

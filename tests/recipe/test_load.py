@@ -50,6 +50,35 @@ def test_a_good_recipe_is_read_with_its_types(tmp_path):
     assert recipe.provenance["chain[3].train.beta"].provenance == "follow-up"
 
 
+@pytest.mark.parametrize(
+    ("value", "there"),
+    [("model: ./model", 'model: "org/na\\nme x"'), ("others: [es]", 'others: ["e\\ns"]'), ("./model", '"org/x y\\n"')],
+)
+def test_a_value_with_a_line_break_is_one_problem(tmp_path, value, there):
+    (said,) = problems(tmp_path, GOOD.replace(value, there))
+    assert said.startswith("r.yaml:")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("languages.others=es,de", "write a list: [es,de]; in a shell: --set 'languages.others=[es,de]'"),
+        ("chain.pair.accept=ok", "write a list: [ok]; in a shell: --set 'chain.pair.accept=[ok]'"),
+        ("policy.model=1", 'write it as text, in quotes: "1"; in a shell: --set \'policy.model="1"\''),
+        ("version=1", 'a version has three numbers, in quotes: "1.0.0"; in a shell: --set \'version="1.0.0"\''),
+        ("system_prompt=Be brief: yes", 'write it as text, in quotes: "Be brief: yes"; in a shell: --set \'system_p'),
+        ("policy.model=[a", "quote it: key='\"text\"', or, a list, key='[a, b]'"),
+        ("chain.generat.max_tokens=3", 'there is no chain.generat in the recipe; did you mean "generate"?'),
+        ("chain.generat=3", 'there is no chain.generat in the recipe; did you mean "generate"?'),
+        ("chain[9].pair.drop=x", "there is no chain[9] in the recipe; its steps: generate, translate, pair, train"),
+        ("generate.max_tokens=3", "there is no generate in the recipe; did you mean chain.generate.max_tokens?"),
+    ],
+)
+def test_what_set_gets_wrong_is_said_as_a_shell_takes_it(tmp_path, override, said):
+    (found,) = problems(tmp_path, GOOD, override)
+    assert said in found
+
+
 def test_a_slice_and_the_word_no_are_not_read_as_numbers_or_truth_values(tmp_path):
     assert load(tmp_path, GOOD.replace("0:8", "8:16")).iterations[0].stop == 16
     (said,) = problems(tmp_path, GOOD.replace("[es]", "[no]"))
@@ -323,8 +352,8 @@ def test_where_settings_are_wanted_a_single_value_is_answered_with_their_names(t
 
 def test_a_text_where_a_list_of_settings_is_wanted_is_answered_with_what_can_be_written(tmp_path):
     (problem,) = problems(tmp_path, GOOD, "iterations=0:2")
-    assert problem.endswith('iterations: found "0:2" (text); write a list: [{prompts: "0:2"}]')
-    advice = problem.partition("write a list: ")[2]
+    assert 'iterations: found "0:2" (text); write a list: [{prompts: "0:2"}]; in a shell: --set' in problem
+    advice = problem.partition("write a list: ")[2].partition(";")[0]
     assert load(tmp_path, GOOD, f"iterations={advice}").iterations[0].stop == 2
 
 
@@ -335,7 +364,7 @@ def test_a_huge_slice_is_checked_at_once(tmp_path):
 def test_a_set_that_hits_nothing_is_refused(tmp_path):
     assert problems(tmp_path, GOOD, "seed") == ['--set "seed": write key=value, as --set chain.train.epochs=2']
     assert problems(tmp_path, GOOD, "chain.trian.epochs=2") == [
-        '--set "chain.trian.epochs=2": there is no chain.trian in the recipe'
+        '--set "chain.trian.epochs=2": there is no chain.trian in the recipe; did you mean "train"?'
     ]
 
 

@@ -257,3 +257,12 @@ def test_a_plan_says_what_caps_and_weights_leave_as_far_as_it_is_known(sets, cou
     config = PairsConfig.model_validate({"sets": [{"dataset": f"./{n}.jsonl", **one} for n, one in enumerate(sets)]})
     found = STEPS["pairs"].expects(config, Scale(0, 1))
     assert (found.count, found.note) == (count, note)
+
+
+def test_a_run_without_a_pair_step_that_keeps_nothing_names_no_setting_of_that_step(world):
+    strict = "chain[1].filter.length_ratio={min: 99, max: 100}"
+    recipe = recipe_of(world, "{dataset: 'run:scripted@0.1.0'}", "version=1.0.9", strict)
+    with pytest.raises(RowError, match=r"look at filter\.length_ratio") as stopped:
+        lidr.run(recipe)
+    assert "pair.min_kept" not in str(stopped.value)
+    assert str(stopped.value).endswith("All that was made stays; without a pair a run cannot go on")

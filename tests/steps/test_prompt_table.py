@@ -54,7 +54,7 @@ def test_ids_are_made_of_the_dominant_text_and_stay_when_rows_are_moved(tmp_path
 def test_files_without_ids_are_joined_by_row_only_where_the_recipe_says_so(tmp_path):
     table(tmp_path / "en.csv", 'prompt\n"one\ntwo"\nthree\n')
     table(tmp_path / "de.csv", "prompt\neins\ndrei\n")
-    with pytest.raises(RowError, match=r'en\.csv:2: no field "id".*found: prompt\. .*; or have ids made: ids: row'):
+    with pytest.raises(RowError, match=r'en\.csv:1: no field "id".*found: prompt\. .*; or have ids made: ids: row'):
         read_prompts(tmp_path, ["en", "de"])
     rows = read_prompts(tmp_path, ["en", "de"], ids="row")
     assert rows["prompt_id"].to_list() == ["1", "2", "1", "2"]
@@ -65,15 +65,16 @@ def test_files_without_ids_are_joined_by_row_only_where_the_recipe_says_so(tmp_p
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [
-        ("key,question\n1,x\n", None, r"p\.csv:2: which column holds which language\? Its columns: key, question\. Na"),
-        ("id,en\n1,x\n", {"prompt": {"en": "en"}}, r"^prompts\.columns\.prompt: .*p\.csv:2: it names no column for de"),
-        ("id,en\n1,x\n", {"prompt": {"en": "en", "de": "Deutsch"}}, r'p\.csv:2: no field "Deutsch"; found: id, en'),
+        ("key,question\n1,x\n", None, r"p\.csv:1: which column holds which language\? Its columns: key, question\. Na"),
+        ("id,en\n1,x\n", {"prompt": {"en": "en"}}, r"^prompts\.columns\.prompt: .*p\.csv:1: it names no column for de"),
+        ("id,en\n1,x\n", {"prompt": {"en": "en", "de": "Deutsch"}}, r'p\.csv:1: no field "Deutsch"; found: id, en'),
         (
             "id,language,text\n1,en,x\n1,DE,y\n",
             None,
             r"p\.csv: no rows in de; its column language has 'DE' ",
         ),
-        ("language,text\nen,x\nde,y\n", None, r'p\.csv:2: no field "id"'),
+        ("language,text\nen,x\nde,y\n", None, r'p\.csv:1: no field "id"'),
+        ("\n\nlanguage,text\nen,x\nde,y\n", None, r'p\.csv:3: no field "id"'),
         ("id,en,de\n1,x,y\n1,z,w\n", None, r'p\.csv:3: id "1" already stands at .*p\.csv:2; ids must be unique'),
         ("id,en,de,context\n1,x,y,Bees.\n", None, r'p\.csv:2: field "context" looks like part of the prompt'),
         ("id, en,de\n1,x,y\n", None, r"Its columns: id, ' en', de"),

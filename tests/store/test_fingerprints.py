@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,29 @@ def test_digests_depend_on_content_and_names_and_not_on_order(tmp_path):
     assert file_sha256(tmp_path / "a") == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
     assert folder_sha256({"a": "1", "b": "2"}) == folder_sha256({"b": "2", "a": "1"})
     assert folder_sha256({"a": "1"}) != folder_sha256({"b": "1"})
+
+
+def test_two_long_texts_are_shown_where_they_begin_to_differ():
+    prompt = "Translate the answer below into the language that is asked for, and write nothing else. "
+    (said,) = difference({"a": f"{prompt}Keep names.{prompt}"}, {"a": f"{prompt}Keep the numbers."})
+    old, new = said.removeprefix("a: ").split(" -> ")
+    assert re.match(r"\.\.\..*nothing else\. Keep names\.Translate", old)
+    assert re.fullmatch(r"\.\.\..*nothing else\. Keep the numbers\.", new)
+    assert old.endswith("...")
+    (said,) = difference({"a": "x" * 100}, {"a": "x" * 101})
+    assert said.split(" -> ")[0] != f"a: {said.split(' -> ')[1]}"
+
+
+def test_digests_are_named_as_such_and_each_by_its_own_place():
+    old, new = ["0" * 64, "1" * 64], ["0" * 64, "2" * 64]
+    assert difference({"rows": {"de": old}}, {"rows": {"de": new}}) == [
+        f"rows.de[1]: sha256 {'1' * 12} -> sha256 {'2' * 12}"
+    ]
+    assert difference({"sets": [{"digest": "a" * 64}]}, {"sets": [{"digest": "b" * 64}]}) == [
+        f"sets[0].digest: sha256 {'a' * 12} -> sha256 {'b' * 12}"
+    ]
+    assert difference({"a": ["en", "es"]}, {"a": ["en", "de"]}) == ['a: ["en", "es"] -> ["en", "de"]']
+    assert difference({"a": [{"b": 1}]}, {"a": [{"b": 1}, {"c": 2}]}) == ['a: [{"b": 1}] -> [{"b": 1}, {"c": 2}]']
 
 
 def test_long_values_are_shortened_in_a_difference():

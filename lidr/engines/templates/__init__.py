@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         said_switches,
         set_switches,
         switches,
+        unread,
         without_fixing,
     )
     from lidr.engines.templates.template_probe import Probe, TrainingForm, probe, training_form
@@ -36,6 +37,7 @@ __all__ = [
     "set_switches",
     "switches",
     "training_form",
+    "unread",
     "without_fixing",
 ]
 __getattr__ = lazily(__name__)

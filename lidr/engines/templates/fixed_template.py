@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -101,7 +101,7 @@ def fixed_anyhow(template: str, kwargs: Mapping[str, Any] | None = None) -> str:
     Raises:
         EngineError: it reads no such switch.
     """
-    if kwargs and (unknown := sorted(kwargs.keys() - set(switches(template)))):
+    if kwargs and (unknown := unread(template, kwargs)):
         raise EngineError(f"the chat template reads no {', '.join(unknown)}; {said_switches(template)}")
     own = without_fixing(template)
     if not kwargs and own != template:
@@ -128,15 +128,38 @@ def reads_date(template: str) -> bool:
 
 
 def switches(template: str) -> tuple[str, ...]:
-    """Names that a recipe may set, sorted; tokens, messages and what else every template is given are none.
+    """Names that a recipe may set, sorted; tokens, messages and what else every template is given are none, and none
+    that the template gives a value, in some branch or loop, before it reads it.
 
     Raises:
         EngineError: it is no template.
     """
+    from jinja2.nodes import Assign, Name
+
+    first: dict[str, str] = {}
+    for node in parsed(without_fixing(template)).find_all((Assign, Name)):
+        values = (node.node, *node.node.find_all(Name)) if isinstance(node, Assign) else (node,)
+        for name in values:  # of an assignment its value is read first, though its target is written first
+            if isinstance(name, Name):
+                first.setdefault(name.name, name.ctx)
+    return tuple(sorted(name for name in _from_outside(template) if first.get(name) == "load"))
+
+
+def unread(template: str, names: Iterable[str]) -> list[str]:
+    """Those of some names that no branch of the template takes from outside, sorted.
+
+    Raises:
+        EngineError: it is no template.
+    """
+    return sorted(set(names) - _from_outside(template))
+
+
+def _from_outside(template: str) -> set[str]:
+    """Names that it may take from outside, also where a branch has not set them."""
     from jinja2.meta import find_undeclared_variables
 
     found = find_undeclared_variables(parsed(without_fixing(template)))
-    return tuple(sorted(name for name in found - _GIVEN if not name.endswith("_token")))
+    return {name for name in found - _GIVEN if not name.endswith("_token")}
 
 
 def parsed(template: str) -> Template:

@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lidr.errors import SeveralErrors
+
 
 def _words(text: str) -> frozenset[str]:
     """The words of a text: a table of names without commas and quotes."""
@@ -100,11 +102,11 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     """Refuse what is not passed on to vLLM.
 
     Raises:
-        ValueError: what was found, and what to do; a line for each argument.
+        SeveralErrors: what was found, and what to do, of each argument.
     """
     wrong = [_wrong(name, value) for name, value in arguments.items()]
     if said := [one for one in wrong if one is not None]:
-        raise ValueError("\n".join(said))
+        raise SeveralErrors(said)
 
 
 def _wrong(name: str, value: Any) -> str | None:

@@ -15,7 +15,7 @@ from lidr.references import HubReference, parse_reference
 from lidr.resources import near_file, resolve_source
 from lidr.steps.prompts.prompt_table import IDS, LANGUAGE, TEXTS, makes_ids, prompt_texts
 from lidr.steps.prompts.reading_notes import like_ids, own_id_column
-from lidr.tables import TABLE_FILES, placed_rows
+from lidr.tables import TABLE_FILES, columns_place, placed_rows
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def _of_table(path: Path, languages: Sequence[str], column: str | None) -> tuple
     place, row = next(placed_rows(path), (str(path), {}))
     if not row:
         raise RowError(f"{path}: no prompts in this file; write one a line, below a header")
+    place = columns_place(place)
     columns = dict[str, str]()
     own = own_id_column(path, languages, PromptsConfig(source=str(path), license="unknown"))
     if own is not None and own != column:

@@ -30,7 +30,7 @@ from lidr.errors import RowError
 from lidr.languages import LANGUAGES
 from lidr.recipe import PromptColumns
 from lidr.rows import Prompt
-from lidr.tables import OTHER_PARTS, PROMPT_PARTS, TABLE_FILES, holds_anything, is_visible, placed_rows
+from lidr.tables import OTHER_PARTS, PROMPT_PARTS, TABLE_FILES, columns_place, holds_anything, is_visible, placed_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -222,7 +222,7 @@ class _Reader:
 
     def _layout(self, first: tuple[str, Mapping[str, Any]]) -> Literal["wide", "long"]:
         """Whether a table has a row for each prompt, or one for each prompt and language."""
-        place, row = first
+        place, row = columns_place(first[0]), first[1]
         held = self._columns
         if isinstance(held.prompt, dict):
             if lacking := [code for code in self._languages if code not in held.prompt]:
@@ -306,7 +306,7 @@ class _Reader:
 
     def _no_column(self, place: str, row: Mapping[str, Any], *names: str) -> RowError:
         """A message that opens with the setting that names the column, where one does."""
-        said = f'{place}: no field "{names[0]}"'
+        said = f'{columns_place(place)}: no field "{names[0]}"'
         if (setting := self._settings.get(names[0])) is not None:
             near = next(iter(difflib.get_close_matches(names[0], list(row), n=1)), None)
             hint = f'; did you mean "{near}"?' if near else ""

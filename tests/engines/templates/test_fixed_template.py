@@ -3,8 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trl
 
-from lidr.engines.templates import fix, reads_date, switches, without_fixing
+from lidr.engines.templates import fix, reads_date, switches, unread, without_fixing
 from lidr.errors import EngineError
 from tests.engines.templates.shapes import DATED, HYBRID, NO_SYSTEM, OPEN_THOUGHT, shaped
 from tests.tiny import FAMILIES, tiny_model
@@ -108,6 +109,30 @@ def test_what_a_template_reads() -> None:
     assert switches("{{ bos_token }}{% generation %}{{ messages[0].content }}{% endgeneration %}{{ tools }}") == ()
     assert (reads_date(DATED), reads_date(HYBRID)) == (True, False)
     assert switches(fix(HYBRID, {"enable_thinking": False}, DAY)) == ("enable_thinking",)
+
+
+TRL = Path(trl.__file__).parent / "chat_templates"
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("qwen3", ("enable_thinking",)),
+        ("qwen3_8", ("add_vision_id", "enable_thinking", "preserve_thinking", "reasoning_effort")),
+        ("deepseekv3", ()),
+        ("gemma3", ()),
+        ("gptoss", ("builtin_tools", "model_identity", "reasoning_effort")),
+        ("llama3_2", ("custom_tools", "date_string", "tools_in_user_message")),
+    ],
+)
+def test_variables_that_a_template_gives_values_itself_are_no_switches(name: str, names: tuple[str, ...]) -> None:
+    assert switches((TRL / f"{name}.jinja").read_text(encoding="utf-8")) == names
+
+
+def test_a_switch_with_a_default_of_the_template_is_one_and_where_in_doubt_a_name_may_be_set() -> None:
+    defaulted = "{% set effort = effort | default('low') %}{% if x %}{% set y = 1 %}{% endif %}{{ y }}"
+    assert switches(defaulted) == ("effort", "x")
+    assert unread(defaulted, {"effort": 1, "y": 1, "z": 1}) == ["z"]
 
 
 def test_fixing_again_takes_the_place_of_the_first() -> None:
