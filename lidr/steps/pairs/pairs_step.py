@@ -159,12 +159,14 @@ def outside_pairs(around: Surroundings, config: PairsConfig) -> dict[str, Any]:
 
 
 def rules_for(around: Surroundings, config: PairsConfig) -> int:
-    """3 where pairs have weights, or may have: a set on the Hub is not looked at before the step runs."""
+    """3 where pairs have weights. A set on the Hub is not looked at before the step runs: unless a column map names its
+    weights it is 2, as no release of rules 2 could write any.
+    """
     for one in config.all_sets:
         weighs = may_weigh(one)
         if weighs is None and one.hub is None:
             weighs = preferences.weights_of(open_set(around, one), mapped_of(around, one)) is not None
-        if weighs is not False:
+        if weighs:
             return 3
     return 2
 
