@@ -72,7 +72,7 @@ def task_specs(names: Sequence[str], languages: Sequence[str], variant: str | No
     for name in names:
         if name not in (*BENCHMARKS, TAX):
             known = (*BENCHMARKS, TAX)
-            near = next(iter(difflib.get_close_matches(name, (*known, "mt_bench"), n=1)), None)
+            near = next(iter(difflib.get_close_matches(name.lower(), (*known, "mt_bench"), n=1)), None)
             hint = f'; did you mean "{near}"?' if near else ""
             raise EvaluationError(f'unknown task "{name}"{hint} (allowed: {", ".join(known)}; mt_bench alone)')
     for language in languages:

@@ -100,6 +100,11 @@ def evaluate(
             return _judge_rest(out, found, spec, judge, listen)
         # Where an interrupted try keeps its answers: they are known by the prompt, and not by the model.
         work = str(Path(spec.work) / identity[:16])
+        if others := _interrupted(Path(spec.work), but=identity[:16]):
+            listen.say(
+                f"{spec.work}: {others} of another model or other settings was interrupted in this folder; its answers "
+                "are kept and not used here. To go on with it, run its own command"
+            )
         asked = replace(spec, work=work, data=place_of(spec.data, loaded.values()))
         results = _evaluate(asked, model, loaded, identity, name, out, log, judge, listen)
         shutil.rmtree(work, ignore_errors=True)
@@ -108,9 +113,19 @@ def evaluate(
         if Path(spec.work).exists():
             listen.say(
                 f"{spec.work}: holds answers of another evaluation, which was interrupted; to go on with it, move this "
-                "folder into an --out of its own"
+                "folder into a new one, as NEW/work, and run its command with --out NEW"
             )
         return results
+
+
+def _interrupted(work: Path, *, but: str) -> str:
+    """How many evaluations have left answers beside this one's; empty for none."""
+    others = (
+        [one for one in work.glob("*") if one.name != but and one.is_dir() and any(one.iterdir())]
+        if work.is_dir()
+        else []
+    )
+    return "" if not others else "an evaluation" if len(others) == 1 else f"{len(others)} evaluations, each"
 
 
 def _evaluate(
@@ -148,8 +163,15 @@ def _evaluate(
 
 
 def holding(out: Path, listen: Listener) -> AbstractContextManager[None]:
-    """One process at a time works on a results folder; another waits."""
-    out.mkdir(parents=True, exist_ok=True)
+    """One process at a time works on a results folder; another waits.
+
+    Raises:
+        EvaluationError: there is a file where the folder should be.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise EvaluationError(f"{out}: results are a folder, and a file stands there; choose another --out") from None
     return locked(out / ".lock", lambda: listen.say(f"another process works on {out}; waiting for it to finish"))
 
 

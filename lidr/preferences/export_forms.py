@@ -149,7 +149,8 @@ def _dataset_info(name: str) -> dict[str, str]:
 
 def _axolotl(name: str) -> dict[str, str]:
     lines = ("rl: dpo", "datasets:", "  - path: pairs.jsonl", "    ds_type: json", "    split: train",
-             "    type: chat_template.default", "    field_messages: messages", "    field_chosen: chosen",
+             "    type: chat_template.default", "    chat_template: tokenizer_default",
+             "    field_messages: messages", "    field_chosen: chosen",
              "    field_rejected: rejected", "    message_property_mappings: {role: role, content: content}",
              "    roles: {user: [user], assistant: [assistant], system: [system]}")  # fmt: skip
     return {"axolotl.yaml": "\n".join(lines) + "\n"}

@@ -59,9 +59,7 @@ def read_recipe(
     if isinstance(data.get("iterations"), dict):
         data |= _repeated(data["iterations"], problems)
     launch = _launch(data.get("runtime"), path, problems)
-    problems += [
-        ((key,), _unknown("key", key, Recipe.model_fields)) for key in _FILLED if data.pop(key, None) is not None
-    ]
+    problems += [((key,), _unknown("key", key, _written(Recipe))) for key in _FILLED if data.pop(key, None) is not None]
     filled = {"provenance": provenance, "file": str(path), "text": document.text, "launch": launch}
     try:
         recipe = Recipe.model_validate({**data, **filled})
@@ -378,7 +376,12 @@ def _unknown(what: str, found: Any, allowed: Iterable[str]) -> Problem:
 
 def _written(model: type[BaseModel] | None) -> dict[str, FieldInfo]:
     """The fields of a model by the names that a recipe writes."""
-    return {field.alias or name: field for name, field in model.model_fields.items()} if model else {}
+    filled = _FILLED if model is Recipe else ()
+    return (
+        {field.alias or name: field for name, field in model.model_fields.items() if name not in filled}
+        if model
+        else {}
+    )
 
 
 def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:

@@ -152,7 +152,19 @@ def test_what_another_evaluation_left_there_is_not_removed_with_what_is_done(tmp
     how = {"name": "x", "out": tmp_path / "out", "log": tmp_path / "log", "judge": None}
     evaluate(spec, FACTS, **how, listen=Listener(say=said.append))
     assert [path.name for path in other.parent.iterdir()] == ["0123"]
-    assert "holds answers of another evaluation, which was interrupted" in said[-1]
+    assert "an evaluation of another model or other settings was interrupted in this folder" in said[0]
+    assert "as NEW/work, and run its command with --out NEW" in said[-1]
+
+
+def test_a_file_where_results_should_stand_is_said(tmp_path):
+    (tmp_path / "out").write_text("x")
+    for out in (tmp_path / "out", tmp_path / "out/below"):
+        how = {"name": "x", "out": out, "log": tmp_path / "log", "judge": None}
+        with pytest.raises(
+            EvaluationError, match="results are a folder, and a file stands there; choose another --out"
+        ):
+            evaluate(scripted_spec(tmp_path), FACTS, **how, listen=Listener())
+    assert (tmp_path / "out").read_text() == "x"
 
 
 def test_a_full_disk_while_results_are_written_again_leaves_the_old_ones(done, tmp_path, monkeypatch):

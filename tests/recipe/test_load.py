@@ -182,7 +182,7 @@ def test_all_problems_are_shown_at_once_in_file_order(tmp_path):
             "the tag tag:yaml.org,2002:python/name:os.system is not allowed",
         ),
         ("name: bees", "name: &x bees\nversion: *x", "an alias (*) is not allowed; write the value again"),
-        ("name: bees", "name: bees\ntext: x", 'text: unknown key "text"; did you mean'),
+        ("name: bees", "name: bees\ntext: x", 'text: unknown key "text"; (schema, name, version, languages,'),
         ("./model", '"openai:m@http://u:p@h/v1"', "an openai: reference must hold no user name, password or query"),
         (
             "./model",

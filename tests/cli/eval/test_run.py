@@ -193,6 +193,7 @@ def test_two_checkpoints_are_judged_against_each_other(world, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--tasks", "MGSM"], 'unknown task "MGSM"; did you mean "mgsm"?'),
         (["--tasks", "gsm8k"], 'unknown task "gsm8k"; did you mean "mgsm"? (allowed: mgsm, x_alpacaeval, tax; mt_'),
         (["--langs", "german"], 'unknown language code "german"; did you mean "de"'),
         (["--langs", ","], "--langs: nothing named; write them with commas"),
