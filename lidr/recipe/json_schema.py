@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lidr.recipe.schema import Frozen, Provenance, Recipe, Repeat
+from lidr.recipe.schema import FILLED_BY_THE_READER, Frozen, Provenance, Recipe, Repeat
 
 
 def recipe_json_schema(steps: Mapping[str, type[Frozen]]) -> dict[str, Any]:
@@ -33,8 +33,8 @@ def recipe_json_schema(steps: Mapping[str, type[Frozen]]) -> dict[str, Any]:
         definitions.pop(of_the_reader, None)
     needless = ("prompts", "iterations")  # where the chain starts from pairs
     schema["required"] = [name for name in schema["required"] if name not in needless]
-    for filled_by_the_reader in ("provenance", "file", "text", "launch"):
-        schema["properties"].pop(filled_by_the_reader, None)
+    for name in FILLED_BY_THE_READER:
+        schema["properties"].pop(name, None)
     schema["properties"]["iterations"] = {
         "anyOf": [schema["properties"]["iterations"], {"$ref": "#/$defs/Repeat"}],
         "description": schema["properties"]["iterations"].pop("description"),

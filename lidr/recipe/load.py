@@ -24,13 +24,12 @@ from lidr.recipe import authors_compat
 from lidr.recipe.dump import header_of, written_out
 from lidr.recipe.frozen import descriptions
 from lidr.recipe.inherit import is_wrapped, read_whole, step_name
-from lidr.recipe.schema import STARTS_FROM_PAIRS, ChainStep, Frozen, Provenance, Recipe, Repeat
+from lidr.recipe.schema import FILLED_BY_THE_READER, STARTS_FROM_PAIRS, ChainStep, Frozen, Provenance, Recipe, Repeat
 from lidr.recipe.yaml_positions import Document, KeyPath, Mark, Problems, dotted, read_value, read_yaml
 from lidr.resources import resolve_source
 from lidr.train import Launch, launch_of, launch_problems
 
 _SETTING = re.compile(r"([a-z_]+(?:\.\w+|\[[0-9]+\])*)(?:: |, | )")
-_FILLED = ("provenance", "file", "text", "launch")  # fields of Recipe that the reader fills; no file may
 
 
 def read_recipe(
@@ -59,7 +58,11 @@ def read_recipe(
     if isinstance(data.get("iterations"), dict):
         data |= _repeated(data["iterations"], problems)
     launch = _launch(data.get("runtime"), path, problems)
-    problems += [((key,), _unknown("key", key, _written(Recipe))) for key in _FILLED if data.pop(key, None) is not None]
+    problems += [
+        ((key,), _unknown("key", key, _written(Recipe)))
+        for key in FILLED_BY_THE_READER
+        if data.pop(key, None) is not None
+    ]
     filled = {"provenance": provenance, "file": str(path), "text": document.text, "launch": launch}
     try:
         recipe = Recipe.model_validate({**data, **filled})
@@ -376,7 +379,7 @@ def _unknown(what: str, found: Any, allowed: Iterable[str]) -> Problem:
 
 def _written(model: type[BaseModel] | None) -> dict[str, FieldInfo]:
     """The fields of a model by the names that a recipe writes."""
-    filled = _FILLED if model is Recipe else ()
+    filled = FILLED_BY_THE_READER if model is Recipe else ()
     return (
         {field.alias or name: field for name, field in model.model_fields.items() if name not in filled}
         if model

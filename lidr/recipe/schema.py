@@ -32,6 +32,9 @@ from lidr.recipe.translate_config import ParallelConfig
 from lidr.references import ServerReference, parse_reference
 from lidr.train import Launch
 
+FILLED_BY_THE_READER = ("provenance", "file", "text", "launch")
+"""Fields of Recipe that no file may set."""
+
 ProvenanceKind = Literal["paper", "authors-code", "sibling", "follow-up", "library-default", "ours"]
 
 

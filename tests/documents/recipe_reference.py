@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lidr.recipe.schema import Frozen, Recipe
+from lidr.recipe.schema import FILLED_BY_THE_READER, Frozen, Recipe
 from lidr.steps import CHAIN_STEPS
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipe-reference.md"
-FILLED_BY_THE_READER = ("provenance", "file", "text")
 HEAD = """\
 # Recipe reference
 
