@@ -51,20 +51,29 @@ SCORES = ("score_chosen", "score_rejected", "margin")
 def check_weights(weights: pl.Series, where: str, first: int) -> None:
     """Refuse what does not say how much a pair counts in training.
 
+    A text that is a number is this number, as it is in columns of scores: CSV and TSV hold nothing but texts.
+
     Args:
-        weights: of some rows in order, numbers.
-        where: the column, for the message.
-        first: number of the first row, from 0.
+        weights: of some rows in order, as the file has them.
+        where: the file and column, for the message.
+        first: number of the first row of these in the file, from 0.
 
     Raises:
-        RowError: names the row of a value that is null, NaN, infinite, 0 or below.
+        RowError: names the row of a value that is no number, or is null, NaN, infinite, 0 or below.
     """
-    bad = ~(weights.is_finite() & (weights > 0)).fill_null(False)
+    if weights.dtype.is_numeric() or weights.dtype == pl.String:
+        numbers = weights.cast(pl.Float64, strict=False)
+    else:  # a truth value is none, though polars and Arrow would make it 1
+        numbers = pl.repeat(None, len(weights), dtype=pl.Float64, eager=True)
+    bad = ~(numbers.is_finite() & (numbers > 0)).fill_null(False)
     if not bad.any():
         return
     row = int(bad.arg_max() or 0)
-    value = weights[row]
-    found = "null" if value is None else "NaN" if value != value else value
+    (value,) = weights.slice(row, 1).to_list()
+    if value is None or isinstance(value, bool):
+        found = {None: "null", True: "true", False: "false"}[value]
+    else:
+        found = "NaN" if value != value else repr(value)
     raise RowError(
         f"{where}, row {first + row + 1:,}: {found} is no weight: how much a pair counts is a finite number above 0. "
         "Write one, or take the row out; or leave all weights of the set out with the column map: weight=- (in recipes "
@@ -103,7 +112,6 @@ class Foreign:
         languages: those that are asked for; empty: all.
         spoken: of a column of languages: what stands in it -> the language that it is.
         others: columns that make a row one of more than text where they hold anything: tools, images.
-        name: of the set, for messages.
 
     Example:
         >>> rows = pl.DataFrame({"q": ["Tea?"], "chosen": ["Yes, please."], "rejected": ["No"]})
@@ -118,7 +126,6 @@ class Foreign:
     languages: tuple[str, ...] = ()
     spoken: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     others: tuple[str, ...] = ()
-    name: str = "the set"
 
     def __call__(self, rows: pl.DataFrame, *, first: int) -> Read:
         """Turn some rows of the set into pairs, the first of them being row number `first`."""
@@ -161,7 +168,7 @@ class Foreign:
             ) from error
 
     def _check_values(self, frame: pl.DataFrame) -> None:
-        """Refuse ids in which nothing is to be seen, and scores and weights that are none."""
+        """Refuse ids in which nothing is to be seen, and scores that are none."""
         for role, is_wrong, said in (
             ("id", is_blank(pl.col("id")), "the id is blank; write one, or null for none"),
             *((name, pl.col(name).is_nan(), "NaN is no score; write null where there is none") for name in SCORES),
@@ -169,8 +176,6 @@ class Foreign:
             rows = frame.filter(is_wrong)["row"]
             if len(rows):
                 raise RowError(f"column {self.columns.get(role)}, row {rows[0] + 1:,}: {said}")
-        if WEIGHT in frame.columns and frame.height:
-            check_weights(frame[WEIGHT], f"{self.name}: column {self.columns[WEIGHT]}", frame["row"][0])
 
     def _finished(self, frame: pl.DataFrame) -> pl.DataFrame:
         tag = pl.col("language")

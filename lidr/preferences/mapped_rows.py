@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lidr.errors import RowError
 from lidr.language_tags import unknown_language
 from lidr.languages import LANGUAGES
-from lidr.preferences.columns import Foreign
+from lidr.preferences.columns import Foreign, check_weights
 from lidr.preferences.json_talk import told, told_in_json
 from lidr.preferences.pair_source import PairSource
 from lidr.preferences.set_columns import check_parts, named_in, usual_columns
@@ -111,6 +111,23 @@ def weights_of(source: PairSource, mapped: Mapped) -> str | None:
     return WEIGHT
 
 
+def check_weights_of(source: PairSource, mapped: Mapped) -> None:
+    """Refuse weights that are none as reading the pairs does; no other column is read.
+
+    Raises:
+        RowError: names the file, the column and the row.
+    """
+    import polars as pl
+
+    if (column := weights_of(source, mapped)) is None:
+        return
+    for _, path in source.files:
+        first = 0
+        for batch in file_batches(path, 50_000, [column]):
+            check_weights(pl.Series(batch[column]), f"{path}: column {column}", first)
+            first += batch.num_rows
+
+
 def _is_told(source: PairSource, column: str) -> bool:
     return told_in_json([path for _, path in source.files], column)
 
@@ -118,7 +135,7 @@ def _is_told(source: PairSource, column: str) -> bool:
 def _frame(
     batch: pa.RecordBatch, columns: Mapping[str, str], is_told: Sequence[str], path: Path, first: int
 ) -> pl.DataFrame:
-    """A batch with its texts as texts, and messages in JSON as messages."""
+    """A batch with its texts as texts, and messages in JSON as messages; its weights are checked."""
     import polars as pl
 
     named = {name: f"{path}: column {name}" for role, name in columns.items() if role in (*_TEXTS, "id", *SPOKEN)}
@@ -127,6 +144,8 @@ def _frame(
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     ]
     frame = pl.DataFrame(dict(zip(batch.schema.names, arrays, strict=True)))
+    if WEIGHT in columns:
+        check_weights(frame[columns[WEIGHT]], f"{path}: column {columns[WEIGHT]}", first)
     return frame.with_columns(told(frame[name]) for name in dict.fromkeys(columns[role] for role in is_told))
 
 
@@ -168,9 +187,7 @@ def foreign_of(source: PairSource, mapped: Mapped) -> Foreign:
         if role in named
     }
     others = tuple(name for name in named_in(files, OTHER_PARTS) if name not in named.values())
-    return Foreign(
-        named, mapped.dominant, mapped.language or mapped.otherwise, spoken=spoken, others=others, name=source.name
-    )
+    return Foreign(named, mapped.dominant, mapped.language or mapped.otherwise, spoken=spoken, others=others)
 
 
 def columns_there(source: PairSource, columns: Columns) -> tuple[str, ...]:

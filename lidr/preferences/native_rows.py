@@ -68,9 +68,9 @@ def own_batches(
         stored = [weights or WEIGHT if name == WEIGHT else name for name in read]
         first = 0
         for found in file_batches(path, rows, list(dict.fromkeys([*stored, *others]))):
-            batch = _typed(path, pa.record_batch([found[name] for name in stored], names=read))
             if WEIGHT in read:
-                check_weights(pl.Series(batch[WEIGHT]), f"{path}: column {weights or WEIGHT}", first)
+                check_weights(pl.Series(found[weights or WEIGHT]), f"{path}: column {weights or WEIGHT}", first)
+            batch = _typed(path, pa.record_batch([found[name] for name in stored], names=read))
             first += batch.num_rows
             if "kind" in read:
                 check_kinds(batch["kind"].unique().to_pylist(), f"{path}: column kind")

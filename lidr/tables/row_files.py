@@ -111,7 +111,9 @@ def _whole_batches(path: Path, rows: int, columns: Sequence[str] | None) -> Iter
     frame = _whole(path)
     _need(path, columns, frame.columns)
     if kind_of(path) == ".json":
-        _check_lists(path, _kinds_of_array(path), columns or frame.columns)
+        kinds = _kinds_of_array(path)
+        _check_lists(path, kinds, columns or frame.columns)
+        _check_truths(path, {name: found for name, found in kinds.items() if name in (columns or ())})
     for part in (frame.select(columns) if columns else frame).iter_slices(rows):
         yield from part.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks().to_batches()
 
@@ -154,6 +156,7 @@ def _json_batches(path: Path, rows: int, columns: Sequence[str] | None) -> Itera
         try:
             frame = pl.read_ndjson(BytesIO(b"".join(lines)), schema=schema)
         except pl.exceptions.PolarsError as error:
+            _check_truths(path, kinds)
             raise _shapeless(path, first, lines, error) from error
         chosen = frame.select(columns) if columns else frame
         for part in chosen.iter_slices(rows):
@@ -192,6 +195,7 @@ def _json_facts_of(path: Path, size: int, changed: int) -> tuple[pl.Schema, _Kin
             if schema != found.schema:
                 found = pl.concat([found, schema.to_frame()], how="diagonal_relaxed")
         except pl.exceptions.PolarsError as error:
+            _check_truths(path, kinds)
             raise _shapeless(path, first, lines, error) from error
     if not found.columns:
         raise RowError(f"{path}: no rows in it that can be read: it is empty")
@@ -230,3 +234,14 @@ def _check_lists(path: Path, kinds: _Kinds, columns: Sequence[str]) -> None:
         if "text" in found and "list" in found and name.partition(".")[0] in columns:
             where = f"{path}:{found['list']}"
             raise RowError(f"{where}: {name} is a list or an object here and a text elsewhere; write all alike")
+
+
+def _check_truths(path: Path, kinds: _Kinds) -> None:
+    """Refuse truth values among numbers: polars cannot read such lines, and of an array would make true 1."""
+    for name, found in kinds.items():
+        if "truth value" in found and "number" in found and "text" not in found:
+            where = f"{path}:{found['truth value']}"
+            raise RowError(
+                f"{where}: {name} is a truth value here and a number elsewhere; write all as numbers, or all as truth "
+                "values"
+            )

@@ -108,13 +108,21 @@ def test_a_list_among_texts_is_refused_and_never_read_as_text(tmp_path, monkeypa
         list(open_pairs(str(path)).batches(8))
 
 
+@pytest.mark.parametrize("size", [1 << 20, 20])
+def test_a_truth_value_among_numbers_is_refused_by_its_line_however_the_file_is_cut(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(row_files, "_JSON_BYTES", size)
+    path = lines(tmp_path / "set.jsonl", {"a": 1.5}, {"a": 2}, {"a": 3, "b": "some more"}, {"a": True}, {"a": False})
+    with pytest.raises(RowError, match=rf"^{path}:4: a is a truth value here and a number elsewhere; write all as"):
+        list(open_pairs(str(path)).batches(8))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", r" no rows in it that can be read: it is empty$"),
         ("\n\n", r" no rows in it that can be read: it is empty$"),
         ('{"a": 1}\n{nope\n', r"2:2: not JSON: "),
-        ('{"a": true}\n{"a": 2}\n', r" lines 1 to 2 are no JSON lines of one shape: cannot parse 'true' \(bool\)"),
+        ('{"a": true}\n{"a": 2}\n', r"1: a is a truth value here and a number elsewhere; write all"),
         ("[1]\n", r"1: expected an object \(\{\.\.\.\}\), found list"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,89 @@ def test_what_is_no_weight_is_refused_by_its_row(is_ours, weight, said, tmp_path
     with pytest.raises(RowError, match=where):
         lidr.load_pairs(str(set_), columns={} if is_ours else {"weight": "weight"})
     assert made(tmp_path, f"{{dataset: {set_}, license: mit, columns: {{weight: null}}}}").record.counts
+
+
+NO_WEIGHTS = [
+    ("high", "'high'", "row 4"),
+    ("", "''", "row 4"),
+    (0, "0", "row 4"),
+    (-1, "-1", "row 4"),
+    (None, "null", "row 4"),
+    (True, "true", "row 1"),
+    ("many", "'many'", "row 1"),
+    ([2.0], "[2.0]", "row 1"),
+]
+
+
+@pytest.mark.parametrize(("weight", "said", "row"), NO_WEIGHTS)
+def test_what_is_no_weight_is_refused_by_its_row_before_anything_runs(weight, said, row, tmp_path, capsys):
+    """In one row, or in all of them, `validate` says what the run says."""
+    weights = [weight] * 6 if row == "row 1" else [3, 1, 2, weight, 4, 2]
+    set_ = write_others(tmp_path / "others.jsonl", weights, "w")
+    where = f"{set_}: column w, {row}: {said} is no weight: how much a pair counts is a finite number above 0. "
+    pairs = f"{{dataset: {set_}, license: mit, columns: {{weight: w}}}}"
+    recipe_of(tmp_path, pairs)
+    assert main(["validate", str(tmp_path / "mix.yaml")]) == 2
+    assert where in capsys.readouterr().err
+    with pytest.raises(RowError, match=re.escape(where)):
+        lidr.load_pairs(str(set_), columns={"weight": "w"})
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+@pytest.mark.parametrize(
+    ("weights", "said"), [((True,) * 6, "row 1: true"), (("2", "1", *["high"] * 4), "row 3: 'high'")]
+)
+def test_truth_values_and_texts_in_parquet_are_no_weights(is_ours, weights, said, tmp_path, capsys):
+    own = write(tmp_path / "own.parquet", own_rows(), weights, pa.bool_() if weights[0] is True else pa.string())
+    set_ = own
+    if not is_ours:
+        set_ = tmp_path / "others.parquet"
+        others = pl.read_ndjson(write_others(tmp_path / "o.jsonl", None))
+        others.with_columns(weight=pl.Series(weights)).write_parquet(set_)
+    recipe_of(tmp_path, f"{{dataset: {set_}, license: mit, columns: {{weight: weight}}}}")
+    assert main(["validate", str(tmp_path / "mix.yaml")]) == 2
+    where = f"{set_}: column weight, {said} is no weight"
+    assert where in capsys.readouterr().err
+    with pytest.raises(RowError, match=re.escape(where)):
+        lidr.load_pairs(str(set_), columns={"weight": "weight"})
+
+
+def test_the_row_is_that_of_its_file(tmp_path, capsys):
+    (tmp_path / "two").mkdir()
+    write_others(tmp_path / "two/iter_1.jsonl")
+    bad = write_others(tmp_path / "two/iter_2.jsonl", (1, 2, 0, 1, 1, 1))
+    recipe_of(tmp_path, f"{{dataset: {tmp_path}/two, license: mit, columns: {{weight: weight}}}}")
+    assert main(["validate", str(tmp_path / "mix.yaml")]) == 2
+    where = f"{bad}: column weight, row 3: 0 is no weight"
+    assert where in capsys.readouterr().err
+    with pytest.raises(RowError, match=re.escape(where)):
+        lidr.load_pairs(str(tmp_path / "two"), columns={"weight": "weight"})
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_texts_that_are_numbers_are_weights_where_a_map_names_their_column(is_ours, tmp_path, capsys):
+    """CSV and TSV hold nothing but texts."""
+    texts = [str(weight) for weight in WEIGHTS]
+    if is_ours:
+        set_ = write(tmp_path / "own.parquet", own_rows(), texts, pa.string())
+    else:
+        set_ = tmp_path / "others.csv"
+        pl.read_ndjson(write_others(tmp_path / "o.jsonl", texts)).write_csv(set_)
+    recipe_of(tmp_path, f"{{dataset: {set_}, license: mit, columns: {{weight: weight}}}}")
+    assert main(["validate", str(tmp_path / "mix.yaml")]) == 0
+    assert lidr.load_pairs(str(set_), columns={"weight": "weight"})["weight"] == list(WEIGHTS)
+
+
+@pytest.mark.parametrize("name", ["others.jsonl", "others.json"])
+def test_a_truth_value_among_weights_is_refused_by_its_line(name, tmp_path, capsys):
+    set_ = write_others(tmp_path / "others.jsonl", (3, 1, 2, True, 4, 2), "w")
+    if name == "others.json":
+        rows = ",\n".join(set_.read_text().splitlines())
+        set_.unlink()
+        (set_ := tmp_path / name).write_text(f"[{rows}]")
+    recipe_of(tmp_path, f"{{dataset: {set_}, license: mit, columns: {{weight: w}}}}")
+    assert main(["validate", str(tmp_path / "mix.yaml")]) == 2
+    assert f"{set_}:4: w is a truth value here and a number elsewhere" in capsys.readouterr().err
 
 
 def test_a_column_that_some_files_lack_is_refused_before_anything_runs(tmp_path, capsys):

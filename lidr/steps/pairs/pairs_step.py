@@ -89,9 +89,11 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
 
 
 def check_pairs(around: Surroundings, config: PairsConfig) -> tuple[str, ...]:
-    """Look at the sets that are on this machine."""
+    """Look at the sets that are on this machine, and at every weight of their pairs."""
     outside_pairs(around, config)
     here = [(one, open_set(around, one)) for one in config.all_sets if one.hub is None]
+    for one, source in here:
+        preferences.check_weights_of(source, mapped_of(around, one))
     return tuple(note for one, source in here for note in _to_say(around, one, source))
 
 
