@@ -23,7 +23,7 @@ from lidr.steps.policy import STEP as POLICY
 from lidr.steps.policy import unpublished_policy
 from lidr.steps.progress import Progress
 from lidr.steps.prompts import STEP as PROMPTS
-from lidr.steps.prompts import PromptDraft, draft_prompts
+from lidr.steps.prompts import PromptDraft, column_form, draft_prompts
 from lidr.steps.publish import STEP as PUBLISH
 from lidr.steps.publish import destinations, finished_for, lines_of, published_by
 from lidr.steps.score import STEP as SCORE
@@ -63,6 +63,7 @@ __all__ = [
     "Surroundings",
     "Unresolved",
     "check_template",
+    "column_form",
     "destinations",
     "draft_prompts",
     "finished_for",

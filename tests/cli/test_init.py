@@ -138,6 +138,67 @@ def test_a_column_that_names_the_prompts_is_taken_and_said(tmp_path, capsys, con
     assert "is not used" not in err, "a column that cannot name the rows is not advised"
 
 
+@pytest.mark.parametrize(
+    ("header", "given"),
+    [
+        ("id,question,frage", ["en=question,de=frage"]),
+        ("id,question,frage", ["en=question", "de=frage"]),
+        ("qid,question,frage", ["de=frage, en=question"]),
+        ('id,"Question, English",no', ["en=Question, English,de=no"]),
+    ],
+)
+def test_a_column_for_each_language_is_written_as_that_map_and_nothing_is_translated(tmp_path, capsys, header, given):
+    (tmp_path / "mine.csv").write_text(f"{header}\nq1,What is it?,Was ist das?\nq2,Who is it?,Wer ist das?\n")
+    words = ["--languages", "en,de", "--prompts", "mine.csv", "--license", "mit", "--yes"]
+    words += [word for one in given for word in ("--column", one)]
+    assert main(["init", "--model", SERVER, *words]) == 0
+    prompts = lidr.load_recipe("my.yaml").prompts
+    english, german = ("Question, English", "no") if "no" in header else ("question", "frage")
+    assert prompts.columns.prompt == {"en": english, "de": german}
+    assert prompts.columns.id == ("qid" if "qid" in header else None)
+    assert prompts.translate is None
+    assert "is read, and the model translates" not in capsys.readouterr().err
+
+
+def test_a_column_of_a_table_with_a_row_for_each_language_is_not_translated_where_the_rows_are_there(tmp_path):
+    words = ["--languages", "en,de", "--prompts", "mine.csv", "--license", "mit", "--column", "question", "--force"]
+    for languages, is_translated in (("en", "de"), False), (("en", "fr"), True):
+        rows = "".join(f"q{i},{code},Question {i} in {code}?\n" for i in range(3) for code in languages)
+        (tmp_path / "mine.csv").write_text(f"id,language,question\n{rows}")
+        assert main(["init", "--model", SERVER, "--yes", *words]) == 0
+        prompts = lidr.load_recipe("my.yaml").prompts
+        assert (prompts.columns.prompt, prompts.translate is not None) == ("question", is_translated)
+
+
+def test_of_a_folder_each_language_has_its_own_column_too(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/en.csv").write_text("id,question\nq1,What is it?\n")
+    (tmp_path / "mine/de.csv").write_text("id,frage\nq1,Was ist das?\n")
+    words = ["--languages", "en,de", "--prompts", "mine", "--license", "mit", "--column", "en=question,de=frage"]
+    assert main(["init", "--model", SERVER, "--yes", *words]) == 0
+    assert lidr.load_recipe("my.yaml").prompts.columns.prompt == {"en": "question", "de": "frage"}
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "read"),
+    [
+        ("id,question,frage,level", ["--column", "question"], "question"),
+        ("id,question,frage,level", ["--column", "en=question", "--one-language"], "question"),
+        ("id,instruction,frage,level", [], "instruction"),
+        ("id,en,frage,level", [], "en"),
+    ],
+)
+def test_text_that_is_not_used_is_named_where_the_model_translates(tmp_path, capsys, header, options, read):
+    (tmp_path / "mine.csv").write_text(f"{header}\nq1,What is it?,Was ist das?,1\nq2,Who is it?,Wer ist das?,2\n")
+    words = ["--languages", "en,de", "--prompts", "mine.csv", "--license", "mit", "--yes", *options]
+    assert main(["init", "--model", SERVER, *words]) == 0
+    assert (
+        f"note: only the column {read} is read, and the model translates it; not used: frage. If that holds the "
+        f"prompts in another language, name it: --column en={read},de=NAME"
+    ) in capsys.readouterr().err
+    assert lidr.load_recipe("my.yaml").prompts.translate is not None
+
+
 def test_languages_that_no_comma_separates_are_said_so(tmp_path, capsys):
     for given in ("en de es", "en;de; es", "en/de,es", "English German Spanish"):
         assert main(["init", "--model", SERVER, "--languages", given, "--yes"]) == 2
@@ -152,7 +213,27 @@ def test_languages_that_no_comma_separates_are_said_so(tmp_path, capsys):
     [
         (b"id,en,de\na,caf\xe9,Kaffee\n", [], "--prompts: mine.csv:2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
         (b"a,b\nx,y\n", [], "which column holds the prompts? Its columns: a, b. Name it: --column NAME"),
+        (b"a,b\nx,y\n", [], "NAME; or, where each language has its own column: --column en=NAME,de=NAME"),
         (b"a,b\nx,y\n", ["--column", "c"], "mine.csv:1: no column c; Its columns: a, b"),
+        (b"a,b\nx,y\n", ["--column", "a,b"], "where each language has its own column: --column en=NAME,de=NAME"),
+        (b"a,b\nx,y\n", ["--column", "a", "--column", "b"], "a and b: which language is in which? --column en=a,de=b"),
+        (b"a,b\nx,y\n", ["--column", "a", "--column", "de=b"], "which language is in which? --column en=NAME,de=NAME"),
+        (b"a,bee\nx,y\n", ["--column", "en=a,de=be"], "mine.csv:1: no column be; did you mean bee? Its columns"),
+        (
+            b"a,b\nx,y\n",
+            ["--column", "en=a"],
+            "no column for de: add de=NAME, or have it translated: --column a --one-",
+        ),
+        (b"a,b\nx,y\n", ["--column", "de=b"], "no column for en, which has to have one: --column en=NAME,de=b"),
+        (b"a,b\nx,y\n", ["--column", "en=a,fr=b"], "--column fr=b: fr is not one of --languages en,de"),
+        (b"a,b\nx,y\n", ["--column", "en=a,en=b"], "--column names two columns for en: a, b"),
+        (b"a,b\nx,y\n", ["--column", "en=a,de=a"], "--column names a for en and for de"),
+        (b"a,b\nx,y\n", ["--column", "en=a,de="], "--column de=: write CODE=NAME"),
+        (
+            b"a,b\nx,y\n",
+            ["--column", "en=a,de=b", "--one-language"],
+            "--column names one for de, and --one-language has",
+        ),
         (b"id,en,fr\na,x,y\n", ["--languages", "en,de,fr"], "no column for de, and one for fr; give the languages"),
         (None, [], "--prompts: no file or folder mine.csv; did you mean mine.tsv?"),
     ],

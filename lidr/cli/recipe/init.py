@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from lidr.language_tags import unknown_language
 from lidr.languages import LANGUAGES
 from lidr.pipeline import check_recipe, load_recipe
 from lidr.references import HubReference, ServerReference, parse_reference
-from lidr.steps import PromptDraft, draft_prompts
+from lidr.steps import PromptDraft, column_form, draft_prompts
 
 _PROMPTS = "recipes/prompts/quickstart"
 _ROWS = "recipes/prompts"  # word problems of lidr's own, in the form of MGSM
@@ -50,7 +51,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--languages", metavar="CODES", help="the dominant one first: en,de,es (default: en,de,es,fr)")
     parser.add_argument("--prompts", metavar="SOURCE", help=f"folder, file or org/name (default: {_PROMPTS})")
     parser.add_argument("--license", metavar="ID", help="licence of the prompts, as a Hub identifier")
-    parser.add_argument("--column", metavar="NAME", help="column of the prompts' text, where it has a name of its own")
+    parser.add_argument(
+        "--column",
+        metavar="NAME",
+        action="append",
+        help="column of the prompts' text, where it has a name of its own; one a language: en=question,de=frage",
+    )
     parser.add_argument("--one-language", action="store_true", help="prompts in the dominant language; translate them")
     parser.add_argument("--policy-license", metavar="ID", help="licence of the model, which its releases must say")
     parser.add_argument("--publish", metavar="ORG/NAME", help="where pairs and policy would be published")
@@ -90,7 +96,7 @@ def main(options: argparse.Namespace) -> int:
         print(text, end="", flush=True)
     for note in checked.notes:
         say(f"note: {note}")
-    _say_ids(prompts)
+    _say_columns(prompts, recipe.languages.all)
     if _licence(given, options) == "unknown":
         say("note: the licence of the prompts is written as unknown, and every card will say so; name it: --license ID")
     if given["publish"] and not options.policy_license and not _says_its_licence(given["model"]):
@@ -111,8 +117,15 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _say_ids(prompts: PromptDraft) -> None:
-    """Where the prompts' ids come from, unless a column is called id."""
+def _say_columns(prompts: PromptDraft, codes: Sequence[str]) -> None:
+    """What text is not used where the model translates; where the ids come from, unless a column is called id."""
+    if prompts.read is not None and prompts.unused:
+        which = "that holds" if len(prompts.unused) == 1 else "one of these holds"
+        say(
+            f"note: only the column {prompts.read} is read, and the model translates it; not used: "
+            f"{', '.join(prompts.unused)}. If {which} the prompts in another language, name it: "
+            f"{column_form(codes, {codes[0]: prompts.read})}"
+        )
     if "id" in prompts.columns:
         say(f"note: the column {prompts.columns['id']} names the prompts: its values are their ids")
     elif prompts.are_ids_made:
@@ -142,7 +155,8 @@ def _recipe(target: Path, given: dict[str, Any], options: argparse.Namespace) ->
     except ValueError as error:
         raise RecipeError([f"--model: {error}"]) from None
     try:
-        prompts = draft_prompts(str(given["prompts"]), codes, column=options.column, one_language=options.one_language)
+        column = _column(options.column or [], codes)
+        prompts = draft_prompts(str(given["prompts"]), codes, column=column, one_language=options.one_language)
     except RowError as error:
         raise RecipeError([f"--prompts: {error}"]) from None
     lengths, said = lengths_of(reference), template_said(reference)
@@ -178,6 +192,37 @@ def _recipe(target: Path, given: dict[str, Any], options: argparse.Namespace) ->
     return text, prompts
 
 
+def _column(given: Sequence[str], codes: Sequence[str]) -> str | dict[str, str] | None:
+    """The column of the text, or the one of each language that --column names.
+
+    Raises:
+        RecipeError: several without their languages; or a language or a column twice, or one that is not asked for.
+    """
+    found: dict[str, str] = {}
+    plain: list[str] = []
+    for entry in (entry for text in given for entry in re.split(r",\s*(?=\w+=)", text)):
+        code, equals, name = (part.strip() for part in entry.partition("="))
+        if not equals or code not in LANGUAGES:
+            plain.append(entry)
+        elif not name:
+            raise RecipeError([f"--column {entry}: write CODE=NAME, as {column_form(codes)}"])
+        elif code not in codes:
+            raise RecipeError([f"--column {entry}: {code} is not one of --languages {','.join(codes)}"])
+        elif code in found:
+            raise RecipeError([f"--column names two columns for {code}: {found[code]}, {name}; leave one out"])
+        elif other := next((one for one in found if found[one] == name), None):
+            raise RecipeError([f"--column names {name} for {other} and for {code}; each language has its own column"])
+        else:
+            found[code] = name
+    if not found and len(plain) < 2:
+        return next(iter(plain), None)
+    if plain:
+        named = dict(zip(codes, plain, strict=True)) if not found and len(plain) == len(codes) else None
+        columns = " and ".join((*plain, *found.values()))
+        raise RecipeError([f"--column: {columns}: which language is in which? {column_form(codes, named)}"])
+    return found
+
+
 def _as_folder(model: str) -> str:
     """A folder that is there, and is written without ./, as a recipe writes it."""
     is_other = ":" in model or model.startswith((".", "/"))
@@ -205,13 +250,19 @@ def _licence(given: dict[str, Any], options: argparse.Namespace) -> str:
 
 def _more(prompts: PromptDraft, lengths: Lengths) -> str:
     """What else `prompts` says: the columns, and who makes prompts of one language parallel."""
-    columns = ", ".join(f"{role}: {_quoted(name)}" for role, name in prompts.columns.items())
+    columns = ", ".join(f"{role}: {_column_said(name)}" for role, name in prompts.columns.items())
     named = f"\n  columns: {{{columns}}}" if columns else ""
     if not prompts.is_one_language:
         return named
     warning = "# A weak model's translations can be nonsense with status ok: read some of iter_1/parallel/data first"
     translate = f"translate: {{max_tokens: {lengths.prompt}}}           # the model itself translates them"
     return f"{named}\n  {warning}\n  {translate}"
+
+
+def _column_said(column: str | Mapping[str, str]) -> str:
+    if isinstance(column, str):
+        return _quoted(column)
+    return f"{{{', '.join(f'{_quoted(code)}: {_quoted(name)}' for code, name in column.items())}}}"
 
 
 def _range(prompts: PromptDraft) -> str:

@@ -3,12 +3,13 @@
 prompts.source -> prompts -> prompts
 """
 
-from lidr.steps.prompts.prompt_draft import PromptDraft, draft_prompts
+from lidr.steps.prompts.prompt_draft import PromptDraft, column_form, draft_prompts
 from lidr.steps.prompts.prompts_step import STEP, given_ids, id_advice, outside_prompts, read_given, run_prompts
 
 __all__ = [
     "STEP",
     "PromptDraft",
+    "column_form",
     "draft_prompts",
     "given_ids",
     "id_advice",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,9 @@ from lidr.steps.prompts.prompt_table import IDS, LANGUAGE, TEXTS, makes_ids, pro
 from lidr.steps.prompts.reading_notes import like_ids, own_id_column
 from lidr.tables import TABLE_FILES, columns_place, placed_rows
 
+Column = str | Mapping[str, str]
+"""Of the text: one, or code -> the language's own."""
+
 
 @dataclass(frozen=True)
 class PromptDraft:
@@ -27,27 +31,32 @@ class PromptDraft:
         is_one_language: they are in the dominant language alone.
         columns: role -> column, as `prompts.columns` has it; empty where the usual names are found.
         are_ids_made: no column names the prompts: their ids are made from their texts.
+        read: of a table in one language, the column of the text; else None.
+        unused: beside it, the columns that hold text, and no ids.
     """
 
     count: int | None = None
     is_one_language: bool = False
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Column] = field(default_factory=dict)
     are_ids_made: bool = False
+    read: str | None = None
+    unused: Sequence[str] = ()
 
 
 def draft_prompts(
-    source: str, languages: Sequence[str], *, column: str | None = None, one_language: bool = False
+    source: str, languages: Sequence[str], *, column: Column | None = None, one_language: bool = False
 ) -> PromptDraft:
     """Look at prompts, as far as they lie here.
 
     Args:
         source: as `prompts.source` names it.
         languages: codes, the dominant one first.
-        column: of the text, where the user names it.
+        column: of the text, where the user names it; or code -> column, of some of the languages.
         one_language: whether the user says so.
 
     Raises:
-        RowError: they are not there, or cannot be read; or which column holds the text cannot be told.
+        RowError: they are not there, or cannot be read; which column holds the text cannot be told; or a language has
+            none.
     """
     path = resolve_source(source, Path())
     if path is not None and not path.exists() and not _is_of_hub(source):
@@ -55,34 +64,72 @@ def draft_prompts(
             f"no file or folder {source}{near_file(path)}; give a folder with LANG.jsonl, a .csv, or org/name"
         )
     if path is None or not path.exists() or is_published(path):
+        _has_each(source, languages, column, is_alone=one_language)
         return PromptDraft(is_one_language=one_language, columns={"prompt": column} if column else {})
-    columns: dict[str, str] = {}
+    columns: dict[str, Any] = {}
     if path.is_file():
         columns, is_alone = _of_table(path, languages, column)
     else:
         columns = {"prompt": column} if column else {}
         is_alone = not any(path.glob(f"{code}.*") for code in languages[1:])
     is_alone = is_alone or one_language
+    _has_each(source, languages, column, is_alone=is_alone)
     codes = languages[:1] if is_alone else languages
     found = prompt_texts(path, codes, columns=PromptColumns(**columns))
     made = makes_ids(path, codes, PromptColumns(**columns), None)
-    return PromptDraft(len(found[languages[0]]), is_alone, columns, are_ids_made=made is not None)
+    read, unused = _left(path, languages[0], columns) if path.is_file() and is_alone else (None, [])
+    return PromptDraft(len(found[languages[0]]), is_alone, columns, made is not None, read, unused)
 
 
-def _of_table(path: Path, languages: Sequence[str], column: str | None) -> tuple[dict[str, str], bool]:
+def column_form(languages: Sequence[str], names: Mapping[str, str] | None = None) -> str:
+    """How one names a column for each language.
+
+    >>> column_form(["en", "de"], {"en": "question"})
+    '--column en=question,de=NAME'
+    """
+    return "--column " + shlex.quote(",".join(f"{code}={(names or {}).get(code, 'NAME')}" for code in languages))
+
+
+def _has_each(source: str, languages: Sequence[str], column: Column | None, *, is_alone: bool) -> None:
+    """See that a map names what is read: a column for each language, or for the dominant one alone."""
+    if column is None or isinstance(column, str):
+        return
+    lacking = [code for code in languages if code not in column]
+    if languages[0] in lacking:
+        form = column_form(languages, column)
+        raise RowError(f"{source}: --column names no column for {languages[0]}, which has to have one: {form}")
+    if is_alone and len(column) > 1:
+        others = ", ".join(code for code in languages[1:] if code in column)
+        raise RowError(
+            f"{source}: --column names one for {others}, and --one-language has the model translate the prompts; "
+            "leave out one of the two"
+        )
+    if lacking and not is_alone:
+        raise RowError(
+            f"{source}: --column names no column for {', '.join(lacking)}: add "
+            f"{','.join(f'{code}=NAME' for code in lacking)}, or have it translated: --column "
+            f"{shlex.quote(column[languages[0]])} --one-language"
+        )
+
+
+def _of_table(path: Path, languages: Sequence[str], column: Column | None) -> tuple[dict[str, Any], bool]:
     """The columns to write down, and whether the table holds one language alone."""
     place, row = next(placed_rows(path), (str(path), {}))
     if not row:
         raise RowError(f"{path}: no prompts in this file; write one a line, below a header")
     place = columns_place(place)
-    columns = dict[str, str]()
+    columns = dict[str, Any]()
+    named = () if column is None else (column,) if isinstance(column, str) else tuple(column.values())
     own = own_id_column(path, languages, PromptsConfig(source=str(path), license="unknown"))
-    if own is not None and own != column:
+    if own is not None and own not in named:
         columns["id"] = own
-    if column is not None and column not in row:
-        near = difflib.get_close_matches(column, list(row), n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise RowError(f"{place}: no column {column}; {hint}Its columns: {', '.join(row)}")
+    for name in named:
+        if name not in row:
+            near = difflib.get_close_matches(name, list(row), n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise RowError(f"{place}: no column {name}; {hint}Its columns: {', '.join(row)}{_or_each(row, languages)}")
+    if column is not None and not isinstance(column, str):
+        return columns | {"prompt": column}, False
     if column is None and (all(code in row for code in languages) or LANGUAGE in row):
         return columns, False
     if column is None and (some := [code for code in languages[1:] if code in row]):
@@ -92,18 +139,45 @@ def _of_table(path: Path, languages: Sequence[str], column: str | None) -> tuple
             f"{place}: no column for {', '.join(lacking)}, and one for {', '.join(some)}; give the languages that it "
             f"has: --languages {','.join(there)}"
         )
-    text = column or _text_column(place, row, languages[0])
-    return columns | ({} if text in TEXTS else {"prompt": text}), True
+    text = column or _text_column(place, row, languages)
+    is_long = any(row.get(LANGUAGE) in languages[1:] for _, row in placed_rows(path))
+    return columns | ({} if text in TEXTS else {"prompt": text}), not is_long
 
 
-def _text_column(place: str, row: Mapping[str, Any], dominant: str) -> str:
-    usual = next((name for name in (*TEXTS, dominant) if name in row), None)
-    others = [name for name in row if name not in (*IDS, *like_ids(list(row)))]
+def _text_column(place: str, row: Mapping[str, Any], languages: Sequence[str]) -> str:
+    usual = next((name for name in (*TEXTS, languages[0]) if name in row), None)
+    others = _not_ids(row)
     if usual is None and len(others) != 1:
         raise RowError(
             f"{place}: which column holds the prompts? Its columns: {', '.join(row)}. Name it: --column NAME"
+            f"{_or_each(row, languages)}"
         )
     return usual or others[0]
+
+
+def _not_ids(row: Mapping[str, Any]) -> list[str]:
+    return [name for name in row if name not in (*IDS, *like_ids(list(row)))]
+
+
+def _or_each(row: Mapping[str, Any], languages: Sequence[str]) -> str:
+    """The end of a message, where more columns than one could hold prompts."""
+    form = f"; or, where each language has its own column: {column_form(languages)}"
+    return form if len(_not_ids(row)) > 1 else ""
+
+
+def _left(path: Path, dominant: str, columns: Mapping[str, Any]) -> tuple[str | None, list[str]]:
+    """The column that is read of a table in one language, and the others with a letter in some row, but for ids."""
+    row = next((row for _, row in placed_rows(path)), {})
+    prompt = columns.get("prompt")
+    named = prompt.get(dominant) if isinstance(prompt, Mapping) else prompt
+    read = named or next((name for name in (dominant, *TEXTS) if name in row), None)
+    others = [name for name in _not_ids(row) if name not in (read, columns.get("id"), "input", LANGUAGE)]
+    held = set[str]()
+    for _, row in placed_rows(path):
+        held |= {name for name in others if isinstance(text := row.get(name), str) and any(map(str.isalpha, text))}
+        if len(held) == len(others):
+            break
+    return read, [name for name in others if name in held]
 
 
 def _is_of_hub(source: str) -> bool:
