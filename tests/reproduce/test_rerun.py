@@ -83,7 +83,7 @@ def test_a_model_that_does_not_fit_is_not_tried(again, monkeypatch):
 def test_files_that_are_another_here_are_named(again):
     one = record(again, "iter_1/generate")
     changed = replace(one, identity={**one.identity, "outside": {"answers": "0" * 64}})
-    with pytest.raises(CannotRun, match="what it read is another here: answers: 0000"):
+    with pytest.raises(CannotRun, match="what it read is another here: answers: sha256 000000000000 -> sha256 "):
         again.make(changed)
 
 

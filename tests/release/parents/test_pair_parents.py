@@ -62,11 +62,11 @@ def test_a_record_of_a_set_keeps_the_link_of_its_licence_and_one_without_is_as_b
         name, revision, digest, config, splits = "v/prefs", SHA, "d", None, ("train",)
         parents = parents_of_set("v/prefs", SHA, {"license": "other", "license_link": "L.md"}, tmp_path / "x", SET)
 
-    found = set_facts(OpenedSet(PairSet(dataset="v/prefs"), Source, "v/prefs"))  # type: ignore[arg-type]
+    found = set_facts(OpenedSet(PairSet(dataset="v/prefs"), Source, "v/prefs"), are_weighted=False)  # type: ignore[arg-type]
     assert (found["link"], found["license_link"]) == (f"{SET}/tree/{SHA}", f"{SET}/blob/{SHA}/L.md")
     assert parents_of_mixture([found]) == Source.parents
     Source.parents = parents_of_set("v/prefs", SHA, {"license": "mit"}, tmp_path / "x", SET)
-    assert "license_link" not in set_facts(OpenedSet(PairSet(dataset="v/prefs"), Source, "v/prefs"))  # type: ignore[arg-type]
+    assert "license_link" not in set_facts(OpenedSet(PairSet(dataset="v/prefs"), Source, "v/prefs"), are_weighted=False)  # type: ignore[arg-type]
 
 
 def test_a_record_that_holds_the_wrong_link_gives_the_right_one():
