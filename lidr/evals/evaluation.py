@@ -100,10 +100,10 @@ def evaluate(
             return _judge_rest(out, found, spec, judge, listen)
         # Where an interrupted try keeps its answers: they are known by the prompt, and not by the model.
         work = str(Path(spec.work) / identity[:16])
-        if others := _interrupted(Path(spec.work), but=identity[:16]):
+        if any(other.name != identity[:16] for other in Path(spec.work).glob("*/")):
             listen.say(
-                f"{spec.work}: {others} of another model or other settings was interrupted in this folder; its answers "
-                "are kept and not used here. To go on with it, run its own command"
+                f"{spec.work}: an evaluation of another model or with other settings was interrupted in this folder; "
+                "its answers are kept and not used here. To go on with that one, stop now and run its command again"
             )
         asked = replace(spec, work=work, data=place_of(spec.data, loaded.values()))
         results = _evaluate(asked, model, loaded, identity, name, out, log, judge, listen)
@@ -116,16 +116,6 @@ def evaluate(
                 "folder into a new one, as NEW/work, and run its command with --out NEW"
             )
         return results
-
-
-def _interrupted(work: Path, *, but: str) -> str:
-    """How many evaluations have left answers beside this one's; empty for none."""
-    others = (
-        [one for one in work.glob("*") if one.name != but and one.is_dir() and any(one.iterdir())]
-        if work.is_dir()
-        else []
-    )
-    return "" if not others else "an evaluation" if len(others) == 1 else f"{len(others)} evaluations, each"
 
 
 def _evaluate(

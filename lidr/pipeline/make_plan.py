@@ -113,7 +113,7 @@ class _Planner:
             return step
         identity = {
             "step": name,
-            "version": kind.version if kind.version_for is None else kind.version_for(self._around, config),
+            "version": kind.version,
             "config": kind.identity(config),
             "recipe": {field: recipe_field(recipe, iteration, field) for field in kind.uses},
             "outside": outside,

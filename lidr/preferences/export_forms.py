@@ -149,8 +149,7 @@ def _dataset_info(name: str) -> dict[str, str]:
 
 def _axolotl(name: str) -> dict[str, str]:
     lines = ("rl: dpo", "datasets:", "  - path: pairs.jsonl", "    ds_type: json", "    split: train",
-             "    type: chat_template.default", "    chat_template: tokenizer_default",
-             "    field_messages: messages", "    field_chosen: chosen",
+             "    type: chat_template.default", "    field_messages: messages", "    field_chosen: chosen",
              "    field_rejected: rejected", "    message_property_mappings: {role: role, content: content}",
              "    roles: {user: [user], assistant: [assistant], system: [system]}")  # fmt: skip
     return {"axolotl.yaml": "\n".join(lines) + "\n"}
@@ -168,7 +167,10 @@ pairs = load_dataset("parquet", data_files="pairs.parquet", split="train")
 settings = DPOConfig("policy", bf16=torch.cuda.is_available())
 DPOTrainer("path/to/your-model", args=settings, train_dataset=pairs).train()
 ```"""
-_AXOLOTL = "`axolotl.yaml` holds the lines `rl` and `datasets` of a configuration; run axolotl in this folder."
+_AXOLOTL = (
+    "`axolotl.yaml` holds the lines `rl` and `datasets` of a configuration; run axolotl in this folder. It takes the "
+    "tokenizer's own template, unless your configuration has a line `chat_template`: leave that out."
+)
 _OPEN_INSTRUCT = """\
 ```sh
 python open_instruct/dpo.py --mixer_list pairs.jsonl 1.0 --model_name_or_path path/to/your-model

@@ -24,10 +24,9 @@ from lidr.recipe import authors_compat
 from lidr.recipe.dump import header_of, written_out
 from lidr.recipe.frozen import descriptions
 from lidr.recipe.inherit import is_wrapped, read_whole, step_name
+from lidr.recipe.runtime import read_launch
 from lidr.recipe.schema import FILLED_BY_THE_READER, STARTS_FROM_PAIRS, ChainStep, Frozen, Provenance, Recipe, Repeat
-from lidr.recipe.yaml_positions import Document, KeyPath, Mark, Problems, dotted, read_value, read_yaml
-from lidr.resources import resolve_source
-from lidr.train import Launch, launch_of, launch_problems
+from lidr.recipe.yaml_positions import Document, KeyPath, Mark, Problems, dotted, kind_said, read_value
 
 _SETTING = re.compile(r"([a-z_]+(?:\.\w+|\[[0-9]+\])*)(?:: |, | )")
 
@@ -57,7 +56,7 @@ def read_recipe(
         data["chain"] = _chain(data["chain"], steps, problems)
     if isinstance(data.get("iterations"), dict):
         data |= _repeated(data["iterations"], problems)
-    launch = _launch(data.get("runtime"), path, problems)
+    launch = read_launch(data.get("runtime"), path, problems)
     problems += [
         ((key,), _unknown("key", key, _written(Recipe)))
         for key in FILLED_BY_THE_READER
@@ -81,39 +80,6 @@ def _repeated(short: dict[str, Any], problems: Problems) -> dict[str, Any]:
         problems += _explain(error, ("iterations",), Repeat)
         return {"iterations": [{"prompts": "0:1"}]}  # stands in, so that the rest of the recipe is checked too
     return {"iterations": repeat.iterations, "repeat": repeat.repeat}
-
-
-_BY_FILE = ("train_processes", "sharding")  # what a file of accelerate says instead
-
-
-def _launch(runtime: Any, recipe: Path, problems: Problems) -> Launch | None:
-    """Fill in what the file of `accelerate_config` says, where one is given."""
-    named = runtime.get("accelerate_config") if isinstance(runtime, dict) else None
-    if not isinstance(named, str):
-        return None  # not given, or said elsewhere to be no file
-    at: KeyPath = ("runtime", "accelerate_config")
-    if twice := [name for name in _BY_FILE if runtime.get(name) is not None]:
-        problems.append((("runtime", twice[0]), f"accelerate_config says it, too ({named}); take one of the two out"))
-        return None
-    file = resolve_source(named, recipe.resolve().parent)
-    if file is None or not file.is_file():
-        problems.append((at, f"no file {named}; give an accelerate YAML file, or train_processes and sharding"))
-        return None
-    try:
-        document = read_yaml(file, kind="file of accelerate")
-    except RecipeError as error:
-        problems += [(at, said) for said in error.problems]
-        return None
-    if not isinstance(document.data, dict):
-        problems.append((at, f"{file}: found {_kind(document.data)}; accelerate's settings are wanted"))
-        return None
-    if wrong := list(launch_problems(document.data)):
-        said = sorted((document.mark(place), f"{dotted(place)}: {what}") for place, what in wrong)
-        problems += [(at, f"{mark} {what}") for mark, what in said]
-        return None
-    launch = launch_of(document.data)
-    runtime |= {"train_processes": launch.processes, "sharding": launch.sharding}
-    return launch
 
 
 def problems_at(
@@ -145,7 +111,7 @@ def resolved_text(path: Path, overrides: Sequence[str] = ()) -> str:
 def _overridden(path: Path, overrides: Sequence[str], *, alone: bool = False) -> Document:
     document = read_whole(path, alone=alone)
     if not isinstance(document.data, dict):
-        what = f"a recipe is a mapping of keys to values, not {_kind(document.data)}"
+        what = f"a recipe is a mapping of keys to values, not {kind_said(document.data)}"
         raise RecipeError([replace(placed(document, (), what), path="")])
     marks = dict(document.marks)
     for override in overrides:
@@ -319,28 +285,28 @@ def _sentence(item: Any, parent: type[BaseModel] | None, wanted: type[BaseModel]
         return Problem(f'found {_show(found)}: a version has three numbers, in quotes: "{fits}"', hint=f'"{fits}"')
     if kind == "string_type" and isinstance(found, int | float):
         return Problem(
-            f'found {_show(found)} ({_kind(found)}); write it as text, in quotes: "{found}"', hint=f'"{found}"'
+            f'found {_show(found)} ({kind_said(found)}); write it as text, in quotes: "{found}"', hint=f'"{found}"'
         )
     if kind == "string_type" and isinstance(found, dict) and len(found) == 1:
         text = json.dumps(": ".join(map(str, next(iter(found.items())))), ensure_ascii=False)
-        return Problem(f"found {_show(found)} ({_kind(found)}); write it as text, in quotes: {text}", hint=text)
+        return Problem(f"found {_show(found)} ({kind_said(found)}); write it as text, in quotes: {text}", hint=text)
     if kind in ("tuple_type", "list_type"):
         first = next(iter(_written(wanted)), None) if not isinstance(found, dict) else None
         entry = found if first is None else f"{{{first}: {_show(found)}}}"  # a list of settings
-        return Problem(f"found {_show(found)} ({_kind(found)}); write a list: [{entry}]", hint=f"[{entry}]")
+        return Problem(f"found {_show(found)} ({kind_said(found)}); write a list: [{entry}]", hint=f"[{entry}]")
     if kind == "too_long":
         return f"{item['ctx']['actual_length']:,} entries; at most {item['ctx']['max_length']:,} are allowed"
     if kind in _WANTED:
         unquoted = f", without quotes: {found}" if isinstance(found, str) and kind.endswith("_type") else ""
         meaning = descriptions(parent).get(name) if parent else None
         said = f"{_WANTED[kind]} is wanted{unquoted}{f' ({meaning})' if meaning else ''}"
-        return f"found {_show(found)} ({_kind(found)}); {said}"
+        return f"found {_show(found)} ({kind_said(found)}); {said}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return f"found {_show(found)} ({_kind(found)}); {_settings_of(wanted)}"
+        return f"found {_show(found)} ({kind_said(found)}); {_settings_of(wanted)}"
     if kind == "string_pattern_mismatch":
         meaning = descriptions(parent).get(name) if parent else None
         return f"found {_show(found)}: {meaning or 'must match ' + item['ctx']['pattern']}"
-    return f"found {_show(found)} ({_kind(found)}); {item['msg'][0].lower()}{item['msg'][1:]}"
+    return f"found {_show(found)} ({kind_said(found)}); {item['msg'][0].lower()}{item['msg'][1:]}"
 
 
 _WANTED = {
@@ -439,15 +405,3 @@ def _shortened(text: str) -> str:
 
 
 _SHOWN = {"True": "true", "False": "false", "None": "null"}
-
-
-def _kind(value: Any) -> str:
-    names = {
-        str: "text",
-        bool: "yes or no",
-        int: "a whole number",
-        float: "a number",
-        list: "a list",
-        dict: "a mapping",
-    }
-    return names.get(type(value), "nothing" if value is None else type(value).__name__)

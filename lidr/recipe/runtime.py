@@ -1,13 +1,18 @@
-"""Where and how a recipe runs."""
+"""Where and how a recipe runs: the section `runtime`, and the accelerate file that it may name."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, field_validator
 
 from lidr.engines import check_arguments, engines
+from lidr.errors import RecipeError
 from lidr.recipe.frozen import Frozen
+from lidr.recipe.yaml_positions import KeyPath, Problems, dotted, kind_said, read_yaml
+from lidr.resources import resolve_source
+from lidr.train import Launch, launch_of, launch_problems
 
 if TYPE_CHECKING:
     EngineKind = str
@@ -97,3 +102,42 @@ class Runtime(Frozen):
     def longest(self) -> int | None:
         """`max_model_len`, where it is a number."""
         return None if self.max_model_len == "auto" else self.max_model_len
+
+
+_BY_FILE = ("train_processes", "sharding")  # what a file of accelerate says instead
+
+
+def read_launch(runtime: Any, recipe: Path, problems: Problems) -> Launch | None:
+    """Read the file of `runtime.accelerate_config`, where one is given, and fill in what it says.
+
+    Args:
+        runtime: that section of the recipe, as it is written; it gets train_processes and sharding.
+        recipe: the recipe's file.
+        problems: get what is wrong, each with its place in the recipe and, of a setting, its line in the other file.
+    """
+    named = runtime.get("accelerate_config") if isinstance(runtime, dict) else None
+    if not isinstance(named, str):
+        return None  # not given, or said elsewhere to be no file
+    at: KeyPath = ("runtime", "accelerate_config")
+    if twice := [name for name in _BY_FILE if runtime.get(name) is not None]:
+        problems.append((("runtime", twice[0]), f"accelerate_config says it, too ({named}); take one of the two out"))
+        return None
+    file = resolve_source(named, recipe.resolve().parent)
+    if file is None or not file.is_file():
+        problems.append((at, f"no file {named}; give an accelerate YAML file, or train_processes and sharding"))
+        return None
+    try:
+        document = read_yaml(file, kind="file of accelerate")
+    except RecipeError as error:
+        problems += [(at, said) for said in error.problems]
+        return None
+    if not isinstance(document.data, dict):
+        problems.append((at, f"{file}: found {kind_said(document.data)}; accelerate's settings are wanted"))
+        return None
+    if wrong := list(launch_problems(document.data)):
+        said = sorted((document.mark(place), f"{dotted(place)}: {what}") for place, what in wrong)
+        problems += [(at, f"{mark} {what}") for mark, what in said]
+        return None
+    launch = launch_of(document.data)
+    runtime |= {"train_processes": launch.processes, "sharding": launch.sharding}
+    return launch

@@ -237,3 +237,16 @@ def dotted(path: KeyPath) -> str:
     """
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".") or "(top level)"
+
+
+def kind_said(value: Any) -> str:
+    """What a value of YAML is, for messages."""
+    names = {
+        str: "text",
+        bool: "yes or no",
+        int: "a whole number",
+        float: "a number",
+        list: "a list",
+        dict: "a mapping",
+    }
+    return names.get(type(value), "nothing" if value is None else type(value).__name__)

@@ -114,20 +114,8 @@ class Again:
             OtherSettings: the recipe is not the one that made the release.
         """
         kind = STEPS[record.step]
-        config = self.config(record)
-        identity = kind.identity(config)
-        now = {"step": record.step, "version": self._version(record, config), "config": identity}
-        return other_rules(record.identity, now)
-
-    def _version(self, record: Record, config: Any) -> int:
-        """Which rules this lidr makes a step by; those of the record, where what says it is not on this machine."""
-        kind = STEPS[record.step]
-        if kind.version_for is None:
-            return kind.version
-        try:
-            return kind.version_for(self.around, config)
-        except (LidrError, Unresolved):
-            return int(record.identity.get("version", 1))
+        identity = kind.identity(self.config(record))
+        return other_rules(record.identity, {"step": record.step, "version": kind.version, "config": identity})
 
     def make(self, record: Record) -> tuple[Artifact, tuple[str, ...]]:
         """Make a step again; the artifact, and which of its inputs were made again.

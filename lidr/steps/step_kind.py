@@ -315,8 +315,6 @@ class StepKind:
         place: `chain`: written in the chain; `run`: once before all iterations; `iteration`: first in each iteration.
         section: the recipe's section that configures a step that is not written in the chain.
         version: its rules; raised when the same inputs give another output than before. What older rules made is kept.
-        version_for: (surroundings, configuration) -> the oldest version whose rules are the same for these settings and
-            what they read: it stands in the identity, so that what it made is still taken over. None: always `version`.
         alone: what of it one model does, whatever `runtime.replicas` says, and why: for plans.
         room: what of `runtime` it cannot run with on this machine: the setting, and what is wrong.
         chain: what of its settings needs another chain: messages that open with the setting, as `publish.policy: ...`.
@@ -349,7 +347,6 @@ class StepKind:
     place: Literal["chain", "run", "iteration"] = "chain"
     section: str = ""
     version: int = 1
-    version_for: Callable[[Surroundings, Any], int] | None = None
     checks: Callable[[Surroundings, Any], Sequence[str] | None] | None = None
     resumes_since: int | None = None
     counted: Callable[[Surroundings, Any, Scale], Expected] | None = None

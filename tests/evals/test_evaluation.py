@@ -152,8 +152,16 @@ def test_what_another_evaluation_left_there_is_not_removed_with_what_is_done(tmp
     how = {"name": "x", "out": tmp_path / "out", "log": tmp_path / "log", "judge": None}
     evaluate(spec, FACTS, **how, listen=Listener(say=said.append))
     assert [path.name for path in other.parent.iterdir()] == ["0123"]
-    assert "an evaluation of another model or other settings was interrupted in this folder" in said[0]
+    assert "an evaluation of another model or with other settings was interrupted in this folder" in said[0]
     assert "as NEW/work, and run its command with --out NEW" in said[-1]
+
+
+def test_what_an_earlier_try_of_the_same_evaluation_left_is_not_another_ones(tmp_path):
+    spec, said = dataclasses.replace(scripted_spec(tmp_path), work=str(tmp_path / "out/work")), []
+    (tmp_path / "out/work" / identity_of(spec, FACTS, load_all(spec))[:16]).mkdir(parents=True)
+    how = {"name": "x", "out": tmp_path / "out", "log": tmp_path / "log", "judge": None}
+    evaluate(spec, FACTS, **how, listen=Listener(say=said.append))
+    assert not [one for one in said if "interrupted" in one]
 
 
 def test_a_file_where_results_should_stand_is_said(tmp_path):

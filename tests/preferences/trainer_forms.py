@@ -88,8 +88,6 @@ def axolotl(folder: Path) -> Iterator[str]:
     (entry,) = config["datasets"]
     if entry["type"] != "chat_template.default":
         yield f"type {entry['type']}"
-    if entry["chat_template"] != "tokenizer_default":  # else the one of the user's own configuration
-        yield f"chat_template {entry['chat_template']}"
     keys, roles = entry["message_property_mappings"], entry["roles"]
     known = {name: role for role, names in roles.items() for name in names}
 

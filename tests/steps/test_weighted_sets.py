@@ -129,8 +129,9 @@ def test_a_set_without_weights_in_a_mixture_counts_one_and_without_any_nothing_c
     plain = made(tmp_path, f"{{sets: [{{dataset: {two}}}, {{dataset: {three}}}]}}", "version=0.2.0")
     assert plain.columns == tuple(Pair.schema.names)
     assert all("pair_weights" not in one for one in plain.record.counts["sets"])
-    assert plain.record.identity["version"] == 2, "what earlier rules made of such sets is the same"
-    assert artifact.record.identity["version"] == 3
+    weights = [one.get("weights") for one in artifact.record.identity["outside"]["sets"]]
+    assert weights == [None, "weight"]
+    assert all("weights" not in one for one in plain.record.identity["outside"]["sets"]), "taken over as it was"
 
 
 def test_a_cap_takes_the_weights_of_the_rows_that_it_takes(tmp_path):
@@ -336,16 +337,20 @@ def test_exports_and_load_pairs_read_the_weights_that_a_map_names(tmp_path):
         assert [row.get("weight") for row in rows] == list(weights or [None] * 6)
 
 
-def test_what_earlier_rules_made_is_taken_over_only_where_there_are_no_weights(tmp_path, monkeypatch):
-    """The step is set back to the rules before weights, a run is made by them, and then planned by those of now."""
+def test_what_was_made_without_weights_is_taken_over_only_where_there_are_no_weights(tmp_path, monkeypatch):
+    """The identity is set back to what it was before weights, a run is made, and then planned by that of now."""
     from lidr.steps import STEPS
     from lidr.steps.pairs import pairs_step
 
     plain = write(tmp_path / "plain.parquet", own_rows())
     weighted = write(tmp_path / "own.parquet", own_rows(), WEIGHTS)
     with monkeypatch.context() as patch:
-        old = replace(pairs_step.STEP, version=2, version_for=None)
-        patch.setitem(STEPS, "pairs", old)
+
+        def outside_before(around, config):
+            found = pairs_step.outside_pairs(around, config)
+            return {"sets": [{name: one[name] for name in ("dataset", "digest")} for one in found["sets"]]}
+
+        patch.setitem(STEPS, "pairs", replace(pairs_step.STEP, outside=outside_before))
         for n, set_ in enumerate((plain, weighted)):
             made(tmp_path, f"{{dataset: {set_}, license: mit}}", f"version=1.{n}.0")
     states = {}
@@ -357,7 +362,7 @@ def test_what_earlier_rules_made_is_taken_over_only_where_there_are_no_weights(t
     assert states == {
         ("plain", "1"): "cached",
         ("plain", "2"): "taken over",
-        ("own", "1"): "rules 2 -> 3",
+        ("own", "1"): "drifted",
         ("own", "2"): "new",
     }
 

@@ -42,11 +42,3 @@ def unread_note(around: Surroundings, one: PairSet, source: PairSource) -> str |
 def is_left_out(one: PairSet) -> bool:
     """Whether the recipe says that the pairs of a set have no weights."""
     return one.columns is not None and one.columns.leaves_out(WEIGHT)
-
-
-def may_weigh(one: PairSet) -> bool | None:
-    """Whether the pairs of a set have weights, by the recipe alone; None: only its files say it."""
-    columns = one.columns
-    if columns is None:
-        return None
-    return columns.weight is not None if WEIGHT in columns.model_fields_set else False

@@ -27,7 +27,7 @@ from lidr.references import RunReference, parse_reference
 from lidr.rows import Pair
 from lidr.steps.ledger import Ledger
 from lidr.steps.local_policy import is_trained
-from lidr.steps.pairs.pair_weights import is_left_out, mapped_of, may_weigh, unread_note
+from lidr.steps.pairs.pair_weights import is_left_out, mapped_of, unread_note
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
 from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 
@@ -146,7 +146,8 @@ def identity_pairs(config: PairsConfig) -> dict[str, Any]:
 
 
 def outside_pairs(around: Surroundings, config: PairsConfig) -> dict[str, Any]:
-    """The sets are identity by commit, by their run's digest, or by the content of their files.
+    """The sets are identity by commit, by their run's digest, or by the content of their files; and, of sets on this
+    machine, by the column of their pairs' weights, where they have any.
 
     Of sets on this machine the names of the columns are read, so that one that is not there is named before anything
     runs.
@@ -154,30 +155,18 @@ def outside_pairs(around: Surroundings, config: PairsConfig) -> dict[str, Any]:
     settings = [f"pairs.sets[{number}]" for number in range(len(config.sets))] or ["pairs"]
     for one, setting in zip(config.all_sets, settings, strict=True):
         if one.hub is None:
-            source = open_set(around, one)
-            _check_columns(one, source, setting)
-            preferences.weights_of(source, mapped_of(around, one))
+            _check_columns(one, open_set(around, one), setting)
     return {"sets": [_identity(around, one) for one in config.all_sets]}
-
-
-def rules_for(around: Surroundings, config: PairsConfig) -> int:
-    """3 where pairs have weights. A set on the Hub is not looked at before the step runs: unless a column map names its
-    weights it is 2, as no release of rules 2 could write any.
-    """
-    for one in config.all_sets:
-        weighs = may_weigh(one)
-        if weighs is None and one.hub is None:
-            weighs = preferences.weights_of(open_set(around, one), mapped_of(around, one)) is not None
-        if weighs:
-            return 3
-    return 2
 
 
 def _identity(around: Surroundings, one: PairSet) -> dict[str, Any]:
     if (hub := one.hub) is not None:
         return {"dataset": hub.repo, "commit": around.commit_of(hub)}
     source = open_set(around, one)
-    return {"dataset": source.name, "digest": source.revision or source.digest}
+    weights = preferences.weights_of(source, mapped_of(around, one))  # earlier versions of lidr left them out
+    return {"dataset": source.name, "digest": source.revision or source.digest} | (
+        {"weights": weights} if weights else {}
+    )
 
 
 def expect_pairs(config: PairsConfig, scale: Scale) -> Expected:
@@ -204,7 +193,5 @@ STEP = StepKind(
     outside=outside_pairs,
     checks=check_pairs,
     identity=identity_pairs,
-    # 2: languages in any case, as names and as tags are read; what says none is refused. 3: weights of pairs are read.
-    version=3,
-    version_for=rules_for,
+    version=2,  # 2: languages in any case, as names and as tags are read; what says none is refused
 )
