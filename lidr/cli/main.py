@@ -37,7 +37,7 @@ COMMANDS = {
     "slurm": "print a Slurm job file that carries a recipe out on one node or on several",
     "lock": "resolve Hub models to commits and write them to recipe.lock.json",
     "publish": "publish a finished run to a Hub: one commit, verified, tagged",
-    "pairs": "look at preference pairs, and export them for other trainers",
+    "pairs": "look at preference pairs, compare two sets of them, and export them for other trainers",
     "card": "print the card that would be published",
     "eval": "evaluate any checkpoint with MGSM and X-AlpacaEval; compare, judge again, check the judge",
     "merge": "put an adapter into its base: a plain model folder that everything loads",

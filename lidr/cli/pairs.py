@@ -1,4 +1,6 @@
-"""`lidr pairs show|export`: look at preference pairs wherever they stand, and write them for other trainers."""
+"""`lidr pairs show|compare|export`: look at preference pairs wherever they stand, say what changed between two sets,
+and write them for other trainers.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from lidr.preferences import Mapped, PairQuery, PairSource
 
 _LONGEST = 700
+_REF = "org/name[@rev], run:NAME[@VERSION], ./folder or file"
 _LANGS = (
     "only pairs of these non-dominant languages: de is the German pairs and the English ones compared with them; for "
     "pairs in the dominant language write --kind dominant"
@@ -34,11 +37,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     show = actions.add_parser("show", help="configuration, counts, licences, and a few pairs side by side")
     show.add_argument("--rows", type=int, default=2, metavar="N", help="pairs to show; default 2")
+    compare = actions.add_parser("compare", help="what changed from one set or version to another: pairs and settings")
+    compare.add_argument("--rows", type=int, default=1, metavar="N", help="changed pairs to show; default 1")
     export = actions.add_parser("export", help="write pairs for a trainer, with their licence")
     export.add_argument("--to", required=True, choices=tuple(FORMS), help="whose form")
     export.add_argument("--name", help="what the trainer calls the set; default: from the reference")
-    for action in (show, export):
-        action.add_argument("reference", metavar="REF", help="org/name[@rev], run:NAME[@VERSION], ./folder or file")
+    compare.add_argument("reference", metavar="BEFORE", help="the older set: as NAME of `lidr pairs show`")
+    compare.add_argument("after", metavar="AFTER", help="the newer one")
+    for action in (show, compare, export):
+        if action is not compare:
+            action.add_argument("reference", metavar="REF", help=_REF)
         action.add_argument("--config", metavar="NAME", help="configuration of a data set; default: its default")
         action.add_argument("--split", metavar="NAME", help="one split; default: all iterations, or the only split")
         action.add_argument("--langs", metavar="de,ru", help=_LANGS)
@@ -58,9 +66,15 @@ def main(options: argparse.Namespace) -> int:
     """Carry out one of the two."""
     from lidr.preferences import PairQuery, open_pairs
 
-    source = open_pairs(options.reference, config=options.config, split=options.split)
+    def opened(reference: str) -> PairSource:
+        return open_pairs(reference, config=options.config, split=options.split)
+
+    source = opened(options.reference)
     wanted = PairQuery(_list(options.langs), _list(options.kind), _numbers(options.iteration), options.min_margin)
-    return {"show": _show, "export": _export}[options.action](source, wanted, _mapped(options), options)
+    mapped = _mapped(options)
+    if options.action == "compare":
+        return _compare(source, opened(options.after), wanted, mapped, options)
+    return {"show": _show, "export": _export}[options.action](source, wanted, mapped, options)
 
 
 def _list(text: str | None) -> tuple[str, ...]:
@@ -124,6 +138,49 @@ def _show(source: PairSource, wanted: PairQuery, mapped: Mapped, options: argpar
     return 0
 
 
+def _compare(
+    before: PairSource, after: PairSource, wanted: PairQuery, mapped: Mapped, options: argparse.Namespace
+) -> int:
+    from lidr.preferences import compare_sets, settings_changed
+
+    found = compare_sets(before, after, wanted, mapped, first=max(options.rows, 0))
+    settings = settings_changed(before, after)
+    if options.json:
+        sets = {name: {"name": one.name, "revision": one.revision} for name, one in
+                (("before", before), ("after", after))}  # fmt: skip
+        print_json("lidr.pairs.compare/1", {**sets, "settings": settings, **asdict(found)})
+        return 0
+    print(printable(f"{_named(before)}  ->  {_named(after)}\n"))
+    names = ("before", "after", "same", "changed", "added", "removed")
+    rows = [(str(row["iteration"]), row["language"], row["kind"], *(f"{row[name]:,}" for name in names))
+            for row in found.counts]  # fmt: skip
+    total = ("all", "", "", *(f"{found.total(name):,}" for name in names))
+    language = language_heading(row["kind"] for row in found.counts)
+    print_table(("iteration", language, "kind", *names), [*rows, total], left=3)
+    if parts := [f"{part} in {count:,}" for part, count in found.parts.items() if count]:
+        print(f"\nof the changed pairs another {', '.join(parts)}")
+    for what, ids in (("added", found.added), ("removed", found.removed)):
+        if ids:
+            print(printable(f"{what}: {', '.join(ids)}{' ...' if len(ids) < found.total(what) else ''}"))
+    _print_settings(settings)
+    for pair in found.changed:
+        _print_changed(pair["before"], pair["after"])
+    return 0
+
+
+def _named(source: PairSource) -> str:
+    return source.name + (f" at {source.revision[:12]}" if source.revision else "")
+
+
+def _print_settings(settings: list[str] | None) -> None:
+    if settings is None:
+        print("\nsettings: unknown: a set does not say by which recipe it was made")
+        return
+    print("\nsettings that changed" + (":" if settings else ": none"))
+    for line in settings:
+        print(printable(f"  {line}"))
+
+
 def _samples(source: PairSource, wanted: PairQuery, mapped: Mapped, most: int) -> Iterator[dict[str, Any]]:
     """The first pair of each kind and language, then the others in order."""
     from lidr.preferences import pair_batches
@@ -182,6 +239,27 @@ def _print_pair(pair: dict[str, Any]) -> None:
     console = Console()
     console.print()
     console.print(Text(f"prompt: {_cut(pair['prompt_text'])}"))
+    console.print(shown)
+
+
+def _print_changed(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Both forms of a pair side by side: the parts that differ."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(
+        title=Text(printable(f"changed: {after['pair_id']}")), title_justify="left", expand=True, show_lines=True
+    )
+    shown.add_column("")
+    shown.add_column("before", ratio=1, overflow="fold")
+    shown.add_column("after", ratio=1, overflow="fold")
+    for part in ("prompt_text", "chosen_text", "rejected_text", "margin"):
+        if before[part] != after[part]:
+            texts = (_cut("-" if one[part] is None else str(one[part])) for one in (before, after))
+            shown.add_row(part.removesuffix("_text"), *map(Text, texts))
+    console = Console()
+    console.print()
     console.print(shown)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lidr.preferences.query import PairQuery
     from lidr.preferences.read_pairs import census, load_pairs, pair_batches, readings, switches_of, unread_said
     from lidr.preferences.set_columns import column_map
+    from lidr.preferences.set_comparison import SetComparison, compare_sets, settings_changed
 
 __all__ = [
     "FORMS",
@@ -25,16 +26,19 @@ __all__ = [
     "Mapped",
     "PairQuery",
     "PairSource",
+    "SetComparison",
     "census",
     "check_weights_of",
     "column_map",
     "columns_there",
+    "compare_sets",
     "export_pairs",
     "language_tags",
     "load_pairs",
     "open_pairs",
     "pair_batches",
     "readings",
+    "settings_changed",
     "switches_of",
     "switches_said",
     "unread_said",

@@ -45,6 +45,7 @@ class PairSource:
             of its own.
         licence: of the set.
         switches: of the chat template, with which every pair of a run was made; a published set has them in its rows.
+        run_file: what lidr wrote about the run that made them; None, or not there, for sets of others.
     """
 
     name: str
@@ -54,6 +55,7 @@ class PairSource:
     parents: tuple[Parent, ...]
     licence: Licence
     switches: Mapping[str, Any] = field(default_factory=dict)
+    run_file: Path | None = None
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -251,9 +253,10 @@ def _on_hub(reference: HubReference, config: str | None, commit: str | None, dig
     chosen, splits = config_of(f"{reference.repo}@{sha[:12]}", card, names, config)
     wanted = [name for _, name in splits]
     folder = read_snapshot(repo, sha, patterns=wanted, digest=digest)
-    parents = parents_of_set(reference.repo, sha, card, folder / "lidr/run.json", f"{HUB}/datasets/{reference.repo}")
+    about_run = folder / "lidr/run.json"
+    parents = parents_of_set(reference.repo, sha, card, about_run, f"{HUB}/datasets/{reference.repo}")
     files = tuple((split, folder / name) for split, name in splits)
-    return PairSource(reference.repo, sha, chosen, files, parents, strictest(parents[:1]))
+    return PairSource(reference.repo, sha, chosen, files, parents, strictest(parents[:1]), run_file=about_run)
 
 
 def _in_folder(path: Path, config: str | None) -> PairSource:
@@ -274,9 +277,10 @@ def _in_folder(path: Path, config: str | None) -> PairSource:
     names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
     card = read_card(path / "README.md")
     chosen, splits = config_of(str(path), card, names, config)
-    parents = parents_of_set(path.resolve().name, None, card, path / "lidr/run.json", None)
+    about_run = path / "lidr/run.json"
+    parents = parents_of_set(path.resolve().name, None, card, about_run, None)
     files = tuple((split, path / name) for split, name in splits)
-    return PairSource(path.resolve().name, None, chosen, files, parents, strictest(parents[:1]))
+    return PairSource(path.resolve().name, None, chosen, files, parents, strictest(parents[:1]), run_file=about_run)
 
 
 def _of_artifact(folder: Path, name: str) -> PairSource:
@@ -285,10 +289,12 @@ def _of_artifact(folder: Path, name: str) -> PairSource:
         raise StoreError(
             f"{artifact.record.place} holds {artifact.record.writes}, not pairs; name a step that writes pairs"
         )
-    parents = parents_of_run(folder.parents[1], name)
+    version = folder.parents[1]
+    parents = parents_of_run(version, name)
     files = tuple((f"iter_{artifact.record.iteration}", path) for path in artifact.tables)
-    switches = _switches_of_run(folder.parents[1])
-    return PairSource(name, artifact.record.digest, None, files, parents, strictest(parents), switches)
+    switches = _switches_of_run(version)
+    about = version / "run.json"
+    return PairSource(name, artifact.record.digest, None, files, parents, strictest(parents), switches, about)
 
 
 def _switches_of_run(version: Path) -> dict[str, Any]:

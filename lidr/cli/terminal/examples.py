@@ -32,6 +32,7 @@ EXAMPLES = {
     ),
     "pairs": (
         "lidr pairs show run:first --langs es --rows 5",
+        "lidr pairs compare run:mine@0.1.0 run:mine@0.2.0",
         "lidr pairs export run:first --to trl exported",
     ),
     "card": ("lidr card my.yaml --of pairs > README.md",),
