@@ -141,6 +141,9 @@ class Replica:
         if row.model != "folder":
             engine: Engine = resolve_name(row.opens)(spec)
             return engine
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # else all on a machine lie on its first cores
+        if spec.threads:
+            os.environ["OMP_NUM_THREADS"] = str(spec.threads)
         beside = log if log.parent.is_dir() else Path(tempfile.gettempdir()) / log.name
         self._log = self.hello().log_name(beside)
         return ProcessEngine(replace(spec, replicas=1), log=self._log, fresh=True)

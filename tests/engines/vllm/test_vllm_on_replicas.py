@@ -59,11 +59,15 @@ def bare(model: Path, folder: Path) -> dict[str, str]:
     return dict(zip([row.key for row in ROWS], said, strict=True))
 
 
+@pytest.fixture(scope="module")
+def expected(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return bare(smollm2, tmp_path_factory.mktemp("bare"))
+
+
 def test_a_replica_says_what_bare_vllm_says_and_a_killed_one_leaves_no_process(
-    cluster: Simulated, smollm2: Path, tmp_path: Path
+    cluster: Simulated, smollm2: Path, expected: dict[str, str], tmp_path: Path
 ) -> None:
     """It is killed after its first answers; the replica that follows gives the others."""
-    expected = bare(smollm2, tmp_path)
     spec = EngineSpec("vllm", model=str(smollm2), max_model_len=256, threads=1, replicas="all", cluster=cluster.address)
     with open_engine(spec, log=tmp_path / "log") as engine:
         assert isinstance(engine, RayEngine)
@@ -81,3 +85,27 @@ def test_a_replica_says_what_bare_vllm_says_and_a_killed_one_leaves_no_process(
         assert engine.facts["replicas_died"] == 1
         _, alive = psutil.wait_procs([replica, *started], timeout=60)
         assert [one for one in alive if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_two_replicas_on_one_machine_share_the_work_and_no_core_is_taken_twice(
+    cluster: Simulated, smollm2: Path, expected: dict[str, str], tmp_path: Path
+) -> None:
+    """vLLM pins its threads to cores; with replicas the system places them."""
+    cluster.of(2)
+    spec = EngineSpec("vllm", model=str(smollm2), max_model_len=256, threads=1, replicas=2, cluster=cluster.address)
+    with open_engine(spec, log=tmp_path / "log") as engine:
+        assert isinstance(engine, RayEngine)
+        found = list(engine.generate(iter(ROWS)))
+        assert {key: answer.text for key, answer in by_key(found).items()} == expected
+        assert (engine.facts["replicas_died"], engine.facts["nodes"]) == (0, 2)
+        cores = [core for slot in engine._slots for core in engine_cores(slot.hello.pid)]
+        assert len(cores) == 2
+        everywhere = sorted(os.sched_getaffinity(0))
+        for core in cores:
+            assert {tuple(sorted(os.sched_getaffinity(thread.id))) for thread in core.threads()} == {tuple(everywhere)}
+            assert core.environ()["OMP_NUM_THREADS"] == "1"
+
+
+def engine_cores(pid: int) -> list[psutil.Process]:
+    """The processes in which vLLM computes."""
+    return [one for one in psutil.Process(pid).children(recursive=True) if "EngineCore" in one.name()]
