@@ -3,7 +3,8 @@
 For each world, once, and the same for all methods:
 
     pairs     4,000 English word problems, the right answer against one that is one too high, none of them a prompt or a
-              held-out problem: 400 for the policy, all for the reward model
+              held-out problem: 400 for the policy, all for the reward model. In the control world every second one is
+              one too low, so that a reward cannot be that smaller numbers are better
     tuned     the world's policy, tuned by DPO + NLL on the 400: every method starts from it, and the world's policy is
               kept as the reference that ICR asks for
     reward    a sequence classifier from the world's policy, by TRL's RewardTrainer: CroCo's and LIDR x N's scorer
@@ -35,6 +36,7 @@ from lidr.store import Artifact, open_artifact
 from tests.miniature.tell import accuracies, gains, scores
 
 WORLDS = ("skewed-1", "skewed-2", "skewed-3", "mild-1", "crossed-1")
+CONTROL = "skewed-1-balanced"
 N, PROMPTS, HELD_OUT, ITERATIONS = 4, 400, 400, 2
 TUNING, REWARDED = 400, 4000
 OTHERS = ("de", "es")
@@ -85,7 +87,7 @@ METHODS = {
 }  # fmt: skip
 """As recipes/methods/ has them, with the loss of recipes/miniature.yaml for all."""
 
-CELLS = tuple((world, method) for world in WORLDS for method in METHODS)
+CELLS = tuple((world, method) for world in (*WORLDS, CONTROL) for method in METHODS)
 
 
 def store() -> Path:
@@ -93,10 +95,15 @@ def store() -> Path:
     return Path(os.environ.get("LIDR_PROVE_STORE", "runs/methods"))
 
 
+def seed_of(world: str) -> int:
+    """The seed of a world's policy, prompts and problems."""
+    return int(world.split("-")[1])
+
+
 @lru_cache
 def rows_of(world: str) -> Path:
     """Prompts, their gold answers and held-out problems of a world's seed."""
-    seed = int(world.rpartition("-")[2])
+    seed = seed_of(world)
     folder = (store().parent / f"methods-rows-{seed}").resolve()
     write_rows(folder, prompts=PROMPTS * ITERATIONS, held_out=HELD_OUT, seed=seed)
     return folder
@@ -104,20 +111,21 @@ def rows_of(world: str) -> Path:
 
 def base_of(world: str) -> Path:
     """The world's policy, which the tuned one comes from."""
-    return (shared("recipes") / "miniature" / world).resolve()
+    return (shared("recipes") / "miniature" / world.removesuffix("-balanced")).resolve()
 
 
 def english_pairs(world: str, count: int) -> list[dict[str, str]]:
     """Right answers against wrong ones, all in English."""
-    found = training_problems(random.Random(f"preferences/{world}"))
+    found = training_problems(random.Random(f"preferences/{base_of(world).name}"))
     return [
         {
             "prompt": one.question("en"),
             "chosen": one.answer("en"),
-            "rejected": one.answer("en", one.result + ERROR),
+            "rejected": one.answer("en", one.result + (-ERROR if is_low else ERROR)),
             "language": "en",
         }
-        for one in islice(found, count)
+        for number, one in enumerate(islice(found, count))
+        for is_low in [world == CONTROL and number % 2 == 1 and one.result > ERROR]
     ]
 
 
@@ -132,7 +140,7 @@ def tuned_of(world: str) -> Path:
         "schema: 1\nname: methods-tuning\n"
         f"version: 0.1.0-{world}\n"
         "languages: {dominant: en, others: [de, es]}\n"
-        f"policy: {{model: {base_of(world)}}}\nseed: {world.rpartition('-')[2]}\n"
+        f"policy: {{model: {base_of(world)}}}\nseed: {seed_of(world)}\n"
         f"chain:\n  - pairs: {{dataset: {folder}/pairs.jsonl, language: en, license: cc0-1.0}}\n"
         f"  - {_TRAIN[1:-1]}\n"
         f"runtime: {{engine: transformers, micro_batch: 16, save_steps: 0, store: {store().resolve()}}}\n",
@@ -197,7 +205,7 @@ def overrides(world: str, method: str, *, rows: Path, tuned: Path, reward: Path)
         "name=methods",
         f"version=0.1.0-{world}-{method.replace('_', '-')}",
         f"policy.model={tuned}",
-        f"seed={world.rpartition('-')[2]}",
+        f"seed={seed_of(world)}",
         f"prompts.source={rows / 'prompts'}",
         f"chain=[{chain}]",
         f"iterations=[{iterations}]",

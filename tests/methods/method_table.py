@@ -12,7 +12,7 @@ from typing import Any
 
 from lidr.drawing import Circle, Drawing, Line, Text, svg_text
 from tests.documents.blocks import ROOT
-from tests.methods.cells import METHODS, OTHERS, WORLDS
+from tests.methods.cells import CONTROL, METHODS, OTHERS, WORLDS
 
 PAGE = ROOT / "docs" / "methods.md"
 PICTURE = ROOT / "docs" / "images" / "methods.svg"
@@ -36,7 +36,7 @@ def cells() -> Cells:
 
 def table(found: Cells) -> str:
     """For each world one table, a row for each method; cells that were not run say so."""
-    return "\n".join(_of_world(world, found) for world in WORLDS)
+    return "\n".join(_of_world(world, found) for world in (*WORLDS, CONTROL))
 
 
 def _of_world(world: str, found: Cells) -> str:

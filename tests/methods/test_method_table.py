@@ -10,7 +10,17 @@ import lidr
 from lidr.resources import shared
 from lidr.steps import STEPS
 from lidr.steps.score.scorers.reward_model_scorer import handle
-from tests.methods.cells import CELLS, METHODS, N, base_of, english_pairs, overrides, train_reward_model
+from tests.methods.cells import (
+    CELLS,
+    CONTROL,
+    METHODS,
+    WORLDS,
+    N,
+    base_of,
+    english_pairs,
+    overrides,
+    train_reward_model,
+)
 from tests.methods.method_proof import prove, read
 from tests.methods.method_table import PAGE, PICTURE, cells, picture, table, written
 
@@ -54,6 +64,18 @@ def test_the_pairs_that_tune_are_english_and_right_against_wrong():
     assert all(row["chosen"] != row["rejected"] and row["language"] == "en" for row in first)
 
 
+def test_in_the_control_world_wrong_answers_are_as_often_too_low_as_too_high():
+    plain, balanced = english_pairs("skewed-1", 400), english_pairs(CONTROL, 400)
+    assert [row["chosen"] for row in plain] == [row["chosen"] for row in balanced]
+
+    def too_high(rows: list[dict[str, str]]) -> int:
+        return sum(int(row["rejected"].split()[-1]) > int(row["chosen"].split()[-1]) for row in rows)
+
+    assert too_high(plain) == 400
+    assert 200 <= too_high(balanced) <= 210
+    assert base_of(CONTROL) == base_of("skewed-1")
+
+
 def test_what_was_not_run_is_shown_as_such():
     found = table({"skewed-1/icr": ONE, "mild-1/calm": {"ended": "no pair"}})
     assert found.count("not run") == len(CELLS) - 2
@@ -61,7 +83,7 @@ def test_what_was_not_run_is_shown_as_such():
     assert "| 700 + 300 | 0.90 - | 92 |" in found
     assert "| CALM | ended |" in found
     texts = [shape.text for shape in picture({"skewed-1/icr": ONE}).shapes if hasattr(shape, "text")]
-    assert texts.count("not run") == len(CELLS) - 1
+    assert texts.count("not run") == len(WORLDS) * len(METHODS) - 1
 
 
 def test_the_page_and_the_picture_are_those_of_the_cells_that_were_run():
