@@ -21,7 +21,7 @@ TITLE = "Gain in accuracy in German and Spanish after two iterations, by method 
 _TABLE = re.compile(r"(?<=<!-- methods -->\n).*?(?=<!-- end of methods -->)", re.S)
 _INK, _SOFT, _DOT = "#282c34", "#9aa0a6", "#1f6feb"
 _LEFT, _WIDTH, _TOP, _ROW, _PANEL = 84, 160, 54, 24, 132
-_LOW, _HIGH = -0.3, 0.5
+_LOW, _HIGH = -0.4, 0.3
 
 Cells = dict[str, dict[str, Any]]
 
@@ -87,7 +87,7 @@ def _panel(scene: Drawing, left: float, world: str, found: Cells) -> None:
 
     bottom = _TOP + len(METHODS) * _ROW
     scene.add(Text(left + _PANEL / 2, 40, world, _INK, 12, "middle"))
-    for tick in (-0.2, 0.0, 0.2, 0.4):
+    for tick in (-0.4, -0.2, 0.0, 0.2):
         scene.add(Line(at(tick), _TOP, at(tick), bottom, _SOFT if tick == 0 else "#e6e8eb"))
         scene.add(Text(at(tick), bottom + 14, f"{tick * 100:+.0f}" if tick else "0", _SOFT, 11, "middle"))
     for row, method in enumerate(METHODS):

@@ -4,6 +4,7 @@
     lidr        recipes/real_policy.yaml: language imbalance, one iteration
     swapped     recipes/real_policy/swapped.yaml: the same pairs, chosen and rejected exchanged
     sft         recipes/real_policy/sft.yaml: the chosen answers of the same pairs alone
+    strict      recipes/real_policy/strict.yaml: language imbalance, pairs of translations in their language alone
 
 All of it stands in one store (LIDR_PROVE_STORE, else runs/real_policy): the trained arms share answers, translations
 and pairs, and a killed one goes on where it was.
@@ -34,6 +35,7 @@ RECIPES = {
     "lidr": "real_policy",
     "swapped": "real_policy/swapped",
     "sft": "real_policy/sft",
+    "strict": "real_policy/strict",
 }
 DOMINANT, OTHERS = "en", ("es", "fr", "de")
 LANGUAGES = (DOMINANT, *OTHERS)
@@ -138,6 +140,16 @@ def translation_counts(made: RunResult) -> dict[str, dict[str, int]]:
 def pair_counts(made: RunResult) -> dict[str, int]:
     """Language -> pairs that were trained on."""
     counted = Counter(row["language"] for row in rows_of(made, Pair.name))
+    return {code: counted[code] for code in LANGUAGES}
+
+
+def rejected_elsewhere(made: RunResult) -> dict[str, int]:
+    """Language -> pairs that were trained on whose rejected text is in another language."""
+    pairs = pl.DataFrame(
+        [{name: row[name] for name in ("language", "rejected_text")} for row in rows_of(made, Pair.name)]
+    )
+    told = identify(pairs["rejected_text"], LANGUAGES, asked=pairs["language"])["language"]
+    counted = Counter(pairs["language"].filter(told != pairs["language"]).to_list())
     return {code: counted[code] for code in LANGUAGES}
 
 

@@ -16,7 +16,7 @@ from tests.methods.real_policy_outcome import GROUPS
 
 PAGE = ROOT / "docs" / "methods.md"
 FILE = ROOT / "tests" / "proofs" / "real_policy.json"
-LABELS = {"lidr": "LIDR", "swapped": "swapped", "sft": "SFT"}
+LABELS = {"lidr": "LIDR", "swapped": "swapped", "sft": "SFT", "strict": "LIDR, strict"}
 _SECTION = re.compile(r"(?<=<!-- real policy -->\n).*?(?=<!-- end of real policy -->)", re.S)
 _USABLE = ("ok", "unclosed_at_end")
 """Statuses of a translation that is whole and in the language that was wanted."""
@@ -71,9 +71,15 @@ def _made_of(arms: dict[str, Any]) -> str:
         rest = Counter({status: count for status, count in statuses.items() if status not in _USABLE})
         said = ", ".join(f"{status} {count}" for status, count in rest.most_common())
         lines.append([way.replace(">", " to "), f"{usable} of {whole}", said or "-"])
-    pairs = ", ".join(f"{code} {known['pairs'][code]}" for code in LANGUAGES)
     table = _table(["translation", "whole and in its language", "the others"], lines)
-    return f"{table}\nPairs that were trained on: {pairs}.\n"
+    head = ["pairs trained on (whose rejected text is in another language)", *LANGUAGES]
+    rows = [[LABELS[arm], *_counted(one)] for arm, one in arms.items() if "pairs" in one]
+    return f"{table}\n{_table(head, rows)}"
+
+
+def _counted(arm: dict[str, Any]) -> list[str]:
+    elsewhere = arm["rejected_elsewhere"]
+    return [f"{arm['pairs'][code]} ({elsewhere[code]})" for code in LANGUAGES]
 
 
 def _when(arms: dict[str, Any]) -> str:

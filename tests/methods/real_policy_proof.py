@@ -1,7 +1,7 @@
 """`make prove real_policy`: language imbalance and its controls on a real policy; goes on where it was stopped.
 
     python -m tests.prove real_policy                 all arms that are not there yet
-    python -m tests.prove real_policy:sft             one: untrained, lidr, swapped or sft
+    python -m tests.prove real_policy:sft             one: untrained, lidr, swapped, sft or strict
 
 An arm is written to tests/proofs/real_policy.json when it is measured, with machine and commit, and then stays: take it
 out of the file to have it made again. What the arms come to is reckoned from their items, and docs/methods.md is
@@ -18,9 +18,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lidr.api.run_result import RunResult
 from lidr.errors import LidrError
 from tests.faults.parts import commit_now
-from tests.methods.real_policy import RECIPES, measure, pair_counts, run_arm, store, translation_counts
+from tests.methods.real_policy import (
+    RECIPES,
+    measure,
+    pair_counts,
+    rejected_elsewhere,
+    run_arm,
+    store,
+    translation_counts,
+)
 from tests.methods.real_policy_outcome import against, as_json, from_json, outcome
 from tests.methods.real_policy_page import write
 
@@ -55,10 +64,16 @@ def one_arm(arm: str) -> dict[str, Any]:
     """Train an arm and measure it; a run that lidr ends says why."""
     try:
         made, policy = run_arm(arm)
-        made_of = {} if arm == "untrained" else {"translations": translation_counts(made), "pairs": pair_counts(made)}
+        made_of = {} if arm == "untrained" else of_pairs(made)
         return {**made_of, "items": as_json(measure(arm, policy))}
     except LidrError as error:
         return {"ended": str(error).replace(str(store().parent), "")}
+
+
+def of_pairs(made: RunResult) -> dict[str, Any]:
+    """Of what the pairs were made, and how many have a rejected text in another language."""
+    counts = {"translations": translation_counts(made), "pairs": pair_counts(made)}
+    return {**counts, "rejected_elsewhere": rejected_elsewhere(made)}
 
 
 def read() -> dict[str, Any]:

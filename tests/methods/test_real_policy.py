@@ -43,6 +43,9 @@ def test_the_controls_differ_from_the_recipe_in_training_alone():
         same = {"policy", "prompts", "languages", "seed", "iterations"}
         assert recipes[arm].model_dump(include=same) == base.model_dump(include=same)
     trains = {arm: recipe.chain[-1].config for arm, recipe in recipes.items()}
+    strict = lidr.load_recipe(shipped()[RECIPES["strict"]])
+    differ = [step.name for step, its in zip(strict.chain, base.chain, strict=True) if step != its]
+    assert (differ, strict.chain[2].config.accept) == (["pair"], ("ok", "unclosed_at_end"))
     assert (trains["swapped"].sides, trains["sft"].method) == ("swapped", "sft")
 
 
@@ -132,6 +135,7 @@ def arm(found: Items) -> dict[str, object]:
 def test_the_section_says_what_was_not_run_and_of_what_the_pairs_were_made():
     assert "Not run" in section(None)
     made_of = {"translations": {"en>de": {"ok": 3, "wrong_language": 5}}, "pairs": dict.fromkeys(LANGUAGES, 7)}
+    made_of["rejected_elsewhere"] = dict.fromkeys(LANGUAGES, 2)
     ended = {key: value for key, value in arm(AFTER).items() if key != "items"}
     arms = {"untrained": arm(BEFORE), "lidr": {**arm(AFTER), **made_of}, "sft": {**ended, "ended": "no pair"}}
     text = section({"arms": arms, "outcome": outcomes(arms)})
@@ -139,6 +143,7 @@ def test_the_section_says_what_was_not_run_and_of_what_the_pairs_were_made():
     assert "| swapped | not run |" in text
     assert "| SFT | ended |" in text
     assert "| en to de | 3 of 8 | wrong_language 5 |" in text
+    assert "| LIDR | 7 (2) | 7 (2) | 7 (2) | 7 (2) |" in text
     assert "LIDR - swapped" not in text
 
 
@@ -147,7 +152,7 @@ def test_the_page_is_that_of_the_proof_file():
 
 
 def test_an_arm_that_there_is_not_is_named():
-    with pytest.raises(SystemExit, match="real_policy: no arm nothing; one of untrained, lidr, swapped, sft"):
+    with pytest.raises(SystemExit, match="real_policy: no arm nothing; one of untrained, lidr, swapped, sft, strict"):
         prove("real_policy:nothing", {})
 
 

@@ -32,7 +32,7 @@ ABLATIONS = (
 )
 METHODS = tuple(f"methods/{name}" for name in ("calm", "cm_align", "croco", "icr", "lacomsa", "lidr_n"))
 """Of other papers: tests/recipe/test_method_recipes.py."""
-REAL = ("real_policy", "real_policy/sft", "real_policy/swapped")
+REAL = ("real_policy", "real_policy/sft", "real_policy/strict", "real_policy/swapped")
 """For two CPU cores: tests/methods/test_real_policy.py."""
 PAPER = [
     *(f"ablations/{name}" for name in ABLATIONS),
