@@ -53,6 +53,7 @@ def main(options: argparse.Namespace) -> int:
     recipe = read_recipe(options)
     run, to = finished(recipe, options)
     say(("would go to " if options.dry_run else "to ") + _hub_said(recipe))
+    say(_visibility(to))
     if (note := unpublished_policy(recipe)) is not None:
         say(f"note: {note}")
     if options.dry_run:
@@ -70,6 +71,16 @@ def main(options: argparse.Namespace) -> int:
     print_table(("repository", "tag", "commit", ""), rows, left=4)
     print(f"\nLoad it:\n\n{lines}")
     return 0
+
+
+def _visibility(to: Destinations) -> str:
+    """Who can read what is published."""
+    if to.private:
+        return "a repository that is made now is private"
+    return (
+        "a repository that is made now is public: prompts, their ids and every answer can be read by all. --private, or "
+        "publish.private: true, makes it private"
+    )
 
 
 def _hub_said(recipe: Recipe) -> str:
@@ -120,7 +131,9 @@ def _show_files(run: Finished, to: Destinations, options: argparse.Namespace) ->
         print_json("lidr.publish.dry_run/1", {"would_publish": shown})
         return 0
     for release in shown:
-        print(f"{release['repo']} {release['tag']}, content {str(release['digest'])[:12]}")
+        print(
+            f"{release['repo']} {release['tag']}, licence {run.licence.identifier}, content {str(release['digest'])[:12]}"
+        )
         files_of: Any = release["files"]
         print_table(("file", "bytes"), [(path, f"{size:,}") for path, size in files_of.items()])
         print()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([BbMm])(?![A-Za-z0-9])")
+_PACKED = re.compile(r"(?i)(?<![a-z0-9])(awq|gptq|fp8|nvfp4|mxfp4|int[48]|[48]-?bits?|bnb|w\d+a\d+)(?![a-z0-9])")
 _MIXTURE = re.compile(
     r"(?<![a-z0-9])(a\d+(\.\d+)?b|\d+x?\d*e|\d+x\d+\w*|\w*moe|gpt-oss|mixtral)(?![a-z0-9])", re.IGNORECASE
 )
@@ -91,10 +92,11 @@ def shape_named(name: str) -> ModelShape | None:
     (8000000000, 32, 'by its name, shaped like Llama-3-8B')
     >>> [shape_named(name) for name in ("mistralai/Mixtral-8x7B-v0.1", "Qwen/Qwen3-30B-A3B")]  # another arithmetic
     [None, None]
+    >>> shape_named("Qwen/Qwen2.5-7B-Instruct-AWQ")  # packed weights
     """
     last = name.rpartition("/")[2]
     sizes = _SIZE.findall(last)
-    if len(sizes) != 1 or _MIXTURE.search(last):
+    if len(sizes) != 1 or _MIXTURE.search(last) or _PACKED.search(last):
         return None
     number, unit = sizes[0]
     parameters = round(float(number) * (1e9 if unit in "Bb" else 1e6))

@@ -44,6 +44,15 @@ def test_publish_prints_commit_and_loading_lines(recipe, capsys, no_hub_outside)
     assert "token" not in answer["published"][0]
 
 
+def test_it_is_said_who_can_read_it_and_under_which_licence(recipe, capsys, no_hub_outside):
+    assert call(publish, recipe, "--pairs", "lidr/v", "--dry-run") == 0
+    out, err = capsys.readouterr()
+    assert "a repository that is made now is public: prompts, their ids and every answer can be read by all" in err
+    assert "lidr/v v0.1.0, licence other, content " in out
+    assert call(publish, recipe, "--pairs", "lidr/v", "--dry-run", "--private") == 0
+    assert "a repository that is made now is private" in capsys.readouterr().err
+
+
 def test_the_first_line_says_which_hub_it_goes_to_and_how_to_reach_another(recipe, capsys, no_hub_outside, monkeypatch):
     here = recipe.parent / "runs/.hub"
     elsewhere = f"the Hub on this machine ({here}); for huggingface.co: hf auth login, or set HF_TOKEN"

@@ -241,7 +241,7 @@ def _publish(repo: str, licence: str | None, *, is_server: bool) -> str:
         shown = said or ", policy_license: ID"
         return f"  # - publish: {{pairs: YOU/NAME{shown}}}   # to publish: where, and the licence of the model\n"
     policy = "" if is_server else f", policy: {repo}"
-    return f"  - publish: {{pairs: {repo}-pairs{policy}{said}}}\n"
+    return f"  - publish: {{pairs: {repo}-pairs{policy}{said}}}   # for all to read, or: private: true\n"
 
 
 def _licence(given: dict[str, Any], options: argparse.Namespace) -> str:
