@@ -9,7 +9,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lidr import pipeline
-from lidr.cli.common import accept_argument, duration, print_json, print_table, read_recipe, recipe_arguments
+from lidr.cli.common import (
+    accept_argument,
+    duration,
+    print_json,
+    print_table,
+    read_recipe,
+    recipe_arguments,
+    refuse_wrong,
+)
 from lidr.cli.run import iterations_of
 from lidr.costs import main_memory
 from lidr.steps import check_template, halved_by_auto
@@ -30,6 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Make the plan and print it."""
     recipe = read_recipe(options)
+    refuse_wrong(recipe, options, "there is no plan of it, and `lidr run` refuses it")
     planned = pipeline.plan(
         recipe,
         until=options.until,

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 import lidr.report as report
 from lidr import analysis, pipeline, store
-from lidr.cli.common import accept_argument, duration, print_json, print_table, read_recipe, recipe_arguments, say
+from lidr.cli.common import (
+    accept_argument,
+    duration,
+    print_json,
+    print_table,
+    read_recipe,
+    recipe_arguments,
+    refuse_wrong,
+    say,
+)
 from lidr.cli.terminal import kept_in, printable
 from lidr.errors import LidrError, NegativeVerdict
 from lidr.resources import shared
@@ -50,6 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Run, then print the summary."""
     recipe = read_recipe(options)
+    refuse_wrong(recipe, options, "nothing was run")
     folder = store.Store(store.store_root(recipe.runtime.store, recipe.folder)).version_folder(
         recipe.name, recipe.version
     )

@@ -246,3 +246,68 @@ def test_a_column_of_the_pairs_that_is_not_there_is_said_by_validate_and_plan(re
     if not is_mixture:
         assert main(["plan", str(recipe)]) == 2
         assert "pairs.columns.chosen: others.jsonl: no column 'god'" in capsys.readouterr().err
+
+
+def _without_a_language(world):
+    (world / "prompts/de.jsonl").unlink()
+
+
+def _without_a_prompt(world):
+    file = world / "prompts/es.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
+
+
+def _with_too_many_asked_for(world):
+    file = world / "recipe.yaml"
+    file.write_text(file.read_text().replace('"4:8"', '"4:9"'))
+
+
+def _with_ids_from_a_column_that_is_not_there(world):
+    file = world / "recipe.yaml"
+    file.write_text(file.read_text().replace("license: cc0-1.0", "license: cc0-1.0, columns: {id: key}"))
+
+
+def _with_weights_that_are_none(world):
+    (world / "others.jsonl").write_text('{"prompt": "1?", "chosen": "a", "rejected": "b", "w": "heavy"}\n')
+    file = world / "recipe.yaml"
+    head, _, rest = file.read_text().partition("prompts: ")
+    pairs = "pairs: {dataset: ./others.jsonl, license: mit, columns: {weight: w}}"
+    file.write_text(f"{head}chain:\n  - {pairs}\nruntime: {rest.partition('runtime: ')[2]}")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_without_a_language, 'no prompts in "de"'),
+        (_without_a_prompt, '"es" lacks 1: p0'),
+        (_with_too_many_asked_for, "prompts 4:9 go beyond the file: it has 8 prompts"),
+        (_with_ids_from_a_column_that_is_not_there, 'no field "key"'),
+        (_with_weights_that_are_none, "row 1: 'heavy' is no weight"),
+    ],
+)
+def test_what_validate_refuses_plan_and_run_refuse_in_the_same_words_before_anything_is_made(
+    recipe, tmp_path, capsys, spoil, said
+):
+    spoil(tmp_path)
+    assert main(["validate", str(recipe)]) == 2
+    *told, count = capsys.readouterr().err.splitlines()
+    assert said in told[0]
+    assert told[0].startswith(f"{recipe}:")
+    assert told[-1].endswith("^")
+    assert count == f"{recipe}: 1 problem"
+    for words, end in (
+        (["plan"], f"{count}: there is no plan of it, and `lidr run` refuses it"),
+        (["run", "--quiet"], f"{count}: nothing was run"),
+    ):
+        for more in ([], ["--json"]):
+            assert main([*words, str(recipe), *more]) == 2
+            out, err = capsys.readouterr()
+            assert (out, err.splitlines()) == ("", [*told, end])
+    assert not list(tmp_path.glob("runs/**/iter_*"))
+
+
+def test_a_value_that_the_command_line_gave_is_named_as_such_by_plan(recipe, capsys):
+    assert main(["plan", str(recipe), "--set", "prompts.source=/nowhere/prompts"]) == 2
+    err = capsys.readouterr().err
+    assert '--set "prompts.source=/nowhere/prompts" prompts.source: no file or folder /nowhere/prompts' in err
+    assert f"{recipe}: 1 problem: there is no plan of it" in err
