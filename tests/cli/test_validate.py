@@ -193,7 +193,34 @@ def test_what_is_no_mistake_and_may_surprise_is_a_note_at_its_place(recipe, caps
     notes = {note["path"]: note["text"] for note in json.loads(capsys.readouterr().out)["notes"]}
     assert "did you mean cc-by-4.0?" in notes["prompts.license"]
     assert "did you mean apache-2.0?" in notes["chain[4].publish.policy_license"]
+    assert main(["validate", str(recipe), "--set", "prompts.license=CC0-1.0", "--json"]) == 0
+    paths = {note["path"] for note in json.loads(capsys.readouterr().out)["notes"]}
+    assert paths == {"chain[4].publish.policy_license", "runtime.gpu"}, "capitals are read, and no release is `other`"
     assert 'lidr knows no card "A100X"; did you mean' in notes["runtime.gpu"]
+
+
+def test_every_licence_of_a_recipe_is_looked_at_wherever_it_stands(recipe, tmp_path, capsys):
+    (tmp_path / "others.jsonl").write_text('{"prompt": "1?", "chosen": "a", "rejected": "b"}\n')
+    head, _, rest = recipe.read_text().partition("prompts: ")
+    pairs = "pairs: {sets: [{dataset: ./others.jsonl, license: CC0}, {dataset: a/b, revision: v1, license: MIT}]}"
+    recipe.write_text(f"{head}chain:\n  - {pairs}\nruntime: {rest.partition('runtime: ')[2]}")
+    assert main(["validate", str(recipe), "--json"]) == 0
+    notes = {note["path"]: note for note in json.loads(capsys.readouterr().out)["notes"]}
+    note = notes["chain[0].pairs.sets[0].license"]
+    assert note["text"].endswith("(did you mean cc0-1.0?); a release of it would be `other`")
+    assert recipe.read_text().splitlines()[note["line"] - 1][note["column"] - 1 :].startswith("license: CC0")
+    assert "chain[0].pairs.sets[1].license" not in notes
+
+
+@pytest.mark.parametrize("pushes", [True, False])
+def test_a_licence_that_publishing_would_refuse_is_told_before_all_the_work(recipe, capsys, pushes):
+    step = "  - publish: {pairs: me/p, license: {id: CC0, reason: ours}}\niterations:"
+    recipe.write_text(recipe.read_text().replace("iterations:", step))
+    words = [str(recipe), "--set", f"runtime.push={str(pushes).lower()}", "--json"]
+    assert main(["validate", *words]) == (2 if pushes else 0)
+    found = json.loads(capsys.readouterr().out)
+    (one,) = found["problems"] if pushes else [note for note in found["notes"] if "licence" in note["text"]]
+    assert (one["path"], "did you mean cc0-1.0?" in one["text"]) == ("chain[4].publish.license.id", True)
 
 
 def test_places_that_the_environment_names_are_named_by_their_variable(recipe, tmp_path, capsys, monkeypatch):
