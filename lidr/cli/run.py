@@ -142,14 +142,17 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
     recipe = planned.recipe
     print(f"\n{recipe.name} {recipe.version}: {iterations_of(planned)} in {duration(elapsed_s)}\n")
     if summary.account:
-        print("Pairs by language and iteration (the dominant and the non-dominant pair of each prompt)")
+        has_two = recipe.prompts is not None and not recipe.are_pairs_sampled
+        of_two = " (the dominant and the non-dominant pair of each prompt)" if has_two else ""
+        print(f"Pairs by language and iteration{of_two}")
         columns = ("", *(f"iter {c.iteration} {c.language}" for c in summary.columns))
         shown = (row for row in summary.account if any(row.counts) or row is summary.account[-1])
         rows = [(row.label, *(f"{count:,}" for count in row.counts)) for row in shown]
         print_table(columns, rows)
         print()
     if summary.policies:
-        print("Policies")
+        is_trained = any(policy.pairs is not None for policy in summary.policies)
+        print("Policies" + (f" ({report.TRAINED})" if is_trained else ""))
         print_table(
             ("policy", "weights", "pairs", "loss", "dpo", "nll", "margin", "accuracy"),
             [policy.cells() for policy in summary.policies],
@@ -157,7 +160,8 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
         )
     if summary.groups:
         print("\nAfter training, by language and kind (margin in nats; accuracy: share with margin above 0)")
-        print_table(("policy", "language", "kind", "pairs", "margin", "accuracy"), summary.groups, left=3)
+        groups = report.shown_groups(recipe, summary)
+        print_table(("policy", "language", "kind", "pairs", "margin", "accuracy"), groups, left=3)
     made = _made(planned)
     for said in analysis.aside_sentences(made):
         print(f"\n{said}")
