@@ -68,6 +68,14 @@ def read_recipe(options: argparse.Namespace) -> Recipe:
     return load_recipe(options.recipe, overrides=options.overrides)
 
 
+def recipe_words(options: argparse.Namespace) -> list[str]:
+    """The recipe with all that was given for it, for a command that is advised."""
+    words = [options.recipe, *(word for one in options.overrides for word in ("--set", one))]
+    return words + [
+        word for name in ("data", "store") if (value := getattr(options, name)) for word in (f"--{name}", value)
+    ]
+
+
 def refuse_wrong(recipe: Recipe, options: argparse.Namespace, outcome: str) -> None:
     """Refuse what `lidr validate` refuses, in the same words.
 

@@ -16,6 +16,7 @@ from lidr.cli.common import (
     print_table,
     read_recipe,
     recipe_arguments,
+    recipe_words,
     refuse_wrong,
 )
 from lidr.cli.run import iterations_of
@@ -62,9 +63,7 @@ def _can_run(planned: Plan) -> bool:
 
 def _run_words(options: argparse.Namespace) -> str:
     """The command that makes what is planned."""
-    words = ["lidr", "run", options.recipe, *(word for one in options.overrides for word in ("--set", one))]
-    for name in ("data", "store", "until"):
-        words += [f"--{name}", value] if (value := getattr(options, name)) else []
+    words = ["lidr", "run", *recipe_words(options), *(("--until", options.until) if options.until else ())]
     words += [f"--{name.replace('_', '-')}" for name in ("fresh", "accept_unknown_server") if getattr(options, name)]
     return shlex.join(words)
 

@@ -19,6 +19,7 @@ from lidr.cli.common import (
     print_table,
     read_recipe,
     recipe_arguments,
+    recipe_words,
     refuse_wrong,
     say,
 )
@@ -63,8 +64,7 @@ def main(options: argparse.Namespace) -> int:
     folder = store.Store(store.store_root(recipe.runtime.store, recipe.folder)).version_folder(
         recipe.name, recipe.version
     )
-    command = shlex.join(["lidr", "run", options.recipe, *(w for o in options.overrides for w in ("--set", o))])
-    with kept_in(folder, command=command):
+    with kept_in(folder, command=shlex.join(["lidr", "run", *recipe_words(options)])):
         return _run(recipe, options)
 
 
@@ -100,8 +100,7 @@ def _run(recipe: Recipe, options: argparse.Namespace) -> int:
                                    "report": str(page)})  # fmt: skip
     else:
         show(planned, summary, time.monotonic() - began)
-        words = shlex.join([options.recipe, *(w for o in options.overrides for w in ("--set", o))])
-        _what_next(planned, words, page)
+        _what_next(planned, shlex.join(recipe_words(options)), page)
     if verdict is not None:
         raise verdict
     return 0
