@@ -63,6 +63,16 @@ def language_heading(kinds: Iterable[str | None]) -> str:
     return NON_DOMINANT if "dominant" in set(kinds) else "language"
 
 
+def kind_said(kind: str, language: str, other_language: str) -> str:
+    """A kind of pair as it is shown: `-` where two languages were never compared, as in a set of others, whose rows get
+    a kind by their language alone.
+
+    >>> kind_said("dominant", "en", "de"), kind_said("dominant", "en", "en"), kind_said("sampled", "en", "en")
+    ('dominant', '-', 'sampled')
+    """
+    return "-" if other_language in ("", language) and kind != "sampled" else kind
+
+
 SAMPLE = "sample"
 """The column that tells the answers to one prompt apart, from 0; only where each prompt was asked several times."""
 

@@ -132,13 +132,13 @@ def finished_release(
     private: bool = False,
     adapter_only: bool = False,
     rename_default: str | None = None,
-    file: str | None = None,
+    words: str | None = None,
 ) -> tuple[Finished, Destinations]:
     """The run of a recipe, complete and as the recipe says, and where it goes.
 
     Args:
         rename_default: the name that a configuration `default` of others is to have beside the pairs.
-        file: of the recipe, as messages name it.
+        words: that name the recipe to a command, for messages.
 
     Raises:
         HubError: the run is not finished, was made by other settings, or nothing says where it goes.
@@ -161,7 +161,7 @@ def finished_release(
                 f"{step.place} was left out{why}. A run that was stopped is not published: change what the gate found, "
                 "or the gate, and run it under a new version"
             )
-        again = f"lidr run {file}" if file else "lidr.run(recipe)"
+        again = f"lidr run {words}" if words else "lidr.run(recipe)"
         raise HubError(
             f"{step.place} is not finished (`{step.state}`){why}. Only a finished run can be published: {again}"
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr.cli.terminal import SAID, STATES, coloured, plain, printable
+from lidr.errors import RecipeError
 from lidr.secrecy import without_user
 
 if TYPE_CHECKING:
@@ -65,6 +66,40 @@ def read_recipe(options: argparse.Namespace) -> Recipe:
     if options.data:
         os.environ["LIDR_DATA"] = str(Path(options.data).resolve())
     return load_recipe(options.recipe, overrides=options.overrides)
+
+
+def recipe_words(options: argparse.Namespace) -> list[str]:
+    """The recipe with all that was given for it, for a command that is advised."""
+    words = [options.recipe, *(word for one in options.overrides for word in ("--set", one))]
+    return words + [
+        word for name in ("data", "store") if (value := getattr(options, name)) for word in (f"--{name}", value)
+    ]
+
+
+def refuse_wrong(recipe: Recipe, options: argparse.Namespace, outcome: str) -> None:
+    """Refuse what `lidr validate` refuses, in the same words.
+
+    Args:
+        recipe: as the options name it.
+        options: of the command.
+        outcome: what that means for the command.
+
+    Raises:
+        RecipeError: every problem, then how many there are and the outcome.
+    """
+    from lidr.pipeline import check_recipe
+
+    if problems := check_recipe(recipe, options.overrides).problems:
+        raise RecipeError([*problems, f"{problems_counted(options.recipe, len(problems))}: {outcome}"])
+
+
+def problems_counted(file: str, count: int) -> str:
+    """How many problems a recipe has.
+
+    >>> problems_counted("my.yaml", 1), problems_counted("my.yaml", 2)
+    ('my.yaml: 1 problem', 'my.yaml: 2 problems')
+    """
+    return f"{file}: {count} problem{'' if count == 1 else 's'}"
 
 
 def print_json(schema: str, content: Mapping[str, Any]) -> None:

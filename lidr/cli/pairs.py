@@ -15,10 +15,10 @@ from lidr import preferences
 from lidr.cli.common import print_json, print_table, say, store_argument
 from lidr.cli.terminal import printable
 from lidr.errors import RowError
-from lidr.rows import language_heading
+from lidr.rows import kind_said, language_heading
 
 if TYPE_CHECKING:
-    from lidr.preferences import Mapped, PairQuery, PairSource
+    from lidr.preferences import Census, Mapped, PairQuery, PairSource
 
 _LONGEST = 700
 _REF = "org/name[@rev], run:NAME[@VERSION], ./folder or file"
@@ -130,7 +130,7 @@ def _show(source: PairSource, wanted: PairQuery, mapped: Mapped, options: argpar
         content = {**_facts(source), "counts": counted.wanted, "unread": counted.unread, "pairs": samples}
         print_json("lidr.pairs.show/1", content)
         return 0
-    _print_facts(source, counted.wanted)
+    _print_facts(source, counted)
     if counted.unread:
         print(f"\n{unread_said(counted.unread)}")
     for pair in samples:
@@ -208,20 +208,20 @@ def _facts(source: PairSource) -> dict[str, Any]:
     }
 
 
-def _print_facts(source: PairSource, counts: list[dict[str, Any]]) -> None:
+def _print_facts(source: PairSource, counted: Census) -> None:
     print(printable(source.name + (f" at {source.revision}" if source.revision else "")))
     print(printable(f"configuration {source.config or '-'}; splits {', '.join(source.splits)}"))
     print(printable(f"licence {source.licence.identifier}: {source.licence.reason}\n"))
     parents = [(p.role, p.name, (p.revision or "-")[:12], p.licence or "unknown") for p in source.parents]
     print_table(("made from", "name", "revision", "licence"), parents, left=4)
+    counts, kinds = counted.wanted, counted.kinds_said
     rows = [
-        (str(row["iteration"]), str(row["language"]), row["kind"], f"{row['pairs']:,}", f"{row['scored']:,}")
-        for row in counts
+        (str(row["iteration"]), str(row["language"]), kind, f"{row['pairs']:,}", f"{row['scored']:,}")
+        for row, kind in zip(counts, kinds, strict=True)
     ]
     total = ("all", "", "", f"{sum(row['pairs'] for row in counts):,}", f"{sum(row['scored'] for row in counts):,}")
     print()
-    language = language_heading(row["kind"] for row in counts)
-    print_table(("iteration", language, "kind", "pairs", "scored"), [*rows, total], left=3)
+    print_table(("iteration", language_heading(kinds), "kind", "pairs", "scored"), [*rows, total], left=3)
 
 
 def _print_pair(pair: dict[str, Any]) -> None:
@@ -231,7 +231,10 @@ def _print_pair(pair: dict[str, Any]) -> None:
     from rich.text import Text
 
     margin = "" if pair["margin"] is None else f", margin {pair['margin']:g}"
-    about = printable(f"{pair['pair_id']}  {pair['kind']}, {pair['language']} against {pair['other_language']}{margin}")
+    kind = kind_said(pair["kind"], pair["language"], pair["other_language"])
+    languages = f"{pair['language']} against {pair['other_language']}"
+    what = pair["language"] if kind == "-" else f"{kind}, {languages}"
+    about = printable(f"{pair['pair_id']}  {what}{margin}")
     shown = Table(title=Text(about), caption=None, title_justify="left", expand=True, show_lines=True)
     shown.add_column("chosen", ratio=1, overflow="fold")
     shown.add_column("rejected", ratio=1, overflow="fold")

@@ -9,7 +9,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lidr import pipeline
-from lidr.cli.common import accept_argument, duration, print_json, print_table, read_recipe, recipe_arguments
+from lidr.cli.common import (
+    accept_argument,
+    duration,
+    print_json,
+    print_table,
+    read_recipe,
+    recipe_arguments,
+    recipe_words,
+    refuse_wrong,
+)
 from lidr.cli.run import iterations_of
 from lidr.costs import main_memory
 from lidr.steps import check_template, halved_by_auto
@@ -30,6 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Make the plan and print it."""
     recipe = read_recipe(options)
+    refuse_wrong(recipe, options, "there is no plan of it, and `lidr run` refuses it")
     planned = pipeline.plan(
         recipe,
         until=options.until,
@@ -53,9 +63,7 @@ def _can_run(planned: Plan) -> bool:
 
 def _run_words(options: argparse.Namespace) -> str:
     """The command that makes what is planned."""
-    words = ["lidr", "run", options.recipe, *(word for one in options.overrides for word in ("--set", one))]
-    for name in ("data", "store", "until"):
-        words += [f"--{name}", value] if (value := getattr(options, name)) else []
+    words = ["lidr", "run", *recipe_words(options), *(("--until", options.until) if options.until else ())]
     words += [f"--{name.replace('_', '-')}" for name in ("fresh", "accept_unknown_server") if getattr(options, name)]
     return shlex.join(words)
 

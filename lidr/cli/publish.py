@@ -7,10 +7,11 @@ in the store's folder .hub. The first line says which.
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lidr.cli.common import print_json, print_table, read_recipe, recipe_arguments, say
+from lidr.cli.common import print_json, print_table, read_recipe, recipe_arguments, recipe_words, say
 from lidr.hub import target_of_environment
 from lidr.hub_server import hub_for
 
@@ -110,7 +111,7 @@ def finished(recipe: Recipe, options: argparse.Namespace) -> tuple[Finished, Des
         private=getattr(options, "private", False),
         adapter_only=options.adapter_only,
         rename_default=getattr(options, "rename_default", None),
-        file=options.recipe,
+        words=shlex.join(recipe_words(options)),
     )
 
 

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 
 import lidr.report as report
 from lidr import analysis, pipeline, store
-from lidr.cli.common import accept_argument, duration, print_json, print_table, read_recipe, recipe_arguments, say
+from lidr.cli.common import (
+    accept_argument,
+    duration,
+    print_json,
+    print_table,
+    read_recipe,
+    recipe_arguments,
+    recipe_words,
+    refuse_wrong,
+    say,
+)
 from lidr.cli.terminal import kept_in, printable
 from lidr.errors import LidrError, NegativeVerdict
 from lidr.resources import shared
@@ -50,11 +60,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Run, then print the summary."""
     recipe = read_recipe(options)
+    refuse_wrong(recipe, options, "nothing was run")
     folder = store.Store(store.store_root(recipe.runtime.store, recipe.folder)).version_folder(
         recipe.name, recipe.version
     )
-    command = shlex.join(["lidr", "run", options.recipe, *(w for o in options.overrides for w in ("--set", o))])
-    with kept_in(folder, command=command):
+    with kept_in(folder, command=shlex.join(["lidr", "run", *recipe_words(options)])):
         return _run(recipe, options)
 
 
@@ -90,8 +100,7 @@ def _run(recipe: Recipe, options: argparse.Namespace) -> int:
                                    "report": str(page)})  # fmt: skip
     else:
         show(planned, summary, time.monotonic() - began)
-        words = shlex.join([options.recipe, *(w for o in options.overrides for w in ("--set", o))])
-        _what_next(planned, words, page)
+        _what_next(planned, shlex.join(recipe_words(options)), page)
     if verdict is not None:
         raise verdict
     return 0
@@ -132,14 +141,17 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
     recipe = planned.recipe
     print(f"\n{recipe.name} {recipe.version}: {iterations_of(planned)} in {duration(elapsed_s)}\n")
     if summary.account:
-        print("Pairs by language and iteration (the dominant and the non-dominant pair of each prompt)")
+        has_two = recipe.prompts is not None and not recipe.are_pairs_sampled
+        of_two = " (the dominant and the non-dominant pair of each prompt)" if has_two else ""
+        print(f"Pairs by language and iteration{of_two}")
         columns = ("", *(f"iter {c.iteration} {c.language}" for c in summary.columns))
         shown = (row for row in summary.account if any(row.counts) or row is summary.account[-1])
         rows = [(row.label, *(f"{count:,}" for count in row.counts)) for row in shown]
         print_table(columns, rows)
         print()
     if summary.policies:
-        print("Policies")
+        is_trained = any(policy.pairs is not None for policy in summary.policies)
+        print("Policies" + (f" ({report.TRAINED})" if is_trained else ""))
         print_table(
             ("policy", "weights", "pairs", "loss", "dpo", "nll", "margin", "accuracy"),
             [policy.cells() for policy in summary.policies],
@@ -147,7 +159,8 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
         )
     if summary.groups:
         print("\nAfter training, by language and kind (margin in nats; accuracy: share with margin above 0)")
-        print_table(("policy", "language", "kind", "pairs", "margin", "accuracy"), summary.groups, left=3)
+        groups = report.shown_groups(recipe, summary)
+        print_table(("policy", "language", "kind", "pairs", "margin", "accuracy"), groups, left=3)
     made = _made(planned)
     for said in analysis.aside_sentences(made):
         print(f"\n{said}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from lidr.languages import LANGUAGES
 from lidr.markup.differing_words import Part, word_differences
 from lidr.markup.element import Child, Html, h
+from lidr.rows import kind_said
 
 PAIR_STYLE = Path(__file__).with_name("pairs.css").read_text(encoding="utf-8")
 """CSS of a pair, and the colours of a page in light and in dark."""
@@ -52,9 +53,11 @@ def pair_article(shown: Shown, *, address: str | None = None, anchor: str | None
         anchor: the article's id in its page.
         data: attributes `data-NAME`, for filters.
     """
-    words = (language_name(shown.language), f"with {language_name(shown.other_language)}", _kind(shown.kind))
-    is_alone = shown.other_language in ("", shown.language)
-    chips = [h("span", word, class_="chip") for word in (words[0], *([] if is_alone else words[1:2]), words[2]) if word]
+    kind = kind_said(shown.kind, shown.language, shown.other_language)
+    words = [language_name(shown.language)]
+    words += [] if shown.other_language in ("", shown.language) else [f"with {language_name(shown.other_language)}"]
+    words += [] if kind in ("", "-") else [_kind(kind)]
+    chips = [h("span", word, class_="chip") for word in words]
     chips += [h("span", word, class_="chip") for word in (*shown.marks, *shown.figures)]
     if shown.reason:
         said = shown.reason.replace("_", " ") + (f": {shown.detail}" if shown.detail else "")

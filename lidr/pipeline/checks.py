@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lidr import release
 from lidr.costs import CARDS, card_named
 from lidr.errors import LidrError, PlanError, Problem
 from lidr.hub import locked_for
@@ -68,8 +69,28 @@ def check_recipe(recipe: Recipe, overrides: Sequence[str] = ()) -> Checked:
             notes.append(_at(recipe, path, name, str(reason)))
         except (LidrError, OSError) as error:
             wrong.append(_at(recipe, path, name, str(error)))
+    notes += _of_licences(recipe)
     notes += _of_gpu(recipe)
     return Checked(*(problems_at(recipe, overrides, list(dict.fromkeys(found))) for found in (wrong, notes)))
+
+
+def _of_licences(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
+    """Licences that no Hub knows, wherever they stand: a card can only say that they are others."""
+    prompts = [] if recipe.prompts is None else [(("prompts",), recipe.prompts)]
+    steps = [(("chain", number, step.name), step.config) for number, step in enumerate(recipe.chain)]
+    for place, config in (*prompts, *steps):
+        for path, identifier in _licences_in(config.model_dump(mode="json"), place):
+            if (said := release.unknown_licence(identifier)) is not None:
+                yield path, f"{said}; a release of it would be `other`"
+
+
+def _licences_in(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in entries:
+        if key in ("license", "policy_license") and isinstance(child, str):
+            yield (*path, key), child
+        else:
+            yield from _licences_in(child, (*path, key))
 
 
 def _of_gpu(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from lidr.preferences.mapped_rows import Mapped, check_weights_of, columns_there, language_tags, weights_of
     from lidr.preferences.pair_source import PairSource, open_pairs
     from lidr.preferences.query import PairQuery
-    from lidr.preferences.read_pairs import census, load_pairs, pair_batches, readings, switches_of, unread_said
+    from lidr.preferences.read_pairs import Census, census, load_pairs, pair_batches, readings, switches_of, unread_said
     from lidr.preferences.set_columns import column_map
     from lidr.preferences.set_comparison import SetComparison, compare_sets, settings_changed
 
 __all__ = [
     "FORMS",
     "REASONS",
+    "Census",
     "Mapped",
     "PairQuery",
     "PairSource",

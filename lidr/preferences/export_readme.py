@@ -34,9 +34,11 @@ def readme(source: PairSource, wanted: PairQuery, to: str, how: str, file: str, 
 
 def _parts(source: PairSource, wanted: PairQuery, to: str, how: str, rows: int, counted: Census) -> list[str]:
     at = f", commit `{source.revision}`" if source.revision and len(source.revision) == 40 else ""
-    columns = ("iteration", "language", "kind", "pairs")
-    heads = ("iteration", language_heading(row["kind"] for row in counted.wanted), "kind", "pairs")
-    cells = [tuple(str(row[column]) for column in columns) for row in counted.wanted]
+    heads = ("iteration", language_heading(counted.kinds_said), "kind", "pairs")
+    cells = [
+        (str(row["iteration"]), str(row["language"]), kind, str(row["pairs"]))
+        for row, kind in zip(counted.wanted, counted.kinds_said, strict=True)
+    ]
     return [
         f"# {rows:,} preference pairs of {source.name}",
         f"Exported by `lidr pairs export` for {to} from `{source.name}`{at}. {_asked(wanted, counted)}",
@@ -50,7 +52,7 @@ def _parts(source: PairSource, wanted: PairQuery, to: str, how: str, rows: int, 
 
 def _asked(wanted: PairQuery, counted: Census) -> str:
     said = {
-        f"{language_heading(row['kind'] for row in counted.wanted)}s": wanted.languages,
+        f"{language_heading(counted.kinds_said)}s": wanted.languages,
         "kinds": wanted.kinds,
         "iterations": wanted.iterations,
         "margins of at least": () if wanted.min_margin is None else (wanted.min_margin,),

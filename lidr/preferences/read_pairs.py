@@ -18,7 +18,7 @@ from lidr.preferences.native_rows import own_batches
 from lidr.preferences.pair_source import PairSource, open_pairs
 from lidr.preferences.query import NO_MARGIN, PairQuery, language_of
 from lidr.preferences.set_columns import column_map
-from lidr.rows import SWITCHES, WEIGHT, Pair, language_heading, switched, with_switches
+from lidr.rows import SWITCHES, WEIGHT, Pair, kind_said, language_heading, switched, with_switches
 from lidr.tables import file_batches
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ class Census:
     """How many pairs there are of what, before anything is read of their texts.
 
     Args:
-        everything: all pairs of the source by `iteration`, non-dominant `language`, `kind` and language of their
-            `texts`, each with `pairs` and how many of these are `scored`.
+        everything: all pairs of the source by `iteration`, non-dominant `language`, `kind`, language of their `texts`
+            and whether they compare it `with_another`, each with `pairs` and how many of these are `scored`.
         wanted: the same of those that are asked for.
         unread: how many rows of the source cannot be read as pairs, by reason.
     """
@@ -127,6 +127,11 @@ class Census:
     def rows(self) -> int:
         """Pairs that are asked for."""
         return sum(row["pairs"] for row in self.wanted)
+
+    @property
+    def kinds_said(self) -> list[str]:
+        """The kind of each row of `wanted`, as it is shown."""
+        return [kind_said(row["kind"], row["texts"], "*" if row["with_another"] else "") for row in self.wanted]
 
 
 def census(source: PairSource, wanted: PairQuery, mapped: Mapped | None = None) -> Census:
@@ -156,15 +161,18 @@ def _passing(batch: pa.RecordBatch, wanted: PairQuery) -> pa.RecordBatch:
 
 
 class _Counts:
-    """Counts rows by iteration, language, kind and language of the texts."""
+    """Counts rows by iteration, language, kind, language of the texts, and whether the other one is another."""
 
     def __init__(self) -> None:
         self._parts: list[pa.Table] = []
 
     def add(self, rows: pa.RecordBatch) -> None:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
-        columns = [rows["iteration"], language_of(rows), rows["kind"], rows["language"], rows["margin"].is_valid()]
+        with_another = pc.fill_null(pc.not_equal(rows["language"], rows["other_language"]), True)
+        told_by = [rows["iteration"], language_of(rows), rows["kind"], rows["language"], with_another]
+        columns = [*told_by, rows["margin"].is_valid()]
         table = pa.table([*columns], names=[*_COUNTED, "scored"])
         self._parts.append(table.group_by([*_COUNTED, "scored"], use_threads=False).aggregate([([], "count_all")]))
 
@@ -179,7 +187,7 @@ class _Counts:
         return list(found.values())
 
 
-_COUNTED = ("iteration", "language", "kind", "texts")
+_COUNTED = ("iteration", "language", "kind", "texts", "with_another")
 
 
 def _check_asked(

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
         HUB,
         Licence,
         Parent,
-        licence_remark,
         licence_text,
         overridden,
         parents_of_run,
         parents_of_set,
         read_card,
         strictest,
+        unknown_licence,
     )
     from lidr.release.publish_staged import Published
     from lidr.release.release_reader import (
@@ -68,7 +68,6 @@ __all__ = [
     "finished_run",
     "item_digest",
     "language_configs",
-    "licence_remark",
     "licence_text",
     "loading_lines",
     "of_language",
@@ -85,6 +84,7 @@ __all__ = [
     "staged",
     "strictest",
     "target_or_public",
+    "unknown_licence",
     "without_weights",
     "write_samples",
 ]

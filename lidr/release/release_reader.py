@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +29,7 @@ from lidr.hub import (
 )
 from lidr.release.file_schemas import Content, Environment, Manifest, Run, fault
 from lidr.release.staging import CONTENT
-from lidr.store import Record, record_of
+from lidr.store import Record, record_of, version_key
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -40,6 +40,7 @@ _ALWAYS = 256 * 2**20
 """Bytes of a release that are downloaded whatever its manifest says."""
 _WEIGHTS = (".safetensors", ".bin", ".gguf")
 
+_VERSION = re.compile(r"v[0-9]{1,9}(\.[0-9]{1,9}){2}([-+.][0-9A-Za-z.+-]{1,60})?")
 _FORM = re.compile(r"(?:(datasets|models)/)?([\w.-]+/[\w.-]+)(?:@([^\s@/][^\s@]*))?")
 
 
@@ -68,6 +69,27 @@ class Found:
     def entries(self) -> tuple[Entry, ...]:
         """Its files, as the Hub lists them."""
         return listing(self.key, self.sha, target=self.target)
+
+    def said(self, patience: Patience | None = None) -> str:
+        """What was taken, in a line; where no tag was named also which one it is, and the newest release there is."""
+        if self.requested is not None:
+            return f"{self}: {self.repo_type} at {self.sha}"
+        taken = f"{self.key}: no tag is named, so the main branch is taken, at {self.sha}"
+        tags = self._releases(patience)
+        if not tags:
+            return f"{taken}; no release is tagged there"
+        *_, newest = tags
+        which = [tag for tag, sha in tags.items() if sha == self.sha][-1:] or ["no release"]
+        if newest in which:
+            return f"{taken}, which is {newest}, the newest tag"
+        return f"{taken}, which is {which[0]}; the newest tag is {newest}: {self.repo_type}s/{self.name}@{newest}"
+
+    def _releases(self, patience: Patience | None) -> dict[str, str]:
+        """Tag -> its commit, of those that are versions, the oldest first."""
+        ask = partial(self.target.api().list_repo_refs, self.name, repo_type=self.repo_type)
+        refs = patiently(ask, what=self.name, target=self.target, patience=patience or Patience(tries=3))
+        tags = [tag for tag in refs.tags if _VERSION.fullmatch(tag.name)]
+        return {tag.name: tag.target_commit for tag in sorted(tags, key=lambda tag: version_key(tag.name[1:]))}
 
     def __str__(self) -> str:
         return f"{self.key}@{self.requested or self.sha}"

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from lidr.report.samples import sample_pairs
     from lidr.report.scores import LEGEND, before_after, head_to_head_text, scores_frame, scores_text
     from lidr.report.selection import selection_lines
-    from lidr.report.summary import Summary, summarise, summary_of
+    from lidr.report.summary import TRAINED, Summary, shown_groups, summarise, summary_of
     from lidr.report.translator_comparison import compared
 
 __all__ = [
     "LEGEND",
+    "TRAINED",
     "RunState",
     "Summary",
     "account_lines",
@@ -48,6 +49,7 @@ __all__ = [
     "scores_frame",
     "scores_text",
     "selection_lines",
+    "shown_groups",
     "summarise",
     "summary_of",
     "translated",

@@ -13,7 +13,7 @@ from lidr.hub import without_paths
 from lidr.report.funnel import funnel_picture, stages
 from lidr.report.scores import OF_CHANGES, changes_table, loss_picture, score_pictures, scores_table
 from lidr.report.selection import bound_tables, length_remarks, selection_tables
-from lidr.report.summary import Summary, summary_of
+from lidr.report.summary import TRAINED, Summary, shown_groups, summary_of
 from lidr.rows import NON_DOMINANT
 from lidr.store import open_artifact
 
@@ -227,12 +227,12 @@ def _policies(run: RunState, summary: Summary) -> Section | None:
     groups = TextTable(
         "After training, by language and kind (margin in nats; accuracy: share with margin above 0)",
         ("policy", "language", "kind", "pairs", "margin", "accuracy"),
-        summary.groups,
+        shown_groups(run.recipe, summary),
         3,
     )
     drawn = (("loss", "Loss in training"), ("margin", "Reward margin in training, nats"))
     pictures = [picture for what, label in drawn if (picture := loss_picture(run.records, what, label))]
-    policies = TextTable("Numbers of the last step of the optimiser", columns, rows, 2)
+    policies = TextTable(f"Policies ({TRAINED})", columns, rows, 2)
     said = tuple(aside_sentences(run.records))
     return Section(name, title, said, tuple(pictures), (policies, *((groups,) if summary.groups else ())))
 

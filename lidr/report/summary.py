@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lidr.recipe import Recipe
     from lidr.store import Record
 
+TRAINED = "loss, dpo, nll, margin and accuracy are measured during training, on its last batch alone"
+"""What the numbers of a policy are."""
+
 OUTSIDE = "others"
 """The language of a column of rows in languages that the recipe does not have."""
 
@@ -110,6 +113,16 @@ def summary_of(recipe: Recipe, records: Iterable[Record]) -> Summary:
     policies = [record for record in records if record.writes in ("policy", "initial_policy")]
     columns, account = _account(recipe, records)
     return Summary(columns, account, tuple(_policy(r) for r in policies), tuple(_groups(policies)))
+
+
+def shown_groups(recipe: Recipe, summary: Summary) -> tuple[tuple[str, ...], ...]:
+    """The rows of `groups` as they are shown: a set of others has no kinds, and what one says of its rows is their
+    language.
+    """
+    if recipe.prompts is not None:
+        return summary.groups
+    said = {"dominant": "in the dominant language", "non_dominant": "in another language"}
+    return tuple((place, language, said.get(kind, kind), *rest) for place, language, kind, *rest in summary.groups)
 
 
 def _account(recipe: Recipe, records: list[Record]) -> tuple[tuple[Column, ...], tuple[AccountRow, ...]]:

@@ -138,7 +138,7 @@ class _Reproducing:
 
     def carry_out(self) -> Reproduction:
         """From the first request to verdict.json."""
-        self._say(f"{self._found}: {self._found.repo_type} at {self._found.sha}")
+        self._say(self._found.said())
         files = without_weights(self._found)
         self._say(f"fetching {len(files):,} files, {decimal(sum(entry.size for entry in files))}, to {self._work}")
         release = open_release(self._found, self._work / "release")

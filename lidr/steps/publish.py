@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from lidr import hub_server, release
-from lidr.errors import PlanError
+from lidr.errors import HubError, PlanError
 from lidr.hub import problem_of_repo
 from lidr.recipe import Frozen, Recipe
 from lidr.rows import Pair, RowType
@@ -23,7 +23,7 @@ from lidr.steps.step_kind import Expected, Outcome, Policy, Scale, StepKind, Ste
 from lidr.store import Rate, Store, write_json
 
 if TYPE_CHECKING:
-    from lidr.release import Destinations, Finished, Published
+    from lidr.release import Destinations, Finished, Licence, Published
 
 Release = RowType("release", {}, key=())
 """What was published where; no rows, but release.json with repositories, commits and tags."""
@@ -121,18 +121,26 @@ def finished_for(recipe: Recipe, config: PublishConfig | None, store: Store) -> 
     Raises:
         HubError: the run is not finished, or the licence is none that a Hub knows.
     """
-    choice = config.license if config else None
-    override = release.overridden(choice.id, choice.reason, name=choice.name, link=choice.link) if choice else None
+    override = _override(config) if config else None
     return release.finished_run(
         recipe, store, policy_licence=config.policy_license if config else None, override=override
     )
 
 
+def _override(config: PublishConfig) -> Licence | None:
+    choice = config.license
+    return release.overridden(choice.id, choice.reason, name=choice.name, link=choice.link) if choice else None
+
+
 def check_publish(around: Surroundings, config: PublishConfig) -> Sequence[str]:
-    """A licence that no Hub knows is told before a release is `other` for it."""
-    given = config.policy_license
-    said = None if given is None else release.licence_remark("publish.policy_license", given)
-    return () if said is None else (said,)
+    """A licence that publishing refuses is told before all the work is done; where nothing is pushed, as a note."""
+    try:
+        _override(config)
+    except HubError as error:
+        if around.recipe.runtime.push:
+            raise
+        return (str(error),)
+    return ()
 
 
 def chain_for_publish(recipe: Recipe, config: PublishConfig) -> Iterator[str]:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         partial_folder,
         partial_identity,
         store_root,
+        version_key,
     )
 
 __all__ = [
@@ -105,6 +106,7 @@ __all__ = [
     "shown_apart",
     "store_root",
     "stored_size",
+    "version_key",
     "without_address",
     "write_json",
     "write_lock",

@@ -136,7 +136,7 @@ class Store:
     def versions(self, recipe: str) -> list[str]:
         """Versions of a recipe that the store holds, oldest first."""
         folders = [path for path in self.root.glob(f"{recipe}/*") if path.is_dir()]
-        return [path.name for path in sorted(folders, key=lambda p: _version_key(p.name))]
+        return [path.name for path in sorted(folders, key=lambda p: version_key(p.name))]
 
     @contextmanager
     def lock(self, work: str, say: Callable[[str], None]) -> Iterator[None]:
@@ -294,7 +294,7 @@ def _holder_text(path: Path) -> str:
     return f"lidr {held['work']} ({process}, since {held['since']})"
 
 
-def _version_key(version: str) -> tuple[Any, ...]:
+def version_key(version: str) -> tuple[Any, ...]:
     """Semantic versioning's order: 1.0.0-rc.2 < 1.0.0-rc.10 < 1.0.0; what follows `+` says nothing."""
     core, _, before = version.partition("+")[0].partition("-")
     return _in_order(core), not before, _in_order(before), version

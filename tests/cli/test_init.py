@@ -314,6 +314,37 @@ def test_a_person_at_a_terminal_is_asked(tmp_path, capsys, monkeypatch):
     assert lidr.load_recipe("asked.yaml").languages.all == ("en", "fr")
 
 
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        ("CC0", "cc0-1.0"),
+        ("Apache License 2.0", "apache-2.0"),
+        ("gpl3", "gpl-3.0"),
+        ("bsd3", "bsd-3-clause"),
+        ("CC BY", "cc-by-4.0"),
+        ("MIT License", "mit"),
+        ("GPL-3.0-or-later", "gpl-3.0"),
+        ("ours alone", None),
+        ("-", None),
+    ],
+)
+@pytest.mark.parametrize("option", ["--license", "--policy-license"])
+def test_a_licence_that_the_hub_does_not_know_is_refused_with_the_nearest(tmp_path, capsys, option, given, near):
+    assert main(["init", "--model", SERVER, "--yes", f"{option}={given}"]) == 2
+    said = capsys.readouterr().err
+    assert f'{option}: "{given}" is no licence identifier of the Hub' in said
+    assert "repositories-licenses; `other` stands for any that is not there" in said
+    assert ("did you mean" in said, f"did you mean {near}?" in said) == (near is not None,) * 2
+    assert not (tmp_path / "my.yaml").exists()
+
+
+def test_a_licence_in_capitals_is_written_as_the_hub_writes_it(tmp_path, capsys):
+    for given, written in (("CC0-1.0", "cc0-1.0"), ("MIT", "mit"), ("other", "other"), ("Llama3.1", "llama3.1")):
+        assert main(["init", "--model", SERVER, "--yes", "--force", "--license", given]) == 0
+        assert lidr.load_recipe("my.yaml").prompts.license == written
+        assert "licence identifier" not in capsys.readouterr().err
+
+
 def test_the_licence_of_the_model_is_asked_for_where_it_will_be_published(tmp_path, capsys):
     tiny_model(tmp_path / "model", "smollm2")
     words = ["init", "--model", "model", "--languages", "en,de", "--yes", "--force"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import polars as pl
@@ -110,12 +111,35 @@ def test_a_set_of_others_is_shown_and_exported_by_a_column_map(tmp_path, capsys)
     (tmp_path / "set.jsonl").write_text(json.dumps({"q": "Tee?", "a": "Ja.", "b": "Nein."}) + "\n")
     words = ["--columns", "prompt=q,chosen=a,rejected=b", "--language", "de"]
     assert main(["pairs", "show", str(tmp_path / "set.jsonl"), *words]) == 0
-    assert "non_dominant, de against de" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert re.search(r"^set\.jsonl/0  de *$", out, re.MULTILINE)
     assert (
         main(["pairs", "export", str(tmp_path / "set.jsonl"), *words, "--to", "open-instruct", str(tmp_path / "x")])
         == 0
     )
     assert list(VALIDATORS["open-instruct"](tmp_path / "x")) == []
+
+
+def test_pairs_that_nobody_compared_between_languages_are_not_called_dominant_ones(tmp_path, capsys):
+    rows = [
+        {"prompt": f"{n}?", "chosen": "Yes.", "rejected": "No.", "language": code}
+        for n in range(3)
+        for code in ("en", "de")
+    ]
+    (path := tmp_path / "set.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["pairs", "show", str(path), "--rows", "1"]) == 0
+    out = capsys.readouterr().out
+    table = [line.split() for line in out.splitlines()]
+    assert ["iteration", "language", "kind", "pairs", "scored"] in table
+    assert [row for row in table if row[:1] == ["1"]] == [["1", code, "-", "3", "0"] for code in ("de", "en")]
+    assert "dominant" not in out
+    assert main(["pairs", "show", str(path), "--json", "--kind", "dominant"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["counts"]
+    assert (row["kind"], row["language"], row["with_another"]) == ("dominant", "en", False), "rows keep what is stored"
+    assert main(["pairs", "export", str(path), "--to", "trl", str(tmp_path / "x")]) == 0
+    assert "| 1 | en | - | 3 |" in (tmp_path / "x/README.md").read_text()
+    main(["pairs", "show", "run:scripted", "--rows", "1"])
+    assert "dominant, en against es" in capsys.readouterr().out
 
 
 def test_rows_that_cannot_be_read_as_pairs_are_said_by_show_and_export(tmp_path, capsys):

@@ -1,5 +1,7 @@
 import argparse
 import json
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +113,23 @@ def test_card_prints_the_card_that_would_be_published(recipe, capsys):
     assert "# p\n" in out
     assert call(card, recipe, "--pairs", "lidr/p", "--json") == 0
     assert json.loads(capsys.readouterr().out)["card"] == out
+
+
+def test_the_advice_to_run_first_keeps_what_was_given_for_the_recipe(recipe, tmp_path):
+    given = [
+        "--set",
+        "version=0.0.9",
+        "--set",
+        "system_prompt=Be short; be kind",
+        "--store",
+        str(tmp_path / "my store"),
+    ]
+    with pytest.raises(HubError) as caught:
+        call(publish, recipe, "--pairs", "a/b", *given)
+    advice = str(caught.value).partition("can be published: ")[2]
+    assert advice == shlex.join(["lidr", "run", str(recipe), *given])
+    with pytest.raises(HubError, match=re.escape(advice)):
+        call(card, recipe, "--pairs", "a/b", *given)
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,34 @@ def test_what_is_no_mistake_and_may_surprise_is_a_note_at_its_place(recipe, caps
     notes = {note["path"]: note["text"] for note in json.loads(capsys.readouterr().out)["notes"]}
     assert "did you mean cc-by-4.0?" in notes["prompts.license"]
     assert "did you mean apache-2.0?" in notes["chain[4].publish.policy_license"]
+    assert main(["validate", str(recipe), "--set", "prompts.license=CC0-1.0", "--json"]) == 0
+    paths = {note["path"] for note in json.loads(capsys.readouterr().out)["notes"]}
+    assert paths == {"chain[4].publish.policy_license", "runtime.gpu"}, "capitals are read, and no release is `other`"
     assert 'lidr knows no card "A100X"; did you mean' in notes["runtime.gpu"]
+
+
+def test_every_licence_of_a_recipe_is_looked_at_wherever_it_stands(recipe, tmp_path, capsys):
+    (tmp_path / "others.jsonl").write_text('{"prompt": "1?", "chosen": "a", "rejected": "b"}\n')
+    head, _, rest = recipe.read_text().partition("prompts: ")
+    pairs = "pairs: {sets: [{dataset: ./others.jsonl, license: CC0}, {dataset: a/b, revision: v1, license: MIT}]}"
+    recipe.write_text(f"{head}chain:\n  - {pairs}\nruntime: {rest.partition('runtime: ')[2]}")
+    assert main(["validate", str(recipe), "--json"]) == 0
+    notes = {note["path"]: note for note in json.loads(capsys.readouterr().out)["notes"]}
+    note = notes["chain[0].pairs.sets[0].license"]
+    assert note["text"].endswith("(did you mean cc0-1.0?); a release of it would be `other`")
+    assert recipe.read_text().splitlines()[note["line"] - 1][note["column"] - 1 :].startswith("license: CC0")
+    assert "chain[0].pairs.sets[1].license" not in notes
+
+
+@pytest.mark.parametrize("pushes", [True, False])
+def test_a_licence_that_publishing_would_refuse_is_told_before_all_the_work(recipe, capsys, pushes):
+    step = "  - publish: {pairs: me/p, license: {id: CC0, reason: ours}}\niterations:"
+    recipe.write_text(recipe.read_text().replace("iterations:", step))
+    words = [str(recipe), "--set", f"runtime.push={str(pushes).lower()}", "--json"]
+    assert main(["validate", *words]) == (2 if pushes else 0)
+    found = json.loads(capsys.readouterr().out)
+    (one,) = found["problems"] if pushes else [note for note in found["notes"] if "licence" in note["text"]]
+    assert (one["path"], "did you mean cc0-1.0?" in one["text"]) == ("chain[4].publish.license.id", True)
 
 
 def test_places_that_the_environment_names_are_named_by_their_variable(recipe, tmp_path, capsys, monkeypatch):
@@ -246,3 +273,68 @@ def test_a_column_of_the_pairs_that_is_not_there_is_said_by_validate_and_plan(re
     if not is_mixture:
         assert main(["plan", str(recipe)]) == 2
         assert "pairs.columns.chosen: others.jsonl: no column 'god'" in capsys.readouterr().err
+
+
+def _without_a_language(world):
+    (world / "prompts/de.jsonl").unlink()
+
+
+def _without_a_prompt(world):
+    file = world / "prompts/es.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
+
+
+def _with_too_many_asked_for(world):
+    file = world / "recipe.yaml"
+    file.write_text(file.read_text().replace('"4:8"', '"4:9"'))
+
+
+def _with_ids_from_a_column_that_is_not_there(world):
+    file = world / "recipe.yaml"
+    file.write_text(file.read_text().replace("license: cc0-1.0", "license: cc0-1.0, columns: {id: key}"))
+
+
+def _with_weights_that_are_none(world):
+    (world / "others.jsonl").write_text('{"prompt": "1?", "chosen": "a", "rejected": "b", "w": "heavy"}\n')
+    file = world / "recipe.yaml"
+    head, _, rest = file.read_text().partition("prompts: ")
+    pairs = "pairs: {dataset: ./others.jsonl, license: mit, columns: {weight: w}}"
+    file.write_text(f"{head}chain:\n  - {pairs}\nruntime: {rest.partition('runtime: ')[2]}")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_without_a_language, 'no prompts in "de"'),
+        (_without_a_prompt, '"es" lacks 1: p0'),
+        (_with_too_many_asked_for, "prompts 4:9 go beyond the file: it has 8 prompts"),
+        (_with_ids_from_a_column_that_is_not_there, 'no field "key"'),
+        (_with_weights_that_are_none, "row 1: 'heavy' is no weight"),
+    ],
+)
+def test_what_validate_refuses_plan_and_run_refuse_in_the_same_words_before_anything_is_made(
+    recipe, tmp_path, capsys, spoil, said
+):
+    spoil(tmp_path)
+    assert main(["validate", str(recipe)]) == 2
+    *told, count = capsys.readouterr().err.splitlines()
+    assert said in told[0]
+    assert told[0].startswith(f"{recipe}:")
+    assert told[-1].endswith("^")
+    assert count == f"{recipe}: 1 problem"
+    for words, end in (
+        (["plan"], f"{count}: there is no plan of it, and `lidr run` refuses it"),
+        (["run", "--quiet"], f"{count}: nothing was run"),
+    ):
+        for more in ([], ["--json"]):
+            assert main([*words, str(recipe), *more]) == 2
+            out, err = capsys.readouterr()
+            assert (out, err.splitlines()) == ("", [*told, end])
+    assert not list(tmp_path.glob("runs/**/iter_*"))
+
+
+def test_a_value_that_the_command_line_gave_is_named_as_such_by_plan(recipe, capsys):
+    assert main(["plan", str(recipe), "--set", "prompts.source=/nowhere/prompts"]) == 2
+    err = capsys.readouterr().err
+    assert '--set "prompts.source=/nowhere/prompts" prompts.source: no file or folder /nowhere/prompts' in err
+    assert f"{recipe}: 1 problem: there is no plan of it" in err

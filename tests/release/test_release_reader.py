@@ -50,6 +50,33 @@ def test_a_name_of_a_data_set_and_of_a_model_must_say_which(hub, new_name):
     assert find(f"models/{name}", hub.target, patience=AT_ONCE).repo_type == "model"
 
 
+def test_where_no_tag_is_named_what_is_taken_and_the_newest_release_are_said(hub, new_name):
+    api, name = hub.target.api(), new_name("tagged")
+    api.create_repo(name, repo_type="dataset")
+
+    def grown(path: str, *tags: str) -> str:
+        at = {"repo_id": name, "repo_type": "dataset"}
+        sha = api.upload_file(path_or_fileobj=b"x", path_in_repo=path, **at).oid
+        for tag in tags:
+            api.create_tag(name, tag=tag, revision=sha, repo_type="dataset")
+        return sha
+
+    def said(text: str) -> str:
+        return find(text, hub.target, patience=AT_ONCE).said(AT_ONCE)
+
+    opening = f"datasets/{name}: no tag is named, so the main branch is taken, at "
+    sha = grown("a")
+    assert said(name) == f"{opening}{sha}; no release is tagged there"
+    sha = grown("b", "v0.10.0", "v0.10.0-iter_1")
+    assert said(name) == f"{opening}{sha}, which is v0.10.0, the newest tag"
+    newest = sha
+    sha = grown("c", "v0.9.0", "mine")
+    assert said(name) == f"{opening}{sha}, which is v0.9.0; the newest tag is v0.10.0: datasets/{name}@v0.10.0"
+    sha = grown("d")
+    assert said(name) == f"{opening}{sha}, which is no release; the newest tag is v0.10.0: datasets/{name}@v0.10.0"
+    assert said(f"{name}@v0.10.0") == f"datasets/{name}@v0.10.0: dataset at {newest}"
+
+
 def test_a_repository_without_a_run_is_no_release(opened):
     with pytest.raises(HubError, match=rf"{WHERE}.*no lidr/run\.json: not a release of lidr.*name its tag$"):
         _ = opened.run

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 import lidr
 from lidr.cli.main import main
+from lidr.cli.run import show
 from lidr.report.html.html_page import page
 from lidr.report.report_text import head_lines
 from lidr.report.run_state import run_state_of
+from lidr.report.sections import _policies
 from lidr.report.summary import OUTSIDE, Column, summarise
 from lidr.store.artifact import open_artifact
 
@@ -72,6 +75,48 @@ def test_every_line_of_the_account_sums_to_what_the_records_count(mixture):
     assert account["pairs: other_language"] == 8
     for number, total in enumerate(requested.counts):
         assert total == sum(row.counts[number] for row in (*gone, kept))
+
+
+def test_a_run_from_sets_of_others_claims_no_pairs_of_the_method(mixture, capsys):
+    file, planned, _ = mixture
+    assert main(["run", str(file), "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "Pairs by language and iteration\n" in out
+    assert "dominant" not in out
+    summary = replace(
+        summarise(planned), groups=tuple(("iter_1/train", *group, "9", "+0.1", "0.9") for group in GROUPS)
+    )
+    show(planned, summary, 1.0)
+    rows = [re.split("  +", line) for line in capsys.readouterr().out.splitlines() if line.startswith("iter_1/train")]
+    assert [row[1:3] for row in rows] == [["en", "in the dominant language"], ["de", "in another language"]]
+    run = run_state_of(lidr.load_recipe(file))
+    assert [row[1:3] for row in _policies(run, summary_trained(summary)).tables[1].rows] == [
+        ("en", "in the dominant language"),
+        ("de", "in another language"),
+    ]
+    assert 'data-kind="-"' in page(run)
+    assert "dominant pair" not in page(run)
+
+
+GROUPS = (("en", "dominant"), ("de", "non_dominant"))
+
+
+def summary_trained(summary):
+    """As if the policy had been trained."""
+    (first,) = summary.policies
+    return replace(summary, policies=(replace(first, pairs=9, loss=0.5, dpo=0.4, nll=0.1, margin=0.2, accuracy=0.7),))
+
+
+def test_the_numbers_of_training_are_said_to_be_those(mixture, capsys):
+    file, planned, _ = mixture
+    summary = summarise(planned)
+    show(planned, summary, 1.0)
+    assert "\nPolicies\n" in capsys.readouterr().out, "nothing was trained"
+    show(planned, summary_trained(summary), 1.0)
+    said = "Policies (loss, dpo, nll, margin and accuracy are measured during training, on its last batch alone)"
+    assert f"\n{said}\n" in capsys.readouterr().out
+    run = run_state_of(lidr.load_recipe(file))
+    assert _policies(run, summary_trained(summary)).tables[0].title == said
 
 
 def test_the_dominant_language_and_those_outside_the_recipe_have_columns_where_rows_are_in_them(mixture):

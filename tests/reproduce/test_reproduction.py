@@ -207,6 +207,15 @@ def test_a_deleted_tag_and_a_name_that_is_not_there_are_said(pairs, hub, elsewhe
     assert f"has no v0.1.0 in {pairs}: never published there, deleted, or private" in done.stderr
 
 
+def test_without_a_tag_the_first_line_says_what_is_taken(pairs, hub, elsewhere):
+    sha = hub.target.api().dataset_info(pairs).sha
+    done = elsewhere.lidr("reproduce", pairs, "--from", "bake")
+    first = done.stderr.splitlines()[0]
+    assert first == (
+        f"datasets/{pairs}: no tag is named, so the main branch is taken, at {sha}, which is v0.1.0, the newest tag"
+    )
+
+
 def test_a_saved_token_is_not_sent_to_another_hub(monkeypatch):
     for name in ("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_IMPLICIT_TOKEN"):
         monkeypatch.setenv(name, "x")

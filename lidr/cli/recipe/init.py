@@ -26,6 +26,7 @@ from lidr.language_tags import unknown_language
 from lidr.languages import LANGUAGES
 from lidr.pipeline import check_recipe, load_recipe
 from lidr.references import HubReference, ServerReference, parse_reference
+from lidr.release import unknown_licence
 from lidr.steps import PromptDraft, column_form, draft_prompts
 
 _PROMPTS = "recipes/prompts/quickstart"
@@ -79,6 +80,8 @@ def main(options: argparse.Namespace) -> int:
         options.license = _ask("license")
     if options.policy_license is None and asks and given["publish"] and not _says_its_licence(given["model"]):
         options.policy_license = _ask("policy_license") or None
+    options.license = _known_licence("--license", options.license)
+    options.policy_license = _known_licence("--policy-license", options.policy_license)
     text, prompts = _recipe(target, given, options)
     before = target.read_bytes() if target.exists() else None
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -242,6 +245,18 @@ def _publish(repo: str, licence: str | None, *, is_server: bool) -> str:
         return f"  # - publish: {{pairs: YOU/NAME{shown}}}   # to publish: where, and the licence of the model\n"
     policy = "" if is_server else f", policy: {repo}"
     return f"  - publish: {{pairs: {repo}-pairs{policy}{said}}}   # for all to read, or: private: true\n"
+
+
+def _known_licence(option: str, given: str | None) -> str | None:
+    """A licence as the Hub writes it.
+
+    Raises:
+        RecipeError: it has none of that name.
+    """
+    if given and (said := unknown_licence(given)) is not None:
+        where = "the identifiers are listed at https://huggingface.co/docs/hub/repositories-licenses"
+        raise RecipeError([f"{option}: {said}; {where}; `other` stands for any that is not there"])
+    return given and given.lower()
 
 
 def _licence(given: dict[str, Any], options: argparse.Namespace) -> str:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from lidr.cli.common import print_json, recipe_arguments
+from lidr.cli.common import print_json, recipe_arguments, refuse_wrong
 from lidr.errors import PlanError
 
 _TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Check the recipe and print the file."""
-    from lidr.pipeline import check_recipe, load_recipe
+    from lidr.pipeline import load_recipe
 
     for name, least in (("nodes", 1), ("gpus", 0)):
         if getattr(options, name) < least:
@@ -41,8 +41,7 @@ def main(options: argparse.Namespace) -> int:
         if (value := getattr(options, name)) is not None and not re.fullmatch(r"[\w.,-]+", value):
             raise PlanError(f'--{name} "{value}": letters, digits, dots, commas, hyphens and underscores')
     recipe = load_recipe(options.recipe, overrides=options.overrides)
-    if problems := check_recipe(recipe, options.overrides).problems:
-        raise PlanError("\n".join(map(str, problems)))
+    refuse_wrong(recipe, options, "no job is written for it")
     runtime = recipe.runtime
     if options.gpus % runtime.tensor_parallel and options.gpus:
         raise PlanError(

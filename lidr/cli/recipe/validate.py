@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lidr.cli.common import print_json, recipe_arguments, say
+from lidr.cli.common import print_json, problems_counted, recipe_arguments, say
 from lidr.cli.terminal import problem_lines
 from lidr.errors import Problem, RecipeError
 
@@ -80,8 +80,7 @@ def _told(
         for note in notes:
             say(f"note: {note}")
         if problems:
-            count = len(problems)
-            say(f"{file}: {count} problem{'' if count == 1 else 's'}")
+            say(problems_counted(file, len(problems)))
         elif options.resolved:
             print(facts["resolved"], end="")
         else:

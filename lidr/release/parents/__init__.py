@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.release.parents.licences import Licence, Parent, licence_remark, licence_text, overridden, strictest
+    from lidr.release.parents.licences import Licence, Parent, licence_text, overridden, strictest, unknown_licence
     from lidr.release.parents.model_parents import HUB, base_model, policy_parent, scorer_parents, translator_parents
     from lidr.release.parents.pair_parents import parents_of_mixture, parents_of_run, parents_of_set, read_card
     from lidr.release.parents.prompt_parents import prompts_parent
@@ -18,7 +18,6 @@ __all__ = [
     "Licence",
     "Parent",
     "base_model",
-    "licence_remark",
     "licence_text",
     "overridden",
     "parents_of_mixture",
@@ -30,5 +29,6 @@ __all__ = [
     "scorer_parents",
     "strictest",
     "translator_parents",
+    "unknown_licence",
 ]
 __getattr__ = lazily(__name__)

@@ -13,6 +13,7 @@ It is arithmetic on names, no legal advice; every parent is listed in the card w
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -165,7 +166,8 @@ def overridden(identifier: str, reason: str, *, name: str | None = None, link: s
         HubError: no identifier of the Hub, no reason, or `other` without a name and a link.
     """
     if identifier not in IDENTIFIERS:
-        raise HubError(f'publish.license.id: "{identifier}" is no licence that the Hub knows; use `other` with a link')
+        said = unknown_licence(identifier) or f'"{identifier}" has capitals (did you mean {identifier.lower()}?)'
+        raise HubError(f"publish.license.id: {said}; use `other` with a link for any that it does not have")
     if not reason.strip():
         raise HubError("publish.license.reason: say why this licence and not the strictest of the parents")
     if identifier == "other" and not (name and link):
@@ -173,17 +175,33 @@ def overridden(identifier: str, reason: str, *, name: str | None = None, link: s
     return Licence(identifier, f"decided by the publisher: {reason.strip()}", name, link)
 
 
-def licence_remark(where: str, identifier: str) -> str | None:
-    """What to say of a licence that the Hub does not know; None where it does.
+def unknown_licence(identifier: str) -> str | None:
+    """What to say of a licence that the Hub does not know; None where it does, in capitals too.
 
-    >>> licence_remark("prompts.license", "cc-by4.0").partition(";")[2]
-    ' did you mean cc-by-4.0? A release of it would be `other`'
+    >>> unknown_licence("CC0")
+    '"CC0" is no licence identifier of the Hub (did you mean cc0-1.0?)'
     """
-    if identifier in IDENTIFIERS:
+    if identifier.lower() in IDENTIFIERS:
         return None
-    near = next(iter(difflib.get_close_matches(identifier.lower(), sorted(IDENTIFIERS), n=1)), None)
-    hint = f"did you mean {near}? " if near else ""
-    return f'{where}: "{identifier}" is no licence identifier of the Hub; {hint}A release of it would be `other`'
+    near = _nearest(identifier)
+    hint = f" (did you mean {near}?)" if near else ""
+    return f'"{identifier}" is no licence identifier of the Hub{hint}'
+
+
+def _nearest(identifier: str) -> str | None:
+    """The licence that was probably meant: one that begins like it, one that it begins with, one that is like it."""
+    known = {_bare(name): name for name in CLASS_OF}
+    if not (text := _bare(identifier)):
+        return None
+    longer = [name for name in known if name.startswith(text)]
+    shorter = [name for name in known if text.startswith(name)]
+    like = difflib.get_close_matches(text, longer or shorter or known, n=1, cutoff=0.0 if longer or shorter else 0.6)
+    return known[like[0]] if like else None
+
+
+def _bare(identifier: str) -> str:
+    """Letters, digits and pluses alone."""
+    return re.sub(r"[^a-z0-9+]", "", identifier.lower())
 
 
 def licence_text(licence: Licence, parents: Sequence[Parent]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lidr.errors import StoreError
 from lidr.markup import Shown, language_name
+from lidr.rows import kind_said
 from lidr.store import open_artifact
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ def _of_slot(row: Mapping[str, Any], texts: Candidates, dominant: str) -> tuple[
 
 
 def _filters(row: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(row[name]) for name in ("language", "kind", "iteration")}
+    kind = kind_said(row["kind"], row["language"], row["other_language"])
+    return {"language": row["language"], "kind": kind, "iteration": str(row["iteration"])}
 
 
 def _original(prompt: str, key: str | None, texts: Candidates) -> tuple[str, str, str] | None:

@@ -89,12 +89,24 @@ def open_set(around: Surroundings, one: PairSet) -> PairSource:
 
 
 def check_pairs(around: Surroundings, config: PairsConfig) -> tuple[str, ...]:
-    """Look at the sets that are on this machine, and at every weight of their pairs."""
-    outside_pairs(around, config)
-    here = [(one, open_set(around, one)) for one in config.all_sets if one.hub is None]
+    """Look at the sets that are on this machine, and at every weight of their pairs; no other column is read."""
+    here = _sets_here(around, config)
     for one, source in here:
         preferences.check_weights_of(source, mapped_of(around, one))
+    for hub in config.datasets:
+        around.commit_of(hub)
     return tuple(note for one, source in here for note in _to_say(around, one, source))
+
+
+def _sets_here(around: Surroundings, config: PairsConfig) -> list[tuple[PairSet, PairSource]]:
+    """The sets that are on this machine; that their maps name no column that is not there is seen on the way."""
+    settings = [f"pairs.sets[{number}]" for number in range(len(config.sets))] or ["pairs"]
+    here = []
+    for one, setting in zip(config.all_sets, settings, strict=True):
+        if one.hub is None:
+            here.append((one, source := open_set(around, one)))
+            _check_columns(one, source, setting)
+    return here
 
 
 def _check_columns(one: PairSet, source: PairSource, setting: str) -> None:
@@ -152,10 +164,7 @@ def outside_pairs(around: Surroundings, config: PairsConfig) -> dict[str, Any]:
     Of sets on this machine the names of the columns are read, so that one that is not there is named before anything
     runs.
     """
-    settings = [f"pairs.sets[{number}]" for number in range(len(config.sets))] or ["pairs"]
-    for one, setting in zip(config.all_sets, settings, strict=True):
-        if one.hub is None:
-            _check_columns(one, open_set(around, one), setting)
+    _sets_here(around, config)
     return {"sets": [_identity(around, one) for one in config.all_sets]}
 
 

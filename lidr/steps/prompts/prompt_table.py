@@ -147,7 +147,7 @@ class _Reader:
         parts = [name for role, names in PROMPT_PARTS.items() if not said(role) for name in names]
         own = {columns.input or "input", *self._text_columns()}
         self._settings = _settings_of(columns)
-        self._more = [name for name in (*parts, *OTHER_PARTS) if name not in own]
+        self._more = dict.fromkeys(name for name in (*parts, *OTHER_PARTS) if name not in own)
 
     def of_file(self, path: Path, language: str) -> dict[str, str]:
         """id -> text of a file of one language."""
@@ -334,7 +334,8 @@ class _Reader:
         """The text of a row; `blank`: of several in it, one may be missing."""
         is_missing = blank and next((row[name] for name in names if name in row), "") is None
         text = "" if is_missing else self._field(place, row, *names)
-        if left := next((n for n in self._more if n not in names and holds_anything(row.get(n))), None):
+        parts = () if self._more.keys().isdisjoint(row) else self._more
+        if left := next((n for n in parts if n not in names and holds_anything(row.get(n))), None):
             begun = str(row[left])[:_BEGINNING]
             raise RowError(
                 f'{place}: field "{left}" looks like part of the prompt ({begun!r}), and a prompt here is one text. '

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lidr import release
 from lidr.errors import RowError
 from lidr.languages import LANGUAGES
 from lidr.recipe import PromptsConfig
@@ -177,20 +176,18 @@ def check_prompts(around: Surroundings, config: PromptsConfig) -> Sequence[str]:
     """
     codes, iterations = given_languages(around, config), around.recipe.iterations
     found = place_of_prompts(around, config, codes).found
-    remark = release.licence_remark("prompts.license", config.license)
-    said = [] if remark is None else [remark]
     if not isinstance(found, Path):
-        return said
+        return []
     how: dict[str, Any] = {"id_prefix": config.id_prefix, "columns": config.columns, "ids": config.ids}
     ids = [list(texts) for texts in prompt_texts(found, codes, **how).values()]
     if all(set(own) == set(ids[0]) for own in ids) and max(one.stop for one in iterations) <= len(ids[0]):
-        return [*said, *reading_notes(found, codes, config)]
+        return reading_notes(found, codes, config)
     from lidr.transforms import select_prompts
 
     table = read_prompts(found, codes, **how)
     for one in iterations:
         select_prompts(table, dominant=codes[0], others=codes[1:], start=one.start, stop=one.stop)
-    return [*said, *reading_notes(found, codes, config)]
+    return reading_notes(found, codes, config)
 
 
 def expect_prompts(config: PromptsConfig, scale: Scale) -> Expected:

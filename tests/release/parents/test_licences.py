@@ -121,7 +121,9 @@ def test_an_override_needs_a_reason_and_a_known_licence():
     assert "because we wrote them" in overridden("cc-by-4.0", "because we wrote them").reason
     for arguments, said in (
         (("cc-by-4.0", " "), "reason: say why this licence and not the strictest of the parents"),
-        (("cc-by-9", "x"), 'id: "cc-by-9" is no licence that the Hub knows; use `other` with a link'),
+        (("by-mouth", "x"), 'id: "by-mouth" is no licence identifier of the Hub; use `other` with a link for any .*'),
+        (("cc-by-9", "x"), r"id: .* \(did you mean cc-by-4.0\?\); use `other` with a link .*"),
+        (("MIT", "x"), r'id: "MIT" has capitals \(did you mean mit\?\); .*'),
         (("other", "x"), "`other` needs a name and a link"),
     ):
         with pytest.raises(HubError, match=rf"publish\.license[.:] ?{said}$"):
