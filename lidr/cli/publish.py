@@ -79,8 +79,8 @@ def _visibility(to: Destinations) -> str:
     if to.private:
         return "a repository that is made now is private"
     return (
-        "a repository that is made now is public: prompts, their ids and every answer can be read by all. --private, or "
-        "publish.private: true, makes it private"
+        "a repository that is made now is public: prompts, their ids and every answer can be read by all. --private, "
+        "or publish.private: true, makes it private"
     )
 
 
@@ -131,10 +131,9 @@ def _show_files(run: Finished, to: Destinations, options: argparse.Namespace) ->
     if options.json:
         print_json("lidr.publish.dry_run/1", {"would_publish": shown})
         return 0
+    licence = run.licence.identifier
     for release in shown:
-        print(
-            f"{release['repo']} {release['tag']}, licence {run.licence.identifier}, content {str(release['digest'])[:12]}"
-        )
+        print(f"{release['repo']} {release['tag']}, licence {licence}, content {str(release['digest'])[:12]}")
         files_of: Any = release["files"]
         print_table(("file", "bytes"), [(path, f"{size:,}") for path, size in files_of.items()])
         print()
