@@ -139,6 +139,7 @@ def run_evaluate(run: StepRun) -> Outcome:
         judge=opened,
         listen=evals.Listener(
             say=lambda text: run.progress.note("judging"),
+            kept=lambda count: run.progress.more(0, count),
             asked=run.progress.add,
             judged=run.progress.add,
             ran_on=run.ran_on.update,
