@@ -63,7 +63,7 @@ def test_the_third_walk_ends_with_two_judged_checkpoints_side_by_side(clone):
         assert [task.data.asked for task in results.tasks] == [100] * 2
     skewed, mild = ({task.language: task.scores["acc"].value for task in one.tasks} for one in (before, after))
     assert skewed["en"] - skewed["de"] > mild["en"] - mild["de"]
-    assert "Language gap in accuracy" in said
+    assert "language gap in accuracy" in said
     assert (clone / "gap.png").read_bytes().startswith(b"\x89PNG")
     judged = read_results(clone / "judged/before").of("x_alpacaeval")
     assert {task.scores["n_judged"].value for task in judged} == {4}

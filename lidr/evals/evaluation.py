@@ -38,11 +38,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who is told how it goes: `say` a line now and then, `asked` and `judged` how many more are done, `ran_on` at the
-    end of the answers how replicas ran, where there were several.
+    """Who is told how it goes: `say` a line now and then, `kept` how many answers an earlier try left, `asked` and
+    `judged` how many more are done, `ran_on` at the end of the answers how replicas ran, where there were several.
     """
 
     say: Callable[[str], None] = lambda text: None
+    kept: Callable[[int], None] = lambda count: None
     asked: Callable[[int], None] = lambda count: None
     judged: Callable[[int], None] = lambda count: None
     ran_on: Callable[[Mapping[str, Any]], None] = lambda facts: None
@@ -97,6 +98,7 @@ def evaluate(
         identity = identity_of(spec, model, loaded)
         if (found := standing(out, identity)) is not None:
             listen.say(f"{out}: the answers are there")
+            listen.kept(totals(spec, loaded)[0])
             return _judge_rest(out, found, spec, judge, listen)
         # Where an interrupted try keeps its answers: they are known by the prompt, and not by the model.
         work = str(Path(spec.work) / identity[:16])
@@ -130,7 +132,8 @@ def _evaluate(
     listen: Listener,
 ) -> Results:
     scored = "all answers are there: lm-eval reads and scores them, which takes a while where they are many"
-    said = answer(spec, log=log, on_answers=listen.asked, on_all=lambda: listen.say(scored))
+    how = {"on_answers": listen.asked, "on_kept": listen.kept}
+    said = answer(spec, log=log, **how, on_all=lambda: listen.say(scored))
     listen.ran_on(said.ran_on)
     answers = {task: _of_task(task.task, said.responses) for task in _own(spec.tasks)}
     listen.say(f"scoring {sum(map(len, answers.values())):,} answers by lidr's own rules, with intervals; into {out}")

@@ -279,17 +279,26 @@ def read_results(folder: Path) -> Results:
         return Results.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise EvaluationError(f"{path}: {where}: {first['msg']}; evaluate again") from None
+        where, found = ".".join(str(part) for part in first["loc"]), first["input"]
+        shown = f"found {json.dumps(found)[:80]}: " if isinstance(found, str | int | float) else ""
+        raise EvaluationError(f"{path}: {where}: {shown}{first['msg']}; evaluate again") from None
 
 
 def read_samples(folder: Path) -> pa.Table:
-    """The texts, in the order of the tasks and of the items."""
+    """The texts, in the order of the tasks and of the items.
+
+    Raises:
+        EvaluationError: they are not there, damaged, or a cell is no text.
+    """
     return _table(folder / "samples.parquet", SAMPLES)
 
 
 def read_scores(folder: Path) -> pa.Table:
-    """One value for each item and metric."""
+    """One value for each item and metric.
+
+    Raises:
+        EvaluationError: they are not there, damaged, or a value is no number.
+    """
     return _table(folder / "scores.parquet", SCORES)
 
 
@@ -305,7 +314,39 @@ def _table(path: Path, columns: Columns) -> pa.Table:
         raise EvaluationError(f"{path}: damaged ({error}); evaluate again") from None
     if missing := [name for name in columns if name not in table.column_names]:
         raise EvaluationError(f"{path}: lacks the columns {', '.join(missing)}; evaluate again")
-    return table.select(list(columns))
+    for name, kind in columns.items():
+        if (place := _wrong(table[name], is_text=kind == "string")) >= 0:
+            raise EvaluationError(f"{path}: {_cell_said(table, name, place, is_text=kind == 'string')}")
+    return table.select(list(columns)).cast(arrow_schema(columns))
+
+
+def _wrong(column: pa.ChunkedArray, *, is_text: bool) -> int:
+    """Place of the first cell that is no text, or no number; -1 where there is none."""
+    import pyarrow.compute as pc
+    from pyarrow import types
+
+    kind = column.type.value_type if types.is_dictionary(column.type) else column.type
+    if is_text:
+        wrong = column.is_null() if types.is_string(kind) or types.is_large_string(kind) else None
+    elif types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind):
+        wrong = pc.invert(pc.is_finite(column.cast("float64", safe=False)))
+    else:
+        wrong = column.is_valid()
+    if wrong is None:
+        return 0 if len(column) else -1
+    return int(pc.index(wrong, True).as_py())
+
+
+def _cell_said(table: pa.Table, name: str, place: int, *, is_text: bool) -> str:
+    row = table.slice(place, 1).to_pylist()[0]
+    named = {"task": str(row["task"]), "item": f"item {row['item']}"}
+    where = ", ".join(text for column, text in named.items() if column != name)
+    allowed = "text" if is_text else "a finite number, or null where the item was not scored"
+    found = json.dumps(row[name], default=str, ensure_ascii=False)
+    return (
+        f'column "{name}", row {place + 1} ({where}): found {found} ({table[name].type}); allowed: {allowed}. Mend the '
+        "file, or evaluate again"
+    )
 
 
 class Scored(NamedTuple):

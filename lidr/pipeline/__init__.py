@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.pipeline.checks import Checked, check_recipe
+    from lidr.pipeline.checks import Checked, check_recipe, surroundings_of
     from lidr.pipeline.decisions import Decisions
     from lidr.pipeline.estimates import Costs, Need, StepTime, costs_of, gigabytes
     from lidr.pipeline.make_plan import plan, recipe_field
@@ -52,5 +52,6 @@ __all__ = [
     "recipe_field",
     "run",
     "setting_of",
+    "surroundings_of",
 ]
 __getattr__ = lazily(__name__)

@@ -47,14 +47,12 @@ def check_recipe(recipe: Recipe, overrides: Sequence[str] = ()) -> Checked:
         recipe: as it was read.
         overrides: the `key=value` texts that it was read with.
     """
-    store = Store(store_root(recipe.runtime.store, recipe.folder))
     wrong: list[tuple[KeyPath, str]] = []
     notes: list[tuple[KeyPath, str]] = []
     try:
-        lock = locked_for(recipe, store.version_folder(recipe.name, recipe.version))
+        around = surroundings_of(recipe)
     except LidrError as error:
         return Checked(problems_at(recipe, overrides, [((), str(error))]), ())
-    around = Surroundings(recipe, recipe.folder, lock, store.root)
     wrong += [_at(recipe, ("chain",), "", said) for said in _said(lambda: check_order(recipe))]
     wrong += _unfed(recipe)
     wrong += room_problems(recipe)
@@ -91,6 +89,18 @@ def _licences_in(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
             yield (*path, key), child
         else:
             yield from _licences_in(child, (*path, key))
+
+
+def surroundings_of(recipe: Recipe) -> Surroundings:
+    """What the recipe's words are resolved against, as it was read from its file.
+
+    Raises:
+        PlanError: a data set stands in the recipe at two revisions.
+        StoreError: the lock file is damaged, or from a newer lidr.
+    """
+    store = Store(store_root(recipe.runtime.store, recipe.folder))
+    lock = locked_for(recipe, store.version_folder(recipe.name, recipe.version))
+    return Surroundings(recipe, recipe.folder, lock, store.root)
 
 
 def _of_gpu(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:

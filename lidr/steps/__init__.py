@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from lidr.steps.clean import STEP as CLEAN
 from lidr.steps.evaluate import STEP as EVALUATE
+from lidr.steps.evaluate import check_evaluate
 from lidr.steps.filter import STEP as FILTER
 from lidr.steps.gate import STEP as GATE
 from lidr.steps.generate import STEP as GENERATE
@@ -62,6 +63,7 @@ __all__ = [
     "StepRun",
     "Surroundings",
     "Unresolved",
+    "check_evaluate",
     "check_template",
     "column_form",
     "destinations",

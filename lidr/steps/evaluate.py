@@ -6,7 +6,9 @@ for any checkpoint: `lidr eval compare run:NAME/iter_0/evaluate run:NAME/iter_2/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,8 +16,9 @@ from pydantic import Field, model_validator
 
 from lidr import evals
 from lidr.engines import engine_row
-from lidr.errors import HubError, LidrError, PlanError
-from lidr.evals import JUDGED, SCORES, Decoding, EvalSpec, TaskSpec, benchmark, judge, task_specs
+from lidr.errors import EvaluationError, HubError, LidrError, PlanError
+from lidr.evals import JUDGED, SCORES, Decoding, EvalSpec, TaskSpec, benchmark, harness, judge, task_specs
+from lidr.extras import has, require
 from lidr.hub import DATASETS, check_model_folder, dist_file
 from lidr.recipe import Frozen, LanguageCode, Recipe, ReferenceText
 from lidr.references import DistReference, FolderReference, HubReference, RunReference, ServerReference, parse_reference
@@ -40,6 +43,8 @@ from lidr.store import kept_sha256
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from lidr.evals.harness import CheckedTask
 
 Scores = RowType("scores", SCORES, key=("task", "item", "metric"))
 """What answers were worth."""
@@ -139,6 +144,7 @@ def run_evaluate(run: StepRun) -> Outcome:
         judge=opened,
         listen=evals.Listener(
             say=lambda text: run.progress.note("judging"),
+            kept=lambda count: run.progress.more(0, count),
             asked=run.progress.add,
             judged=run.progress.add,
             ran_on=run.ran_on.update,
@@ -329,6 +335,66 @@ def judge_identity(around: Surroundings, config: JudgeConfig, where: str = "eval
     if isinstance(reference, FolderReference):
         return {"digest": evals.digest_of(check_model_folder(Path(reference.path), where)), **template}
     return {"model": config.model, **template}
+
+
+def check_evaluate(around: Surroundings, say: Callable[[str], None] = lambda text: None) -> tuple[CheckedTask, ...]:
+    """Look for all that the recipe's evaluate step starts from: packages, rows, prompts, judge. Nothing is generated.
+
+    Raises:
+        PlanError: the recipe has no such step.
+        EvaluationError: every problem found, one a line.
+    """
+    recipe = around.recipe
+    found: list[CheckedTask] = []
+    config = next((step.config for step in recipe.chain if step.name == "evaluate"), None)
+    if config is None:
+        raise PlanError("chain: there is no evaluate step, so nothing is needed for one: add `- evaluate: {}`")
+
+    def build() -> None:
+        languages = config.languages or recipe.languages.all
+        found.extend(harness.check(config.tasks, languages, variant=config.variant, data=_data(config, around)))
+
+    asks = bool(set(config.tasks) & set(JUDGED))
+    needed = _packages(recipe, config.judge if asks else None)
+    looks: list[Callable[[], object]] = [partial(require, *what, needed_for=why) for what, why in needed]
+    looks += [partial(outside_evaluate, around, config), *([build] if has("lm_eval") else [])]
+    if config.judge and asks:
+        looks += [partial(judge_identity, around, config.judge), partial(_meet_server, config.judge)]
+    elif asks:
+        say("no judge: X-AlpacaEval answers stay unjudged; judge them later with `lidr eval judge`")
+    problems = [line for look in looks for line in _refusal(look)]
+    if problems:
+        raise EvaluationError("\n".join(dict.fromkeys(problems)))
+    return tuple(found)
+
+
+def _refusal(look: Callable[[], object]) -> list[str]:
+    try:
+        look()
+    except (LidrError, Unresolved, OSError) as error:
+        return str(error).split("\n")
+    return []
+
+
+def _packages(recipe: Recipe, judge: JudgeConfig | None) -> Iterator[tuple[tuple[str, tuple[str, ...]], str]]:
+    """Extra and packages, and what needs them."""
+    row = engine_row(recipe.runtime.engine)
+    yield ("eval", ("lm_eval",)), "evaluation"
+    yield (row.extra, row.packages), f"the engine {row.name!r}"
+    if recipe.runtime.replicas != 1:
+        yield ("ray", ("ray",)), f"runtime.replicas: {recipe.runtime.replicas}"
+    if judge and not list(judged_alone(judge)):
+        if not row.judge:  # else the same engine serves it
+            yield (engine_row("transformers").extra, engine_row("transformers").packages), "a local judge"
+        yield ("eval", ("starlette", "uvicorn")), "a local judge"
+
+
+def _meet_server(config: JudgeConfig) -> None:
+    """Of a judge that is a server: whether it is there."""
+    if list(judged_alone(config)):
+        settings = config.model_dump(exclude={"model"}, exclude_none=True)
+        found = judge.judge_of(config.model, settings, kind="transformers", log=Path(os.devnull))
+        judge.meet_judge(found, "start it, or mend evaluate.judge in the recipe; then check again")
 
 
 def expect_evaluate(config: EvaluateConfig, scale: Scale, rows: Mapping[str, int] | None = None) -> Expected:

@@ -53,9 +53,11 @@ class Progress:
         self._total += total
         self._done += done
         self._resumed += done
-        if self._bar is not None:
+        if self._bar is not None and not self._bar.disable:
             self._bar.total = self._total
-            self._bar.update(done)
+            self._bar.initial += done  # what an earlier try did is no speed of this one
+            self._bar.n += done
+            self._bar.last_print_n += done
             self._bar.refresh()
 
     def add(self, count: int = 1) -> None:

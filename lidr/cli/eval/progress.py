@@ -21,15 +21,26 @@ def listening(asked: int, judged: int, what: str = "comparisons") -> Iterator[Li
     from lidr.evals import Listener
 
     bars: dict[str, Any] = {}
+    there = 0
     with ExitStack() as stack:
 
-        def add(unit: str, total: int, count: int) -> None:
+        def keep(count: int) -> None:
+            nonlocal there
+            there += count
+
+        def add(unit: str, total: int, count: int, done: int = 0) -> None:
             if unit not in bars:
                 for other in bars.values():
                     other.close()
                 wait = 0.2 if sys.stderr.isatty() else 15.0
-                bar = tqdm(total=total, unit=f" {unit}", file=sys.stderr, mininterval=wait, dynamic_ncols=True)
-                bars[unit] = stack.enter_context(bar)
+                how: dict[str, Any] = {
+                    "total": total,
+                    "initial": done,
+                    "unit": f" {unit}",
+                    "mininterval": wait,
+                    "dynamic_ncols": True,
+                }
+                bars[unit] = stack.enter_context(tqdm(file=sys.stderr, **how))
             bars[unit].update(count)
 
         def tell(text: str) -> None:
@@ -40,6 +51,7 @@ def listening(asked: int, judged: int, what: str = "comparisons") -> Iterator[Li
 
         yield Listener(
             say=tell,
-            asked=lambda count: add("answers", asked, count),
+            kept=keep,
+            asked=lambda count: add("answers", asked, count, there),
             judged=lambda count: add(what, judged, count),
         )

@@ -38,6 +38,7 @@ EXAMPLES = {
     "card": ("lidr card my.yaml --of pairs > README.md",),
     "eval": (
         "lidr eval run --model ./model --tasks mgsm --langs en,de",
+        "lidr eval check my.yaml",
         "lidr eval compare results/before results/after",
     ),
     "merge": ("lidr merge --model org/base --adapter ./adapter --out ./merged",),

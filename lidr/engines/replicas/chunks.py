@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -23,20 +24,35 @@ class Chunk:
         waiting: name on the way -> the request, for those without an answer.
         deaths: replicas that died while it was with them. One that has any travels alone, so that the next death is
             known to be its own.
+        given, given_at, characters, tokens: of its last way to a replica: how many requests, when (`time.monotonic`),
+            the length of the longest prompt, and that of the longest answer so far.
     """
 
     number: int
     waiting: dict[str, ChatRequest]
     deaths: int = 0
+    given: int = 0
+    given_at: float = 0.0
+    characters: int = 0
+    tokens: int = 0
 
     def load(self) -> list[ChatRequest]:
-        """The requests under their names on the way."""
+        """The requests under their names on the way, which begins now."""
+        self.given, self.given_at, self.tokens = len(self.waiting), time.monotonic(), 0
+        self.characters = longest_prompt(self.waiting.values())
         return [replace(request, key=name) for name, request in self.waiting.items()]
 
     def settle(self, answer: Completion | Failure) -> Completion | Failure | None:
         """The answer under its request's own key; None where the request has one already."""
+        if isinstance(answer, Completion):
+            self.tokens = max(self.tokens, answer.completion_tokens)
         request = self.waiting.pop(answer.key, None)
         return None if request is None else replace(answer, key=request.key)
+
+
+def longest_prompt(requests: Iterable[ChatRequest]) -> int:
+    """Characters of the longest one, at least 1."""
+    return max((1, *(sum(len(message["content"]) for message in one.messages) for one in requests)))
 
 
 @dataclass

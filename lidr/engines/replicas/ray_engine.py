@@ -23,7 +23,7 @@ from ray.exceptions import ActorDiedError, NodeDiedError, ObjectLostError, RayAc
 from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.model_folder import ModelFolder
 from lidr.engines.registry import engine_row
-from lidr.engines.replicas import ray_cluster
+from lidr.engines.replicas import ray_cluster, silence
 from lidr.engines.replicas.chunks import MOST_DEATHS, Chunk, Chunks
 from lidr.engines.replicas.model_proof import Meant, Stamps, meant
 from lidr.engines.replicas.ray_cluster import Needs
@@ -45,6 +45,8 @@ _SOON_S = 0.05
 _COMPANY_S = 60.0
 """So long the first replica waits for the others, whose places somebody else may have taken."""
 _NEW_PLACES_EVERY_S = 30.0
+_END_S = 10.0
+"""So long a replica that hangs has to end its worker, before it is killed itself."""
 _NO_PLACE_S = 1800.0
 """So long work waits for a first replica, and for another when all are gone."""
 
@@ -64,6 +66,8 @@ class _Slot:
         state: `placing` until it has a node, `proving` while the model there is compared, `held` until that is done,
             `opening` while it loads, then `ready`.
         chunks: what it is at work on.
+        silent_s: so long it has been listened to since it last answered something.
+        is_told: whether that was told.
     """
 
     actor: Any
@@ -71,6 +75,8 @@ class _Slot:
     state: State = "placing"
     hello: Hello | None = None
     chunks: dict[int, Chunk] = field(default_factory=dict)
+    silent_s: float = 0.0
+    is_told: bool = False
 
     @property
     def name(self) -> str:
@@ -102,6 +108,7 @@ class RayEngine(Engine):
         self._deaths = self._starts = self._early = 0
         self._met: dict[Hello, bool] = {}
         self._is_closed = False
+        self._patience = silence.Patience()
         self._new_places_every_s = _NEW_PLACES_EVERY_S
         self._placed_at = self._looked_at = time.monotonic()
         cpus = spec.threads or 1 if row.model == "folder" else _LITTLE
@@ -147,6 +154,7 @@ class RayEngine(Engine):
             while self._hand_out(chunks):
                 for slot, said in self._said(self._patience_s(chunks)):
                     yield from self._hear(slot, said, chunks)
+                yield from self._end_silent(chunks)
             is_done = True
         except RayError as error:
             raise _of_ray(error) from error
@@ -265,6 +273,8 @@ class RayEngine(Engine):
                 chunk = chunks.take(replicas=len(self._slots), is_idle=not slot.chunks)
                 if chunk is None:
                     break
+                if not slot.chunks:
+                    slot.silent_s, slot.is_told = 0.0, False
                 slot.chunks[chunk.number] = chunk
                 slot.actor.take.remote(chunk.number, chunk.load())
             if slot.chunks and slot.call is None:
@@ -296,7 +306,11 @@ class RayEngine(Engine):
         if not calls:
             time.sleep(within_s)
             return
+        began = time.monotonic()
         ready, _ = ray.wait([*calls], num_returns=1, timeout=within_s)
+        waited_s = min(time.monotonic() - began, 2 * within_s)  # of a process that was stopped, not all
+        for slot in calls.values():
+            slot.silent_s += waited_s
         for call in ready:
             try:
                 yield calls[call], ray.get(call)
@@ -323,11 +337,14 @@ class RayEngine(Engine):
 
     def _heard(self, slot: _Slot, said: Heard, chunks: Chunks | None) -> Iterator[Completion | Failure]:
         slot.call = None
+        if said.answers or said.done:
+            slot.silent_s, slot.is_told = 0.0, False
         for number, answer in said.answers:
             if number in slot.chunks and (settled := slot.chunks[number].settle(answer)) is not None:
                 yield settled
         for number in said.done:
             if (chunk := slot.chunks.pop(number, None)) is not None:
+                self._patience.learn(chunk)
                 yield from (Failure(one.key, "the engine gave no answer") for one in chunk.waiting.values())
         if said.error is not None:
             where = "" if slot.hello is None or self._spec.cluster == "local" else f"node {slot.hello.host}: "
@@ -336,6 +353,20 @@ class RayEngine(Engine):
             yield from self._lost(slot, said.death, chunks)
         elif slot.state == "opening":
             slot.state, self._early = "ready", 0
+
+    def _end_silent(self, chunks: Chunks) -> Iterator[Failure]:
+        """End whoever has been silent for longer than work can take; its chunks are asked again as after a death."""
+        for slot in [*self._slots]:
+            if not slot.chunks or slot.silent_s <= silence.LEAST_S:
+                continue
+            limit_s, said = self._patience.limit_s(slot.chunks.values()), f"{slot.silent_s / 60:.3g} minutes"
+            if slot.silent_s > limit_s:
+                ray.wait([slot.actor.end.remote()], timeout=_END_S)
+                yield from self._lost(slot, f"it was ended, having answered nothing for {said}", chunks)
+            elif slot.silent_s > silence.TELL_S and not slot.is_told:
+                slot.is_told = True
+                until = "until it answers" if limit_s == float("inf") else f"up to {limit_s / 60:,.0f} minutes in all"
+                _LOG.warning("%s has answered nothing for %s; waiting %s", slot.name, said, until)
 
     def _lost(self, slot: _Slot, why: RayError | str, chunks: Chunks | None) -> Iterator[Failure]:
         """A replica is gone: another takes its place, and what it has not answered goes back.

@@ -128,11 +128,14 @@ class Replica:
             heard.error, heard.death = new.error, new.death
         return heard
 
+    def end(self) -> None:
+        """End the engine and all that it started, also one that hangs; its log stays."""
+        if self._engine is not None:
+            self._engine.close()
+
     def close(self) -> None:
         """End the engine and all that it started; its log stays where an error names it."""
-        if self._engine is None:
-            return
-        self._engine.close()
+        self.end()
         if self._log is not None:
             self._log.unlink(missing_ok=True)
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lidr.evals.compare.paired_comparison import Comparison, Section
 from lidr.evals.compare.text_table import TextTable
-from lidr.evals.compare.text_tables import has_gaps, legend, tables
+from lidr.evals.compare.text_tables import has_gaps, legend, tables, tables_of
 from lidr.evals.statistics import Estimate
+from lidr.intervals import FEW
 
 COLUMNS = ("benchmark", "variant", "metric", "what", "model", "baseline", "language", *Estimate.__dataclass_fields__)
 
@@ -28,11 +29,14 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def as_latex(comparison: Comparison) -> str:
-    """Floating tables for the package booktabs, captions with the remarks; what the signs mean stands in comments."""
+    """Floating tables for the package booktabs. A caption says what was asked, of how many items in which languages,
+    and what the signs of its table mean; notes on the whole comparison stand in comments.
+    """
     needs = r"needs \usepackage{booktabs}; wider than a page: \resizebox{\textwidth}{!}{...} around tabular (graphicx)"
-    lines = [f"% {line}" for line in (needs, *legend(comparison), *_notes(comparison))]
-    for table in tables(comparison):
-        lines += ["", *_latex_table(table)]
+    lines = [f"% {line}" for line in (needs, *_notes(comparison))]
+    for section in comparison.sections:
+        for table in tables_of(section):
+            lines += ["", *_latex_table(table, (_asked(section), *_signs(table, section, legend(comparison))))]
     return "\n".join(lines) + "\n"
 
 
@@ -73,13 +77,31 @@ def _markdown(text: str) -> str:
     return re.sub(r"([\\|*_`<])", r"\\\1", " ".join(text.split()))
 
 
-def _latex_table(table: TextTable) -> Iterator[str]:
+def _asked(section: Section) -> str:
+    """How many items in which languages."""
+    counts = [section.items[language] for language in section.languages]
+    if len(set(counts)) > 1:
+        each = (f"{count:,} {language}" for count, language in zip(counts, section.languages, strict=True))
+        return f"Items: {', '.join(each)}"
+    where = ", ".join(section.languages)
+    return f"{counts[0]:,} items in {f'each language ({where})' if len(counts) > 1 else where}"
+
+
+def _signs(table: TextTable, section: Section, legend: Sequence[str]) -> Iterator[str]:
+    """What is needed of the legend: the signs that stand in the table, and how few items are treated."""
+    cells = "".join(cell for row in table.rows for cell in row)
+    for line in legend:
+        if line[0] in cells if line[0] in "±[*" else min(section.items.values()) < FEW:
+            yield line[0].upper() + line[1:]
+
+
+def _latex_table(table: TextTable, below: Sequence[str]) -> Iterator[str]:
     sides = "".join("l" if i < table.left else "r" for i in range(len(table.columns)))
     rows = [f"{' & '.join(map(_latex, cells))} \\\\" for cells in (table.columns, *table.rows)]
     yield from (
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{'. '.join(map(_latex, (table.title, *table.remarks)))}.}}",
+        rf"\caption{{{'. '.join(map(_latex, (table.title, *below, *table.remarks)))}.}}",
     )
     yield from (rf"\begin{{tabular}}{{{sides}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule")
     yield from (r"\end{tabular}", r"\end{table}")

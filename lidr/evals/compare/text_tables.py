@@ -15,9 +15,14 @@ _LONGEST = 30  # characters of a column's heading
 def tables(comparison: Comparison) -> Iterator[TextTable]:
     """For each section the scores with their differences, and the gaps where there is a dominant language."""
     for section in comparison.sections:
-        yield _scores(section)
-        if has_gaps(section):
-            yield _gaps(section)
+        yield from tables_of(section)
+
+
+def tables_of(section: Section) -> Iterator[TextTable]:
+    """The same of one section."""
+    yield _scores(section)
+    if has_gaps(section):
+        yield _gaps(section)
 
 
 def has_gaps(section: Section) -> bool:
@@ -28,19 +33,19 @@ def has_gaps(section: Section) -> bool:
 def legend(comparison: Comparison) -> tuple[str, ...]:
     """What the signs mean."""
     return (
-        f"± one standard error; [95% interval], whole items resampled {comparison.resamples:,} times in all languages "
-        "and models at once",
+        "± one standard error",
+        f"[95% interval], whole items resampled {comparison.resamples:,} times in all languages and models at once",
         f"of fewer than {FEW} items the interval is Student's, as if there were two more, with the lowest and the "
         "highest possible score; where a score has no bounds, as a length, it is Student's alone",
         "* the interval of the difference does not contain 0",
     )
 
 
-def heading(section: Section) -> str:
-    """Benchmark, form of the prompt, metric and judge."""
+def heading(section: Section, of: str = "") -> str:
+    """Benchmark, form of the prompt, metric and judge; `of` the metric, where that is no score."""
     form = "" if section.variant == "plain" else f" ({section.variant})"
     judge = f", judged by {section.judge}" if section.judge else ""
-    return f"{section.title}{form}: {section.metric.label}{judge}"
+    return f"{section.title}{form}: {of}{section.metric.label}{judge}"
 
 
 def _scores(section: Section) -> TextTable:
@@ -99,7 +104,7 @@ def _gaps(section: Section) -> TextTable:
             f"{GAP_ERRORS:g} standard errors from 0, or rests on fewer than {FEW} items"
         )
     said += [note for name in others if (note := dominant_loss(section, name))]
-    return TextTable(f"Language gap in {section.metric.label}", tuple(columns), tuple(rows), 1, tuple(said))
+    return TextTable(heading(section, "language gap in "), tuple(columns), tuple(rows), 1, tuple(said))
 
 
 def dominant_loss(section: Section, name: str) -> str:

@@ -10,9 +10,10 @@ from lidr.lazy import lazily
 
 if TYPE_CHECKING:
     from lidr.evals.harness.answer_process import answer
-    from lidr.evals.harness.evaluation_check import check
+    from lidr.evals.harness.evaluation_check import CheckedTask, check
 
 __all__ = [
+    "CheckedTask",
     "answer",
     "check",
 ]

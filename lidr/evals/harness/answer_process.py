@@ -33,7 +33,12 @@ class Answers:
 
 
 def answer(
-    spec: EvalSpec, *, log: Path, on_answers: Callable[[int], None], on_all: Callable[[], None] = lambda: None
+    spec: EvalSpec,
+    *,
+    log: Path,
+    on_answers: Callable[[int], None],
+    on_all: Callable[[], None] = lambda: None,
+    on_kept: Callable[[int], None] = lambda count: None,
 ) -> Answers:
     """Run lm-eval to its end, in a worker process.
 
@@ -42,6 +47,7 @@ def answer(
         log: receives what the libraries print, appended.
         on_answers: told of new answers as they come.
         on_all: told when all are there, before lm-eval scores them.
+        on_kept: told how many an interrupted try left, before the first new one.
 
     Raises:
         EvaluationError: the model cannot be asked so, or the worker died; the message holds the end of its log.
@@ -59,6 +65,8 @@ def answer(
         for reply in worker.replies():
             if "answers" in reply:
                 on_answers(reply["answers"])
+            elif "kept" in reply:
+                on_kept(reply["kept"])
             elif "all" in reply:
                 on_all()
             else:

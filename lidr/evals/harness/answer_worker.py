@@ -10,11 +10,18 @@ from lidr.worker import replies_of, serve
 
 
 def handle(message: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Ask, and yield {"answers": n} as they come, {"all"} when all are there, and {"result"} at the end."""
+    """Ask, and yield {"kept": n} for those of an earlier try, {"answers": n} as they come, {"all"} when all are there,
+    and {"result"} at the end.
+    """
     from lidr.evals.harness.lm_eval_run import run  # imports lm-eval and torch
 
     return replies_of(
-        lambda tell: run(EvalSpec.from_json(message), lambda n: tell({"answers": n}), lambda: tell({"all": True}))
+        lambda tell: run(
+            EvalSpec.from_json(message),
+            lambda n: tell({"answers": n}),
+            lambda: tell({"all": True}),
+            lambda n: tell({"kept": n}),
+        )
     )
 
 

@@ -21,7 +21,11 @@ _ASKED = ("generate_until", "loglikelihood", "loglikelihood_rolling")
 
 @contextmanager
 def kept_answers(
-    lm: LM, path: Path, on_answers: Callable[[int], None], on_all: Callable[[], None] = lambda: None
+    lm: LM,
+    path: Path,
+    on_answers: Callable[[int], None],
+    on_all: Callable[[], None] = lambda: None,
+    on_kept: Callable[[int], None] = lambda count: None,
 ) -> Iterator[None]:
     """Let a model answer only what the journal does not hold, and keep what it answers.
 
@@ -30,6 +34,7 @@ def kept_answers(
         path: of the journal; it is made.
         on_answers: told of each new answer.
         on_all: told when every answer of a kind is there, new or kept.
+        on_kept: told, before the first new answer, how many are there already.
 
     Raises:
         StoreError: a line of the journal is damaged.
@@ -38,7 +43,7 @@ def kept_answers(
         lm.set_cache_hook(_Hook(journal, on_answers))
         before = {kind: getattr(lm, kind) for kind in _ASKED}
         for kind, ask in before.items():
-            setattr(lm, kind, _through(journal, kind, ask, on_all))
+            setattr(lm, kind, _through(journal, kind, ask, on_all, on_kept))
         try:
             yield
         finally:
@@ -59,11 +64,17 @@ class _Hook:
 
 
 def _through(
-    journal: Journal, kind: str, ask: Callable[..., list[Any]], on_all: Callable[[], None]
+    journal: Journal,
+    kind: str,
+    ask: Callable[..., list[Any]],
+    on_all: Callable[[], None],
+    on_kept: Callable[[int], None],
 ) -> Callable[..., list[Any]]:
     def asked(requests: Sequence[Instance], *words: Any, **named: Any) -> list[Any]:
         keys = [hash_args(kind, request.args) for request in requests]
         rest = [(key, request) for key, request in zip(keys, requests, strict=True) if key not in journal.rows]
+        if known := len(keys) - len(rest):
+            on_kept(known)
         new = ask([request for _, request in rest], *words, **named) if rest else []
         for (key, _), answer in zip(rest, new, strict=True):
             if key not in journal.rows:  # most models tell the hook

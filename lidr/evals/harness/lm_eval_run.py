@@ -21,13 +21,19 @@ from lidr.evals.spec import EvalSpec
 from lidr.resources import shared
 
 
-def run(spec: EvalSpec, on_answers: Callable[[int], None], on_all: Callable[[], None] = lambda: None) -> dict[str, Any]:
+def run(
+    spec: EvalSpec,
+    on_answers: Callable[[int], None],
+    on_all: Callable[[], None] = lambda: None,
+    on_kept: Callable[[int], None] = lambda count: None,
+) -> dict[str, Any]:
     """Ask everything.
 
     Args:
         spec: the evaluation.
         on_answers: told of new answers as they come.
         on_all: told when all are there, before lm-eval scores them.
+        on_kept: told how many an interrupted try left, before the first new one.
 
     Returns:
         `answers`: one dictionary for each task and item: task, item, response; of one that is none, reason
@@ -41,7 +47,7 @@ def run(spec: EvalSpec, on_answers: Callable[[int], None], on_all: Callable[[], 
         with kept_answers(lm, Path(spec.work) / "tax.jsonl", lambda count: None):
             tax = run_tax(lm, spec)
         check_lengths_first(lm, spec)
-        with kept_answers(lm, Path(spec.work) / "answers.jsonl", on_answers, on_all):
+        with kept_answers(lm, Path(spec.work) / "answers.jsonl", on_answers, on_all, on_kept):
             found = _ask(lm, spec)
         ran_on = lm.ran_on if isinstance(lm, EngineLM) else {}
     return {

@@ -70,6 +70,7 @@ def ask(
     seed: int = 42,
     limit: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
+    on_kept: Callable[[int], None] = lambda count: None,
 ) -> list[Conversation]:
     """Ask the first turn of all questions, then the second.
 
@@ -81,6 +82,7 @@ def ask(
         seed: of the engine.
         limit: only the first questions of each language.
         progress: told how many more answers there are.
+        on_kept: told how many there are already, before the first new one.
 
     Raises:
         EvaluationError: the engine answered nothing at all.
@@ -88,6 +90,8 @@ def ask(
     """
     talks = [Conversation(language, row) for language, found in questions.items() for row in found.rows[:limit]]
     sampling = Sampling(decoding.max_tokens, repetition_penalty=decoding.repetition_penalty, seed=seed)
+    if known := sum(talk.key(turn) in kept.rows for talk in talks for turn in range(TURNS)):
+        on_kept(known)
     for turn in range(TURNS):
         _ask_turn(engine, talks, turn, kept, decoding.system_prompt, sampling, progress)
     if talks and all(talk.error for talk in talks):
@@ -109,7 +113,6 @@ def _ask_turn(
     for talk in talks:
         if (row := kept.rows.get(talk.key(turn))) is not None:
             talk.answers += (row["text"],)
-            told(1)
         elif talk.error is None:
             asked[talk.key(turn)] = talk
     for result in engine.generate(

@@ -144,7 +144,7 @@ def _answer(
     path = out / "work" / f"mt_bench-{shell.identity[:16]}.jsonl"
     with _journal(path) as kept, open_engine(spec.engine_spec(), log=log) as engine:
         how: dict[str, Any] = {"decoding": spec.decoding, "seed": spec.seed, "limit": spec.limit}
-        talks = ask(engine, questions, kept, **how, progress=listen.asked)
+        talks = ask(engine, questions, kept, **how, progress=listen.asked, on_kept=listen.kept)
     written = _write(out, shell, talks, None)
     path.unlink()
     with contextlib.suppress(OSError):  # holds something of somebody else's

@@ -125,7 +125,7 @@ def _values(world: World, name: str, config: Any, journal: Journal) -> dict[str,
         for answer in world.answers
         if (row := kept[answer.key]) is not None
     }
-    world.run.progress.add(len(found))
+    world.run.progress.more(0, len(found))
     asked = [answer for answer in world.answers if answer.key not in found]
     for scored in SCORERS[name].score(world, config, asked) if asked else ():
         if (key := scored.answer.key) not in found:

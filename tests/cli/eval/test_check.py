@@ -10,10 +10,12 @@ import pytest
 
 from lidr.cli.eval import check
 from lidr.cli.main import main
-from lidr.errors import EvaluationError, MissingExtraError
+from lidr.errors import EvaluationError, LidrError, MissingExtraError, PlanError
 from lidr.resources import shared
 from tests.adapters import ADDED, TEMPLATE, lora, make_adapter
+from tests.engines.server import Server
 from tests.engines.templates.shapes import HYBRID, shaped
+from tests.evals.judge.answers import words
 from tests.tiny import tiny_model
 
 OWN = shared("recipes") / "prompts"
@@ -156,3 +158,69 @@ def test_the_command_ends_with_2_and_no_traceback(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["lidr", *words])
     assert main(words) == 2
     assert capsys.readouterr().err.startswith('error: MGSM is not in "it"')
+
+
+FIRST = str(shared("recipes") / "first.yaml")
+JUDGED = ("--set", "chain.evaluate.tasks=[x_alpacaeval]", "--set", "chain.evaluate.data=[recipes/prompts]")
+
+
+def test_what_a_recipes_evaluate_step_needs_is_looked_at(capsys):
+    assert call(FIRST) == 0
+    said = capsys.readouterr()
+    assert [line.split()[0] for line in said.out.splitlines()[1:]] == ["lidr_mgsm_en", "lidr_mgsm_de", "lidr_mgsm_es"]
+    assert "3 tasks can be asked" in said.err
+    assert call(FIRST, "--set", "chain.evaluate.languages=[de]", "--json") == 0
+    assert [task["task"] for task in json.loads(capsys.readouterr().out)["tasks"]] == ["lidr_mgsm_de"]
+
+
+def test_a_recipes_rows_packages_and_judge_are_said_at_once(monkeypatch):
+    for package in ("lm_eval", "vllm"):
+        monkeypatch.setitem(__import__("sys").modules, package, None)
+    judge = "--set", "chain.evaluate.judge={model: org/judge}"
+    with pytest.raises(EvaluationError) as caught:
+        call(FIRST, *JUDGED, *judge, "--set", "chain.evaluate.languages=[en, it]", "--set", "runtime.engine=vllm")
+    said = str(caught.value).splitlines()
+    assert len(said) == 4
+    for part in (
+        "evaluation needs the package 'lm_eval', which is not installed: pip install 'lidr[eval]'",
+        "pip install 'lidr[vllm]'",
+        'no x_alpacaeval rows for "it"',
+        "evaluate.judge.model: org/judge is not pinned; write org/judge@COMMIT (40 hex digits)",
+    ):
+        assert sum(part in line for line in said) == 1, (part, said)
+
+
+def test_a_recipes_judge_that_is_away_is_said_and_one_that_is_there_is_not(capsys, monkeypatch):
+    monkeypatch.setattr("lidr.engines.chat_client._FIRST_CONTACT_S", 0.2)
+    away = "--set", "chain.evaluate.judge={model: 'openai:j@http://127.0.0.1:9/v1'}"
+    with pytest.raises(
+        EvaluationError, match=r"the judge j at http://127\.0\.0\.1:9/v1: no server answers there .*start"
+    ):
+        call(FIRST, *JUDGED, *away)
+    with Server(lambda *_: words("m")) as server:
+        assert call(FIRST, *JUDGED, "--set", f"chain.evaluate.judge={{model: 'openai:j@{server.url}'}}") == 0
+    assert call(FIRST, *JUDGED) == 0
+    assert "no judge: X-AlpacaEval answers stay unjudged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), r"give a recipe, as `lidr eval check my\.yaml`, or --langs"),
+        (("--langs", "en", "--set", "seed=1"), r"--set replaces a value of a recipe, and none is given"),
+        ((FIRST, "--langs", "en"), r"--langs: the recipe says it; .* --set chain\.evaluate\.languages="),
+        ((FIRST, "--model", "./m"), r"--model: the recipe says it"),
+        ((str(OWN.parent / "quickstart_pairs.yaml"),), r"no such recipe; did you mean"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(words, said):
+    with pytest.raises(LidrError, match=said):
+        call(*words)
+
+
+def test_a_recipe_without_an_evaluate_step_needs_nothing(tmp_path):
+    path = tmp_path / "short.yaml"
+    text = Path(FIRST).read_text(encoding="utf-8")
+    path.write_text("".join(line for line in text.splitlines(keepends=True) if "- evaluate" not in line))
+    with pytest.raises(PlanError, match=r"chain: there is no evaluate step"):
+        call(path)

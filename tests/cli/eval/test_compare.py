@@ -20,7 +20,7 @@ def test_a_table_with_differences_intervals_and_gaps_is_printed(folders, capsys)
     said = capsys.readouterr().out
     assert "MGSM: accuracy" in said
     assert "M2 - M0" in said
-    assert "Language gap in accuracy" in said
+    assert "MGSM: language gap in accuracy" in said
     assert "0.700 ± 0.029" in said
     assert "[95% interval], whole items resampled 10,000 times" in said
 

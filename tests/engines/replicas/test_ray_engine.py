@@ -20,7 +20,7 @@ import pytest
 import ray
 
 from lidr.engines import ChatRequest, Completion, EngineSpec, Failure, open_engine
-from lidr.engines.replicas import model_proof, replica
+from lidr.engines.replicas import model_proof, replica, silence
 from lidr.engines.replicas.chunks import Chunk
 from lidr.engines.replicas.ray_engine import RayEngine
 from lidr.errors import EngineError
@@ -302,6 +302,63 @@ def test_a_row_that_kills_every_replica_is_given_up_and_the_others_are_answered(
     assert [one.key for one in failed] == ["p7"]
     assert failed[0].error.startswith("3 replicas died while they answered it: ")
     assert set(by_key(one for one in found if one not in failed)) == {row.key for row in rows} - {"p7"}
+
+
+def test_a_worker_that_hangs_is_ended_and_what_it_had_is_asked_again(
+    cluster: Simulated,
+    model: Path,
+    alone: dict[str, Completion],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The worker is stopped; its actor lives, is asked and has nothing to say. The other replica works on."""
+    cluster.of(2)
+    monkeypatch.setattr(silence, "LEAST_S", 30.0)
+    monkeypatch.setattr(silence, "FACTOR", 1e-9)
+    stopped: list[psutil.Process] = []
+    with open_engine(over(cluster, model), log=tmp_path / "log") as engine:
+        assert isinstance(engine, RayEngine)
+        while engine.replicas != (2, 2):
+            engine._listen()
+
+        def hang() -> None:
+            slot = max(engine._slots, key=lambda slot: sum(len(one.waiting) for one in slot.chunks.values()))
+            assert slot.hello is not None
+            children = psutil.Process(slot.hello.pid).children()
+            stopped.extend(one for one in children if "engine_worker" in " ".join(one.cmdline()))
+            stopped[0].suspend()
+
+        assert answered(engine, ROWS, {1: hang}) == alone
+        assert engine.facts["replicas_died"] == 1
+        assert "is gone: it was ended, having answered nothing for 0.5" in caplog.text
+        _, alive = psutil.wait_procs(stopped, timeout=30)
+        assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_row_over_which_every_replica_sleeps_is_given_up_and_an_honest_one_is_waited_for(
+    cluster: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`slow` takes longer than the least patience, and no longer than its many tokens may."""
+    monkeypatch.setattr(silence, "LEAST_S", 5.0)
+    monkeypatch.setattr(silence, "TELL_S", 6.0)
+    rules = [{"match": "asleep", "delay_s": 600}, {"match": "slow", "delay_s": 15}, {"text": "Honey."}]
+    path = tmp_path / "answers.jsonl"
+    path.write_text("".join(json.dumps({"text": "x", **rule}) + "\n" for rule in rules))
+    light = [ask(f"p{number}", "light", max_tokens=1) for number in range(16)]
+    with open_engine(over(cluster, path, "scripted", batch=1), log=tmp_path / "log") as engine:
+        assert isinstance(engine, RayEngine)
+        assert len(by_key(engine.generate(light))) == 16
+        assert [one.key for one in engine.generate([ask("slow", "slow", max_tokens=10_000)])] == ["slow"]
+        assert "has answered nothing for" in caplog.text
+        assert engine.facts["replicas_died"] == 0
+        monkeypatch.setattr(silence, "FACTOR", 1e-9)
+        found = list(engine.generate([*light[:8], ask("asleep", "asleep", max_tokens=1), *light[8:]]))
+        assert engine.facts["replicas_died"] >= 3
+    failed = [one for one in found if isinstance(one, Failure)]
+    assert [one.key for one in failed] == ["asleep"]
+    assert failed[0].error.startswith("3 replicas died while they answered it: it was ended, having answered nothing")
+    assert set(by_key(one for one in found if one not in failed)) == {row.key for row in light}
 
 
 def test_a_fault_of_the_work_itself_is_an_error_and_no_death(cluster: Simulated, tmp_path: Path) -> None:

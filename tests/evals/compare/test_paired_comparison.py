@@ -323,12 +323,12 @@ def test_the_tables_say_everything(tmp_path):
     assert scores.columns == ("language", "items", "M0", "M1", "M1 - M0", "M2", "M2 - M0")
     assert [row[0] for row in scores.rows] == ["en", "es", "ru", "de", "fr", "mean"]
     assert scores.rows[1][2:5] == ("0.456 ± 0.032", "0.616 ± 0.031", "+0.160 [+0.108, +0.212] *")
-    assert gaps.title == "Language gap in accuracy"
+    assert gaps.title == "MGSM: language gap in accuracy"
     assert gaps.rows[-1][0] == "mean of the others"
     assert gaps.rows[0][3].startswith("61% [")
     titles = [table.title for table in rest]
     assert not any("gap in off-target" in title for title in titles)
-    assert "resampled 10,000 times" in legend(found)[0]
+    assert "resampled 10,000 times" in legend(found)[1]
 
 
 def test_items_without_a_value_are_counted_in_the_table(tmp_path):

@@ -47,6 +47,32 @@ def test_latex_has_the_cells_of_the_text_escaped_between_the_rules_of_booktabs(c
     assert "±" not in "".join(line for line in said.splitlines() if not line.startswith("%"))
 
 
+def captions(comparison):
+    return [line.removeprefix(r"\caption{") for line in as_latex(comparison).splitlines() if r"\caption" in line]
+
+
+def test_every_caption_says_what_was_asked_in_which_languages_of_how_many_items_and_how_intervals_are_made(comparison):
+    scores, gaps = captions(comparison)
+    assert scores.startswith("MGSM: accuracy. ")
+    assert gaps.startswith("MGSM: language gap in accuracy. ")
+    for said in (scores, gaps):
+        assert "60 items in each language (en, de)" in said
+        assert r"[95\% interval], whole items resampled 10,000 times in all languages and models at once" in said
+        assert "Student's" not in said
+    assert r"$\pm$ one standard error" in scores
+    assert r"$\pm$" not in gaps  # no cell has it
+
+
+def test_a_caption_counts_the_items_of_each_language_where_they_differ_and_says_how_few_are_treated(tmp_path):
+    folders = []
+    for i, name in enumerate(("a", "b")):
+        values = outcomes({"en": 0.8}, 60, seed=i) | outcomes({"de": 0.5}, 20, seed=i)
+        folders.append(write_folder(tmp_path / str(i), name, {"mgsm": values_of(values)}))
+    said, _ = captions(compare(open_evaluations([str(folder) for folder in folders])))
+    assert ". Items: 60 en, 20 de. " in said
+    assert "Of fewer than 50 items the interval is Student's" in said
+
+
 @pytest.mark.parametrize(
     ("cell", "said"),
     [

@@ -38,6 +38,8 @@ class Run:
     def __init__(self, folder: Path, source: Path, monkeypatch) -> None:
         self.folder, self.out, self.events = folder, folder / "out", []
         self.asked: list[str] = []
+        self.counted: list[int] = []
+        self.kept: list[int] = []
         self.dies_after = 10**9
         self.questions = load_questions(str(source), ["de"])
         run = self
@@ -66,7 +68,8 @@ class Run:
         model = ModelFacts(reference="canned")
         there = {"name": "canned", "out": self.out, "log": self.folder / "log.txt"}
         opens = opened if judge else None
-        return run_mt_bench(spec, model, self.questions, **there, judge=opens, listen=Listener())
+        listen = Listener(asked=self.counted.append, kept=self.kept.append)
+        return run_mt_bench(spec, model, self.questions, **there, judge=opens, listen=listen)
 
 
 @pytest.fixture
@@ -123,6 +126,7 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(run):
     run.dies_after = 10**9
     assert run(None).tasks[0].scores["answer_errors"].value == 1
     assert sorted(run.asked) == [f"de/{item}/{turn}" for item in (81, 82, 83) for turn in (1, 2)]
+    assert (sum(run.counted), run.kept) == (6, [4])  # told before the first new answer
     assert run.events == ["engine closed", "engine closed"]
 
 
