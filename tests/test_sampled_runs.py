@@ -4,6 +4,7 @@ by its own likelihood, trained, published, traced, reproduced.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -11,12 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import lidr
-from lidr.errors import PlanError
+from lidr.errors import PlanError, RowError
 from lidr.release.dataset_release import stage_dataset
 from lidr.release.finished import Finished
 from lidr.steps.score import SCORERS
+from tests.adapters import lora, make_adapter
 from tests.publishing import finished
 from tests.scripted import TINY, write_world
+from tests.steps.helpers import rows_of
 from tests.tiny import tiny_model
 
 SCORE = "score: {{implicit: {{reference: {folder}/before}}}}"
@@ -114,3 +117,40 @@ def test_a_reference_that_is_the_policy_is_refused_by_the_plan(tmp_path, referen
     setting = f"chain.score.implicit.reference={tmp_path}/{reference}"
     with pytest.raises(PlanError, match=r"score\.implicit\.reference: .* is the policy itself, so every value"):
         lidr.plan(lidr.load_recipe(recipe, overrides=[setting]))
+
+
+def test_the_model_below_an_adapter_is_not_the_policy(tmp_path):
+    """ICR's usual policy: an adapter that was tuned over the model which is the reference."""
+    recipe = sampled_world(tmp_path)
+    make_adapter(tmp_path / "before", tmp_path / "adapter", lora())
+    policy = f"policy={{model: {tmp_path}/before, adapter: {tmp_path}/adapter}}"
+    planned = lidr.plan(lidr.load_recipe(recipe, overrides=[policy]))
+    assert next(step.state for step in planned.steps if step.name == "score") == "new"
+
+
+def test_answers_that_are_all_too_long_for_the_models_are_no_sign_that_these_are_one(tmp_path):
+    recipe = sampled_world(tmp_path)
+    rows = rows_of(recipe, "iter_1/score", "chain.score.implicit.max_length=8", "iterations=[{prompts: '0:1'}]")
+    said = {detail.partition(":")[0] for detail in rows["detail"]}
+    assert rows["value"].null_count() == rows.height
+    assert said <= {"prompt_too_long", "over_long", "empty_response"}
+    assert said != {"empty_response"}
+
+
+def test_a_reference_that_is_the_policy_in_other_files_is_found_out_by_its_likelihoods(tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    recipe = sampled_world(tmp_path)
+    parts = shutil.copytree(tmp_path / "model", tmp_path / "parts")
+    (parts / "model.safetensors").unlink()
+    AutoModelForCausalLM.from_pretrained(tmp_path / "model").save_pretrained(parts, max_shard_size="50KB")
+    assert len([*parts.glob("*.safetensors")]) > 1
+    with pytest.raises(RowError, match=r"score\.implicit\.reference: it is the policy, as both find every answer"):
+        rows_of(recipe, "iter_1/score", f"chain.score.implicit.reference={parts}", "iterations=[{prompts: '0:1'}]")
+
+
+def test_a_policy_behind_a_server_is_refused_by_the_plan_where_a_scorer_looks_into_it(tmp_path):
+    recipe = sampled_world(tmp_path)
+    changes = ['policy={model: "openai:m@http://127.0.0.1:9/v1"}', "chain.score={latent: {}}", "runtime.engine=openai"]
+    with pytest.raises(PlanError, match=r"score\.latent: it looks into the policy, and one behind a server"):
+        lidr.plan(lidr.load_recipe(recipe, overrides=changes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import chain
@@ -93,6 +93,11 @@ class Answering:
                 f"{failed} of {asked} requests got no answer; the first, {first.key}: {first.error}. The others are "
                 "kept: run the same command again to ask only these"
             )
+
+    def ask_besides(self, requests: Collection[ChatRequest]) -> None:
+        """Answer requests that are more than the step said it has to do; as `ask`."""
+        self._run.progress.more(len(requests), sum(self.is_known(one.key) for one in requests))
+        self.ask(requests)
 
     def _store(self, answer: Completion) -> None:
         texts = ("text", "reasoning", *_OF_SERVERS)

@@ -41,11 +41,16 @@ def read_gold(file: Path, recipe: Recipe) -> dict[str, Decimal]:
     """Prompt id -> the number that is right.
 
     Raises:
-        RowError: a line is no answer, has no id or another line's, or its answer is no number; says file:line.
+        RowError: a line is no answer, has no id or another line's, or its answer is no number; says file:line. Or the
+            file is not UTF-8.
     """
     found: dict[str, Decimal] = {}
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RowError(f"{file}: not UTF-8 at byte {error.start}; save the file as UTF-8") from None
     # split, not splitlines: U+2028 and U+0085 may stand inside a JSON string
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig").split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from collections import Counter
+from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ import lidr
 from lidr.errors import PlanError, RecipeError, RowError
 from lidr.pipeline import check_recipe
 from lidr.steps.score import SCORERS, AnswerScores
+from lidr.steps.score.scorer import Scored
 from lidr.transforms import chrf
 from tests.scripted import NAMES, TOPICS, write_answers, write_world
 from tests.steps.helpers import record_of, rows_of
@@ -275,6 +280,48 @@ def test_gold_answers_of_other_prompts_are_refused(tmp_path):
         rows_of(recipe, "iter_1/score", sampled)
 
 
+def test_gold_answers_in_another_encoding_are_named(tmp_path):
+    recipe, sampled = sampled_world(tmp_path)
+    (tmp_path / "gold/en.jsonl").write_bytes(b'{"id": "p0", "response": "3", "note": "\xe9"}\n')
+    with pytest.raises(RowError, match=r"en\.jsonl: not UTF-8 at byte 39; save the file as UTF-8"):
+        rows_of(recipe, "iter_1/score", sampled)
+
+
+def with_values(monkeypatch, *values: float | None) -> None:
+    """The scorer `language` says these one after the other, over and over; None: nothing at all."""
+    row = SCORERS["language"]
+
+    def score(world, config, asked):
+        for answer, value in zip(asked, cycle(values)):
+            if value is not None:
+                yield Scored(answer, value)
+
+    monkeypatch.setitem(SCORERS, "language", replace(row, score=score))
+
+
+OF_LANGUAGE = (
+    "chain=[{generate: {n: 6, temperature: 0.9, max_tokens: 64}}, {score: {language: {}}}, {pair: {from: scores}}]"
+)
+
+
+def test_a_value_that_is_no_finite_number_is_none_and_stands_in_no_pair(tmp_path, monkeypatch):
+    """An overflow in half precision: NaN is neither more nor less than another, and infinity has no margin."""
+    recipe, _ = sampled_world(tmp_path)
+    with_values(monkeypatch, float("nan"), 1.0, float("inf"), 0.5, float("-inf"))
+    rows = rows_of(recipe, "iter_1/score", OF_LANGUAGE)
+    said = {(value, detail) for value, detail in rows.select("value", "detail").rows()}
+    assert said == {(1.0, ""), (0.5, ""), (None, "not_finite"), (None, "empty_response")}
+    pairs = rows_of(recipe, "iter_1/pair", OF_LANGUAGE)
+    assert set(pairs["margin"]) == {0.5}
+
+
+def test_a_scorer_that_says_nothing_of_an_answer_is_named(tmp_path, monkeypatch):
+    recipe, _ = sampled_world(tmp_path)
+    with_values(monkeypatch, 1.0, None)
+    with pytest.raises(RowError, match=r"score\.language: it said nothing of \d+ of \d+ answers; the first: p0/en#1"):
+        rows_of(recipe, "iter_1/score", OF_LANGUAGE)
+
+
 def test_a_chain_from_scores_needs_a_step_that_scores(tmp_path):
     recipe, _ = sampled_world(tmp_path)
     chain = "chain=[{generate: {n: 2, temperature: 1.0, max_tokens: 8}}, {pair: {from: scores}}]"
@@ -350,6 +397,20 @@ def test_one_scorer_is_one_short_file_that_knows_no_other():
         text = path.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 80, path.name
         assert "steps.score.scorers" not in text, path.name
+
+
+def test_what_one_scorer_alone_uses_stands_in_its_file():
+    """Of what scorers import from the files beside their folder, everything is used by two of them or more."""
+    folder = Path(lidr.__file__).parent / "steps/score"
+    shared = Counter(
+        name.name
+        for path in (folder / "scorers").glob("*_scorer.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("lidr.steps.score.")
+        for name in node.names
+    )
+    assert {"World", "Scored", "model_at"} <= set(shared)
+    assert [name for name, count in shared.items() if count < 2] == []
 
 
 def test_a_pair_may_weigh_as_much_as_its_margin(tmp_path):

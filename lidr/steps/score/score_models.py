@@ -39,12 +39,3 @@ def identity_of_model(around: Surroundings, config: PolicyConfig, where: str) ->
     if isinstance(reference, ServerReference):
         raise PlanError(f"{where}: a server (openai:) gives no log-probabilities of given texts; name a folder")
     return {"repo": getattr(reference, "repo", None), **outside_model(around, config, where)}
-
-
-def is_same_model(around: Surroundings, one: PolicyConfig, policy: PolicyConfig, where: str) -> bool:
-    """Whether a model and the first policy are the same: one commit of one repository, or the same weights."""
-    found = [identity_of_model(around, config, at) for config, at in ((one, where), (policy, "policy.model"))]
-    for said in found:
-        files = said.get("files", {})
-        said["files"] = {name: digest for name, digest in files.items() if name.endswith(".safetensors")}
-    return found[0] == found[1]

@@ -10,12 +10,16 @@ answer_scores  bees-1  es  2  language  1.0  es
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, create_model, model_validator
 
+from lidr.errors import PlanError, RowError
 from lidr.recipe import Frozen, PolicyConfig, Recipe
+from lidr.references import ServerReference, parse_reference
 from lidr.rows import SAMPLE, Prompt, Response, RowType
 from lidr.steps.local_policy import outside_form
 from lidr.steps.policy_files import refuse_unmerged
@@ -81,15 +85,21 @@ else:
 
 
 def run_score(run: StepRun) -> Outcome:
-    """Ask each scorer for what an earlier try has not kept, and write all values in the order of the answers."""
+    """Ask each scorer for what an earlier try has not kept, and write all values in the order of the answers.
+
+    Raises:
+        RowError: a scorer says nothing of an answer, or what it reads does not fit the answers.
+    """
     import pyarrow as pa
 
     world, given = World(run), run.config.given
     found: dict[str, dict[str, Scored]] = {}
     run.progress.start(len(world.answers) * len(given), "values")
     with Journal(run.work / "scores.jsonl") as journal:
+        kept = len(journal.rows)
         for name, config in given.items():
             found[name] = _values(world, name, config, journal)
+        made = len(journal.rows) - kept
     answers = [*world.answers, *(scored.answer for scored in world.unusable)]
     order = {key: number for number, key in enumerate(_keys(run))}
     for scored in world.unusable:
@@ -109,7 +119,7 @@ def run_score(run: StepRun) -> Outcome:
     ]
     table = pa.Table.from_pylist(rows, AnswerScores.schema)
     run.out.data.write(table)
-    return Outcome({"scorers": list(_summary(table))}, run.progress.rate())
+    return Outcome({"scorers": list(_summary(table))}, replace(run.progress.rate(), count=made))
 
 
 def _keys(run: StepRun) -> Iterator[tuple[str, str, int | None]]:
@@ -121,18 +131,28 @@ def _values(world: World, name: str, config: Any, journal: Journal) -> dict[str,
     """Answer's key -> its value, kept ones and new ones."""
     kept = {answer.key: journal.rows.get(f"{name}/{answer.key}") for answer in world.answers}
     found = {
-        answer.key: Scored(answer, row["value"], row["detail"])
+        answer.key: _finite(Scored(answer, row["value"], row["detail"]))
         for answer in world.answers
         if (row := kept[answer.key]) is not None
     }
     world.run.progress.add(len(found))
     asked = [answer for answer in world.answers if answer.key not in found]
-    for scored in SCORERS[name].score(world, config, asked) if asked else ():
+    for scored in map(_finite, SCORERS[name].score(world, config, asked) if asked else ()):
         if (key := scored.answer.key) not in found:
             journal.add(f"{name}/{key}", {"value": scored.value, "detail": scored.detail})
             found[key] = scored
             world.run.progress.add()
+    if missing := [answer.key for answer in asked if answer.key not in found]:
+        said = f"it said nothing of {len(missing)} of {len(asked)} answers; the first: {missing[0]}"
+        raise RowError(f"score.{name}: {said}. A scorer yields a Scored for each that is asked for")
     return found
+
+
+def _finite(scored: Scored) -> Scored:
+    """NaN and infinity, of numbers that overflowed, are no values: they cannot be ranked, or have no margin."""
+    if scored.value is None or math.isfinite(scored.value):
+        return scored
+    return Scored(scored.answer, None, "not_finite")
 
 
 def _summary(table: pa.Table) -> Iterator[dict[str, Any]]:
@@ -165,11 +185,18 @@ def identity_score(config: Any) -> dict[str, Any]:
 
 
 def outside_score(around: Surroundings, config: Any) -> Mapping[str, Any]:
-    """What each scorer reads from outside the store."""
+    """What each scorer reads from outside the store.
+
+    Raises:
+        PlanError: a scorer looks into the policy, and that gives texts alone.
+    """
     found: dict[str, Any] = {name: dict(SCORERS[name].outside(around, one)) for name, one in config.given.items()}
     for name in config.given:
         if Policy in SCORERS[name].reads and TEXTS_ALONE in SCORERS[name].alone(around.recipe, config.given[name]):
             refuse_unmerged(around, f"score.{name}", "looks into the policy")
+            if isinstance(parse_reference(around.recipe.policy.model), ServerReference):
+                said = "it looks into the policy, and one behind a server (openai:) gives texts alone; give a folder"
+                raise PlanError(f"score.{name}: {said}, or take {name} out")
     if Policy in also_read_score(config):
         found["form"] = outside_form(around)
     return {name: one for name, one in found.items() if one}

@@ -22,7 +22,7 @@ from lidr.recipe import Frozen, Recipe
 from lidr.rows import SAMPLE, UNANSWERED, Prompt, Response, RowType, answer_key
 from lidr.steps.generate import conversation
 from lidr.steps.local_policy import training_text
-from lidr.steps.step_kind import TEXTS_ALONE, Policy, StepRun, Surroundings, by_server
+from lidr.steps.step_kind import TEXTS_ALONE, Policy, StepRun, Surroundings
 from lidr.worker import Worker
 
 
@@ -130,11 +130,6 @@ Score = Callable[[World, Any, Sequence[Answer]], Iterator[Scored]]
 def by_one(recipe: Recipe, config: Any) -> Iterable[str]:
     """Why one model does it: it reads texts, and replicas write them."""
     yield TEXTS_ALONE
-
-
-def by_policy(recipe: Recipe, config: Any) -> Iterable[str]:
-    """Why replicas do not share what the policy is asked: only where it stands behind a server."""
-    return (why for _, why in by_server(recipe, ""))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,4 @@
 """implicit: how much likelier the policy finds an answer than the model it was tuned from does (ICR, arXiv 2503.04647).
-
 value = log policy(answer | prompt) - log reference(answer | prompt), sums over the answer's tokens, in nats. The prompt
 is the dominant language's, behind a line that names the answer's: there it knows best what it was tuned towards.
 """
@@ -15,7 +14,7 @@ from lidr import train
 from lidr.errors import PlanError, RowError
 from lidr.languages import LANGUAGES
 from lidr.recipe import Frozen, PolicyConfig, ReferenceText
-from lidr.steps.score.score_models import identity_of_model, is_same_model, model_at
+from lidr.steps.score.score_models import identity_of_model, model_at
 from lidr.steps.score.scorer import Answer, Scored, Scorer, World, by_one
 from lidr.steps.step_kind import Policy, Surroundings
 
@@ -47,15 +46,13 @@ class ImplicitScorer(Frozen):
 def score_implicit(world: World, config: ImplicitScorer, asked: Sequence[Answer]) -> Iterator[Scored]:
     """One pass of each model over the answers, with one model in memory at a time."""
     by_key = {answer.key: answer for answer in world.answers}
-    batches = [
-        [train.AskedLogp(one.key, world.conversation(_prompt(world, config, one)), one.text) for one in batch]
-        for batch in world.batches(asked)
-    ]
+    batches = [[train.AskedLogp(a.key, world.conversation(_prompt(world, config, a)), a.text) for a in batch]
+               for batch in world.batches(asked)]  # fmt: skip
     models = (model_at(world.run, config.models[0], _WHERE), world.run.inputs[Policy.name].model)
     before, after = (list(train.answer_logps(model, batches, config.max_length, world.loading)) for model in models)
-    if all(was.nats == now.nats for was, now in zip(before, after, strict=True)):
-        said = f"{config.reference} and the policy find every answer equally likely; they are one model"
-        raise RowError(f"{_WHERE}: {said}: name that which the policy was tuned from")
+    if {was.nats == now.nats for was, now in zip(before, after, strict=True) if now.nats is not None} == {True}:
+        said = "it is the policy, as both find every answer equally likely; name the model that it was tuned from"
+        raise RowError(f"{_WHERE}: {said}")
     for was, now in zip(before, after, strict=True):
         if was.nats is None or now.nats is None:
             yield Scored(by_key[now.key], None, now.reason or was.reason)
@@ -71,10 +68,13 @@ def _prompt(world: World, config: ImplicitScorer, answer: Answer) -> str:
 
 
 def outside_implicit(around: Surroundings, config: ImplicitScorer) -> dict[str, Any]:
-    """What the reference is."""
-    if is_same_model(around, config.models[0], around.recipe.policy, _WHERE):
+    """What the reference is; the model below the policy's adapter is another one than the policy."""
+    policy, files = around.recipe.policy, "files"
+    both = [identity_of_model(around, *one) for one in ((config.models[0], _WHERE), (policy, "policy.model"))]
+    weights = [{k: v for k, v in one.get(files, {}).items() if k.endswith(".safetensors")} for one in both]
+    if both[0] | {files: weights[0]} == both[1] | {files: weights[1]} and policy.adapter is None:
         raise PlanError(f"{_WHERE}: {config.reference} is the policy itself, so every value would be 0: name the other")
-    return identity_of_model(around, config.models[0], _WHERE)
+    return both[0]
 
 
 IMPLICIT = Scorer("implicit", ImplicitScorer, score_implicit, reads=(Policy,), outside=outside_implicit, alone=by_one)

@@ -14,8 +14,8 @@ from lidr.engines import ChatRequest, Sampling
 from lidr.languages import LANGUAGES
 from lidr.recipe import Frozen
 from lidr.steps.answering import Answering, outside_answers, request_seed
-from lidr.steps.score.scorer import Answer, Scored, Scorer, World, by_policy
-from lidr.steps.step_kind import Policy
+from lidr.steps.score.scorer import Answer, Scored, Scorer, World
+from lidr.steps.step_kind import Policy, by_server
 from lidr.transforms import chrf
 
 
@@ -33,11 +33,11 @@ def score_mt_quality(world: World, config: MtQualityScorer, asked: Sequence[Answ
     through = {one: world.languages[1] if one.language == world.dominant else world.dominant for one in asked}
     with Answering(world.run) as answering:
         there = {one: _request(world, config, one, "there", one.text, through[one]) for one in asked}
-        answering.ask(there.values())
+        answering.ask_besides(there.values())
         moved = _parsed(there, answering, {one: one.text for one in asked})
         whole = {one: text for one, (text, status) in moved.items() if status == "ok"}
         back = {one: _request(world, config, one, "back", text, one.language) for one, text in whole.items()}
-        answering.ask(back.values())
+        answering.ask_besides(back.values())
         returned = _parsed(back, answering, whole)
     for one in asked:
         text, status = returned.get(one, moved[one])
@@ -77,4 +77,4 @@ def _parsed(
 
 
 MT_QUALITY = Scorer("mt_quality", MtQualityScorer, score_mt_quality, reads=(Policy,), outside=outside_answers,
-                    alone=by_policy)  # fmt: skip
+                    alone=lambda recipe, config: (why for _, why in by_server(recipe, "")))  # fmt: skip
