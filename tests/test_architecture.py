@@ -242,3 +242,19 @@ def test_the_house_knows_what_a_module_loads(tmp_path):
         "import h.other": False,
     }
     assert [house.spares("h.heavy", one) for one in house.imports["h.heavy"] if one.where == "in a function"] == [False]
+
+
+def test_whoever_loads_a_model_says_whether_its_code_may_run() -> None:
+    """Unsaid, transformers asks on standard input where a model has code of its own: a worker then waits for ever."""
+    silent = []
+    for path in sorted((ROOT / "lidr").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            of = node.func.value
+            if node.func.attr != "from_pretrained" or not (isinstance(of, ast.Name) and of.id.startswith("Auto")):
+                continue
+            said = {word.arg or (word.value.id if isinstance(word.value, ast.Name) else "") for word in node.keywords}
+            if not said & {"trust_remote_code", "trusted"}:
+                silent.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert silent == []

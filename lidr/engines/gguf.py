@@ -64,10 +64,10 @@ def _write(gguf: Path, folder: Path, dtype: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
+    trusted: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
     with _read_once():
-        read = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=getattr(torch, dtype), **source)
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
+        read = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=getattr(torch, dtype), **trusted)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **trusted)
     del read.config.quantization_config
     with torch.device("meta"):  # no memory: the tensors that were read are put in, not copied
         model = AutoModelForCausalLM.from_config(read.config)

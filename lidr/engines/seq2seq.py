@@ -49,7 +49,7 @@ class Seq2SeqEngine(Engine):
         if spec.threads:
             torch.set_num_threads(spec.threads)
         self._spec = spec
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(spec.model, local_files_only=True)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(spec.model, local_files_only=True, trust_remote_code=False)
         self._languages = language_tokens(self._tokenizer, model=spec.model, own=spec.codes)
         self._model: Any = _load(spec)
         self._fixed = _fixed(self._model)
@@ -144,7 +144,11 @@ def _direction(request: ChatRequest) -> tuple[str, str]:
 
 def _load(spec: EngineSpec) -> Any:
     model = AutoModelForSeq2SeqLM.from_pretrained(
-        spec.model, dtype=getattr(torch, spec.dtype), local_files_only=True, use_safetensors=True
+        spec.model,
+        dtype=getattr(torch, spec.dtype),
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
     )
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +16,7 @@ from lidr.transforms import chrf
 from tests.engines.server import Server, completion
 from tests.evals.judge.answers import user_text
 from tests.scripted import NAMES, TINY, write_world
-from tests.steps.helpers import rows_of
+from tests.steps.helpers import record_of, rows_of
 from tests.steps.test_measure import judge_server
 from tests.steps.test_score import TEXTS, sampled_world
 from tests.tiny import tiny_model
@@ -101,6 +103,38 @@ def test_a_reward_model_without_that_label_is_refused(scored):
         rows_of(folder / "recipe.yaml", "iter_1/score", chain, "version=0.2.0")
 
 
+def test_a_model_without_a_trained_head_is_no_reward_model(scored):
+    """A language model would be given a head of random weights, and every value would be noise."""
+    folder, _ = scored
+    chain = CHAIN.replace("SCORERS", f"{{reward_model: {{model: {folder}/model}}}}")
+    with pytest.raises(EngineError, match=r"score\.reward_model\.model: .*score\.weight is not among its weights"):
+        rows_of(folder / "recipe.yaml", "iter_1/score", chain, "version=0.4.0")
+
+
+def test_a_layer_that_the_policy_has_not_is_named(scored):
+    folder, _ = scored
+    chain = CHAIN.replace("SCORERS", "{latent: {layer: 99}}")
+    with pytest.raises(EngineError, match=r"score\.latent\.layer: 99, and the policy has 2 layers"):
+        rows_of(folder / "recipe.yaml", "iter_1/score", chain, "version=0.5.0")
+
+
+def test_a_reward_model_with_code_of_its_own_is_refused_at_once(scored, tmp_path):
+    """Unasked, transformers would ask on standard input, which is the pipe of a worker: it waited for ever."""
+    folder, _ = scored
+    other = shutil.copytree(folder / "reward", tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    config |= {
+        "model_type": "other",
+        "auto_map": {"AutoConfig": "code.C", "AutoModelForSequenceClassification": "code.M"},
+    }
+    (other / "config.json").write_text(json.dumps(config))
+    (other / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass C: pass\nclass M: pass\n")
+    chain = CHAIN.replace("SCORERS", f"{{reward_model: {{model: {other}}}}}")
+    with pytest.raises(EngineError, match="contains custom code"):
+        rows_of(folder / "recipe.yaml", "iter_1/score", chain, "version=0.6.0")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_what_is_longer_than_a_model_may_see_has_no_value(scored):
     folder, before = scored
     before = before.filter(pl.col("scorer") == "reward_model", pl.col("value").is_not_null())
@@ -121,8 +155,6 @@ def test_what_is_longer_than_a_model_may_see_has_no_value(scored):
 
 
 def test_mt_quality_is_what_is_left_after_a_round_trip(tmp_path):
-    import json
-
     recipe, _ = sampled_world(tmp_path)
     rules = [{"match": f"{name}: tell me about", "texts": TEXTS[name]} for name in NAMES.values()]
     rules += [{"match": "into English\\..*7 abejas", "text": "There are 7 bees.\n</translated>"}]
@@ -142,6 +174,8 @@ def test_mt_quality_is_what_is_left_after_a_round_trip(tmp_path):
     others = rows.filter(~pl.col("text").is_in(["En total hay 7 abejas en la casa.", "The answer is 3."]))
     assert set(others["detail"]) == {"there: truncated"}
     assert others["value"].null_count() == others.height
+    rate = record_of(recipe, "iter_1/score", chain).rate  # of values, whatever was asked for them
+    assert (rate.unit, rate.count) == ("values", answers.filter(pl.col("text") != "").height)
 
 
 def test_a_judge_marks_each_answer_alone(tmp_path):

@@ -139,7 +139,7 @@ def _tokenizer(model: str, adapter: str | None, kwargs: Mapping[str, Any] | None
             return None
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     ChatTokenizer(tokenizer, model=adapter or model)  # refuses one without a template
     if not isinstance(own := tokenizer.chat_template, str):
         return tokenizer

@@ -90,6 +90,7 @@ Encoded = tuple[str, list[int], list[int], str]
 
 def load_to_look_at(message: Mapping[str, Any]) -> tuple[Any, Callable[[Sequence[Sequence[Any]]], list[Encoded]]]:
     """In a worker: a policy that is not trained, and what makes token ids of (key, prompt, answer), as training does.
+    No code of the model's own is run.
 
     Args:
         message: `model` (its folder), `dtype`, `threads`, `double_bos`, `max_length`, and `form`, fields of a
@@ -102,7 +103,7 @@ def load_to_look_at(message: Mapping[str, Any]) -> tuple[Any, Callable[[Sequence
 
     if message["threads"]:
         torch.set_num_threads(message["threads"])
-    tokenizer = AutoTokenizer.from_pretrained(message["model"])
+    tokenizer = AutoTokenizer.from_pretrained(message["model"], trust_remote_code=False)
     model, form = load_policy(message["model"], dtype=message["dtype"]), TrainingText(**message["form"])
 
     def encode(batch: Sequence[Sequence[Any]]) -> list[Encoded]:
@@ -117,7 +118,7 @@ def load_to_look_at(message: Mapping[str, Any]) -> tuple[Any, Callable[[Sequence
         found |= {one.pair_id: (one.pair_id, [], [], f"{one.reason}: {one.detail}") for one in dropped}
         return [found[key] for key, _, _ in batch]
 
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), encode
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval().requires_grad_(False), encode
 
 
 if __name__ == "__main__":

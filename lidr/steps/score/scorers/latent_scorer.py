@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from lidr import train
+from lidr.errors import EngineError
 from lidr.recipe import Frozen
 from lidr.steps.score.scorer import Answer, Scored, Scorer, World, by_one
 from lidr.steps.step_kind import Policy
@@ -46,13 +47,13 @@ def handle(message: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
     import torch
 
     model, encode = train.load_to_look_at(message)
-    layers = (message["layer"] or model.config.num_hidden_layers // 2, -1)
+    depth = model.config.get_text_config().num_hidden_layers
+    if (layer := message["layer"] or depth // 2) > depth:
+        raise EngineError(f"score.latent.layer: {layer}, and the policy has {depth} layers; name one of these")
     groups, encoded = dict[Any, list[Any]](), [one for batch in message["batches"] for one in encode(batch)]
-    for key, prompt, completion, _ in (one for one in encoded if not one[3]):
-        with torch.inference_mode():
-            ids = torch.tensor([prompt + completion], device=model.device)
-            hidden = model(ids, output_hidden_states=True, logits_to_keep=1).hidden_states
-        states = (hidden[at][0, len(prompt) :].float().mean(0).cpu() for at in layers)
+    for key, prompt, answer, _ in (one for one in encoded if not one[3]):
+        seen = model(torch.tensor([prompt + answer], device=model.device), output_hidden_states=True, logits_to_keep=1)
+        states = (seen.hidden_states[at][0, len(prompt) :].float().mean(0).cpu() for at in (layer, -1))
         groups.setdefault(tuple(message["facts"][key]), []).append((key, *states))
     for (prompt_id, _), own in groups.items():
         compared = groups.get((prompt_id, message["dominant"]), [])[: message["most"]]
@@ -67,10 +68,9 @@ def latent_values(own: list[Any], dominant: list[Any], alpha: float, gamma: floa
     centre, other_centre = (sum(last for _, _, last in some) / max(len(some), 1) for some in (own, dominant))
     for key, middle, last in own:
         if near := [cosine(middle, other, 0) for name, other, _ in dominant if name != key]:
-            similarity = sum(near) / len(near)
-            gap = cosine(last, centre, 0) - cosine(last, other_centre, 0) - similarity
-            value = float(similarity * (alpha * gap).sigmoid() ** gamma)
-            yield key, value, f"similarity {float(similarity):.4f}, gap {float(gap):.4f}"
+            alike = sum(near) / len(near)
+            gap = cosine(last, centre, 0) - cosine(last, other_centre, 0) - alike
+            yield key, float(alike * (alpha * gap).sigmoid() ** gamma), f"similarity {alike:.4f}, gap {gap:.4f}"
         else:
             yield key, None, "no_dominant_answer"
 

@@ -1,5 +1,4 @@
 """reward_model: what a sequence classifier that was trained on preferences says of a prompt and an answer: its logit.
-
 Any model of AutoModelForSequenceClassification with a chat template, from safetensors, without code of its own (CroCo,
 arXiv 2605.26293, takes one that was trained on English preferences over a multilingual base).
 """
@@ -53,10 +52,13 @@ def handle(message: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     torch.set_num_threads(message["threads"] or torch.get_num_threads())
-    tokenizer = AutoTokenizer.from_pretrained(message["model"])
-    settings = {"dtype": getattr(torch, message["dtype"]), "local_files_only": True, "use_safetensors": True}
-    model = AutoModelForSequenceClassification.from_pretrained(message["model"], **settings).eval()
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    trusted = {"local_files_only": True, "trust_remote_code": False}
+    tokenizer = AutoTokenizer.from_pretrained(message["model"], **trusted)
+    model, loaded = AutoModelForSequenceClassification.from_pretrained(message["model"], use_safetensors=True,
+        dtype=getattr(torch, message["dtype"]), output_loading_info=True, **trusted)  # fmt: skip
+    model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    if missing := sorted(loaded["missing_keys"]):
+        raise EngineError(f"{_WHERE}: {missing[0]} is not among its weights, so it is no trained classifier; name one")
     if not tokenizer.chat_template or message["label"] >= model.config.num_labels:
         raise EngineError(f"{_WHERE}: it has no chat template, or only {model.config.num_labels} labels; name another")
     for batch in message["batches"]:
