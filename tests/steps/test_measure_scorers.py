@@ -132,6 +132,11 @@ def test_a_gate_stops_where_a_scorer_is_confidently_worse_than_it_must_be(tmp_pa
         ("scorer: implicit", {}, r"gate\.scorer_signal\.scorer: implicit: .* it has gold, language, consistency"),
         ("scorer: gold", {}, r"gate\.scorer_signal\.scorer: gold is the referee"),
         ("", {"measure": "", "scorers": "language: {}", "by": "language"}, r"gate\.scorer_signal needs a referee"),
+        (
+            "",
+            {"measure": "", "scorers": "gold: {answers: FOLDER/gold}", "by": "gold"},
+            r"gate\.scorer_signal: gold is the referee, and is not held against itself; name another in score",
+        ),
     ],
 )
 def test_a_gate_that_could_not_see_its_scorer_is_refused(tmp_path, more, changes, says):
@@ -139,6 +144,18 @@ def test_a_gate_that_could_not_see_its_scorer_is_refused(tmp_path, more, changes
     gate = f"gate: {{scorer_signal: {{{more}}}}}"
     with pytest.raises(PlanError, match=says):
         lidr.plan(lidr.load_recipe(recipe, overrides=[chain(tmp_path, more=gate, **changes)]))
+
+
+def test_a_gate_that_has_one_answer_to_look_at_is_refused(tmp_path):
+    """Of two answers to a prompt in a language one is better: with one answer each the gate is silent for ever."""
+    recipe, _ = sampled_world(tmp_path)
+    one = (
+        chain(tmp_path, more="gate: {scorer_signal: {}}")
+        .replace("n: 6, ", "")
+        .replace("scores, by", "scores, pool: all, by")
+    )
+    with pytest.raises(PlanError, match=r"gate\.scorer_signal compares answers to a prompt .* and generate\.n is 1"):
+        lidr.plan(lidr.load_recipe(recipe, overrides=[one]))
 
 
 def test_the_end_of_a_run_and_its_report_say_it(tmp_path, capsys):

@@ -190,9 +190,14 @@ def _check_scorer(signal: ScorerSignal, steps: Mapping[str, Any]) -> None:
     if signal.scorer is not None and signal.scorer not in given:
         said = f"the step score has no such scorer; it has {', '.join(given)}"
         raise PlanError(f"gate.scorer_signal.scorer: {signal.scorer}: {said}")
-    if set(referees) == {signal.scorer}:
+    if len(referees) == 1 and {signal.scorer or name for name in given} == set(referees):
+        where, there = ("", " in score") if signal.scorer is None else (".scorer", "")
+        said = f"{referees[0]} is the referee, and is not held against itself; name another{there}"
+        raise PlanError(f"gate.scorer_signal{where}: {said}")
+    if getattr(steps.get("generate"), "n", None) == 1:
         raise PlanError(
-            f"gate.scorer_signal.scorer: {signal.scorer} is the referee, and is not held against itself; name another"
+            "gate.scorer_signal compares answers to a prompt in a language, and generate.n is 1: say 2 or more, or "
+            "take scorer_signal out"
         )
 
 
