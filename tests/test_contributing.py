@@ -243,8 +243,8 @@ def as_the_page_says(folder: Path) -> Path:
     scorers = folder / "lidr/steps/score/scorers"
     (scorers / "brevity_scorer.py").write_text(NEW_SCORER, encoding="utf-8")
     table = (scorers / "__init__.py").read_text(encoding="utf-8")
-    assert table.count("    MT_QUALITY,\n)\n") == 1
-    table = table.replace("    MT_QUALITY,\n)\n", f"    MT_QUALITY,\n{ROW}")
+    table, rows = re.subn(r"(_ALL = \(\n(?: {4}\w+,\n)+)\)\n", rf"\g<1>{ROW}", table)
+    assert rows == 1, "the rows of scorers stand one to a line in _ALL"
     first = "from lidr.steps.score.scorers.consistency_scorer"
     (scorers / "__init__.py").write_text(table.replace(first, f"{IMPORT}{first}", 1), encoding="utf-8")
     return scorers / "brevity_scorer.py"
