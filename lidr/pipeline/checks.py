@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from lidr import release
 from lidr.costs import CARDS, card_named
 from lidr.errors import LidrError, PlanError, Problem
@@ -74,9 +76,9 @@ def check_recipe(recipe: Recipe, overrides: Sequence[str] = ()) -> Checked:
 
 def _of_licences(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
     """Licences that no Hub knows, wherever they stand: a card can only say that they are others."""
-    prompts = [] if recipe.prompts is None else [(("prompts",), recipe.prompts)]
+    settings = [((name,), value) for name, value in recipe if isinstance(value, BaseModel)]
     steps = [(("chain", number, step.name), step.config) for number, step in enumerate(recipe.chain)]
-    for place, config in (*prompts, *steps):
+    for place, config in (*settings, *steps):
         for path, identifier in _licences_in(config.model_dump(mode="json"), place):
             if (said := release.unknown_licence(identifier)) is not None:
                 yield path, f"{said}; a release of it would be `other`"
