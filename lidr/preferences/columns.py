@@ -65,6 +65,7 @@ def check_weights(weights: pl.Series, where: str, first: int) -> None:
         numbers = weights.cast(pl.Float64, strict=False)
     else:  # a truth value is none, though polars and Arrow would make it 1
         numbers = pl.repeat(None, len(weights), dtype=pl.Float64, eager=True)
+    numbers = numbers.cast(pl.Float32)  # as the loss has them
     bad = ~(numbers.is_finite() & (numbers > 0)).fill_null(False)
     if not bad.any():
         return
@@ -75,9 +76,9 @@ def check_weights(weights: pl.Series, where: str, first: int) -> None:
     else:
         found = "NaN" if value != value else repr(value)
     raise RowError(
-        f"{where}, row {first + row + 1:,}: {found} is no weight: how much a pair counts is a finite number above 0. "
-        "Write one, or take the row out; or leave all weights of the set out with the column map: weight=- (in recipes "
-        "columns: {weight: null})"
+        f"{where}, row {first + row + 1:,}: {found} is no weight: how much a pair counts is a finite number above 0, "
+        "in float32. Write one, or take the row out; or leave all weights of the set out with the column map: weight=- "
+        "(in recipes columns: {weight: null})"
     )
 
 

@@ -117,12 +117,12 @@ def _check_weights(files: Sequence[str]) -> None:
         if WEIGHT not in pq.read_schema(file).names:
             continue
         table = pq.read_table(file, columns=["pair_id", WEIGHT])
-        weights = table[WEIGHT]
+        weights = table[WEIGHT].cast(pa.float32())  # as the loss has them
         is_one = pc.and_(pc.is_finite(weights), pc.greater(weights, 0))  # null where there is none
         for row in table.filter(pc.invert(is_one)).slice(0, 1).to_pylist():
             raise RowError(
-                f"{file}: {row['pair_id']}: weight {row[WEIGHT]}: how much a pair counts is a finite number above 0; "
-                "drop the pair, or write one"
+                f"{file}: {row['pair_id']}: weight {row[WEIGHT]}: how much a pair counts is a finite number above 0, "
+                "in float32; drop the pair, or write one"
             )
 
 

@@ -203,7 +203,7 @@ def test_a_column_weight_of_another_set_is_not_taken_for_weights_unsaid_and_not_
     assert "columns: {weight: weight} takes it" in said
 
 
-BAD = [(None, "null"), (float("nan"), "NaN"), (float("inf"), "inf"), (-1.0, "-1.0"), (0.0, "0.0")]
+BAD = [(None, "null"), (float("nan"), "NaN"), (float("inf"), "inf"), (-1.0, "-1.0"), (0.0, "0.0"), (1e-50, "1e-50")]
 
 
 @pytest.mark.parametrize(("weight", "said"), BAD)
@@ -245,7 +245,7 @@ def test_what_is_no_weight_is_refused_by_its_row_before_anything_runs(weight, sa
     """In one row, or in all of them, `validate` says what the run says."""
     weights = [weight] * 6 if row == "row 1" else [3, 1, 2, weight, 4, 2]
     set_ = write_others(tmp_path / "others.jsonl", weights, "w")
-    where = f"{set_}: column w, {row}: {said} is no weight: how much a pair counts is a finite number above 0. "
+    where = f"{set_}: column w, {row}: {said} is no weight: how much a pair counts is a finite number above 0, in "
     pairs = f"{{dataset: {set_}, license: mit, columns: {{weight: w}}}}"
     recipe_of(tmp_path, pairs)
     assert main(["validate", str(tmp_path / "mix.yaml")]) == 2
