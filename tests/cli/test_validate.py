@@ -200,6 +200,10 @@ def test_what_is_no_mistake_and_may_surprise_is_a_note_at_its_place(recipe, caps
 
 
 def test_every_licence_of_a_recipe_is_looked_at_wherever_it_stands(recipe, tmp_path, capsys):
+    translated = "prompts.translate={by: {file: none.jsonl, license: CC0}}"
+    assert main(["validate", str(recipe), "--set", translated, "--json"]) == 2
+    noted = [note["path"] for note in json.loads(capsys.readouterr().out)["notes"]]
+    assert noted == ["prompts.translate.by.license"]
     (tmp_path / "others.jsonl").write_text('{"prompt": "1?", "chosen": "a", "rejected": "b"}\n')
     head, _, rest = recipe.read_text().partition("prompts: ")
     pairs = "pairs: {sets: [{dataset: ./others.jsonl, license: CC0}, {dataset: a/b, revision: v1, license: MIT}]}"

@@ -300,7 +300,7 @@ def test_a_set_to_decontaminate_against_is_locked_and_read_by_its_lock(questions
         lidr.plan(recipe)
 
 
-def test_a_plan_reads_the_lock_once(questions, hub, tmp_path, monkeypatch):
+def test_a_plan_and_the_check_before_it_each_read_the_lock_once(questions, hub, tmp_path, monkeypatch):
     pairs = new_set(hub, f"{questions}-pairs")
     recipe = decontaminated(tmp_path, f"{questions}@v1", pairs=f"{{dataset: {pairs}, revision: main}}")
     pin(recipe, tmp_path / "runs/clean/0.1.0")
@@ -313,7 +313,7 @@ def test_a_plan_reads_the_lock_once(questions, hub, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "read_text", counted)
     assert main(["plan", str(tmp_path / "r.yaml")]) == 0
-    assert len(reads) == 1
+    assert len(reads) == 2
 
 
 def new_set(hub, repo: str) -> str:
