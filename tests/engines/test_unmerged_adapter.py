@@ -15,6 +15,7 @@ from lidr.engines.transformers import TransformersEngine
 from lidr.errors import EngineError
 from tests.adapters import lora, make_adapter
 from tests.engines.helpers import ask, by_key
+from tests.families.shapes import FAMILIES, make_model
 from tests.tiny import tiny_model
 
 # Enough to share a beginning, to pad, and to be asked twice.
@@ -59,11 +60,13 @@ def test_answers_are_those_of_the_merged_model_and_not_the_base_s(tmp_path: Path
     assert over != without
 
 
-def test_it_goes_over_packed_weights(tmp_path: Path, base: Path, adapter: Path) -> None:
-    """QLoRA's way: merging would need plain weights."""
+def test_it_goes_over_packed_weights(tmp_path: Path) -> None:
+    """QLoRA's way: merging would need plain weights. Wider than the others: bitsandbytes' kernels want blocks of 64."""
     pytest.importorskip("bitsandbytes")
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+    base = make_model(tmp_path / "base", FAMILIES["llama-3.2"], is_wide=True)
+    adapter = make_adapter(base, tmp_path / "adapter", lora()).folder
     how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype="float32")
     model = AutoModelForCausalLM.from_pretrained(base, dtype="float32", quantization_config=how)
     packed = Path(shutil.copytree(base, tmp_path / "packed"))

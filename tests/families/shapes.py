@@ -292,6 +292,7 @@ FAMILIES: Mapping[str, Family] = {
             templates.GPT_OSS,
             "<|startoftext|>",
             "<|endoftext|>",
+            added=("analysis", "assistant", "final"),  # a token each, as in its own vocabulary
             ties_embeddings=False,
         ),
         {**_EXPERTS, "sliding_window": 64, "intermediate_size": 32},
@@ -448,7 +449,7 @@ def _config(family: Family, tokenizer: Any, is_wide: bool) -> tuple[Any, dict[st
     ), ids
 
 
-def _teach(model: Any, tokenizer: Any, thought: str, *, steps: int = 120) -> None:
+def _teach(model: Any, tokenizer: Any, thought: str, *, steps: int = 240) -> None:
     """Make a random model think: whatever is asked, it writes the thought first, then anything."""
     import torch
 
@@ -460,12 +461,12 @@ def _teach(model: Any, tokenizer: Any, thought: str, *, steps: int = 120) -> Non
     for step in range(steps):
         talk = [{"role": "user", "content": " ".join(drawn.choices(words, k=drawn.randint(2, 30)))}]
         prompt = list(tokenizer.apply_chat_template(talk, add_generation_prompt=True, return_dict=True)["input_ids"])
-        after = torch.randint(10, len(tokenizer) - 10, (6,), generator=generator)
+        after = torch.randint(10, len(tokenizer) - 10, (12,), generator=generator)
         ids = torch.cat([torch.tensor(prompt + thought_ids), after])[None]
         labels = ids.clone()
         labels[:, : len(prompt)] = -100
-        if step % 4:
-            labels[:, len(prompt) + len(thought_ids) :] = -100  # what is drawn at random cannot be learned
+        if step % 2:  # not always: what is drawn at random is not learned but as such
+            labels[:, len(prompt) + len(thought_ids) :] = -100
         model(input_ids=ids, labels=labels).loss.backward()
         optimiser.step()
         optimiser.zero_grad()
