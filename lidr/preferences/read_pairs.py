@@ -114,7 +114,8 @@ class Census:
 
     Args:
         everything: all pairs of the source by `iteration`, non-dominant `language`, `kind`, language of their `texts`
-            and whether they compare it `with_another`, each with `pairs` and how many of these are `scored`.
+            and whether they compare it `with_another` (sampled pairs are counted together), each with `pairs` and how
+            many of these are `scored`.
         wanted: the same of those that are asked for.
         unread: how many rows of the source cannot be read as pairs, by reason.
     """
@@ -171,6 +172,7 @@ class _Counts:
         import pyarrow.compute as pc
 
         with_another = pc.fill_null(pc.not_equal(rows["language"], rows["other_language"]), True)
+        with_another = pc.and_(with_another, pc.fill_null(pc.not_equal(rows["kind"], "sampled"), True))
         told_by = [rows["iteration"], language_of(rows), rows["kind"], rows["language"], with_another]
         columns = [*told_by, rows["margin"].is_valid()]
         table = pa.table([*columns], names=[*_COUNTED, "scored"])

@@ -91,7 +91,8 @@ def build_sampled_pairs(
         rules: see SampledRules.
 
     Returns:
-        Scores in pairs are those that decided: with a length control, after it. Ordered by prompt, then language.
+        Scores in pairs are those that decided: with a length control, after it. `other_language` of a pair is that of
+        the rejected answer. Ordered by prompt, then language.
 
     Raises:
         RowError: an answer has no row of scores, or several.
@@ -150,6 +151,7 @@ def _at(slot: Mapping[str, Any], language: str, **more: Any) -> dict[str, Any]:
 
 def _sides(chosen: _Scored, rejected: _Scored, prompt: str) -> dict[str, Any]:
     return {
+        "other_language": rejected.language,
         "prompt_text": prompt,
         "chosen_text": chosen.text,
         "rejected_text": rejected.text,

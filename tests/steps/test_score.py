@@ -9,11 +9,14 @@ from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
 import lidr
 from lidr.errors import PlanError, RecipeError, RowError
 from lidr.pipeline import check_recipe
+from lidr.preferences import PairQuery, census, open_pairs
 from lidr.steps.score import SCORERS, AnswerScores
 from lidr.steps.score.scorer import Scored
 from lidr.transforms import chrf
@@ -322,6 +325,38 @@ def test_a_scorer_that_says_nothing_of_an_answer_is_named(tmp_path, monkeypatch)
         rows_of(recipe, "iter_1/score", OF_LANGUAGE)
 
 
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (lambda answer: Scored(answer, "0.5"), r"p0/en#0: its value is '0\.5' \(str\), no number"),
+        (lambda answer: Scored(answer, (1.0, 2.0)), r"p0/en#0: its value is \(1\.0, 2\.0\) \(tuple\), no number"),
+        (lambda answer: Scored(answer, 1j), r"p0/en#0: its value is 1j \(complex\), no number"),
+        (lambda answer: Scored(answer, None), r"p0/en#0: it has no value, and detail does not say why"),
+        (lambda answer: Scored(answer, None, "  "), r"p0/en#0: it has no value, and detail does not say why"),
+        (lambda answer: Scored(answer, 1.0, 7), r"p0/en#0: its detail is 7 \(int\), no text"),
+        (lambda answer: (answer, 1.0), r"it yields \(.*, 1\.0\) \(tuple\), no Scored"),
+    ],
+)
+def test_what_a_scorer_may_not_say_is_refused_by_scorer_and_answer(tmp_path, monkeypatch, said, message):
+    recipe, _ = sampled_world(tmp_path)
+    monkeypatch.setitem(
+        SCORERS, "language", replace(SCORERS["language"], score=lambda world, config, asked: map(said, asked))
+    )
+    for _ in range(2):  # it is not kept, so the second try says the same
+        with pytest.raises(RowError, match=rf"score\.language: {message}.*A scorer yields a Scored for each"):
+            rows_of(recipe, "iter_1/score", OF_LANGUAGE)
+
+
+@pytest.mark.parametrize(
+    "value", [True, 1, np.float32(1), np.int64(1), 10**400], ids=lambda value: f"{type(value).__name__} {value == 1}"
+)
+def test_numbers_of_every_kind_are_values(tmp_path, monkeypatch, value):
+    recipe, _ = sampled_world(tmp_path)
+    with_values(monkeypatch, value)
+    said = set(rows_of(recipe, "iter_1/score", OF_LANGUAGE).filter(pl.col("detail") != "empty_response")["value"])
+    assert said == ({1.0} if value == 1 else {None})  # one that no float can hold is not finite
+
+
 def test_a_chain_from_scores_needs_a_step_that_scores(tmp_path):
     recipe, _ = sampled_world(tmp_path)
     chain = "chain=[{generate: {n: 2, temperature: 1.0, max_tokens: 8}}, {pair: {from: scores}}]"
@@ -347,6 +382,20 @@ def test_one_answer_a_language_is_refused_where_pairs_are_made_within_a_language
     assert "generate.n is 1" in str(problem)
     rows = rows_of(recipe, "iter_1/pair", one.replace("from: scores", "from: scores, pool: all"))
     assert rows.height == 4  # right in English or in Spanish, wrong in another
+
+
+def test_over_all_languages_the_other_language_is_that_of_the_rejected_answer(tmp_path):
+    recipe, sampled = sampled_world(tmp_path)
+    rows = rows_of(recipe, "iter_1/pair", sampled.replace("by: gold", "by: gold, pool: all, select: random"))
+    for row in rows.iter_rows(named=True):
+        codes = tuple(row[f"{side}_key"].partition("/")[2].partition("#")[0] for side in ("chosen", "rejected"))
+        assert codes == (row["language"], row["other_language"])
+        assert row["pair_id"] == f"1/{row['prompt_id']}/{codes[0]}-{codes[1]}/sampled"
+    assert rows.height == 4
+    assert set(rows["language"] == rows["other_language"]) == {True, False}
+    counted = census(open_pairs("run:scripted", store=tmp_path / "runs"), PairQuery()).wanted
+    assert {row["language"]: row["pairs"] for row in counted} == Counter(rows["language"])
+    assert len(counted) == rows["language"].n_unique()
 
 
 BEST = (

@@ -66,7 +66,11 @@ def test_every_slot_ends_once_and_chosen_has_the_higher_score(seed, more):
     assert set(slots["kind"]) == {"sampled"}
     assert (result.pairs["margin"] > 0).all()
     assert (result.pairs["chosen_text"] != result.pairs["rejected_text"]).all()
-    assert (result.pairs["language"] == result.pairs["other_language"]).all()
+    spoken = result.pairs.select(
+        chosen=pl.col("chosen_key").str.extract(r"/(\w+)#"), rejected=pl.col("rejected_key").str.extract(r"/(\w+)#")
+    )
+    assert result.pairs["language"].equals(spoken["chosen"])
+    assert result.pairs["other_language"].equals(spoken["rejected"])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -150,6 +154,7 @@ def test_over_all_languages_the_best_answer_says_the_prompt():
         "p/es#0",
         "p/de#0",
     )
+    assert row["other_language"] == "de"  # of the rejected answer
     assert set(found.not_requested["reason"]) == {"pool: all"}
     assert sorted(found.not_requested["language"]) == ["de", "en"]
 

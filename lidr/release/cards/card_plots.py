@@ -6,6 +6,7 @@ plots/lengths.png      median characters of chosen and rejected, by the pair's l
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,19 +58,18 @@ def pair_statistics(run: Finished) -> pl.DataFrame:
             chosen=pl.col("chosen_text").str.len_chars().median(),
             rejected=pl.col("rejected_text").str.len_chars().median(),
         )
-        .sort("other", "kind")
+        .sort("other", "kind", "language", "other_language")
         .collect()
     )
 
 
 def languages_of(statistics: pl.DataFrame) -> Bars:
-    """Pairs of each non-dominant language, by kind."""
-    counts = {(row["other"], row["kind"]): row["pairs"] for row in statistics.iter_rows(named=True)}
+    """Pairs of each non-dominant language, by kind; a sampled pair's rejected text may be in another language."""
+    counts = Counter[tuple[str, str]]()
+    for row in statistics.iter_rows(named=True):
+        counts[row["other"], row["kind"]] += row["pairs"]
     kinds = ("sampled",) if "sampled" in statistics["kind"] else ("dominant", "non_dominant")
-    groups = [
-        (other, tuple(float(counts.get((other, kind), 0)) for kind in kinds))
-        for other in sorted({o for o, _ in counts})
-    ]
+    groups = [(other, tuple(float(counts[other, kind]) for kind in kinds)) for other in sorted({o for o, _ in counts})]
     if "sampled" in kinds:
         return Bars("Pairs by language", ("pairs of two answers",), tuple(groups))
     return Bars("Pairs by non-dominant language and kind", ("dominant pairs", "non-dominant pairs"), tuple(groups))
