@@ -11,8 +11,10 @@ answer_scores  bees-1  es  2  language  1.0  es
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, create_model, model_validator
@@ -88,14 +90,14 @@ def run_score(run: StepRun) -> Outcome:
     """Ask each scorer for what an earlier try has not kept, and write all values in the order of the answers.
 
     Raises:
-        RowError: a scorer says nothing of an answer, or what it reads does not fit the answers.
+        RowError: a scorer says nothing of an answer, or what is no value, or what it reads does not fit the answers.
     """
     import pyarrow as pa
 
     world, given = World(run), run.config.given
     found: dict[str, dict[str, Scored]] = {}
     run.progress.start(len(world.answers) * len(given), "values")
-    with Journal(run.work / "scores.jsonl") as journal:
+    with Journal(run.work / "scores.jsonl", keeps=lambda key, row: not _fault(row["value"], row["detail"])) as journal:
         kept = len(journal.rows)
         for name, config in given.items():
             found[name] = _values(world, name, config, journal)
@@ -137,22 +139,56 @@ def _values(world: World, name: str, config: Any, journal: Journal) -> dict[str,
     }
     world.run.progress.more(0, len(found))
     asked = [answer for answer in world.answers if answer.key not in found]
-    for scored in map(_finite, SCORERS[name].score(world, config, asked) if asked else ()):
+    for said in SCORERS[name].score(world, config, asked) if asked else ():
+        scored = _finite(_checked(name, said))
         if (key := scored.answer.key) not in found:
             journal.add(f"{name}/{key}", {"value": scored.value, "detail": scored.detail})
             found[key] = scored
             world.run.progress.add()
     if missing := [answer.key for answer in asked if answer.key not in found]:
         said = f"it said nothing of {len(missing)} of {len(asked)} answers; the first: {missing[0]}"
-        raise RowError(f"score.{name}: {said}. A scorer yields a Scored for each that is asked for")
+        raise RowError(f"score.{name}: {said}. {_YIELDS}")
     return found
+
+
+_YIELDS = "A scorer yields a Scored for each that is asked for: a number, or None and in detail the reason"
+
+
+def _checked(name: str, said: Any) -> Scored:
+    """What a scorer has said.
+
+    Raises:
+        RowError: names the scorer, the answer and what is wrong.
+    """
+    if not isinstance(said, Scored):
+        raise RowError(f"score.{name}: it yields {_shown(said)}, no Scored. {_YIELDS}")
+    if fault := _fault(said.value, said.detail):
+        raise RowError(f"score.{name}: {said.answer.key}: {fault}. {_YIELDS}")
+    return said
+
+
+def _fault(value: Any, detail: Any) -> str:
+    """What is wrong with what was said of an answer; empty where nothing is."""
+    if value is not None and not isinstance(value, Real):
+        return f"its value is {_shown(value)}, no number"
+    if not isinstance(detail, str):
+        return f"its detail is {_shown(detail)}, no text"
+    return "" if value is not None or detail.strip() else "it has no value, and detail does not say why"
+
+
+def _shown(value: Any) -> str:
+    return f"{reprlib.repr(value)} ({type(value).__name__})"
 
 
 def _finite(scored: Scored) -> Scored:
     """NaN and infinity, of numbers that overflowed, are no values: they cannot be ranked, or have no margin."""
-    if scored.value is None or math.isfinite(scored.value):
+    if scored.value is None:
         return scored
-    return Scored(scored.answer, None, "not_finite")
+    try:
+        value = float(scored.value)
+    except OverflowError:  # a whole number without a float
+        value = math.inf
+    return scored._replace(value=value) if math.isfinite(value) else Scored(scored.answer, None, "not_finite")
 
 
 def _summary(table: pa.Table) -> Iterator[dict[str, Any]]:
