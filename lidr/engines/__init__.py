@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     )
     from lidr.engines.transformers import TransformersEngine, processors
     from lidr.engines.vllm import (
+        VllmClassifier,
         arguments_of_others,
         budget_settings,
         check_arguments,
@@ -89,6 +90,7 @@ __all__ = [
     "Sampling",
     "TrainingForm",
     "TransformersEngine",
+    "VllmClassifier",
     "arguments_of_others",
     "bring_tokenizer",
     "budget_settings",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lidr.weights.model_json import check_model_json, read_model_json
     from lidr.weights.quantised import packed_by, quantised_by, refused_base
     from lidr.weights.reading_back import ReadBack, is_mixture, logits, logits_differ, read_back
-    from lidr.weights.saving import round_to, save_weights, without_quantization
+    from lidr.weights.saving import round_to, save_weights, tensors_in, without_quantization
     from lidr.weights.shards import missing_shards, missing_weights
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "refused_base",
     "round_to",
     "save_weights",
+    "tensors_in",
     "without_quantization",
 ]
 __getattr__ = lazily(__name__)

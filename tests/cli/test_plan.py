@@ -197,17 +197,33 @@ def test_rows_that_lie_here_are_counted_and_others_are_told_by_which_number(tmp_
     assert (found["count"], found["note"]) == (3 * 250, "by the usual 250 of mgsm a language: its rows are not here")
 
 
-def test_what_no_estimate_counts_is_named_beside_the_hours_and_the_time(tmp_path, capsys) -> None:
-    """4 prompts in 3 languages, 2 answers to each, in 2 iterations: 48 passes of the classifier."""
+@pytest.mark.parametrize(
+    ("scorer", "beside"),
+    [
+        ("reward_model: {model: org/judge, revision: unpinned}", "score: reward_model, 48 passes"),
+        (
+            "reward_model: {model: org/judge, revision: unpinned, engine: vllm}",
+            "score: reward_model by vllm, 48 passes",
+        ),
+        ("implicit: {reference: org/base, revision: unpinned}", "score: implicit, 96 passes"),
+        ("mt_quality: {max_tokens: 40}", "score: mt_quality, 96 translations"),
+        (
+            "mt_quality: {max_tokens: 40, estimator: {model: org/judge, revision: unpinned}}",
+            "score: mt_quality, 48 passes; score: mt_quality, 48 translations",
+        ),
+    ],
+)
+def test_what_no_estimate_counts_is_named_beside_the_hours_and_the_time(tmp_path, capsys, scorer, beside) -> None:
+    """4 prompts in 3 languages, 2 answers to each, in 2 iterations: 48 answers."""
     chain = TRAINS.replace("max_tokens: 64", "max_tokens: 64, n: 2, temperature: 1.0").replace(
         "  - translate: {{max_tokens: 80, check_language: false}}\n  - pair: {{drop: joint}}\n",
-        "  - score: {{reward_model: {{model: org/judge, revision: unpinned}}, language: {{}}}}\n"
-        "  - pair: {{from: scores, by: reward_model}}\n",
+        f"  - score: {{{{{scorer.replace('{', '{{').replace('}', '}}')}, language: {{{{}}}}}}}}\n"
+        f"  - pair: {{{{from: scores, by: {scorer.partition(':')[0]}}}}}\n",
     )
     file = str(write_world(tmp_path / "w", chain))
     words = ["policy={model: org/some-8B, revision: unpinned}", "runtime.engine=vllm", "runtime.gpu=H100"]
     assert main(["plan", file, *(word for one in words for word in ("--set", one))]) == 0
     said = capsys.readouterr().out
     (hours,) = [line for line in said.splitlines() if line.startswith("GPU hours: ")]
-    assert hours.endswith("; without score: reward_model, 48 passes")
+    assert hours.endswith(f"; without {beside}")
     assert "unknown for 7 steps (a first run measures it): policy, prompts, score, pair; for the others ~" in said

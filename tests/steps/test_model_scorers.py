@@ -20,7 +20,7 @@ from tests.steps.helpers import record_of, rows_of
 from tests.steps.test_measure import judge_server
 from tests.steps.test_score import TEXTS, sampled_world
 from tests.tiny import tiny_model
-from tests.tiny_rewards import tiny_reward_model
+from tests.tiny_rewards import tiny_estimator, tiny_reward_model
 
 CHAIN = "chain=[{generate: {n: 3, temperature: 1.0, max_tokens: 10}}, {score: SCORERS}]"
 ON = ["prompt_id", "language", "sample"]
@@ -176,6 +176,52 @@ def test_mt_quality_is_what_is_left_after_a_round_trip(tmp_path):
     assert others["value"].null_count() == others.height
     rate = record_of(recipe, "iter_1/score", chain).rate  # of values, whatever was asked for them
     assert (rate.unit, rate.count) == ("values", answers.filter(pl.col("text") != "").height)
+
+
+def with_translations(folder: Path) -> Path:
+    """A recipe whose answers go there and not back, but for one that is cut; one translation is very long."""
+    recipe, _ = sampled_world(folder)
+    rules = [{"match": f"{name}: tell me about", "texts": TEXTS[name]} for name in NAMES.values()]
+    rules += [{"match": "into English\\..*7 abejas", "text": "There are 7 bees.\n</translated>"}]
+    rules += [{"match": "into Spanish\\..*The answer is 3", "text": "La respuesta es 3."}]
+    rules += [{"match": "into English\\..*insgesamt 5", "text": "That is five. " * 20 + "</translated>"}]
+    cut = "into (Spanish|English)\\..*(That makes|son 3|zusammen)"
+    rules += [{"match": cut, "text": "", "finish_reason": "length"}]
+    (folder / "answers.jsonl").write_text("".join(json.dumps(rule) + "\n" for rule in rules), encoding="utf-8")
+    return recipe
+
+
+def test_an_estimator_values_the_answer_and_its_translation_as_a_pair_of_texts(tmp_path):
+    """Nothing is translated back: there is no answer to that, and a request without one would end the step."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    recipe, estimator = with_translations(tmp_path), tiny_estimator(tmp_path / "estimator")
+    tokenizer = AutoTokenizer.from_pretrained(estimator)
+    model = AutoModelForSequenceClassification.from_pretrained(estimator).eval()
+
+    def logit(one: str, two: str) -> float:
+        encoded = tokenizer(one, two, return_tensors="pt")
+        assert set(encoded["token_type_ids"][0].tolist()) == {0, 1}
+        with torch.inference_mode():
+            return float(model(**encoded).logits[0, 0])
+
+    chain = CHAIN.replace("SCORERS", f"{{mt_quality: {{max_tokens: 40, estimator: {{model: {estimator}}}}}}}")
+    answers = rows_of(recipe, "iter_1/generate", chain)
+    rows = answers.join(rows_of(recipe, "iter_1/score", chain), on=ON).filter(pl.col("text") != "")
+    said = {}
+    for row in rows.iter_rows(named=True):
+        said.setdefault(row["text"], set()).add((row["value"], row["detail"]))
+    seven, three = "En total hay 7 abejas en la casa.", "The answer is 3."
+    expected = {seven: ("There are 7 bees.", "through en"), three: ("La respuesta es 3.", "through es")}
+    for text, (translation, detail) in expected.items():
+        ((value, through),) = said[text]
+        assert (value, through) == (pytest.approx(logit(text, translation), abs=1e-6), detail)
+    count = len(tokenizer("Das macht insgesamt 5.", ("That is five. " * 20).strip())["input_ids"])
+    assert said["Das macht insgesamt 5."] == {(None, f"over_long: {count} tokens of at most 64")}
+    assert {text for text, found in said.items() if found == {(None, "there: truncated")}} == {
+        text for text in said if "That makes" in text or "son 3" in text or "zusammen" in text
+    }
 
 
 def test_a_judge_marks_each_answer_alone(tmp_path):

@@ -65,16 +65,13 @@ def _translator(by: Translator, step: str, records: Iterable[Record]) -> Parent:
 
 
 def scorer_parents(recipe: Recipe, records: Iterable[Record]) -> Iterator[Parent]:
-    """The models that scorers brought along, a reference or a reward model, with the licence that the recipe gives it
-    (`score.NAME.license`).
+    """The models that scorers brought along, a reference, a reward model or an estimator, with the licence that the
+    recipe gives it (`score.NAME.license`, `score.mt_quality.estimator.license`).
     """
     chain = next((step.config for step in recipe.chain if step.name == "score"), None)
     outside: dict[str, Any] = next((r.identity["outside"] for r in records if r.step == "score"), {})
-    found = [
-        _model("scorer", one.model, outside=outside.get(name, {}), licence=getattr(config, "license", None))
-        for name, config in (chain.given.items() if chain else ())
-        for one in getattr(config, "models", ())
-    ]
+    brought = chain.brought if chain else ()
+    found = [_model("scorer", one.model, outside=outside.get(name, {}), licence=of) for name, one, of in brought]
     yield from dict.fromkeys(found)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import reprlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from numbers import Real
@@ -63,7 +64,20 @@ class _ScorersGiven(Frozen):
     @property
     def models(self) -> tuple[PolicyConfig, ...]:
         """The models that scorers bring along, for `lidr lock`."""
-        return tuple(model for config in self.given.values() for model in getattr(config, "models", ()))
+        return tuple(model for _, model, _ in self.brought)
+
+    @property
+    def brought(self) -> tuple[tuple[str, PolicyConfig, str | None], ...]:
+        """Of each such model the scorer, which names it in its settings or in one of them, and the licence."""
+        parts = ((name, part) for name, config in self.given.items() for part in (config, *dict(config).values()))
+        found = ((name, part, model) for name, part in parts for model in getattr(part, "models", ()))
+        return tuple((name, model, getattr(part, "license", None)) for name, part, model in found)
+
+    @property
+    def engine(self) -> str | None:
+        """Who runs them where it is another than usual: no rate of the one holds for the other."""
+        named = (getattr(config, "engine", "transformers") for config in self.given.values())
+        return next((engine for engine in named if engine != "transformers"), None)
 
 
 def _first_line(text: str | None) -> str:
@@ -139,8 +153,8 @@ def _values(world: World, name: str, config: Any, journal: Journal) -> dict[str,
     }
     world.run.progress.more(0, len(found))
     asked = [answer for answer in world.answers if answer.key not in found]
-    for said in SCORERS[name].score(world, config, asked) if asked else ():
-        scored = _finite(_checked(name, said))
+    for one in SCORERS[name].score(world, config, asked) if asked else ():
+        scored = _finite(_checked(name, one))
         if (key := scored.answer.key) not in found:
             journal.add(f"{name}/{key}", {"value": scored.value, "detail": scored.detail})
             found[key] = scored
@@ -244,13 +258,16 @@ def expect_score(config: Any, scale: Scale) -> Expected:
 
 
 def beside_score(recipe: Recipe, config: Any, expected: Expected) -> Iterator[Beside]:
-    """A pass over every answer of each model that a scorer brings along, and of the policy where it looks into it."""
+    """What models of this machine do for the answers, with the engine where it is another than usual."""
+    answers = expected.count // len(config.given)
     for name, one in config.given.items():
-        scorer = SCORERS[name]
-        own = len(getattr(one, "models", ())) or int(hasattr(one, "model"))
-        passes = (own + (Policy in scorer.reads)) * expected.count // len(config.given)
-        if passes and ITS_SERVER not in scorer.alone(recipe, one):
-            yield Beside(f"score: {name}", passes, "passes")
+        scorer, engine = SCORERS[name], getattr(one, "engine", "transformers")
+        units = Counter(passes=sum(by == name for by, _, _ in config.brought))
+        if ITS_SERVER not in scorer.alone(recipe, one):
+            units["passes"] += not units["passes"] and hasattr(one, "model")  # a local judge
+            units += scorer.of_policy(one) if scorer.of_policy else Counter(passes=int(Policy in scorer.reads))
+        what = f"score: {name}" if engine == "transformers" else f"score: {name} by {engine}"
+        yield from (Beside(what, each * answers, unit) for unit, each in units.items() if each)
 
 
 STEP = StepKind(

@@ -11,13 +11,15 @@ the same whatever is still asked for, because a batch can change the last digits
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from lidr import train
-from lidr.engines import Message
+from lidr.engines import Message, engine_row
+from lidr.extras import require
 from lidr.recipe import Frozen, Recipe
 from lidr.rows import SAMPLE, UNANSWERED, Prompt, Response, RowType, answer_key
 from lidr.steps.generate import conversation
@@ -99,19 +101,28 @@ class World:
         prompt = self.prompts[answer.prompt_id, answer.language]
         return [*self.conversation(prompt), {"role": "assistant", "content": answer.text}]
 
-    def from_worker(self, module: str, message: Mapping[str, Any]) -> Iterator[Scored]:
+    def from_worker(self, module: str, message: Mapping[str, Any], *, engine: str = "transformers") -> Iterator[Scored]:
         """What a worker process says, one reply {found: [(key, value, detail)]} after another; it ends with the last.
 
         Args:
             module: ends with `serve(handle)` where it is run.
             message: what it gets, beside `loading`.
+            engine: what it loads models with.
+
+        Raises:
+            MissingExtraError: the engine's packages are not installed.
         """
+        row = engine_row(engine)
+        require(row.extra, row.packages, needed_for=f"the engine {engine!r}")
         by_key = {answer.key: answer for answer in self.answers}
         loading = {name: value for name, value in self.loading.items() if name != "log"}
-        with Worker(module, log=self.run.log) as worker:
+        worker = Worker(module, log=self.run.log, fresh=not row.is_forked)
+        try:
             worker.send({**loading, **message})
             for reply in worker.replies():
                 yield from (Scored(by_key[key], value, detail) for key, value, detail in reply["found"])
+        finally:
+            worker.close(grace_s=row.grace_s)
 
     def batches(self, asked: Sequence[Answer]) -> Iterator[list[Answer]]:
         """All answers in batches of the recipe's micro-batch, always the same, without those batches of which nothing
@@ -145,6 +156,7 @@ class Scorer:
         identity: its settings, without those that say only where something lies.
         alone: why one model does it, whatever `runtime.replicas` says; nothing where replicas share it, or no model is
             asked.
+        of_policy: what the policy does for each answer, by unit, for plans; None: a pass where the scorer reads it.
     """
 
     name: str
@@ -153,6 +165,13 @@ class Scorer:
     reads: tuple[RowType, ...] = ()
     outside: Callable[[Surroundings, Any], Mapping[str, Any]] = field(default=lambda around, config: {})
     alone: Callable[[Recipe, Any], Iterable[str]] = field(default=lambda recipe, config: ())
+    of_policy: Callable[[Any], Counter[str]] | None = None
     identity: Callable[[Any], dict[str, Any]] = field(
-        default=lambda config: config.model_dump(mode="json", exclude={"license"})
+        default=lambda config: _unlicensed(config.model_dump(mode="json"))
     )
+
+
+def _unlicensed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without `license`, their own and that of a model in them."""
+    named = {name: value for name, value in settings.items() if name != "license"}
+    return {name: _unlicensed(value) if isinstance(value, dict) else value for name, value in named.items()}

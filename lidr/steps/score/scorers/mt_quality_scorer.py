@@ -1,12 +1,11 @@
-"""mt_quality: how much of an answer is left, chrF 0-1, after the policy has translated it there and back.
-
-It goes through the dominant language, or from that through the first of the others. Plain answers survive best.
+"""mt_quality: how much is left of an answer, chrF 0-1, after the policy has translated it there and back; or what an
+estimator says of it there. It goes through the dominant language, or from that through the first of the others.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from pydantic import Field
 
@@ -14,67 +13,68 @@ from lidr.engines import ChatRequest, Sampling
 from lidr.languages import LANGUAGES
 from lidr.recipe import Frozen
 from lidr.steps.answering import Answering, outside_answers, request_seed
+from lidr.steps.score.classifier import Classifier, logits_of
+from lidr.steps.score.score_models import identity_of_model
 from lidr.steps.score.scorer import Answer, Scored, Scorer, World
 from lidr.steps.step_kind import Policy, by_server
 from lidr.transforms import chrf
 
+_WHERE = "score.mt_quality.estimator"
+_ONE = "its estimator reads texts, and replicas write them"
+Texts = Mapping[Answer, tuple[str, str]]  # each with the language that it is wanted in, or how it was translated
+
 
 class MtQualityScorer(Frozen):
-    """Round-trip translation by the policy."""
+    """Translation by the policy, there and back, or there for an estimator."""
 
     max_tokens: int = Field(ge=1)
     """Longest translation, tokens."""
     repetition_penalty: float = Field(1.0, gt=0)
     """1 is none."""
+    estimator: Classifier | None = Field(None, exclude_if=lambda value: value is None)
+    """A model that reads answer and translation as a pair; its logit is the value, and nothing is translated back."""
 
 
 def score_mt_quality(world: World, config: MtQualityScorer, asked: Sequence[Answer]) -> Iterator[Scored]:
-    """Two translations for each answer, kept one by one; one that fails gives no value."""
+    """One translation for each answer, and one back without an estimator, kept one by one; a failed one is no value."""
     through = {one: world.languages[1] if one.language == world.dominant else world.dominant for one in asked}
     with Answering(world.run) as answering:
-        there = {one: _request(world, config, one, "there", one.text, through[one]) for one in asked}
-        answering.ask_besides(there.values())
-        moved = _parsed(there, answering, {one: one.text for one in asked})
-        whole = {one: text for one, (text, status) in moved.items() if status == "ok"}
-        back = {one: _request(world, config, one, "back", text, one.language) for one, text in whole.items()}
-        answering.ask_besides(back.values())
-        returned = _parsed(back, answering, whole)
+        there = _translated(world, config, answering, "there", {one: (one.text, through[one]) for one in asked})
+        whole = {one: text for one, (text, status) in there.items() if status == "ok"}
+        home = {} if config.estimator else {one: (text, one.language) for one, text in whole.items()}
+        back = _translated(world, config, answering, "back", home)
     for one in asked:
-        text, status = returned.get(one, moved[one])
-        said = f"through {through[one]}" if status == "ok" else f"{'back' if one in returned else 'there'}: {status}"
-        yield Scored(one, chrf(text, one.text) / 100.0 if status == "ok" else None, said)
+        text, status = back.get(one, there[one])
+        if status != "ok":
+            yield Scored(one, None, f"{'back' if one in back else 'there'}: {status}")
+        elif not config.estimator:
+            yield Scored(one, chrf(text, one.text) / 100.0, f"through {through[one]}")
+    if config.estimator:
+        pairs = [(one.key, (one.text, text)) for one, text in whole.items()]
+        for said in logits_of(world, config.estimator, pairs, _WHERE):
+            yield said if said.value is None else said._replace(detail=f"through {through[said.answer]}")
 
 
-def _request(world: World, config: MtQualityScorer, one: Answer, way: str, text: str, into: str) -> ChatRequest:
-    from lidr.transforms import PREFILL, translation_messages
+def _translated(world: World, config: MtQualityScorer, answering: Answering, way: str, texts: Texts) -> Texts:
+    """Each text with how it was translated; one that lacks only its closing tag is whole."""
+    from lidr.transforms import PREFILL, parse_translation, translation_messages
 
-    key = f"{one.key}/{way}"
-    return ChatRequest(
-        key=key,
-        messages=world.conversation(translation_messages(text, LANGUAGES[into].name)[0]["content"]),
-        sampling=Sampling(
-            max_tokens=config.max_tokens,
-            repetition_penalty=config.repetition_penalty,
-            seed=request_seed(world.run.recipe.seed, key),
-            stop=("</translated>",),
-        ),
-        prefill=PREFILL,
-    )
-
-
-def _parsed(
-    requests: Mapping[Answer, ChatRequest], answering: Answering, sources: Mapping[Answer, str]
-) -> dict[Answer, tuple[str, str]]:
-    """Text and status of each translation; one that lacks only its closing tag is whole."""
-    from lidr.transforms import parse_translation
-
-    found: dict[Answer, Any] = {}
+    found, requests, settings = {}, {}, config.model_dump(exclude={"estimator"})
+    for one, (text, into) in texts.items():
+        key, asked = f"{one.key}/{way}", translation_messages(text, LANGUAGES[into].name)[0]["content"]
+        sampling = Sampling(**settings, seed=request_seed(world.run.recipe.seed, key), stop=("</translated>",))
+        requests[one] = ChatRequest(key, world.conversation(asked), sampling, PREFILL)
+    answering.ask_besides(requests.values())
     for one, request in requests.items():
         answer = answering.answer(request.key)
-        read = parse_translation(answer.text, answer.finish_reason, sources[one])
+        read = parse_translation(answer.text, answer.finish_reason, texts[one][0])
         found[one] = (read.text, "ok" if read.status == "unclosed_at_end" else read.status)
     return found
 
 
-MT_QUALITY = Scorer("mt_quality", MtQualityScorer, score_mt_quality, reads=(Policy,), outside=outside_answers,
-                    alone=lambda recipe, config: (why for _, why in by_server(recipe, "")))  # fmt: skip
+MT_QUALITY = Scorer("mt_quality", MtQualityScorer, score_mt_quality, reads=(Policy,),
+                    outside=lambda around, config: {**outside_answers(around, config), **(identity_of_model(
+                        around, config.estimator.models[0], _WHERE) if config.estimator else {})},
+                    alone=lambda recipe, config: [*(why for _, why in by_server(recipe, "")),
+                                                  *((_ONE,) if config.estimator else ())],
+                    of_policy=lambda config: Counter(translations=1 if config.estimator else 2))  # fmt: skip
