@@ -68,6 +68,7 @@ MODULES: dict[str, Module] = {
     ),
     **{f"lidr/steps/score/scorers/{name}_scorer.py": Module(_SCORED) for name in _CHEAP_SCORERS},
     **{f"lidr/steps/score/scorers/{name}_scorer.py": Module(_MODELS) for name in _MODEL_SCORERS},
+    "lidr/steps/score/classifier.py": Module(_MODELS),
     "lidr/steps/score/scorers/implicit_scorer.py": Module(("tests/test_sampled_runs.py",)),
     "lidr/store/artifact.py": Module(_STORE, 16),
     "lidr/store/digests.py": Module(("tests/store/test_digests.py", "tests/store/test_integrity.py")),

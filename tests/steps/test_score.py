@@ -15,8 +15,10 @@ import pytest
 
 import lidr
 from lidr.errors import PlanError, RecipeError, RowError
+from lidr.hub.pins import unpinned
 from lidr.pipeline import check_recipe
 from lidr.preferences import PairQuery, census, open_pairs
+from lidr.release.parents.model_parents import scorer_parents
 from lidr.steps.score import SCORERS, AnswerScores
 from lidr.steps.score.scorer import Scored
 from lidr.transforms import chrf
@@ -449,17 +451,62 @@ def test_one_scorer_is_one_short_file_that_knows_no_other():
 
 
 def test_what_one_scorer_alone_uses_stands_in_its_file():
-    """Of what scorers import from the files beside their folder, everything is used by two of them or more."""
+    """Of what scorers import from the files beside their folder, everything is used by two of them or more, or by one
+    and what two share.
+    """
     folder = Path(lidr.__file__).parent / "steps/score"
     shared = Counter(
         name.name
-        for path in (folder / "scorers").glob("*_scorer.py")
+        for path in (*(folder / "scorers").glob("*_scorer.py"), folder / "classifier.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("lidr.steps.score.")
         for name in node.names
     )
     assert {"World", "Scored", "model_at"} <= set(shared)
     assert [name for name, count in shared.items() if count < 2] == []
+
+
+def test_the_models_of_scorers_are_pinned_and_are_parents_with_their_licences(tmp_path):
+    scorers = (
+        "{reward_model: {model: org/reward, revision: unpinned, license: mit}, mt_quality: {max_tokens: 40, "
+        "estimator: {model: org/estimator, revision: unpinned, license: cc-by-nc-4.0}}}"
+    )
+    recipe = lidr.load_recipe(
+        write_world(tmp_path), overrides=[f"chain=[{{generate: {{max_tokens: 8}}}}, {{score: {scorers}}}]"]
+    )
+    assert [one.repo for one in unpinned(recipe)] == ["org/reward", "org/estimator"]
+    parents = [(one.role, one.name, one.licence) for one in scorer_parents(recipe, ())]
+    assert parents == [("scorer", "org/reward", "mit"), ("scorer", "org/estimator", "cc-by-nc-4.0")]
+
+
+@pytest.mark.parametrize(
+    ("scorer", "given", "identity"),
+    [
+        ("mt_quality", {"max_tokens": 40}, {"max_tokens": 40, "repetition_penalty": 1.0}),
+        (
+            "mt_quality",
+            {"max_tokens": 40, "estimator": {"model": "org/e", "license": "mit"}},
+            {
+                "max_tokens": 40,
+                "repetition_penalty": 1.0,
+                "estimator": {"model": "org/e", "revision": None, "label": 0, "max_length": 4096},
+            },
+        ),
+        (
+            "reward_model",
+            {"model": "org/r", "license": "mit"},
+            {"model": "org/r", "revision": None, "label": 0, "max_length": 4096},
+        ),
+        (
+            "reward_model",
+            {"model": "org/r", "engine": "vllm"},
+            {"model": "org/r", "revision": None, "label": 0, "max_length": 4096, "engine": "vllm"},
+        ),
+    ],
+)
+def test_what_is_identity_of_a_scorer_that_brings_a_model(scorer, given, identity):
+    row = SCORERS[scorer]
+    assert list(row.identity(row.config(**given)).items()) == list(identity.items())
 
 
 def test_a_pair_may_weigh_as_much_as_its_margin(tmp_path):
