@@ -17,8 +17,10 @@ import lidr
 from lidr.errors import PlanError, RecipeError, RowError
 from lidr.hub.pins import unpinned
 from lidr.pipeline import check_recipe
+from lidr.pipeline.rates import measured_on
 from lidr.preferences import PairQuery, census, open_pairs
 from lidr.release.parents.model_parents import scorer_parents
+from lidr.steps import Expected
 from lidr.steps.score import SCORERS, AnswerScores
 from lidr.steps.score.scorer import Scored
 from lidr.transforms import chrf
@@ -507,6 +509,15 @@ def test_the_models_of_scorers_are_pinned_and_are_parents_with_their_licences(tm
 def test_what_is_identity_of_a_scorer_that_brings_a_model(scorer, given, identity):
     row = SCORERS[scorer]
     assert list(row.identity(row.config(**given)).items()) == list(identity.items())
+
+
+def test_a_rate_of_one_engine_is_none_of_the_other(tmp_path):
+    engines = []
+    for more in ("", ", engine: vllm"):
+        chain = f"chain=[{{generate: {{max_tokens: 8}}}}, {{score: {{reward_model: {{model: ./reward{more}}}}}}}]"
+        recipe = lidr.load_recipe(write_world(tmp_path / f"w{len(engines)}"), overrides=[chain])
+        engines.append(measured_on(recipe, recipe.chain[1].config, Expected(3, "values"))["engine"])
+    assert engines == ["scripted", "vllm"]  # without it that of the recipe, as before
 
 
 def test_a_pair_may_weigh_as_much_as_its_margin(tmp_path):
