@@ -57,6 +57,15 @@ def test_a_model_without_a_trained_head_is_refused_before_vllm_is_started(tmp_pa
     assert "vllm" not in "".join(log.read_text().lower() for log in tmp_path.rglob("log.txt"))
 
 
+@needs_vllm
+@pytest.mark.slow
+def test_what_vllm_does_not_load_is_said_with_the_setting(tmp_path):
+    recipe, chain = world(tmp_path / "w", **WIDE)
+    message = r"(?s)score\.reward_model\.model: vLLM does not load it: .*attention heads.*divisible by tensor parallel"
+    with pytest.raises(EngineError, match=message):
+        rows_of(recipe, "iter_1/score", chain.replace("MORE", "engine: vllm"), "runtime.tensor_parallel=3")
+
+
 def test_without_vllm_it_is_said_what_to_install(tmp_path, monkeypatch):
     recipe, chain = world(tmp_path / "w")
     rows_of(recipe, "iter_1/generate", chain.replace("MORE", "engine: vllm"))

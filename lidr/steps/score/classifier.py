@@ -180,7 +180,10 @@ def _by_transformers(message: Mapping[str, Any], longest: int, trusted: Mapping[
 
 def _by_vllm(message: Mapping[str, Any], longest: int, trusted: Mapping[str, Any], stack: ExitStack) -> Logits:
     settings = {name: message[name] for name in ("dtype", "threads", "tensor_parallel", "gpu_memory")}
-    classifier = stack.enter_context(closing(VllmClassifier(message["model"], longest=longest, **settings)))
+    try:
+        classifier = stack.enter_context(closing(VllmClassifier(message["model"], longest=longest, **settings)))
+    except Exception as error:  # of the worker, which looks for the cause in its log
+        raise RuntimeError(f"{message['where']}: vLLM does not load it: {type(error).__name__}: {error}") from error
     return lambda texts: classifier.logits([text["input_ids"] for text in texts])
 
 
