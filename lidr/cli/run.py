@@ -162,6 +162,8 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
         groups = report.shown_groups(recipe, summary)
         print_table(("policy", "language", "kind", "pairs", "margin", "accuracy"), groups, left=3)
     made = _made(planned)
+    for said in report.prompts_lost(recipe, made):
+        print(f"\n{said}")
     for said in analysis.aside_sentences(made):
         print(f"\n{said}")
     _show_unanswered(made)
