@@ -69,6 +69,7 @@ class Costs:
         disk: in the store.
         free: bytes that its disk has.
         price: of the GPU hours, where the recipe says what one costs.
+        held: GPUs of the step that takes most, where another takes fewer: 0 where none does.
         card_helps: whether a step of unknown time could be estimated for a card, and none is named.
         unsized: models that are still to be run, and of which the size cannot be told.
         beside: what models do besides, and neither the times nor the hours hold.
@@ -85,6 +86,12 @@ class Costs:
     card_helps: bool = False
     unsized: tuple[str, ...] = ()
     beside: tuple[Beside, ...] = ()
+    held: int = 0
+
+    @property
+    def reserved_hours(self) -> float | None:
+        """GPU hours where `held` GPUs are reserved all the time; None where every step takes as many."""
+        return self.held * (self.measured_s + self.estimated_s) / 3600 if self.held else None
 
     @property
     def measured_s(self) -> float:
@@ -121,6 +128,7 @@ def costs_of(planned: Plan) -> Costs:
     on_cards = [time for time in times.values() if time.gpus and time.seconds is not None]
     hours = sum((time.seconds or 0) * time.gpus for time in on_cards) / 3600 if on_cards else None
     price = planned.recipe.runtime.gpu_price
+    numbers = {time.gpus for time in on_cards}
     return Costs(
         times,
         sources,
@@ -133,6 +141,7 @@ def costs_of(planned: Plan) -> Costs:
         helps,
         _unsized(planned, todo),
         _beside(planned, todo),
+        max(numbers) if len(numbers) > 1 else 0,
     )
 
 

@@ -116,7 +116,7 @@ def summary_of(recipe: Recipe, records: Iterable[Record]) -> Summary:
 
 
 def prompts_lost(recipe: Recipe, records: Iterable[Record]) -> tuple[str, ...]:
-    """A sentence for each iteration that lost prompts and has no pairs yet, whose account has them: how many, and why."""
+    """A sentence for each iteration that lost prompts and has no pairs yet, of which an account would tell them."""
     records = list(records)
     has_pairs = {record.iteration for record in records if record.writes == "pairs"}
     found = []

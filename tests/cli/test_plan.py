@@ -211,3 +211,21 @@ def test_what_no_estimate_counts_is_named_beside_the_hours_and_the_time(tmp_path
     (hours,) = [line for line in said.splitlines() if line.startswith("GPU hours: ")]
     assert hours.endswith("; without score: reward_model, 48 passes")
     assert "unknown for 7 steps (a first run measures it): policy, prompts, score, pair; for the others ~" in said
+
+
+@pytest.mark.parametrize(("processes", "held"), [(8, 0), (1, 8)])
+def test_gpus_that_are_reserved_while_one_works_are_paid_for(tmp_path, capsys, processes, held) -> None:
+    settings = ("policy.model=org/some-8B", "runtime.engine=vllm", "runtime.gpu=H100", "runtime.gpu_price=2",
+                "runtime.replicas=8", f"runtime.train_processes={processes}", "chain.train.batch=16")  # fmt: skip
+    words = [str(write_world(tmp_path / "w", TRAINS)), *(word for one in settings for word in ("--set", one))]
+    assert main(["plan", *words, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    whole_s = sum(step["seconds"] or 0 for step in plan["steps"])
+    assert plan["gpu_hours_reserved"] == (pytest.approx(8 * whole_s / 3600) if held else None)
+    assert main(["plan", *words]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "GPUs are reserved" in line]
+    assert len(lines) == (1 if held else 0)
+    for line in lines:
+        assert plan["gpu_hours_reserved"] > 1.5 * plan["gpu_hours"]
+        assert line.startswith("GPU hours, where all 8 GPUs are reserved from the first step to the last: ~0.")
+        assert line.endswith(f"; price: {2 * plan['gpu_hours_reserved']:.2f}")
