@@ -89,6 +89,11 @@ def show(planned: Plan) -> None:
         print(f"\nchat template: {note}", end="")
     if alone := pipeline.asked_alone(recipe):
         print(f"\nruntime.replicas {recipe.runtime.replicas}: not for {'; '.join(f'{n} ({why})' for n, why in alone)}")
+    if recipe.runtime.replicas == "all" and costs.times:
+        print(
+            "\nruntime.replicas all: times and GPU hours are of one replica, since nobody knows yet how many find a "
+            "place; for an estimate name a number: --set runtime.replicas=8"
+        )
     said: set[str] = set()
     for step in planned.steps:
         for why in step.why:

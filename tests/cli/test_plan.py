@@ -201,7 +201,7 @@ def test_what_no_estimate_counts_is_named_beside_the_hours_and_the_time(tmp_path
     """4 prompts in 3 languages, 2 answers to each, in 2 iterations: 48 passes of the classifier."""
     chain = TRAINS.replace("max_tokens: 64", "max_tokens: 64, n: 2, temperature: 1.0").replace(
         "  - translate: {{max_tokens: 80, check_language: false}}\n  - pair: {{drop: joint}}\n",
-        "  - score: {{reward_model: {{model: org/judge, revision: unpinned}}, language: {{}}}}\n"
+        "  - score: {{reward_model: {{model: org/judge-2B, revision: unpinned}}, language: {{}}}}\n"
         "  - pair: {{from: scores, by: reward_model}}\n",
     )
     file = str(write_world(tmp_path / "w", chain))
@@ -210,6 +210,12 @@ def test_what_no_estimate_counts_is_named_beside_the_hours_and_the_time(tmp_path
     said = capsys.readouterr().out
     (hours,) = [line for line in said.splitlines() if line.startswith("GPU hours: ")]
     assert hours.endswith("; without score: reward_model, 48 passes")
+    (memory,) = [line for line in said.splitlines() if line.startswith("Memory, score: ")]
+    assert memory.startswith(
+        "Memory, score: ~8.0 GB of the 80 GB of one H100 (weights 8.0 GB;"
+    )  # float32, as the policy
+    (disk,) = [line for line in said.splitlines() if line.startswith("Disk, policies: ")]
+    assert "; the first is a download into the Hub's cache (HF_HOME), which takes as much again on another disk" in disk
     assert "unknown for 7 steps (a first run measures it): policy, prompts, score, pair; for the others ~" in said
 
 
@@ -229,3 +235,19 @@ def test_gpus_that_are_reserved_while_one_works_are_paid_for(tmp_path, capsys, p
         assert plan["gpu_hours_reserved"] > 1.5 * plan["gpu_hours"]
         assert line.startswith("GPU hours, where all 8 GPUs are reserved from the first step to the last: ~0.")
         assert line.endswith(f"; price: {2 * plan['gpu_hours_reserved']:.2f}")
+
+
+def test_of_all_replicas_it_is_said_that_their_number_is_unknown(tmp_path, capsys) -> None:
+    file = str(write_world(tmp_path / "w", TRAINS))
+    for replicas, is_said in (("all", True), ("2", False)):
+        settings = (
+            "policy.model=org/some-8B",
+            "runtime.engine=vllm",
+            "runtime.gpu=H100",
+            f"runtime.replicas={replicas}",
+        )
+        assert main(["plan", file, *(word for one in settings for word in ("--set", one))]) == 0
+        said = (
+            "runtime.replicas all: times and GPU hours are of one replica, since nobody knows yet how many find a place"
+        )
+        assert (said in capsys.readouterr().out) is is_said
