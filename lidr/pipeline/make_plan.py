@@ -220,13 +220,15 @@ class _Planner:
         """The step with the prompts or pairs that it has kept, where it is there: what follows has no more to do."""
         if step.state not in DONE or step.kind.writes not in (Prompt, Pair):
             return step
-        record = self._record(step)
-        if record is None:
+        if (record := self._record(step)) is None:
             return step
-        if step.kind.writes is Prompt:
-            kept = self._prompts[step.iteration] = record.counts[Prompt.name]
-        else:
-            kept = sum(row["count"] for row in record.counts["kept"])
+        try:
+            if step.kind.writes is Prompt:
+                kept = self._prompts[step.iteration] = int(record.counts[Prompt.name])
+            else:
+                kept = sum(int(row["count"]) for row in record.counts["kept"])
+        except (LookupError, TypeError, ValueError):
+            return step  # somebody else wrote that record: the bound stays
         return replace(step, expected=replace(step.expected, count=kept, note=""))
 
     def _record(self, step: PlannedStep) -> Record | None:

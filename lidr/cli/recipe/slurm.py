@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lidr import pipeline
 from lidr.cli.common import print_json, recipe_arguments, refuse_wrong, say
 from lidr.errors import PlanError
 
@@ -39,8 +40,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Check the recipe and print the file."""
-    from lidr import pipeline
-
     for name, least in (("nodes", 1), ("gpus", 0), ("cpus", 1)):
         if (number := getattr(options, name)) is not None and number < least:
             raise PlanError(f"--{name} {number}: at least {least}")
@@ -74,8 +73,6 @@ def main(options: argparse.Namespace) -> int:
 
 def _checked(recipe: Recipe, options: argparse.Namespace) -> list[str]:
     """See that the job would not stop at once; returns which of its GPUs are of no use."""
-    from lidr import pipeline
-
     planned = pipeline.plan(recipe)
     try:
         pipeline.refuse_unresolved(planned)
