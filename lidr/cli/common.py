@@ -40,7 +40,7 @@ def recipe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
 
-def store_argument(parser: argparse.ArgumentParser) -> None:
+def store_argument(parser: argparse._ActionsContainer) -> None:
     """Where the artifacts are, for this command."""
     parser.add_argument(
         "--store",

@@ -38,7 +38,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="configuration, counts, licences, and a few pairs side by side")
     show.add_argument("--rows", type=int, default=2, metavar="N", help="pairs to show; default 2")
     compare = actions.add_parser("compare", help="what changed from one set or version to another: pairs and settings")
-    compare.add_argument("--rows", type=int, default=1, metavar="N", help="changed pairs to show; default 1")
+    compare.add_argument(
+        "--rows", type=int, default=1, metavar="N", help="changed, added and removed pairs to show; default 1"
+    )
     export = actions.add_parser("export", help="write pairs for a trainer, with their licence")
     export.add_argument("--to", required=True, choices=tuple(FORMS), help="whose form")
     export.add_argument("--name", help="what the trainer calls the set; default: from the reference")
@@ -133,6 +135,8 @@ def _show(source: PairSource, wanted: PairQuery, mapped: Mapped, options: argpar
     _print_facts(source, counted)
     if counted.unread:
         print(f"\n{unread_said(counted.unread)}")
+    if counted.largest is not None and not counted.rows:
+        print(f"\nno pair has a margin of at least {wanted.min_margin:g}; the largest is {counted.largest:g}")
     for pair in samples:
         _print_pair(pair)
     return 0
@@ -162,9 +166,15 @@ def _compare(
     for what, ids in (("added", found.added), ("removed", found.removed)):
         if ids:
             print(printable(f"{what}: {', '.join(ids)}{' ...' if len(ids) < found.total(what) else ''}"))
+    if found.total("removed") and after.name.startswith("run:"):
+        run = after.files[0][1].parents[3]
+        print(printable(f"what a step dropped has its reason in {run}/iter_*/*/dropped/*.parquet, by prompt_id"))
     _print_settings(settings)
     for pair in found.changed:
         _print_changed(pair["before"], pair["after"])
+    for what, pairs in (("added: ", found.added_pairs), ("removed: ", found.removed_pairs)):
+        for pair in pairs:
+            _print_pair(pair, what)
     return 0
 
 
@@ -224,7 +234,7 @@ def _print_facts(source: PairSource, counted: Census) -> None:
     print_table(("iteration", language_heading(kinds), "kind", "pairs", "scored"), [*rows, total], left=3)
 
 
-def _print_pair(pair: dict[str, Any]) -> None:
+def _print_pair(pair: dict[str, Any], outcome: str = "") -> None:
     """The prompt above, chosen and rejected side by side; what is long is cut and says so."""
     from rich.console import Console
     from rich.table import Table
@@ -234,7 +244,7 @@ def _print_pair(pair: dict[str, Any]) -> None:
     kind = kind_said(pair["kind"], pair["language"], pair["other_language"])
     languages = f"{pair['language']} against {pair['other_language']}"
     what = pair["language"] if kind == "-" else f"{kind}, {languages}"
-    about = printable(f"{pair['pair_id']}  {what}{margin}")
+    about = printable(f"{outcome}{pair['pair_id']}  {what}{margin}")
     shown = Table(title=Text(about), caption=None, title_justify="left", expand=True, show_lines=True)
     shown.add_column("chosen", ratio=1, overflow="fold")
     shown.add_column("rejected", ratio=1, overflow="fold")

@@ -89,6 +89,11 @@ def show(planned: Plan) -> None:
         print(f"\nchat template: {note}", end="")
     if alone := pipeline.asked_alone(recipe):
         print(f"\nruntime.replicas {recipe.runtime.replicas}: not for {'; '.join(f'{n} ({why})' for n, why in alone)}")
+    if recipe.runtime.replicas == "all" and costs.times:
+        print(
+            "\nruntime.replicas all: times and GPU hours are of one replica, since nobody knows yet how many find a "
+            "place; for an estimate name a number: --set runtime.replicas=8"
+        )
     said: set[str] = set()
     for step in planned.steps:
         for why in step.why:
@@ -156,9 +161,14 @@ def _cost_lines(planned: Plan, costs: Costs) -> Iterator[str]:
     if costs.gpu_hours is not None:
         each = planned.recipe.runtime.gpu_price
         price = f"; price: {_price(costs.price)} at {each:g} an hour (runtime.gpu_price)" if costs.price else ""
+        is_estimated = bool(costs.estimated_s)
         left_out = "; ".join(f"{one.what}, {one.number:,} {one.unit}" for one in costs.beside)
         without = f"; without {left_out}" if left_out else ""
-        yield f"GPU hours: {hours_of(costs.gpu_hours, is_estimated=bool(costs.estimated_s))}{price}{without}"
+        yield f"GPU hours: {hours_of(costs.gpu_hours, is_estimated=is_estimated)}{price}{without}"
+        if costs.reserved_hours is not None:
+            price = f"; price: {_price(costs.reserved_hours * each)}" if each else ""
+            hours = hours_of(costs.reserved_hours, is_estimated=is_estimated)
+            yield f"GPU hours, where all {costs.held} GPUs are reserved from the first step to the last: {hours}{price}"
     for need in costs.memory:
         has = costs.card.memory * 1e9 if costs.card is not None else main_memory()
         room = "" if costs.card is None else f" of the {costs.card.memory} GB of one {costs.card.name}"
@@ -218,6 +228,7 @@ def as_json(planned: Plan) -> dict[str, Any]:
         "not_by_replicas": dict(pipeline.asked_alone(planned.recipe)),
         "gpu_hours": costs.gpu_hours,
         "price": costs.price,
+        "gpu_hours_reserved": costs.reserved_hours,
         "not_estimated": [one._asdict() for one in costs.beside],
         "memory": [asdict(need) for need in costs.memory],
         "size_unknown": list(costs.unsized),

@@ -162,6 +162,8 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
         groups = report.shown_groups(recipe, summary)
         print_table(("policy", "language", "kind", "pairs", "margin", "accuracy"), groups, left=3)
     made = _made(planned)
+    for said in report.prompts_lost(recipe, made):
+        print(f"\n{said}")
     for said in analysis.aside_sentences(made):
         print(f"\n{said}")
     _show_unanswered(made)
@@ -261,14 +263,19 @@ def _next_commands(planned: Plan, recipe_words: str) -> Iterator[tuple[str, str]
     """What one can do with what this recipe made."""
     recipe = planned.recipe
     name = f"run:{recipe.name}@{recipe.version}"
+    # Commands without the recipe look for the store where this shell would, and a --store of this command is not its.
+    is_found = (
+        "--store" not in shlex.split(recipe_words) and store.store_root().resolve() == planned.store.root.resolve()
+    )
+    there = "" if is_found else f" --store {shlex.quote(str(planned.store.root.resolve()))}"
     whole = pipeline.plan(recipe)
     if any(step.state not in pipeline.NOTHING_TO_DO for step in whole.steps):
         yield f"lidr run {recipe_words}", "the steps that are still to make"
     yield f"lidr report {recipe_words}", "all of it on one page"
     if _last(planned, "pairs"):
-        yield f"lidr pairs show {name}", "the pairs, side by side"
+        yield f"lidr pairs show {name}{there}", "the pairs, side by side"
     if _last(planned, "policy") and not any(step.kind.writes.name == "scores" for step in planned.steps):
-        yield f"lidr eval run --model {name} --langs {','.join(recipe.languages.all)}", "evaluate the policy"
+        yield f"lidr eval run --model {name} --langs {','.join(recipe.languages.all)}{there}", "evaluate the policy"
     publishes = any(step.name == "publish" for step in recipe.chain)
     if whole.to_make:
         pass  # only a finished run can be published

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import lidr.report as report
 from lidr import pipeline
 from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments
 
@@ -19,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Print the state of every step, and the progress of the one at work."""
-    from lidr.store import partial_folder
+    from lidr.store import partial_folder, read_record
 
     recipe = read_recipe(options)
     planned = pipeline.plan(recipe)
@@ -35,6 +36,9 @@ def main(options: argparse.Namespace) -> int:
         said = {step.place: step.said for step in planned.steps if step.rules}
         cells = [_cells({**row, "state": said.get(row["place"], row["state"])}) for row in rows]
         print_table(("step", "state", "done", "speed", "left"), cells, left=2, states=1)
+        made = [read_record(planned.folder(step)) for step in planned.steps if step.state in pipeline.KEPT]
+        for lost in report.prompts_lost(recipe, (record for record in made if record is not None)):
+            print(f"\n{lost}")
     return 0
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lidr.pipeline.make_plan import plan, recipe_field
     from lidr.pipeline.planned import DONE, KEPT, NOTHING_TO_DO, Plan, PlannedStep
     from lidr.pipeline.recipe_file import load_recipe
-    from lidr.pipeline.room import asked_alone
-    from lidr.pipeline.run_plan import Say, package_versions, run
+    from lidr.pipeline.room import asked_alone, check_job
+    from lidr.pipeline.run_plan import Say, package_versions, refuse_unresolved, run
     from lidr.pipeline.slots_kept import KeptShare, is_last_of_pairs, kept_share, setting_of
     from lidr.pipeline.step_order import order
 
@@ -40,6 +40,7 @@ __all__ = [
     "Say",
     "StepTime",
     "asked_alone",
+    "check_job",
     "check_recipe",
     "costs_of",
     "gigabytes",
@@ -50,6 +51,7 @@ __all__ = [
     "package_versions",
     "plan",
     "recipe_field",
+    "refuse_unresolved",
     "run",
     "setting_of",
     "surroundings_of",

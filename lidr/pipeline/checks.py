@@ -48,7 +48,11 @@ def check_recipe(recipe: Recipe, overrides: Sequence[str] = ()) -> Checked:
     Args:
         recipe: as it was read.
         overrides: the `key=value` texts that it was read with.
+
+    Raises:
+        StoreError: there is no place for a store, which is no mistake of the recipe's.
     """
+    store_root(recipe.runtime.store, recipe.folder)
     wrong: list[tuple[KeyPath, str]] = []
     notes: list[tuple[KeyPath, str]] = []
     try:

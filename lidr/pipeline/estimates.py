@@ -69,6 +69,7 @@ class Costs:
         disk: in the store.
         free: bytes that its disk has.
         price: of the GPU hours, where the recipe says what one costs.
+        held: GPUs of the step that takes most, where another takes fewer: 0 where none does.
         card_helps: whether a step of unknown time could be estimated for a card, and none is named.
         unsized: models that are still to be run, and of which the size cannot be told.
         beside: what models do besides, and neither the times nor the hours hold.
@@ -85,6 +86,12 @@ class Costs:
     card_helps: bool = False
     unsized: tuple[str, ...] = ()
     beside: tuple[Beside, ...] = ()
+    held: int = 0
+
+    @property
+    def reserved_hours(self) -> float | None:
+        """GPU hours where `held` GPUs are reserved all the time; None where every step takes as many."""
+        return self.held * (self.measured_s + self.estimated_s) / 3600 if self.held else None
 
     @property
     def measured_s(self) -> float:
@@ -121,6 +128,7 @@ def costs_of(planned: Plan) -> Costs:
     on_cards = [time for time in times.values() if time.gpus and time.seconds is not None]
     hours = sum((time.seconds or 0) * time.gpus for time in on_cards) / 3600 if on_cards else None
     price = planned.recipe.runtime.gpu_price
+    numbers = {time.gpus for time in on_cards}
     return Costs(
         times,
         sources,
@@ -133,6 +141,7 @@ def costs_of(planned: Plan) -> Costs:
         helps,
         _unsized(planned, todo),
         _beside(planned, todo),
+        max(numbers) if len(numbers) > 1 else 0,
     )
 
 
@@ -294,9 +303,14 @@ def _writing(planned: Plan, step: PlannedStep, shape: ModelShape, model: PolicyC
 
 
 def _memory(planned: Plan, todo: list[PlannedStep], card: Card | None) -> tuple[Need, ...]:
-    """The largest of what writes, and the largest of what trains."""
-    writing, training = [], []
+    """The largest of what writes, of what trains, and of what only reads."""
+    writing, training, reading = [], [], []
     for step in todo:
+        if step.expected.unit == "values":  # each scorer's model is loaded after the other, as the policy is
+            shapes = [one for model in step.config.models if (one := _shape(planned, model)) is not None]
+            sizes = [costs.weight_bytes(shape, planned.recipe.policy.dtype) for shape in shapes]
+            reading += [Need(step.name, size, f"weights {gigabytes(size)}; answers come on top") for size in sizes]
+            continue
         model = model_of(planned.recipe, step.config, step.expected)
         shape = _shape(planned, model) if model is not None else None
         if model is None or shape is None:
@@ -309,7 +323,7 @@ def _memory(planned: Plan, todo: list[PlannedStep], card: Card | None) -> tuple[
             training.append(Need(step.name, sum(parts.values()), said))
         elif step.expected.tokens and not _asks_elsewhere(planned, step):
             writing.append(_writing(planned, step, shape, model, card))
-    return tuple(max(needs, key=lambda need: need.size) for needs in (writing, training) if needs)
+    return tuple(max(needs, key=lambda need: need.size) for needs in (writing, training, reading) if needs)
 
 
 def _unsized(planned: Plan, todo: list[PlannedStep]) -> tuple[str, ...]:
@@ -328,11 +342,22 @@ def _disk(planned: Plan, todo: list[PlannedStep]) -> tuple[Need, ...]:
     made = [step for step in todo if step.expected.trained or step.expected.unit == "model"]
     trains = [step for step in made if step.expected.trained]
     weights = costs.weight_bytes(shape, recipe.policy.dtype)
-    needs = [Need("policies", len(made) * weights, f"{len(made)} x {gigabytes(weights)}")] if made else []
+    parts = f"{len(made)} x {gigabytes(weights)}{_of_download(planned, made)}"
+    needs = [Need("policies", len(made) * weights, parts)] if made else []
     if trains and recipe.runtime.save_steps:
         trained = costs.trained_parameters(shape, training_of(planned, trains[0]))
         needs.append(Need("checkpoints of training, while it runs", 12 * trained, "weights and AdamW's state"))
     return tuple(needs)
+
+
+def _of_download(planned: Plan, made: list[PlannedStep]) -> str:
+    """What a Hub model that is still to be fetched takes besides."""
+    policy = planned.recipe.policy
+    fetched = [step for step in made if step.kind.writes is InitialPolicy]
+    is_of_hub = isinstance(parse_reference(policy.model), HubReference)
+    if not fetched or not is_of_hub or any(folder.is_dir() for folder in _folders(planned, policy)):
+        return ""
+    return "; the first is a download into the Hub's cache (HF_HOME), which takes as much again on another disk"
 
 
 def _free(folder: Path) -> int | None:

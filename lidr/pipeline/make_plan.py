@@ -17,7 +17,7 @@ from lidr.pipeline.rates import measured_on
 from lidr.pipeline.room import check_room
 from lidr.pipeline.step_order import check_order, order
 from lidr.recipe import Recipe
-from lidr.rows import Pair
+from lidr.rows import Pair, Prompt
 from lidr.steps import STEPS, Scale, StepKind, Surroundings, Unresolved, with_own_dtype
 from lidr.store import (
     ACCEPTED,
@@ -76,6 +76,7 @@ def plan(
         inputs = inputs_of(recipe, name, config, within_reach(made, iteration, kind, course))
         inputs |= of_earlier(made, iteration, kind, inputs)
         step = planner.concrete(iteration, name, course.config(config, iteration, name), inputs, course.skips(kind))
+        step = planner.counted(step)
         steps.append(step)
         made[iteration][kind.writes.name] = step
         planner.follow(step, course)
@@ -92,6 +93,7 @@ class _Planner:
         self._around, self._store, self._anew, self._fresh, self._accept = around, store, anew, fresh, accept
         self._known = KnownRecords(store.root, around.recipe.name)
         self._outside: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self._prompts: dict[int, int] = {}  # iteration -> how many a finished step has kept
 
     def concrete(
         self, iteration: int, name: str, config: Any, inputs: Mapping[str, PlannedStep], skipped: str | None
@@ -99,6 +101,7 @@ class _Planner:
         """One step: its inputs, its fingerprint, and what the store holds of it."""
         recipe, kind = self._around.recipe, STEPS[name]
         scale = replace(_scale(recipe, iteration), made=_pairs_at_most(inputs))
+        scale = replace(scale, prompts=self._prompts.get(iteration, scale.prompts))
         expected = kind.expects(config, scale) if kind.counted is None else kind.counted(self._around, config, scale)
         places = {key: source.place for key, source in inputs.items()}
         step = PlannedStep(iteration, name, config, places, None, None, "unresolved", expected)
@@ -213,13 +216,31 @@ class _Planner:
         )
         return replace(step, state="unknown server", why=(why,))
 
+    def counted(self, step: PlannedStep) -> PlannedStep:
+        """The step with the prompts or pairs that it has kept, where it is there: what follows has no more to do."""
+        if step.state not in DONE or step.kind.writes not in (Prompt, Pair):
+            return step
+        if (record := self._record(step)) is None:
+            return step
+        try:
+            if step.kind.writes is Prompt:
+                kept = self._prompts[step.iteration] = int(record.counts[Prompt.name])
+            else:
+                kept = sum(int(row["count"]) for row in record.counts["kept"])
+        except (LookupError, TypeError, ValueError):
+            return step  # somebody else wrote that record: the bound stays
+        return replace(step, expected=replace(step.expected, count=kept, note=""))
+
+    def _record(self, step: PlannedStep) -> Record | None:
+        recipe = self._around.recipe
+        return read_record(step.source or self._store.folder(recipe.name, recipe.version, step.place))
+
     def follow(self, step: PlannedStep, course: Decisions) -> None:
         """Let a step that has decided steer the rest of the plan."""
-        decides, recipe = step.kind.decides, self._around.recipe
+        decides = step.kind.decides
         if decides is None or step.state not in DONE:
             return
-        record = read_record(step.source or self._store.folder(recipe.name, recipe.version, step.place))
-        if record is not None:
+        if (record := self._record(step)) is not None:
             course.follow(step.iteration, decides(record.counts))
 
 

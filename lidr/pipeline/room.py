@@ -1,18 +1,23 @@
-"""Whether what a recipe asks of this machine's cards and processors can be: said before anything is made or taken."""
+"""Whether what a recipe asks of this machine's cards and processors can be: said before anything is made or taken. And
+what it asks of a job's.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from lidr.costs import this_machine
 from lidr.engines import engine_row
 from lidr.errors import PlanError
+from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
+from lidr.pipeline.rates import engine_of
 from lidr.recipe import KeyPath, Recipe
 from lidr.references import FolderReference, parse_reference
 from lidr.resources import resolve_source
-from lidr.steps import STEPS
+from lidr.steps import STEPS, TEXTS_ALONE
 
 
 def room_problems(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
@@ -52,6 +57,57 @@ def asked_alone(recipe: Recipe) -> tuple[tuple[str, str], ...]:
     if recipe.runtime.replicas == 1:
         return ()
     return tuple(said for step in recipe.chain for said in STEPS[step.name].alone(recipe, step.config))
+
+
+def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
+    """What of a job's GPUs its steps leave idle, in words; more that they need than it has is refused.
+
+    Args:
+        planned: of the run in the job, with its number of replicas.
+        nodes: of the job.
+        gpus: of each node; 0: it runs on CPUs.
+
+    Raises:
+        PlanError: more processes or replicas than the job has GPUs.
+    """
+    runtime, has = planned.recipe.runtime, nodes * gpus
+    if gpus == 0:
+        return []
+    todo = [step for step in planned.steps if step.state not in NOTHING_TO_DO]
+    training = ", ".join(dict.fromkeys(step.name for step in todo if step.expected.trained))
+    answering = ", ".join(dict.fromkeys(step.name for step in todo if _takes_replicas(planned.recipe, step)))
+    alone = [name for name, why in asked_alone(planned.recipe) if why == TEXTS_ALONE]
+    each, processes = runtime.tensor_parallel, runtime.train_processes
+    replicas = has // each if runtime.replicas == "all" else runtime.replicas
+    if training and processes > gpus:
+        _too_few("train_processes", f"{processes}: training needs {processes} GPUs of one node", gpus, gpus, processes)
+    if answering and nodes == 1 and runtime.cluster == "local" and (need := replicas * each) > gpus:
+        engines = f"{replicas} engines of {each} GPU{'s' * (each > 1)}"
+        _too_few("replicas", f"{replicas}: {engines} need {need}", gpus, gpus // each, need)
+    if not (training or answering or alone):
+        return ["no step that is still to make uses a GPU; --gpus 0 reserves none"]
+
+    def idle(name: str, used: int, advice: str) -> list[str]:
+        return [f"{name}: {has - used} of the job's {has} GPUs stay idle{advice}"] if name and used < has else []
+
+    more = f"; runtime.train_processes {gpus} uses {'them' if nodes == 1 else 'those of one node'}"
+    one_node = ": training takes one node; a job of --nodes 1 spares them"
+    return [
+        *idle(answering, replicas * each, f"; runtime.replicas {has // each} uses them"),
+        *idle(training, processes, more if processes < gpus else one_node),
+        *idle(", ".join(alone), 1, ": one model does it, and no setting changes that"),
+    ]
+
+
+def _takes_replicas(recipe: Recipe, step: PlannedStep) -> bool:
+    """Whether a model on GPUs of ours writes texts in it."""
+    engine = engine_of(recipe, step.config, step.expected)
+    writes = step.expected.unit in ("requests", "translations")
+    return writes and engine is not None and engine_row(engine).model == "folder"
+
+
+def _too_few(setting: str, need: str, gpus: int, most: int, wanted: int) -> NoReturn:
+    raise PlanError(f"runtime.{setting} {need}, and --gpus gives {gpus}: write at most {most}, or --gpus {wanted}")
 
 
 def check_room(recipe: Recipe) -> None:

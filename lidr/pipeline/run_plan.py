@@ -121,9 +121,7 @@ def _to_rebuild(planned: Plan, rebuild: Sequence[str]) -> set[str]:
 
 def _refuse(planned: Plan, again: set[str]) -> None:
     """Stop before anything is touched if something is missing, or was made by other settings and is to be kept."""
-    missing = [f"{step.place}: {why}" for step in planned.in_state("unresolved") for why in step.why]
-    if missing:
-        raise PlanError("\n".join(missing))
+    refuse_unresolved(planned)
     begun = [step for step in planned.decided if step.state == "begun by other rules" and step.place not in again]
     if begun:
         raise StoreError("\n".join(f"{step.place} was {'; '.join(step.why)}" for step in begun))
@@ -150,6 +148,17 @@ def _refuse(planned: Plan, again: set[str]) -> None:
     if all(step.state == "damaged" for step in roots):
         keep = f"Put back what is damaged, or make it again with all that follows: lidr run RECIPE {options}"
     raise StoreError("\n".join(said) + f"\n{more}{keep}")
+
+
+def refuse_unresolved(planned: Plan) -> None:
+    """Refuse a plan of which something is not here yet, as a model without a commit.
+
+    Raises:
+        PlanError: names each step, what it lacks and what to do.
+    """
+    missing = [f"{step.place}: {why}" for step in planned.in_state("unresolved") for why in step.why]
+    if missing:
+        raise PlanError("\n".join(missing))
 
 
 def _discard(planned: Plan, places: set[str], say: Say) -> None:

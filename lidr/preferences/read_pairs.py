@@ -118,11 +118,13 @@ class Census:
             many of these are `scored`.
         wanted: the same of those that are asked for.
         unread: how many rows of the source cannot be read as pairs, by reason.
+        largest: margin of those that are asked for but for the least margin; None where none is asked for.
     """
 
     everything: list[dict[str, Any]]
     wanted: list[dict[str, Any]]
     unread: dict[str, int]
+    largest: float | None = None
 
     @property
     def rows(self) -> int:
@@ -145,7 +147,11 @@ def census(source: PairSource, wanted: PairQuery, mapped: Mapped | None = None) 
     unscored = replace(wanted, min_margin=None)
     counts = [_Counts(), _Counts(), _Counts()]
     unread: Counter[str] = Counter()
+    largest: float | None = None
     for batch in pair_batches(source, 50_000, FACTS, mapped, unread):
+        if wanted.min_margin is not None:
+            margins = [one for one in (largest, *unscored.of(batch)["margin"].to_pylist()) if one is not None]
+            largest = max(margins, default=None)
         for count, asked in zip(counts, (PairQuery(), unscored, None), strict=True):
             count.add((asked or wanted).of(batch) if asked or wanted.min_margin is None else _passing(batch, wanted))
     everything, without_margin, found = (count.rows() for count in counts)
@@ -153,7 +159,7 @@ def census(source: PairSource, wanted: PairQuery, mapped: Mapped | None = None) 
     total, scored = (sum(row[name] for row in without_margin) for name in ("pairs", "scored"))
     if wanted.min_margin is not None and scored < total:
         raise RowError(f"{source.name}: {total - scored:,} of {total:,} pairs have no margin: {NO_MARGIN}")
-    return Census(everything, found, dict(sorted(unread.items())))
+    return Census(everything, found, dict(sorted(unread.items())), largest)
 
 
 def _passing(batch: pa.RecordBatch, wanted: PairQuery) -> pa.RecordBatch:

@@ -25,7 +25,7 @@ _ROWS = 50_000
 _SLOT = ("prompt_id", "language", "other_language", "kind", "iteration")
 _READ = ("pair_id", *_SLOT, "prompt", "chosen_text", "rejected_text", "margin")
 _PARTS = ("prompt", "chosen", "rejected", "margin")
-_SHOWN = ("pair_id", "prompt_text", "chosen_text", "rejected_text", "margin")
+_SHOWN = ("pair_id", "language", "other_language", "kind", "prompt_text", "chosen_text", "rejected_text", "margin")
 _GROUP = ("iteration", "spoken", "kind")
 _OF_NO_INTEREST = ("version", "runtime", "chain")
 _OUTCOMES = ("same", "changed", "added", "removed")
@@ -41,6 +41,7 @@ class SetComparison:
         parts: how many changed pairs have another `prompt`, `chosen`, `rejected` or `margin`; one may have several.
         changed: the first few, in the newer set's order: `before` and `after`, each with its id, texts and margin.
         added, removed: ids of the first few.
+        added_pairs, removed_pairs: these with their texts and margins.
     """
 
     counts: list[dict[str, Any]]
@@ -48,6 +49,8 @@ class SetComparison:
     changed: tuple[dict[str, dict[str, Any]], ...]
     added: tuple[str, ...]
     removed: tuple[str, ...]
+    added_pairs: tuple[dict[str, Any], ...] = ()
+    removed_pairs: tuple[dict[str, Any], ...] = ()
 
     def total(self, name: str) -> int:
         """Sum of a count over all groups."""
@@ -93,6 +96,7 @@ def compare_sets(
         parts.row(0, named=True),
         tuple({"before": old, "after": new} for old, new in zip(*texts, strict=True)),
         *(tuple(rows["pair_id"].head(first)) for rows in (added, removed)),
+        *(tuple(_at(one, rows["row"].head(first), mapped)) for one, rows in ((after, added), (before, removed))),
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lidr.report.samples import sample_pairs
     from lidr.report.scores import LEGEND, before_after, head_to_head_text, scores_frame, scores_text
     from lidr.report.selection import selection_lines
-    from lidr.report.summary import TRAINED, Summary, shown_groups, summarise, summary_of
+    from lidr.report.summary import TRAINED, Summary, prompts_lost, shown_groups, summarise, summary_of
     from lidr.report.translator_comparison import compared
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "measurement_tables",
     "notebook_page",
     "page",
+    "prompts_lost",
     "read_key",
     "read_sheet",
     "report",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lidr.engines import ModelFolder
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _MOST_REASONS = 4
+_LOOKED_AT = 400  # pairs whose rejected answers are identified
 _LONGEST = 70
 _LONGEST_DETAIL = 140  # what filters say ends with what was expected
 
@@ -28,7 +30,34 @@ def account_lines(planned: Plan, iteration: int) -> list[str]:
             lines.append(f"           e.g. {example}")
     if (more := len(found.reasons) - _MOST_REASONS) > 0:
         lines.append(f"           and {more} other reason{'' if more == 1 else 's'}")
-    return lines
+    return [*lines, *_told_by_language(planned, iteration)]
+
+
+def _told_by_language(planned: Plan, iteration: int) -> Iterator[str]:
+    """A warning where most rejected answers to prompts of a language are in another one. Only where a filter looks at
+    the languages of chosen answers: then what identifies them is in memory.
+    """
+    looks = [step.config.language for step in planned.recipe.chain if step.name == "filter"]
+    steps = [step for step in planned.steps if step.iteration == iteration and step.kind.writes.name == "pairs"]
+    made = [step for step in steps if read_record(planned.folder(step)) is not None]
+    if not made or not any(one is not None and one.of == "chosen" for one in looks):
+        return
+    import polars as pl
+
+    from lidr.transforms import identify
+
+    pairs = open_artifact(planned.folder(made[-1]))
+    columns = ("language", "rejected_text")
+    rows = pl.DataFrame(next(pairs.batches(_LOOKED_AT, columns), None), schema=dict.fromkeys(columns, pl.String))
+    found = identify(rows["rejected_text"], planned.recipe.languages.all, asked=rows["language"])
+    is_other = (found["language"] != rows["language"]).fill_null(False)
+    counts = rows.with_columns(is_other=is_other).group_by("language").agg(pl.len(), pl.col("is_other").sum())
+    for language, count, other in counts.sort("language").iter_rows():
+        if 2 * other > count:
+            yield (
+                f"  warning: of the first {count:,} pairs in {language}, {other:,} reject one in another language: "
+                "training may learn the language alone; filter.language.of: both drops such pairs"
+            )
 
 
 def _example(planned: Plan, iteration: int, step: str, reason: str) -> str | None:
@@ -43,7 +72,8 @@ def _example(planned: Plan, iteration: int, step: str, reason: str) -> str | Non
     first: dict[str, Any] | None = next((frame.row(0, named=True) for frame in rows if frame.height), None)
     if first is None:
         return None
-    said = f"{first['prompt_id']}, {first['language']} against {first['other_language']}"
+    against = "" if first["kind"] == "sampled" else f" against {first['other_language']}"
+    said = f"{first['prompt_id']}, {first['language']}{against}"
     detail = f": {_short(first['detail'], _LONGEST_DETAIL)}" if first["detail"] else ""
     return f"{said}{detail}{_text(planned, iteration, reason, first)}"
 

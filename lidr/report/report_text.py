@@ -14,7 +14,7 @@ from lidr.report.samples import sample_pairs
 from lidr.report.scores import scores_table
 from lidr.report.sections import became
 from lidr.report.selection import selection_lines
-from lidr.report.summary import Summary, summary_of
+from lidr.report.summary import Summary, prompts_lost, summary_of
 
 if TYPE_CHECKING:
     from lidr.report.run_state import RunState
@@ -30,6 +30,7 @@ def head_lines(run: RunState) -> tuple[str, ...]:
         f"{run.recipe.name} {run.recipe.version}: {lead(run)}",
         *state_sentences(run),
         *_account_lines(summary),
+        *prompts_lost(run.recipe, run.records),
         *selection_lines(run.records),
     )
 

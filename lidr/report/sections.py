@@ -13,7 +13,7 @@ from lidr.hub import without_paths
 from lidr.report.funnel import funnel_picture, stages
 from lidr.report.scores import OF_CHANGES, changes_table, loss_picture, score_pictures, scores_table
 from lidr.report.selection import bound_tables, length_remarks, selection_tables
-from lidr.report.summary import TRAINED, Summary, shown_groups, summary_of
+from lidr.report.summary import TRAINED, Summary, prompts_lost, shown_groups, summary_of
 from lidr.rows import NON_DOMINANT
 from lidr.store import open_artifact
 
@@ -110,8 +110,9 @@ def _findings(run: RunState, records: Sequence[Record]) -> Iterator[TextTable]:
 
 def _account(run: RunState, summary: Summary) -> Section | None:
     name, title = "account", "From slots to pairs"
+    lost = prompts_lost(run.recipe, run.records)
     if not summary.account:
-        return None
+        return Section(name, title, lost) if lost else None
     said = "The run starts from pairs."
     if run.recipe.prompts is not None:
         slot = "a prompt, a non-dominant language and a kind of pair"
@@ -127,7 +128,7 @@ def _account(run: RunState, summary: Summary) -> Section | None:
     account = TextTable(f"By iteration and {heading}", columns, rows, 1, (remark,) if remark else ())
     iterations = dict.fromkeys(column.iteration for column in summary.columns)
     pictures = [funnel_picture(stages(summary, k), f"Iteration {k}") for k in iterations]
-    return Section(name, title, (said,), tuple(pictures), tables=tuple(_sets(run)), folded=(account,))
+    return Section(name, title, (said, *lost), tuple(pictures), tables=tuple(_sets(run)), folded=(account,))
 
 
 def _sets(run: RunState) -> Iterator[TextTable]:

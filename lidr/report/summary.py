@@ -115,6 +115,41 @@ def summary_of(recipe: Recipe, records: Iterable[Record]) -> Summary:
     return Summary(columns, account, tuple(_policy(r) for r in policies), tuple(_groups(policies)))
 
 
+def prompts_lost(recipe: Recipe, records: Iterable[Record]) -> tuple[str, ...]:
+    """A sentence for each iteration that lost prompts and has no pairs yet, of which an account would tell them."""
+    records = list(records)
+    has_pairs = {record.iteration for record in records if record.writes == "pairs"}
+    found = []
+    for record in records:
+        if record.writes != "prompts" or record.iteration in has_pairs:
+            continue
+        sliced, slots = recipe.iterations[record.iteration - 1], 2 * len(recipe.languages.others)
+        slots = len(recipe.languages.all) if recipe.are_pairs_sampled else slots
+        gone: Counter[str] = Counter()
+        for row in record.counts["dropped"]:
+            gone[row["reason"]] += row["count"]
+        if +gone:
+            total, shown = sliced.stop - sliced.start, (f"{why} {n // slots:,}" for why, n in (+gone).most_common())
+            ways = _failed(recipe, [one for one in records if one.iteration == record.iteration])
+            kept = f"{record.place}: {record.counts['prompts']:,} of {total:,} prompts are kept"
+            found.append(f"{kept}; gone: {', '.join(shown)}{ways}")
+    return tuple(found)
+
+
+def _failed(recipe: Recipe, records: Iterable[Record]) -> str:
+    """Which translations of prompts do not count, in brackets."""
+    accept = recipe.parallel.accept if recipe.parallel is not None else ()
+    ways = (record.counts["directions"] for record in records if record.writes == "prompt_translations")
+    shown = [
+        f"{way} {status} {count:,}"
+        for found in ways
+        for way, statuses in found.items()
+        for status, count in statuses.items()
+        if count and status not in accept
+    ]
+    return f" ({', '.join(shown)})" if shown else ""
+
+
 def shown_groups(recipe: Recipe, summary: Summary) -> tuple[tuple[str, ...], ...]:
     """The rows of `groups` as they are shown: a set of others has no kinds, and what one says of its rows is their
     language.

@@ -30,6 +30,7 @@ from lidr.steps.publish import destinations, finished_for, lines_of, published_b
 from lidr.steps.score import STEP as SCORE
 from lidr.steps.step_kind import (
     LITTLE_KEPT,
+    TEXTS_ALONE,
     Beside,
     Decision,
     Expected,
@@ -50,6 +51,7 @@ __all__ = [
     "CHAIN_STEPS",
     "LITTLE_KEPT",
     "STEPS",
+    "TEXTS_ALONE",
     "Beside",
     "Decision",
     "Expected",

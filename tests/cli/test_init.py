@@ -370,3 +370,19 @@ def test_a_system_message_that_the_template_writes_by_itself_is_shown(tmp_path):
     assert main(["init", "--model", "./model", "--languages", "en,de", "--yes"]) == 0
     said = (tmp_path / "my.yaml").read_text()
     assert 'its template takes a system message; null keeps its own: "You are Bee, made by Hive."' in said
+
+
+@pytest.mark.parametrize(("layers", "engine"), [(32, "vllm"), (2, "transformers")])
+def test_a_model_that_is_too_large_without_a_gpu_gets_vllm(tmp_path, monkeypatch, layers, engine):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    tiny_model(tmp_path / "model", "smollm2")
+    for file in (tmp_path / "model").glob("*.safetensors"):
+        file.unlink()  # its size is then told by its config.json
+    config = json.loads((tmp_path / "model/config.json").read_text())
+    sizes = {"num_hidden_layers": layers, "hidden_size": 4096, "intermediate_size": 11008, "num_attention_heads": 32}
+    (tmp_path / "model/config.json").write_text(json.dumps({**config, **sizes, "num_key_value_heads": 32}))
+    main(["init", "--model", "./model", "--languages", "en,de", "--yes"])  # and says that the weights are not there
+    text = (tmp_path / "my.yaml").read_text()
+    assert lidr.load_recipe(tmp_path / "my.yaml").runtime.engine == engine
+    (other,) = [line for line in text.splitlines() if line.startswith("# ") and "{engine: " in line]
+    assert ("{engine: transformers" in other) is (engine == "vllm")

@@ -17,7 +17,8 @@ def test_the_printed_evaluation_of_a_policy_has_every_option_that_it_needs(tmp_p
     tiny_model(tmp_path / "w" / "model", "smollm2")
     planned = pipeline.plan(lidr.load_recipe(file))
     (line,) = [command for command, _ in _next_commands(planned, str(file)) if command.startswith("lidr eval run")]
-    assert line == "lidr eval run --model run:scripted@0.1.0 --langs en,es,de"
+    store = shlex.quote(str(tmp_path / "w" / "runs"))
+    assert line == f"lidr eval run --model run:scripted@0.1.0 --langs en,es,de --store {store}"
     assert main(shlex.split(line)[1:]) == 2  # nothing is trained yet: of the model, and not of the options
     assert "arguments are required" not in capsys.readouterr().err
 
@@ -40,3 +41,21 @@ def test_publishing_is_advised_where_only_the_step_publish_itself_was_left_out(t
     commands = [command for command, _ in _next_commands(planned, str(file))]
     assert f"lidr publish {file}" in commands
     assert f"lidr run {file}" not in commands
+
+
+def test_commands_without_the_recipe_name_a_store_that_they_would_not_find(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = write_world(tmp_path / "w")
+    file.write_text(file.read_text().replace(f", store: {tmp_path}/w/runs", ""))
+
+    def shown(words: str) -> str:
+        planned = pipeline.plan(lidr.load_recipe(file))
+        return next(command for command, _ in _next_commands(planned, words) if command.startswith("lidr pairs show"))
+
+    assert shown("w/recipe.yaml") == "lidr pairs show run:scripted@0.1.0"
+    monkeypatch.setenv("LIDR_STORE", str(tmp_path / "a store"))
+    assert shown("w/recipe.yaml") == "lidr pairs show run:scripted@0.1.0"  # the next command finds it, too
+    assert shown("w/recipe.yaml --store x") == f"lidr pairs show run:scripted@0.1.0 --store '{tmp_path}/a store'"
+    monkeypatch.delenv("LIDR_STORE")
+    (tmp_path / "w" / "runs").mkdir()  # beside the recipe
+    assert shown("w/recipe.yaml") == f"lidr pairs show run:scripted@0.1.0 --store {tmp_path}/w/runs"

@@ -118,7 +118,7 @@ def test_what_replicas_do_not_share_is_said(tmp_path, capsys) -> None:
     model = ("policy.model=org/some-8B", "policy.dtype=bfloat16", "runtime.engine=transformers")
     words = [word for one in (*model, "runtime.replicas=all") for word in ("--set", one)]
     assert main(["plan", str(recipe), *words]) == 0
-    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("runtime.replicas")]
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("runtime.replicas all: not ")]
     assert line == (
         "runtime.replicas all: not for score.latent (replicas give texts alone); score.judge (a server is asked, which "
         "has its own); measure.margin (replicas give texts alone); train (runtime.train_processes is of training)"
@@ -200,15 +200,15 @@ def test_rows_that_lie_here_are_counted_and_others_are_told_by_which_number(tmp_
 @pytest.mark.parametrize(
     ("scorer", "beside"),
     [
-        ("reward_model: {model: org/judge, revision: unpinned}", "score: reward_model, 48 passes"),
+        ("reward_model: {model: org/judge-2B, revision: unpinned}", "score: reward_model, 48 passes"),
         (
-            "reward_model: {model: org/judge, revision: unpinned, engine: vllm}",
+            "reward_model: {model: org/judge-2B, revision: unpinned, engine: vllm}",
             "score: reward_model by vllm, 48 passes",
         ),
         ("implicit: {reference: org/base, revision: unpinned}", "score: implicit, 96 passes"),
         ("mt_quality: {max_tokens: 40}", "score: mt_quality, 96 translations"),
         (
-            "mt_quality: {max_tokens: 40, estimator: {model: org/judge, revision: unpinned}}",
+            "mt_quality: {max_tokens: 40, estimator: {model: org/judge-2B, revision: unpinned}}",
             "score: mt_quality, 48 passes; score: mt_quality, 48 translations",
         ),
     ],
@@ -226,4 +226,46 @@ def test_what_no_estimate_counts_is_named_beside_the_hours_and_the_time(tmp_path
     said = capsys.readouterr().out
     (hours,) = [line for line in said.splitlines() if line.startswith("GPU hours: ")]
     assert hours.endswith(f"; without {beside}")
+    memory = [line for line in said.splitlines() if line.startswith("Memory, score: ")]
+    assert len(memory) == ("judge-2B" in scorer)
+    for line in memory:
+        assert line.startswith(
+            "Memory, score: ~8.0 GB of the 80 GB of one H100 (weights 8.0 GB;"
+        )  # float32, as the policy
+    (disk,) = [line for line in said.splitlines() if line.startswith("Disk, policies: ")]
+    assert "; the first is a download into the Hub's cache (HF_HOME), which takes as much again on another disk" in disk
     assert "unknown for 7 steps (a first run measures it): policy, prompts, score, pair; for the others ~" in said
+
+
+@pytest.mark.parametrize(("processes", "held"), [(8, 0), (1, 8)])
+def test_gpus_that_are_reserved_while_one_works_are_paid_for(tmp_path, capsys, processes, held) -> None:
+    settings = ("policy.model=org/some-8B", "runtime.engine=vllm", "runtime.gpu=H100", "runtime.gpu_price=2",
+                "runtime.replicas=8", f"runtime.train_processes={processes}", "chain.train.batch=16")  # fmt: skip
+    words = [str(write_world(tmp_path / "w", TRAINS)), *(word for one in settings for word in ("--set", one))]
+    assert main(["plan", *words, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    whole_s = sum(step["seconds"] or 0 for step in plan["steps"])
+    assert plan["gpu_hours_reserved"] == (pytest.approx(8 * whole_s / 3600) if held else None)
+    assert main(["plan", *words]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "GPUs are reserved" in line]
+    assert len(lines) == (1 if held else 0)
+    for line in lines:
+        assert plan["gpu_hours_reserved"] > 1.5 * plan["gpu_hours"]
+        assert line.startswith("GPU hours, where all 8 GPUs are reserved from the first step to the last: ~0.")
+        assert line.endswith(f"; price: {2 * plan['gpu_hours_reserved']:.2f}")
+
+
+def test_of_all_replicas_it_is_said_that_their_number_is_unknown(tmp_path, capsys) -> None:
+    file = str(write_world(tmp_path / "w", TRAINS))
+    for replicas, is_said in (("all", True), ("2", False)):
+        settings = (
+            "policy.model=org/some-8B",
+            "runtime.engine=vllm",
+            "runtime.gpu=H100",
+            f"runtime.replicas={replicas}",
+        )
+        assert main(["plan", file, *(word for one in settings for word in ("--set", one))]) == 0
+        said = (
+            "runtime.replicas all: times and GPU hours are of one replica, since nobody knows yet how many find a place"
+        )
+        assert (said in capsys.readouterr().out) is is_said

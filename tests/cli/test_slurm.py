@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from lidr.cli.main import main
-from tests.scripted import write_world
+from tests.scripted import RECIPE, write_world
+from tests.tiny import tiny_model
+
+LOCAL = (  # a model that needs GPUs, trained in the end
+    RECIPE.replace('"openai:canned@http://127.0.0.1:9"', "{folder}/model")
+    .replace("engine: scripted, answers: {folder}/answers.jsonl", "engine: vllm, gpu: H100")
+    .replace(
+        "  - filter: {{length_ratio: {{min: 0.2, max: 5.0}}}}\n", "  - train: {{learning_rate: 1e-5, batch: 32}}\n"
+    )
+)
 
 
 @pytest.fixture
@@ -22,6 +31,13 @@ def job(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     capsys.readouterr()
     assert main(["slurm", *words]) == 0
     return capsys.readouterr().out
+
+
+def local(folder: Path, *settings: str) -> list[str]:
+    """The recipe's file and settings, of a policy whose folder is here."""
+    file = write_world(folder / "local", LOCAL)
+    tiny_model(folder / "local" / "model", "smollm2")
+    return [str(file), *(word for one in settings for word in ("--set", one))]
 
 
 def called(text: str, folder: Path) -> str:
@@ -78,3 +94,86 @@ def test_what_no_job_can_be_made_of_is_refused(
 ) -> None:
     assert main(["slurm", str(recipe), *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_more_processes_or_engines_than_the_job_has_gpus_are_refused(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for setting, said in (
+        (
+            "runtime.train_processes=8",
+            "runtime.train_processes 8: training needs 8 GPUs of one node, and --gpus gives 4",
+        ),
+        ("runtime.replicas=8", "runtime.replicas 8: 8 engines of 1 GPU need 8, and --gpus gives 4"),
+    ):
+        words = local(tmp_path / setting, setting)
+        assert main(["slurm", *words, "--gpus", "4", "--time", "90"]) == 2
+        assert f"{said}: write at most 4, or --gpus 8" in capsys.readouterr().err
+        assert main(["slurm", *words, "--gpus", "8", "--time", "90"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "said"),
+    [
+        ((), (), ["train: 7 of the job's 8 GPUs stay idle; runtime.train_processes 8 uses them"]),
+        (("runtime.train_processes=8",), (), []),
+        (
+            ("runtime.train_processes=8", "runtime.replicas=4"),
+            (),
+            ["generate, translate: 4 of the job's 8 GPUs stay idle; runtime.replicas 8 uses them"],
+        ),
+        (
+            ("runtime.train_processes=8",),
+            ("--nodes", "2"),
+            ["train: 8 of the job's 16 GPUs stay idle: training takes one node; a job of --nodes 1 spares them"],
+        ),
+    ],
+)
+def test_gpus_that_a_step_leaves_idle_are_told_and_stand_in_the_file(
+    settings: tuple[str, ...],
+    words: tuple[str, ...],
+    said: list[str],
+    recipe: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["slurm", *local(tmp_path, *settings), "--gpus", "8", "--time", "90", *words]) == 0
+    out, err = capsys.readouterr()
+    assert [line[9:] for line in err.splitlines() if line.startswith("warning: ")] == said
+    assert [line for line in out.splitlines() if line.startswith("# ") and "idle" in line] == [f"# {x}" for x in said]
+    assert subprocess.run(["bash", "-n", "-c", out], check=False).returncode == 0
+
+
+def test_a_job_whose_steps_need_no_gpu_is_told_so(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["slurm", str(recipe), "--gpus", "8", "--time", "90"]) == 0
+    assert "warning: no step that is still to make uses a GPU; --gpus 0 reserves none" in capsys.readouterr().err
+    assert main(["slurm", str(recipe), "--gpus", "0", "--time", "90"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_what_run_would_stop_at_gets_no_job(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [str(recipe), "--set", "policy={model: org/name, revision: unpinned}", "--set", "runtime.engine=vllm"]
+    assert main(["run", *words]) == 2
+    runs = [line for line in capsys.readouterr().err.splitlines() if "unpinned" in line]
+    assert len(runs) == 1
+    assert main(["slurm", *words, "--gpus", "1", "--time", "90"]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert runs[0] in err.splitlines()
+    assert "no job is written" in err
+
+
+def test_whole_nodes_are_asked_for_with_their_memory(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (str(recipe), "--gpus", "0", "--time", "90")
+    text = job(capsys, *words)
+    assert "#SBATCH --exclusive\n" in text
+    assert "#SBATCH --mem=0\n" in text
+    assert "cpus-per-task" not in text
+    text = job(capsys, *words, "--mem", "200G", "--cpus", "32")
+    assert "#SBATCH --mem=200G\n" in text
+    assert "#SBATCH --cpus-per-task=32\n" in text
+    assert "export SRUN_CPUS_PER_TASK=32\n" in text  # srun does not take it over from the job since Slurm 22.05
+    assert main(["slurm", *words, "--mem", "much"]) == 2
+    assert '--mem "much": write a number of MB, or with a unit, as 200G; 0 is all of a node' in capsys.readouterr().err
+    assert main(["slurm", *words, "--cpus", "0"]) == 2
+    assert "--cpus 0: at least 1" in capsys.readouterr().err

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import lidr
+from lidr.cli.main import main
 from lidr.errors import HubError, RowError, StoreError
 from lidr.hub.client import HUGGING_FACE, Target
 from lidr.preferences.export_forms import FORMS, export_pairs
@@ -85,6 +86,13 @@ def test_a_least_margin_of_unscored_pairs_is_refused_with_advice(store, trained,
         lidr.load_pairs("run:tiny", min_margin=0.5)
     kept = lidr.load_pairs(str(scored(tmp_path / "scored.parquet", trained)), min_margin=12)
     assert kept["margin"][:] == [12.0, 13.0, 14.0, 15.0]
+
+
+def test_where_no_margin_is_large_enough_the_largest_is_said(trained, tmp_path, capsys):
+    file = str(scored(tmp_path / "scored.parquet", trained))
+    for least, said in (("15", False), ("15.5", True)):
+        assert main(["pairs", "show", file, "--min-margin", least]) == 0
+        assert ("no pair has a margin of at least 15.5; the largest is 15" in capsys.readouterr().out) is said
 
 
 def test_a_data_set_is_read_at_the_commit_of_its_tag_and_never_another_one(pushed, hub, tmp_path):

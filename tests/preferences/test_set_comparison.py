@@ -76,6 +76,8 @@ def test_it_reads_as_a_table_with_the_pair_before_and_after(versions, capsys):
     assert "of the changed pairs another chosen in 1" in out
     assert "added: 2/p6/en-es/dominant ..." in out
     assert "  chain.filter.length_ratio.min: 0.2 -> 0.1" in out
+    added = out.partition("added: 2/p6/en-es/dominant  dominant, en against es")[2].splitlines()
+    assert [line for line in added if TOPICS[6] in line]  # its texts
     (row,) = [line for line in out.splitlines() if "Otra cosa." in line]
     assert "bees from English into Spanish." in row
 
@@ -152,3 +154,16 @@ def test_a_set_whose_description_is_none_has_no_settings_to_compare(said, versio
     described = replace(found, run_file=tmp_path / "set/lidr/run.json")
     described.run_file.write_text(said)
     assert settings_changed(described, open_pairs("run:scripted", store=versions[2])) is None
+
+
+def test_a_removed_pair_is_shown_with_its_texts(versions, capsys):
+    words = ["run:scripted@0.2.0", "run:scripted@0.1.0", "--store", str(versions[2]), "--langs", "es", "--rows", "0"]
+    assert main(["pairs", "compare", *words]) == 0
+    out = capsys.readouterr().out
+    assert "removed: 2/p6" not in out  # none is asked for
+    (where,) = [line.split()[8] for line in out.splitlines() if line.startswith("what a step dropped has its reason")]
+    assert "prompt_id" in pl.read_parquet_schema(next(Path("/").glob(where.strip("/,"))))
+    assert main(["pairs", "compare", *words[:-1], "1"]) == 0
+    shown = capsys.readouterr().out.partition("removed: 2/p6/en-es/dominant  dominant, en against es")[2]
+    assert "chosen" in shown
+    assert TOPICS[6] in shown

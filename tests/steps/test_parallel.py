@@ -244,3 +244,46 @@ def test_who_reads_the_pairs_is_told_that_the_policy_translated_their_prompts(tm
     given = finished(write_world(tmp_path / "given"))
     assert "translations by" not in card(given)
     assert "prompt translated" not in page(run_state_of(given.recipe))
+
+
+def test_prompts_that_are_lost_in_translation_are_told_before_there_are_pairs(tmp_path, capsys):
+    file = str(one_language(tmp_path / "w", FAILS))
+    lost = "iter_1/prompts: 3 of 4 prompts are kept; gone: untranslated_prompt 1 (en->de empty 1)"
+    commands = (["run", file, "--until", "prompts", "--quiet"], ["status", file], ["report", file])
+    for words in commands:
+        assert main(words) == 0
+        assert lost in capsys.readouterr().out.splitlines()
+    page = next((tmp_path / "w/runs/scripted/0.1.0").glob("report.html")).read_text()
+    assert lost.replace(">", "&gt;") in page
+    assert main(["run", file, "--quiet"]) == 0
+    for words in commands[1:]:
+        assert main(words) == 0
+        assert lost not in capsys.readouterr().out  # the account of slots has them by now
+
+
+def test_a_plan_counts_the_prompts_that_a_finished_step_kept(tmp_path, capsys):
+    file = one_language(tmp_path / "w", FAILS)
+
+    def work() -> dict[str, int]:
+        return {step.place: step.expected.count for step in lidr.plan(lidr.load_recipe(file)).steps}
+
+    before = work()
+    lidr.run(lidr.load_recipe(file), until="prompts")
+    after = work()
+    counted = {place: (before[place], after[place]) for place in before if before[place] != after[place]}
+    assert counted == {
+        "iter_1/prompts": (4, 3),
+        "iter_1/generate": (12, 9),
+        "iter_1/translate": (16, 12),
+        "iter_1/pair": (16, 12),
+        "iter_1/filter": (16, 12),
+    }
+
+
+def test_a_plan_counts_the_pairs_that_a_finished_step_kept(tmp_path):
+    file = one_language(tmp_path / "w", FAILS, {"match": "^German: tell me about bees$", "text": ""})
+    lidr.run(lidr.load_recipe(file), until="pair")
+    kept = sum(row["count"] for row in record_of(file, "iter_1/pair").counts["kept"])
+    expected = {step.place: step.expected.count for step in lidr.plan(lidr.load_recipe(file)).steps}
+    assert (expected["iter_1/pair"], expected["iter_1/filter"]) == (kept, kept)
+    assert kept < 12

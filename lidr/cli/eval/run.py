@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr import evals
-from lidr.cli.common import print_json, say
+from lidr.cli.common import print_json, say, store_argument
 from lidr.cli.eval.options import (
     judge_arguments,
     judge_from,
@@ -97,6 +97,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     out = parser.add_argument_group("output")
     out.add_argument("--name", metavar="NAME", help="in tables; default: from the model's name")
     out.add_argument("--out", type=Path, metavar="DIR", help="results folder; default <store>/evals/<name>-<identity>")
+    store_argument(out)
     out.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
 

@@ -19,14 +19,16 @@ from typing import Any
 from lidr.cli.common import print_json, say
 from lidr.cli.recipe.model_said import Lengths, lengths_of, template_said
 from lidr.cli.terminal import problem_lines
+from lidr.costs import shape_in, shape_named
 from lidr.doctor import machine_said
 from lidr.errors import RecipeError, RowError
 from lidr.extras import has
 from lidr.language_tags import unknown_language
 from lidr.languages import LANGUAGES
 from lidr.pipeline import check_recipe, load_recipe
-from lidr.references import HubReference, ServerReference, parse_reference
+from lidr.references import FolderReference, HubReference, Reference, ServerReference, parse_reference
 from lidr.release import unknown_licence
+from lidr.resources import resolve_source
 from lidr.steps import PromptDraft, column_form, draft_prompts
 
 _PROMPTS = "recipes/prompts/quickstart"
@@ -42,6 +44,7 @@ _LICENCES = {
     "license": "Licence of the prompts, as a Hub identifier (cc-by-4.0, mit, ...)",
     "policy_license": "Licence of the model, as a Hub identifier (apache-2.0, llama3.1, ...)",
 }
+_LARGE = 3_000_000_000  # parameters, 12 GB in float32
 _MOST = 16  # prompts of the first run
 _DEFAULTS = {"languages": "en,de,es,fr", "prompts": _PROMPTS, "publish": "", "out": "my.yaml"}
 
@@ -190,7 +193,7 @@ def _recipe(target: Path, given: dict[str, Any], options: argparse.Namespace) ->
         machine=machine_said(),
         train=train,
         publish=_publish(given["publish"], options.policy_license, is_server=is_server),
-        runtime=_runtime(is_server=is_server),
+        runtime=_runtime(reference),
     )
     return text, prompts
 
@@ -292,13 +295,24 @@ def _quoted(text: str) -> str:
     return text if is_plain else json.dumps(text, ensure_ascii=False)
 
 
-def _runtime(*, is_server: bool) -> str:
-    """What suits the machine."""
-    if is_server:
+def _runtime(reference: Reference) -> str:
+    """What suits the machine and the model."""
+    if isinstance(reference, ServerReference):
         return "{engine: openai, engine_batch: 16, push: false}"
     if shutil.which("nvidia-smi") and has("vllm"):
         return _ON_GPU
-    return f"{{engine: transformers, engine_batch: 16, micro_batch: 2, push: false}}\n# on a GPU, with vLLM: {_ON_GPU}"
+    plain = "{engine: transformers, engine_batch: 16, micro_batch: 2, push: false}"
+    if _is_large(reference):
+        return f"{_ON_GPU}\n# without vLLM (pip install 'lidr[vllm]'), and slower: {plain}"
+    return f"{plain}\n# on a GPU, with vLLM: {_ON_GPU}"
+
+
+def _is_large(reference: Reference) -> bool:
+    """Whether a model is too large to be of use without a GPU, by its folder or its name; False where nobody knows."""
+    folder = resolve_source(reference.path, Path()) if isinstance(reference, FolderReference) else None
+    name = reference.repo if isinstance(reference, HubReference) else ""
+    shape = shape_named(name) if folder is None else shape_in(folder)
+    return shape is not None and shape.parameters >= _LARGE
 
 
 _ON_GPU = "{engine: vllm, engine_batch: 256, micro_batch: 4, gradient_checkpointing: true, push: false}"

@@ -9,12 +9,18 @@ import argparse
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lidr.cli.common import print_json, recipe_arguments, refuse_wrong
+from lidr import pipeline
+from lidr.cli.common import print_json, recipe_arguments, refuse_wrong, say
 from lidr.errors import PlanError
 
+if TYPE_CHECKING:
+    from lidr.recipe import Recipe
+
+_NO_JOB = "no job is written for it"
 _TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
 
 
@@ -26,22 +32,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time", required=True, metavar="[D-]HH:MM:SS", help="longest time of one job")
     parser.add_argument("--partition", metavar="NAME", help="where to queue it")
     parser.add_argument("--account", metavar="NAME", help="who pays")
+    parser.add_argument("--mem", default="0", metavar="SIZE", help="memory of each node, as 200G; default 0: all of it")
+    parser.add_argument(
+        "--cpus", type=int, metavar="N", help="CPUs of each node, where yours must be told; default all"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
     """Check the recipe and print the file."""
-    from lidr.pipeline import load_recipe
-
-    for name, least in (("nodes", 1), ("gpus", 0)):
-        if getattr(options, name) < least:
-            raise PlanError(f"--{name} {getattr(options, name)}: at least {least}")
+    for name, least in (("nodes", 1), ("gpus", 0), ("cpus", 1)):
+        if (number := getattr(options, name)) is not None and number < least:
+            raise PlanError(f"--{name} {number}: at least {least}")
     if not _TIME.fullmatch(options.time):
         raise PlanError(f'--time "{options.time}": write [D-]HH:MM:SS, as 24:00:00 or 2-00:00:00')
+    if not re.fullmatch(r"\d+[KMGT]?", options.mem):
+        raise PlanError(f'--mem "{options.mem}": write a number of MB, or with a unit, as 200G; 0 is all of a node')
     for name in ("partition", "account"):
         if (value := getattr(options, name)) is not None and not re.fullmatch(r"[\w.,-]+", value):
             raise PlanError(f'--{name} "{value}": letters, digits, dots, commas, hyphens and underscores')
-    recipe = load_recipe(options.recipe, overrides=options.overrides)
-    refuse_wrong(recipe, options, "no job is written for it")
+    recipe = pipeline.load_recipe(options.recipe, overrides=options.overrides)
+    refuse_wrong(recipe, options, _NO_JOB)
     runtime = recipe.runtime
     if options.gpus % runtime.tensor_parallel and options.gpus:
         raise PlanError(
@@ -49,21 +59,37 @@ def main(options: argparse.Namespace) -> int:
             "one replica lie on one node"
         )
     spread = runtime.replicas == 1 and (options.nodes > 1 or options.gpus > runtime.tensor_parallel)
-    job = job_file(options, recipe.name, {"runtime.replicas": "all"} if spread else {})
+    more = {"runtime.replicas": "all"} if spread else {}
+    overrides = [*options.overrides, *(f"{key}={value}" for key, value in more.items())]
+    idle = _checked(pipeline.load_recipe(options.recipe, overrides=overrides), options)
+    job = job_file(options, recipe.name, more, idle)
     if options.json:
         print_json("lidr.slurm/1", {"job": job})
     else:
         print(job, end="")
+    say(*(f"warning: {said}" for said in idle))
     return 0
 
 
-def job_file(options: argparse.Namespace, name: str, more: Mapping[str, str]) -> str:
+def _checked(recipe: Recipe, options: argparse.Namespace) -> list[str]:
+    """See that the job would not stop at once; returns which of its GPUs are of no use."""
+    planned = pipeline.plan(recipe)
+    try:
+        pipeline.refuse_unresolved(planned)
+        return pipeline.check_job(planned, options.nodes, options.gpus)
+    except PlanError as error:
+        raise PlanError(f"{error}\n{options.recipe}: {_NO_JOB}") from None
+
+
+def job_file(options: argparse.Namespace, name: str, more: Mapping[str, str], remarks: Sequence[str]) -> str:
     """The file as text; `more` are settings besides those of the recipe and the command line."""
     wanted = {
         "job-name": f"lidr-{name}",
         "nodes": options.nodes,
         "ntasks-per-node": 1,
         "gpus-per-node": options.gpus or None,
+        "cpus-per-task": options.cpus,
+        "mem": options.mem,
         "partition": options.partition,
         "account": options.account,
         "time": options.time,
@@ -71,9 +97,13 @@ def job_file(options: argparse.Namespace, name: str, more: Mapping[str, str]) ->
         "open-mode": "append",
     }
     head = [f"#SBATCH --{key}={value}" for key, value in wanted.items() if value is not None]
-    # Two jobs on one node would clash in Ray's ports, and Ray counts all cores of a node, not those of the job.
+    # Two jobs on one node would clash in Ray's ports, and Ray counts all cores of a node, not those of the job. Whole
+    # nodes come with all their CPUs, but with as much memory alone as is asked for: --mem=0 is all of it.
     head += ["#SBATCH --exclusive", "#SBATCH --requeue", "#SBATCH --signal=B:USR1@120"]
-    lines = ["#!/bin/bash", *head, "", "set -u", *_surroundings(), ""]
+    # srun takes --cpus-per-task over from the job in no Slurm since 22.05.
+    cpus = [f"export SRUN_CPUS_PER_TASK={options.cpus}"] if options.cpus else []
+    remarks = [f"# {said}" for said in remarks]
+    lines = ["#!/bin/bash", *head, *remarks, "", "set -u", *_surroundings(), *cpus, ""]
     lines += ["# Two minutes before its time is up the job goes back into the queue; lidr then goes on by row."]
     lines += ["""trap 'scontrol requeue "$SLURM_JOB_ID"' USR1""", ""]
     command = _several(options, more) if options.nodes > 1 else f"srun {_run(options, more)} &"
