@@ -1,9 +1,8 @@
-"""Engines answer without what was thought, whoever generates it: a model in this process, vLLM, a server."""
+"""Engines answer without what was thought, whoever generates it: a model in this process, or a server."""
 
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Sampling
 from lidr.engines.openai import OpenAIEngine
 from lidr.engines.process import open_engine
-from lidr.errors import EngineError
 from lidr.retry import Retry
 from tests.engines.dialects import ANSWER, DIALECTS, answer
 from tests.engines.server import Reply, Server
@@ -44,26 +42,6 @@ def test_a_model_answers_without_its_thoughts(tmp_path: Path, family: str) -> No
     assert (cut.text, cut.finish_reason) == ("", "length")
     raw = asked(EngineSpec("transformers", str(folder), threads=1, reasoning_parser="none"), tmp_path)
     assert (raw.reasoning, "36?" in raw.text) == ("", True)
-
-
-@pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM")
-def test_vllm_ends_a_thought_at_its_budget(tmp_path: Path) -> None:
-    """Without one it answers as the model does; with one the closing mark is forced, and the model goes on after it."""
-    folder = scripted_policy(tmp_path / "policy", "qwen3", "<think>36? No.</think>18")
-    spec = {"kind": "vllm", "model": str(folder), "max_model_len": 256, "threads": 1, "gpu_memory": 0.5}
-    found = asked(EngineSpec(**spec), tmp_path)
-    assert (found.text, found.reasoning, found.finish_reason) == ("18", "36? No.", "stop")
-    short = asked(EngineSpec(**spec, thinking_budget=2), tmp_path)
-    assert (short.text, short.reasoning, short.finish_reason) == ("18", "36", "stop")
-
-
-@pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM")
-def test_a_budget_needs_marks(tmp_path: Path) -> None:
-    from tests.tiny import tiny_model
-
-    folder = tiny_model(tmp_path / "policy", "smollm2")
-    with pytest.raises(EngineError, match=r"policy\.reasoning\.budget: .* has no marks of thoughts"):
-        asked(EngineSpec("vllm", str(folder), threads=1, thinking_budget=8), tmp_path)
 
 
 def served(reply: dict[str, Any] | Reply, *, parser: str = "auto", finish: str = "stop") -> Completion:

@@ -1,4 +1,5 @@
-"""vLLM on the CPU against transformers: three current architectures, tiny and random, greedy in float32, ids equal.
+"""vLLM on the CPU against transformers: three current architectures, tiny and random, greedy in float32, ids equal; and
+thoughts, which it ends at their budget.
 
 vLLM runs without processes of its own here (tests/families/warm_vllm.py); with them in test_vllm_engine.py. Ways of
 sampling are drawn by vLLM from generators of its own, so of those it is only seen that they do what they say.
@@ -13,12 +14,14 @@ from typing import Any
 
 import pytest
 
-from lidr.engines.engine import EngineSpec
+from lidr.engines.engine import Completion, EngineSpec
 from lidr.engines.process import open_engine
 from lidr.engines.transformers import TransformersEngine
+from lidr.errors import EngineError
 from tests.engines.helpers import ask, by_key
 from tests.families.warm_vllm import warm_vllm
-from tests.tiny import STYLES, make_tokenizer
+from tests.thinking import scripted_policy
+from tests.tiny import STYLES, make_tokenizer, tiny_model
 
 pytestmark = [
     pytest.mark.slow,
@@ -95,3 +98,26 @@ def test_greedy_answers_are_those_of_transformers(family, tmp_path):
 
 
 LIMITS: dict[str, dict[str, Any]] = {"none": {}, "top_k": {"top_k": 1}, "min_p": {"min_p": 1.0}}
+
+
+def asked(spec: EngineSpec, log: Path) -> Completion:
+    with open_engine(spec, log=log) as engine:
+        (found,) = engine.generate([ask("a", "How many?", max_tokens=32)])
+    assert isinstance(found, Completion), found
+    return found
+
+
+def test_a_thought_ends_at_its_budget(tmp_path: Path) -> None:
+    """Without one it answers as the model does; with one the closing mark is forced, and the model goes on after it."""
+    folder = scripted_policy(tmp_path / "policy", "qwen3", "<think>36? No.</think>18")
+    spec = {"kind": "vllm", "model": str(folder), "max_model_len": 256, "threads": 1, "gpu_memory": 0.5}
+    found = asked(EngineSpec(**spec), tmp_path / "log.txt")
+    assert (found.text, found.reasoning, found.finish_reason) == ("18", "36? No.", "stop")
+    short = asked(EngineSpec(**spec, thinking_budget=2), tmp_path / "log.txt")
+    assert (short.text, short.reasoning, short.finish_reason) == ("18", "36", "stop")
+
+
+def test_a_budget_needs_marks(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path / "policy", "smollm2")
+    with pytest.raises(EngineError, match=r"policy\.reasoning\.budget: .* has no marks of thoughts"):
+        asked(EngineSpec("vllm", str(folder), threads=1, thinking_budget=8), tmp_path / "log.txt")
