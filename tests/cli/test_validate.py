@@ -117,6 +117,24 @@ def test_an_unpinned_model_is_a_note_and_no_mistake(recipe, capsys):
     assert json.loads(capsys.readouterr().out)["problems"] == []
 
 
+@pytest.mark.parametrize(
+    ("scorer", "path"),
+    [
+        ("reward_model: {model: org/name, revision: main}", "reward_model"),
+        ("mt_quality: {max_tokens: 40, estimator: {model: org/name, revision: main}}", "mt_quality.estimator"),
+        ("implicit: {reference: org/name, revision: main}", "implicit"),
+    ],
+)
+def test_what_is_no_commit_of_a_scorers_model_is_a_problem_at_its_place(recipe, capsys, scorer, path):
+    steps = f"  - score: {{{scorer}}}\n  - pair: {{from: scores}}\n"
+    start, end = (recipe.read_text().index(name) for name in ("  - translate:", "iterations:"))
+    recipe.write_text(recipe.read_text()[:start] + steps + recipe.read_text()[end:])
+    (one,) = problems(capsys, str(recipe))
+    assert one["path"] == f"chain[1].score.{path}.revision"
+    assert one["text"].startswith('revision "main" is no 40-hex commit; write `revision: unpinned` and run')
+    assert one["line"] == 10
+
+
 def test_several_files_are_checked_in_one_go(recipe, tmp_path, capsys):
     bad = tmp_path / "bad.yaml"
     bad.write_text("schema: 1\nname: a: b\n")

@@ -99,7 +99,7 @@ def test_latent_values_are_those_of_states_that_were_made_one_by_one(scored):
 def test_a_reward_model_without_that_label_is_refused(scored):
     folder, _ = scored
     chain = CHAIN.replace("SCORERS", f"{{reward_model: {{model: {folder}/reward, label: 1}}}}")
-    with pytest.raises(EngineError, match=r"score\.reward_model\.model: it has no chat template, or only 1 labels"):
+    with pytest.raises(EngineError, match=r"score\.reward_model\.model: it has no label 1, only 0; name one"):
         rows_of(folder / "recipe.yaml", "iter_1/score", chain, "version=0.2.0")
 
 

@@ -7,17 +7,18 @@ padding; vLLM reads many at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from lidr.engines import ModelFolder, VllmClassifier
-from lidr.errors import EngineError
-from lidr.recipe import Frozen, PolicyConfig, ReferenceText
-from lidr.steps.score.score_models import model_at
+from lidr.errors import EngineError, LidrError
+from lidr.recipe import PolicyConfig, ReferenceText
+from lidr.steps.score.score_models import BringsModel, model_at
 from lidr.steps.score.scorer import Scored, World
 from lidr.weights import tensors_in
 from lidr.worker import serve
@@ -26,7 +27,7 @@ _AT_ONCE = {"transformers": 1, "vllm": 512}
 """Texts whose values are kept together; vLLM makes its own batches of them."""
 
 
-class Classifier(Frozen):
+class Classifier(BringsModel):
     """A sequence classifier."""
 
     model: ReferenceText
@@ -63,7 +64,8 @@ def logits_of(
         engine: who runs it, transformers or vllm.
 
     Raises:
-        EngineError: its head is not among its weights, it has no such label, or, for conversations, no chat template.
+        EngineError: it is not loaded, its head is not among its weights, it has no such label, or, for conversations,
+            no chat template, or one that refuses a conversation.
         MissingExtraError: the engine's packages are not installed.
     """
     if asked:
@@ -90,8 +92,9 @@ def handle(message: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
     from transformers import AutoTokenizer
 
     trusted = {"local_files_only": True, "trust_remote_code": False}
-    tokenizer = AutoTokenizer.from_pretrained(message["model"], **trusted)
-    longest = _checked(message, tokenizer, trusted)
+    with _said(message["where"], "transformers does not load it"):
+        tokenizer = AutoTokenizer.from_pretrained(message["model"], **trusted)
+        longest = _checked(message, tokenizer, trusted)
     asked, size, label = message["asked"], _AT_ONCE[message["engine"]], message["label"]
     with ExitStack() as stack:
         logits = (_by_vllm if message["engine"] == "vllm" else _by_transformers)(message, longest, trusted, stack)
@@ -99,7 +102,8 @@ def handle(message: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
             found: list[tuple[str, float | None, str]] = []
             fits: dict[str, Mapping[str, list[int]]] = {}
             for key, said in asked[start : start + size]:
-                encoded = _encoded(tokenizer, said)
+                with _said(message["where"], f"{key}: its chat template or tokenizer does not take it"):
+                    encoded = _encoded(tokenizer, said)
                 if (count := len(encoded["input_ids"])) > longest:
                     found.append((key, None, f"over_long: {count:,} tokens of at most {longest:,}"))
                 else:
@@ -107,6 +111,17 @@ def handle(message: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
             for (key, encoded), values in zip(fits.items(), logits(list(fits.values())), strict=True):
                 found.append((key, values[label], f"{len(encoded['input_ids'])} tokens"))
             yield {"found": found}
+
+
+@contextmanager
+def _said(where: str, what: str) -> Iterator[None]:
+    """What libraries raise meanwhile is said with the setting."""
+    try:
+        yield
+    except LidrError:
+        raise
+    except Exception as error:
+        raise EngineError(f"{where}: {what}: {type(error).__name__}: {error}") from error
 
 
 def _encoded(tokenizer: Any, said: Sequence[Any]) -> Mapping[str, list[int]]:
@@ -136,15 +151,29 @@ def _checked(message: Mapping[str, Any], tokenizer: Any, trusted: Mapping[str, A
     head = [name for name, one in empty.named_parameters() if id(one) not in body]
     if missing := sorted(name for name in head if name not in there):
         raise _untrained(where, missing[0])
-    labels, longest = empty.config.num_labels, message["max_length"]
+    labels, label = empty.config.num_labels, message["label"]
+    longest = min(message["max_length"], _positions(empty))
     of_model = ModelFolder(folder).context_length() or longest
     pairs = _is_pair(message["asked"][0][1])
-    if not (pairs or tokenizer.chat_template) or message["label"] >= labels:
-        without = "" if pairs else "no chat template, or "
-        raise EngineError(f"{where}: it has {without}only {labels} labels; name another")
+    if not (pairs or tokenizer.chat_template):
+        said = "it has no chat template, and reads prompt and answer as a conversation; name another model"
+        raise EngineError(f"{where}: {said}")
+    if label >= labels:
+        has = "only 0" if labels == 1 else f"those from 0 to {labels - 1}"
+        raise EngineError(f"{where}: it has no label {label}, {has}; name one of its labels, or another model")
     if pairs:
         return int(min(longest, of_model, tokenizer.model_max_length))
     return int(min(longest, of_model) if message["engine"] == "vllm" else longest)
+
+
+def _positions(model: Any) -> float:
+    """Most tokens of a text by the model's table of positions, infinite without one; some begin after that of padding.
+
+    One more is an IndexError, and on a GPU the end of the process.
+    """
+    tables = (one for name, one in model.named_modules() if name.rpartition(".")[2] == "position_embeddings")
+    counts = ((one.num_embeddings, one.padding_idx) for one in tables if hasattr(one, "num_embeddings"))
+    return min((count if first is None else count - first - 1 for count, first in counts), default=math.inf)
 
 
 def _untrained(where: str, name: str) -> EngineError:
@@ -159,13 +188,14 @@ def _by_transformers(message: Mapping[str, Any], longest: int, trusted: Mapping[
     from transformers import AutoModelForSequenceClassification
 
     torch.set_num_threads(message["threads"] or torch.get_num_threads())
-    model, loaded = AutoModelForSequenceClassification.from_pretrained(
-        message["model"],
-        use_safetensors=True,
-        dtype=getattr(torch, message["dtype"]),
-        output_loading_info=True,
-        **trusted,
-    )
+    with _said(message["where"], "transformers does not load it"):
+        model, loaded = AutoModelForSequenceClassification.from_pretrained(
+            message["model"],
+            use_safetensors=True,
+            dtype=getattr(torch, message["dtype"]),
+            output_loading_info=True,
+            **trusted,
+        )
     if missing := sorted(loaded["missing_keys"]):
         raise _untrained(message["where"], missing[0])
     model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")

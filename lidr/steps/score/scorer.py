@@ -79,6 +79,11 @@ class World:
             found.setdefault(answer.prompt_id, []).append(answer)
         return found
 
+    @cached_property
+    def by_key(self) -> dict[str, Answer]:
+        """Every usable answer by its key."""
+        return {answer.key: answer for answer in self.answers}
+
     @property
     def loading(self) -> dict[str, Any]:
         """How the policy is loaded, and whatever is compared with it; what such a process prints goes to `log`."""
@@ -114,13 +119,12 @@ class World:
         """
         row = engine_row(engine)
         require(row.extra, row.packages, needed_for=f"the engine {engine!r}")
-        by_key = {answer.key: answer for answer in self.answers}
         loading = {name: value for name, value in self.loading.items() if name != "log"}
         worker = Worker(module, log=self.run.log, fresh=not row.is_forked)
         try:
             worker.send({**loading, **message})
             for reply in worker.replies():
-                yield from (Scored(by_key[key], value, detail) for key, value, detail in reply["found"])
+                yield from (Scored(self.by_key[key], value, detail) for key, value, detail in reply["found"])
         finally:
             worker.close(grace_s=row.grace_s)
 

@@ -13,15 +13,15 @@ from pydantic import Field
 from lidr import train
 from lidr.errors import PlanError, RowError
 from lidr.languages import LANGUAGES
-from lidr.recipe import Frozen, PolicyConfig, ReferenceText
-from lidr.steps.score.score_models import identity_of_model, model_at
+from lidr.recipe import PolicyConfig, ReferenceText
+from lidr.steps.score.score_models import BringsModel, identity_of_model, model_at
 from lidr.steps.score.scorer import Answer, Scored, Scorer, World, by_one
 from lidr.steps.step_kind import Policy, Surroundings
 
 _WHERE = "score.implicit.reference"
 
 
-class ImplicitScorer(Frozen):
+class ImplicitScorer(BringsModel):
     """The policy's own preference: its likelihood against that of the model it was tuned from."""
 
     reference: ReferenceText
@@ -45,7 +45,6 @@ class ImplicitScorer(Frozen):
 
 def score_implicit(world: World, config: ImplicitScorer, asked: Sequence[Answer]) -> Iterator[Scored]:
     """One pass of each model over the answers, with one model in memory at a time."""
-    by_key = {answer.key: answer for answer in world.answers}
     batches = [[train.AskedLogp(a.key, world.conversation(_prompt(world, config, a)), a.text) for a in batch]
                for batch in world.batches(asked)]  # fmt: skip
     models = (model_at(world.run, config.models[0], _WHERE), world.run.inputs[Policy.name].model)
@@ -55,9 +54,10 @@ def score_implicit(world: World, config: ImplicitScorer, asked: Sequence[Answer]
         raise RowError(f"{_WHERE}: {said}")
     for was, now in zip(before, after, strict=True):
         if was.nats is None or now.nats is None:
-            yield Scored(by_key[now.key], None, now.reason or was.reason)
+            yield Scored(world.by_key[now.key], None, now.reason or was.reason)
         else:
-            yield Scored(by_key[now.key], now.nats - was.nats, f"{now.nats:.6g} - {was.nats:.6g}, {now.tokens} tokens")
+            said = f"{now.nats:.6g} - {was.nats:.6g}, {now.tokens} tokens"
+            yield Scored(world.by_key[now.key], now.nats - was.nats, said)
 
 
 def _prompt(world: World, config: ImplicitScorer, answer: Answer) -> str:
