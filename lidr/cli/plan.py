@@ -168,13 +168,15 @@ def _cost_lines(planned: Plan, costs: Costs) -> Iterator[str]:
         if costs.reserved_hours is not None:
             price = f"; price: {_price(costs.reserved_hours * each)}" if each else ""
             hours = hours_of(costs.reserved_hours, is_estimated=is_estimated)
-            yield f"GPU hours, where all {costs.held} GPUs are reserved from the first step to the last: {hours}{price}"
+            reserved = f"GPU hours, where all {costs.held} GPUs are reserved from the first step to the last"
+            yield f"{reserved}: {hours}{price}{without}"
     for need in costs.memory:
         has = costs.card.memory * 1e9 if costs.card is not None else main_memory()
         room = "" if costs.card is None else f" of the {costs.card.memory} GB of one {costs.card.name}"
         if need.size > has:
             room = room or f" of the {pipeline.gigabytes(int(has))} of this machine"
-            room += ", more than it has; see runtime.micro_batch, gradient_checkpointing, engine_batch, and train.lora"
+            room += ", more than it has; see runtime.micro_batch, gradient_checkpointing, sharding, engine_batch, "
+            room += "and train.lora"
         yield f"Memory, {need.what}: ~{pipeline.gigabytes(need.size)}{room} ({need.parts})"
     for model in costs.unsized:
         yield f"Memory and disk of {model}: unknown; neither its files here nor its name tell how large it is"

@@ -141,8 +141,8 @@ class _Place:
         wanted = " or ".join(" and ".join(p).format(*[language] * len(p)) for p in _PLACES[benchmark][:2])
         raise EvaluationError(
             f'{self.name}: no {benchmark} rows for "{language}" (looked for {wanted}); '
-            f"languages there: {', '.join(there) or 'none'}. Leave {language} out of the languages, or put its rows "
-            "into such a file and name the folder (--data, or evaluate.data)"
+            f"languages there: {', '.join(there) or 'none'}. Leave {language} out (--langs, or evaluate.languages), or "
+            "put its rows into such a file and name the folder (--data, or evaluate.data)"
         )
 
     @property

@@ -128,7 +128,8 @@ def costs_of(planned: Plan) -> Costs:
     on_cards = [time for time in times.values() if time.gpus and time.seconds is not None]
     hours = sum((time.seconds or 0) * time.gpus for time in on_cards) / 3600 if on_cards else None
     price = planned.recipe.runtime.gpu_price
-    numbers = {time.gpus for time in on_cards}
+    beside = _beside(planned, todo)
+    numbers = {time.gpus for time in on_cards} | ({1} if beside else set())  # a model besides runs alone
     return Costs(
         times,
         sources,
@@ -140,7 +141,7 @@ def costs_of(planned: Plan) -> Costs:
         hours * price if hours is not None and price is not None else None,
         helps,
         _unsized(planned, todo),
-        _beside(planned, todo),
+        beside,
         max(numbers) if len(numbers) > 1 else 0,
     )
 

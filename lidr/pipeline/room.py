@@ -76,7 +76,10 @@ def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
     todo = [step for step in planned.steps if step.state not in NOTHING_TO_DO]
     training = ", ".join(dict.fromkeys(step.name for step in todo if step.expected.trained))
     answering = ", ".join(dict.fromkeys(step.name for step in todo if _takes_replicas(planned.recipe, step)))
-    alone = [name for name, why in asked_alone(planned.recipe) if why == TEXTS_ALONE]
+    alone = {name: step for step in todo for name, why in step.kind.alone(planned.recipe, step.config)
+             if why == TEXTS_ALONE}  # fmt: skip
+    shared = [name for name, step in alone.items() if getattr(step.config, "engine", None) == "vllm"]
+    on_one = ", ".join(name for name in alone if name not in shared)
     each, processes = runtime.tensor_parallel, runtime.train_processes
     replicas = has // each if runtime.replicas == "all" else runtime.replicas
     if training and processes > gpus:
@@ -95,7 +98,8 @@ def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
     return [
         *idle(answering, replicas * each, f"; runtime.replicas {has // each} uses them"),
         *idle(training, processes, more if processes < gpus else one_node),
-        *idle(", ".join(alone), 1, ": one model does it, and no setting changes that"),
+        *idle(on_one, 1, ": one model does it, and no setting changes that"),
+        *idle(", ".join(shared), each, ": one vLLM does it, on runtime.tensor_parallel GPUs"),
     ]
 
 

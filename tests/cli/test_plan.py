@@ -13,7 +13,7 @@ import lidr
 from lidr.cli.main import main
 from tests.scripted import RECIPE, write_world
 
-TOO_LARGE = "more than it has; see runtime.micro_batch, gradient_checkpointing, engine_batch, and train.lora"
+TOO_LARGE = "more than it has; see runtime.micro_batch, gradient_checkpointing, sharding, engine_batch, and train.lora"
 TRAINS = RECIPE.replace(
     "  - filter: {{length_ratio: {{min: 0.2, max: 5.0}}}}\n",
     "  - train: {{learning_rate: 1e-5, batch: 4, lora: {{rank: 8}}, max_length: 400}}\n",
@@ -253,6 +253,19 @@ def test_gpus_that_are_reserved_while_one_works_are_paid_for(tmp_path, capsys, p
         assert plan["gpu_hours_reserved"] > 1.5 * plan["gpu_hours"]
         assert line.startswith("GPU hours, where all 8 GPUs are reserved from the first step to the last: ~0.")
         assert line.endswith(f"; price: {2 * plan['gpu_hours_reserved']:.2f}")
+
+
+def test_gpus_are_reserved_too_while_a_scorer_s_model_takes_one(tmp_path, capsys) -> None:
+    chain = TRAINS.replace("max_tokens: 64", "max_tokens: 64, n: 2, temperature: 1.0").replace(
+        "  - translate: {{max_tokens: 80, check_language: false}}\n  - pair: {{drop: joint}}\n",
+        "  - score: {{reward_model: {{model: org/judge-2B, revision: unpinned}}}}\n  - pair: {{from: scores}}\n",
+    )
+    settings = ("policy={model: org/some-8B, revision: unpinned}", "runtime.engine=vllm", "runtime.gpu=H100",
+                "runtime.replicas=8", "runtime.train_processes=8", "chain.train.batch=16")  # fmt: skip
+    words = [str(write_world(tmp_path / "w", chain)), *(word for one in settings for word in ("--set", one))]
+    assert main(["plan", *words]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "GPUs are reserved" in line]
+    assert line.endswith("; without score: reward_model, 48 passes")
 
 
 def test_of_all_replicas_it_is_said_that_their_number_is_unknown(tmp_path, capsys) -> None:

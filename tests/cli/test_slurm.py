@@ -33,11 +33,18 @@ def job(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
+SCORED = (
+    "chain=[{generate: {max_tokens: 8, n: 2, temperature: 1.0}}, {score: {reward_model: {model: FOLDER/model MORE}}},"
+    "{pair: {from: scores}}]"
+)
+
+
 def local(folder: Path, *settings: str) -> list[str]:
     """The recipe's file and settings, of a policy whose folder is here."""
     file = write_world(folder / "local", LOCAL)
     tiny_model(folder / "local" / "model", "smollm2")
-    return [str(file), *(word for one in settings for word in ("--set", one))]
+    named = [one.replace("FOLDER", str(folder / "local")) for one in settings]
+    return [str(file), *(word for one in named for word in ("--set", one))]
 
 
 def called(text: str, folder: Path) -> str:
@@ -126,6 +133,16 @@ def test_more_processes_or_engines_than_the_job_has_gpus_are_refused(
             ("runtime.train_processes=8",),
             ("--nodes", "2"),
             ["train: 8 of the job's 16 GPUs stay idle: training takes one node; a job of --nodes 1 spares them"],
+        ),
+        (
+            (SCORED.replace("MORE", ""), "runtime.replicas=8"),
+            (),
+            ["score.reward_model: 7 of the job's 8 GPUs stay idle: one model does it, and no setting changes that"],
+        ),
+        (
+            (SCORED.replace("MORE", ", engine: vllm"), "runtime.engine=vllm", "runtime.tensor_parallel=2"),
+            (),
+            ["score.reward_model: 6 of the job's 8 GPUs stay idle: one vLLM does it, on runtime.tensor_parallel GPUs"],
         ),
     ],
 )

@@ -92,8 +92,8 @@ def test_the_digest_is_of_the_rows_and_not_of_the_file(tmp_path):
             {},
             "mgsm",
             'no mgsm rows for "de" (looked for mgsm/de.jsonl or word_problems/de.jsonl); languages there: none. '
-            "Leave de out of the languages, or put its rows into such a file and name the folder (--data, or "
-            "evaluate.data)",
+            "Leave de out (--langs, or evaluate.languages), or put its rows into such a file and name the folder "
+            "(--data, or evaluate.data)",
         ),
         ({"mgsm/en.jsonl": problems(250)}, "mgsm", "languages there: en"),
         ({"mgsm/de.jsonl": problems(249)}, "mgsm", "249 rows; MGSM has 250 in every language"),

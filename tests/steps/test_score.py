@@ -267,7 +267,10 @@ def test_what_a_plan_refuses(tmp_path, was, now, message):
         ("{score: {}}", "name at least one scorer: gold, language"),
         ("{score: {golden: {}}}", 'unknown key "golden"'),
         ("{pair: {by: gold}}", "by says nothing to pairs from translations; take it out"),
-        ("{pair: {from: scores, drop: independent}}", "drop says nothing to pairs from scores; take it out"),
+        (
+            "{pair: {from: scores, drop: independent}}",
+            "drop says nothing to pairs from scores; take it out, or where a base says it write drop: joint",
+        ),
         ("{pair: {from: scores, dominant_pairs: one}}", "dominant_pairs: one is of pairs from translations"),
         ("{pair: {from: scores, select: random, length_control: zero_mean}}", "is of select: max_min, not random"),
         ("{pair: {weight: margin}}", "weight says nothing to pairs from translations; take it out"),

@@ -86,7 +86,9 @@ class PairConfig(Frozen):
         fields = type(self).model_fields
         given = {name for name in self.model_fields_set if getattr(self, name) != fields[name].get_default()}
         if wrong := sorted(given & (translated if is_sampled else sampled)):
-            raise ValueError(f"{', '.join(wrong)} says nothing to pairs from {self.from_}; take it out")
+            usual = [f"{name}: {value}" for name in wrong if (value := fields[name].get_default()) is not None]
+            instead = f", or where a base says it write {', '.join(usual)}" if usual else ""
+            raise ValueError(f"{', '.join(wrong)} says nothing to pairs from {self.from_}; take it out{instead}")
         if is_sampled and self.dominant_pairs == "one":
             raise ValueError("dominant_pairs: one is of pairs from translations; from scores it is all or none")
         if self.pool == "all" and self.dominant_pairs == "none":
