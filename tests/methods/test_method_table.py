@@ -9,7 +9,7 @@ import pytest
 import lidr
 from lidr.resources import shared
 from lidr.steps import STEPS
-from lidr.steps.score.scorers.reward_model_scorer import handle
+from lidr.steps.score.classifier import handle
 from tests.methods.cells import (
     CELLS,
     CONTROL,
@@ -108,7 +108,8 @@ def test_a_reward_model_of_the_miniature_is_one_that_the_scorer_reads(tmp_path):
         (side, [{"role": "user", "content": pairs[0]["prompt"]}, {"role": "assistant", "content": pairs[0][side]}])
         for side in sides
     ]
-    message = {"model": str(tmp_path / "reward"), "batches": [talks], "label": 0, "max_length": 256}
-    (reply,) = handle({**message, "threads": 1, "dtype": "float32"})
-    assert [key for key, _, _ in reply["found"]] == [*sides]
-    assert len({value for _, value, _ in reply["found"]}) == 2
+    asked = {"model": str(tmp_path / "reward"), "asked": talks, "where": "reward", "label": 0, "max_length": 256}
+    replies = handle({**asked, "engine": "transformers", "threads": 1, "dtype": "float32"})
+    found = [one for reply in replies for one in reply["found"]]
+    assert [key for key, _, _ in found] == [*sides]
+    assert len({value for _, value, _ in found}) == 2
