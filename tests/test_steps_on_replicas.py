@@ -18,8 +18,6 @@ from lidr.evals.evaluation import Listener
 from lidr.evals.judge import Comparison, JudgeSettings, judge, judge_of
 from lidr.evals.judge.verdicts import JudgeMode, Verdict
 from lidr.evals.results import read_samples
-from lidr.steps.progress import Progress
-from lidr.steps.translate.readers import Readers
 from lidr.store.artifact import Artifact, open_artifact
 from tests.engines.replicas.simulated import Simulated
 from tests.evals.asked import ANSWERS, FACTS, scripted_spec, write_rows
@@ -56,31 +54,14 @@ def made(recipe: Path, store: str, *overrides: str) -> dict[str, Artifact]:
 
 
 def test_a_translation_model_and_an_evaluation_in_a_run_make_what_one_process_makes_and_their_records_say_where(
-    cluster: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Simulated, tmp_path: Path
 ) -> None:
-    read_for: list[int] = []  # of each time that translations were read: how many replicas answered then
-    ready: list[int] = []  # and how many the engine said were ready: one, where the other was still starting
-    checked, told = Readers.checked, Progress.replicas.fget
-    assert told is not None
-
-    def noted(readers: Readers, *given: Any, replicas: int) -> Any:
-        read_for.append(replicas)
-        found = told(progress_of[-1])
-        ready.extend(() if found is None else found[:1])
-        return checked(readers, *given, replicas=replicas)
-
-    progress_of: list[Progress] = []
-    monkeypatch.setattr(Progress, "replicas", property(lambda one: progress_of.append(one) or told(one)))
-    monkeypatch.setattr(Readers, "checked", noted)
     recipe = write_world(tmp_path / "world", TRANSLATED)
     tiny_m2m(recipe.parent / "translator")
     write_rows(recipe.parent / "rows")
     write_answers(recipe.parent / "answers.jsonl", first=(*ANSWERS[:-1],))
     alone = made(recipe, "alone")
-    assert {*read_for} == {1}
     shared = made(recipe, "shared", "runtime.replicas=2", f"runtime.cluster={cluster.address}")
-    assert ready
-    assert read_for[-len(ready) :] == ready
     assert len(set(alone["iter_1/translate"].read()["text"].to_pylist())) > 4
     assert {place: one.record.digest for place, one in shared.items() if "policy" not in place} == {
         place: one.record.digest for place, one in alone.items() if "policy" not in place

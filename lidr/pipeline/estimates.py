@@ -20,6 +20,7 @@ from lidr.costs import Card, ModelShape, Training, card_named, this_machine
 from lidr.errors import PlanError
 from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
 from lidr.pipeline.rates import engine_of, model_of
+from lidr.pipeline.room import models_alone
 from lidr.recipe import PolicyConfig, Recipe
 from lidr.references import FolderReference, HubReference, ServerReference, parse_reference
 from lidr.resources import resolve_source
@@ -128,8 +129,9 @@ def costs_of(planned: Plan) -> Costs:
     on_cards = [time for time in times.values() if time.gpus and time.seconds is not None]
     hours = sum((time.seconds or 0) * time.gpus for time in on_cards) / 3600 if on_cards else None
     price = planned.recipe.runtime.gpu_price
-    beside = _beside(planned, todo)
-    numbers = {time.gpus for time in on_cards} | ({1} if beside else set())  # a model besides runs alone
+    alone = (by_vllm for step in todo for _, by_vllm in models_alone(planned.recipe, step))
+    numbers = {time.gpus for time in on_cards}
+    numbers |= {planned.recipe.runtime.tensor_parallel if by_vllm else 1 for by_vllm in alone}
     return Costs(
         times,
         sources,
@@ -141,8 +143,8 @@ def costs_of(planned: Plan) -> Costs:
         hours * price if hours is not None and price is not None else None,
         helps,
         _unsized(planned, todo),
-        beside,
-        max(numbers) if len(numbers) > 1 else 0,
+        _beside(planned, todo),
+        max(numbers) if on_cards and len(numbers) > 1 else 0,
     )
 
 

@@ -17,7 +17,7 @@ from lidr.pipeline.rates import engine_of
 from lidr.recipe import KeyPath, Recipe
 from lidr.references import FolderReference, parse_reference
 from lidr.resources import resolve_source
-from lidr.steps import STEPS, TEXTS_ALONE
+from lidr.steps import ITS_SERVER, STEPS
 
 
 def room_problems(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
@@ -76,10 +76,7 @@ def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
     todo = [step for step in planned.steps if step.state not in NOTHING_TO_DO]
     training = ", ".join(dict.fromkeys(step.name for step in todo if step.expected.trained))
     answering = ", ".join(dict.fromkeys(step.name for step in todo if _takes_replicas(planned.recipe, step)))
-    alone = {name: step for step in todo for name, why in step.kind.alone(planned.recipe, step.config)
-             if why == TEXTS_ALONE}  # fmt: skip
-    shared = [name for name, step in alone.items() if getattr(step.config, "engine", None) == "vllm"]
-    on_one = ", ".join(name for name in alone if name not in shared)
+    alone = {name: by for step in todo for name, by in models_alone(planned.recipe, step)}
     each, processes = runtime.tensor_parallel, runtime.train_processes
     replicas = has // each if runtime.replicas == "all" else runtime.replicas
     if training and processes > gpus:
@@ -98,9 +95,21 @@ def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
     return [
         *idle(answering, replicas * each, f"; runtime.replicas {has // each} uses them"),
         *idle(training, processes, more if processes < gpus else one_node),
-        *idle(on_one, 1, ": one model does it, and no setting changes that"),
-        *idle(", ".join(shared), each, ": one vLLM does it, on runtime.tensor_parallel GPUs"),
+        *idle(", ".join(n for n, by in alone.items() if not by), 1, ": one model does it, and no setting changes that"),
+        *idle(
+            ", ".join(n for n, by in alone.items() if by), each, ": one vLLM does it, by runtime.tensor_parallel"
+        ),
     ]
+
+
+def models_alone(recipe: Recipe, step: PlannedStep) -> Iterator[tuple[str, bool]]:
+    """What of a step one model of ours does, however many replicas there are; and whether vLLM runs it, on
+    `runtime.tensor_parallel` GPUs, or one GPU does.
+    """
+    for name, why in step.kind.alone(recipe, step.config):
+        if why != ITS_SERVER and not step.expected.trained:
+            setting = getattr(step.config, name.partition(".")[2], None)
+            yield name, getattr(setting, "engine", None) == "vllm"
 
 
 def _takes_replicas(recipe: Recipe, step: PlannedStep) -> bool:

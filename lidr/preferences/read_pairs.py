@@ -144,14 +144,16 @@ def census(source: PairSource, wanted: PairQuery, mapped: Mapped | None = None) 
         RowError: languages, kinds or iterations of which there is no pair (a misspelt name would give an empty set), or
             a least margin of pairs that nobody scored.
     """
+    import pyarrow.compute as pc
+
     unscored = replace(wanted, min_margin=None)
     counts = [_Counts(), _Counts(), _Counts()]
     unread: Counter[str] = Counter()
     largest: float | None = None
     for batch in pair_batches(source, 50_000, FACTS, mapped, unread):
         if wanted.min_margin is not None:
-            margins = [one for one in (largest, *unscored.of(batch)["margin"].to_pylist()) if one is not None]
-            largest = max(margins, default=None)
+            here = pc.max(unscored.of(batch)["margin"]).as_py()
+            largest = max((one for one in (largest, here) if one is not None), default=None)
         for count, asked in zip(counts, (PairQuery(), unscored, None), strict=True):
             count.add((asked or wanted).of(batch) if asked or wanted.min_margin is None else _passing(batch, wanted))
     everything, without_margin, found = (count.rows() for count in counts)

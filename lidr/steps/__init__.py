@@ -29,8 +29,8 @@ from lidr.steps.publish import STEP as PUBLISH
 from lidr.steps.publish import destinations, finished_for, lines_of, published_by
 from lidr.steps.score import STEP as SCORE
 from lidr.steps.step_kind import (
+    ITS_SERVER,
     LITTLE_KEPT,
-    TEXTS_ALONE,
     Beside,
     Decision,
     Expected,
@@ -49,9 +49,9 @@ from lidr.steps.weigh import STEP as WEIGH
 
 __all__ = [
     "CHAIN_STEPS",
+    "ITS_SERVER",
     "LITTLE_KEPT",
     "STEPS",
-    "TEXTS_ALONE",
     "Beside",
     "Decision",
     "Expected",

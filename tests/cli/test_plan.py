@@ -255,17 +255,24 @@ def test_gpus_that_are_reserved_while_one_works_are_paid_for(tmp_path, capsys, p
         assert line.endswith(f"; price: {2 * plan['gpu_hours_reserved']:.2f}")
 
 
-def test_gpus_are_reserved_too_while_a_scorer_s_model_takes_one(tmp_path, capsys) -> None:
+@pytest.mark.parametrize(
+    ("scorer", "without"),
+    [
+        ("reward_model: {{model: org/judge-2B, revision: unpinned}}", "reward_model, 48 passes"),
+        ("mt_quality: {{max_tokens: 40}}", None),  # replicas share its translations
+    ],
+)
+def test_gpus_are_reserved_too_while_a_scorer_s_model_takes_one(tmp_path, capsys, scorer, without) -> None:
     chain = TRAINS.replace("max_tokens: 64", "max_tokens: 64, n: 2, temperature: 1.0").replace(
         "  - translate: {{max_tokens: 80, check_language: false}}\n  - pair: {{drop: joint}}\n",
-        "  - score: {{reward_model: {{model: org/judge-2B, revision: unpinned}}}}\n  - pair: {{from: scores}}\n",
+        f"  - score: {{{{{scorer}}}}}\n  - pair: {{{{from: scores}}}}\n",
     )
     settings = ("policy={model: org/some-8B, revision: unpinned}", "runtime.engine=vllm", "runtime.gpu=H100",
                 "runtime.replicas=8", "runtime.train_processes=8", "chain.train.batch=16")  # fmt: skip
     words = [str(write_world(tmp_path / "w", chain)), *(word for one in settings for word in ("--set", one))]
     assert main(["plan", *words]) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "GPUs are reserved" in line]
-    assert line.endswith("; without score: reward_model, 48 passes")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "GPUs are reserved" in line]
+    assert [line.partition("; without score: ")[2] for line in lines] == ([without] if without else [])
 
 
 def test_of_all_replicas_it_is_said_that_their_number_is_unknown(tmp_path, capsys) -> None:

@@ -142,7 +142,31 @@ def test_more_processes_or_engines_than_the_job_has_gpus_are_refused(
         (
             (SCORED.replace("MORE", ", engine: vllm"), "runtime.engine=vllm", "runtime.tensor_parallel=2"),
             (),
-            ["score.reward_model: 6 of the job's 8 GPUs stay idle: one vLLM does it, on runtime.tensor_parallel GPUs"],
+            ["score.reward_model: 6 of the job's 8 GPUs stay idle: one vLLM does it, by runtime.tensor_parallel"],
+        ),
+        (
+            (
+                SCORED.replace("MORE}", ", engine: vllm}, latent: {}"),
+                "runtime.engine=vllm",
+                "runtime.tensor_parallel=2",
+                "chain.pair.by=reward_model",
+            ),
+            (),
+            [
+                "score.latent: 7 of the job's 8 GPUs stay idle: one model does it, and no setting changes that",
+                "score.reward_model: 6 of the job's 8 GPUs stay idle: one vLLM does it, by runtime.tensor_parallel",
+            ],
+        ),
+        (
+            (
+                SCORED.replace(
+                    "reward_model: {model: FOLDER/model MORE}",
+                    "mt_quality: {max_tokens: 8, estimator: {model: FOLDER/model}}",
+                ),
+                "runtime.replicas=8",
+            ),
+            (),
+            ["score.mt_quality: 7 of the job's 8 GPUs stay idle: one model does it, and no setting changes that"],
         ),
     ],
 )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 import psutil
 import pytest
 
 from lidr.errors import WorkerDied
+from lidr.steps.progress import Progress
 from lidr.steps.translate import readers
 from lidr.steps.translate.readers import Readers
 from lidr.transforms import Unchecked, checked
+from tests.scripted import write_world
+from tests.steps.helpers import rows_of
 
 CODES = ("en", "de", "es")
 SENTENCES = (
@@ -45,6 +49,23 @@ def test_several_processes_say_what_one_says_in_its_order(tmp_path, monkeypatch)
         assert len(helping) == 2
         assert several.checked(read[::-1], targets[::-1], CODES, replicas=17) == alone[::-1]
     assert not [one for one in helping if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_step_reads_for_as_many_replicas_as_answer_now(tmp_path, monkeypatch):
+    read_for: list[int] = []
+    checked_by = Readers.checked
+
+    def noted(one: Readers, *given: Any, replicas: int) -> Any:
+        read_for.append(replicas)
+        return checked_by(one, *given, replicas=replicas)
+
+    monkeypatch.setattr(Readers, "checked", noted)
+    alone = rows_of(write_world(tmp_path / "alone"), "iter_1/translate")
+    assert {*read_for} == {1}
+    read_for.clear()
+    monkeypatch.setattr(Progress, "replicas", property(lambda one: (17, 20)))  # what an engine of several says
+    assert rows_of(write_world(tmp_path / "several"), "iter_1/translate").drop("policy").equals(alone.drop("policy"))
+    assert {*read_for} == {17}
 
 
 def test_few_replicas_or_translations_need_no_further_process(tmp_path, monkeypatch):
