@@ -219,6 +219,8 @@ def test_an_estimator_values_the_answer_and_its_translation_as_a_pair_of_texts(t
         assert (value, through) == (pytest.approx(logit(text, translation), abs=1e-6), detail)
     count = len(tokenizer("Das macht insgesamt 5.", ("That is five. " * 20).strip())["input_ids"])
     assert said["Das macht insgesamt 5."] == {(None, f"over_long: {count} tokens of at most 64")}
+    files = record_of(recipe, "iter_1/score", chain).identity["outside"]["mt_quality"]["files"]
+    assert "model.safetensors" in files  # another model of that name would be another step
     assert {text for text, found in said.items() if found == {(None, "there: truncated")}} == {
         text for text in said if "That makes" in text or "son 3" in text or "zusammen" in text
     }

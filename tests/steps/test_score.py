@@ -400,9 +400,12 @@ def test_over_all_languages_the_other_language_is_that_of_the_rejected_answer(tm
         assert row["pair_id"] == f"1/{row['prompt_id']}/{codes[0]}-{codes[1]}/sampled"
     assert rows.height == 4
     assert set(rows["language"] == rows["other_language"]) == {True, False}
-    counted = census(open_pairs("run:scripted", store=tmp_path / "runs"), PairQuery()).wanted
-    assert {row["language"]: row["pairs"] for row in counted} == Counter(rows["language"])
-    assert len(counted) == rows["language"].n_unique()
+    same = rows.with_columns(other_language="language", pair_id=pl.col("pair_id") + "/same")
+    both = pl.concat([rows, same])  # of each language pairs of either kind
+    both.write_parquet(tmp_path / "both.parquet")
+    counted = census(open_pairs(str(tmp_path / "both.parquet")), PairQuery()).wanted
+    assert {row["language"]: row["pairs"] for row in counted} == Counter(both["language"])
+    assert len(counted) == both["language"].n_unique()
 
 
 BEST = (

@@ -111,7 +111,7 @@ def run_score(run: StepRun) -> Outcome:
     world, given = World(run), run.config.given
     found: dict[str, dict[str, Scored]] = {}
     run.progress.start(len(world.answers) * len(given), "values")
-    with Journal(run.work / "scores.jsonl", keeps=lambda key, row: not _fault(row["value"], row["detail"])) as journal:
+    with Journal(run.work / "scores.jsonl") as journal:
         kept = len(journal.rows)
         for name, config in given.items():
             found[name] = _values(world, name, config, journal)
