@@ -17,8 +17,9 @@ from lidr.lazy import lazily
 if TYPE_CHECKING:
     from lidr.pipeline.checks import Checked, check_recipe, surroundings_of
     from lidr.pipeline.decisions import Decisions
-    from lidr.pipeline.estimates import Costs, Need, StepTime, costs_of, gigabytes
+    from lidr.pipeline.estimates import Costs, StepTime, costs_of
     from lidr.pipeline.make_plan import plan, recipe_field
+    from lidr.pipeline.needs import Need, gigabytes
     from lidr.pipeline.planned import DONE, KEPT, NOTHING_TO_DO, Plan, PlannedStep
     from lidr.pipeline.recipe_file import load_recipe
     from lidr.pipeline.room import asked_alone, check_job
