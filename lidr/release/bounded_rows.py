@@ -41,7 +41,7 @@ def read_bounded(
     if not files:
         return None
     try:
-        opened = [pq.ParquetFile(file) for file in files]
+        opened = [pq.ParquetFile(file, pre_buffer=False) for file in files]
         rows = sum(file.metadata.num_rows for file in opened)
         if rows > most:
             raise HubError(f"it has {rows:,} rows; by its recipe and its record there are at most {most:,}")
@@ -53,7 +53,9 @@ def read_bounded(
                 if (left := left - batch.nbytes) < 0:
                     raise HubError(f"its {rows:,} rows are larger than texts are")
                 batch.validate(full=True)  # texts that are no UTF-8, offsets that lead elsewhere
-                batches.append(batch if only is None else batch.filter(pc.equal(batch[only[0]], only[1])))
+                kept = batch if only is None else batch.filter(pc.equal(batch[only[0]], only[1]))
+                if kept.num_rows:  # an empty one takes memory, too
+                    batches.append(kept)
             tables.append(pa.Table.from_batches(batches, file.schema_arrow))
         return pa.concat_tables(tables).combine_chunks()
     except HubError:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator
-from io import StringIO
+from io import TextIOWrapper
 from pathlib import Path
+from typing import IO, cast
 
 from lidr.errors import RowError
 from lidr.tables.strict_json import decode
-from lidr.tables.text_files import contents, kind_of
+from lidr.tables.text_files import contents, kind_of, opened
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _NAMES = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
@@ -32,12 +33,8 @@ def delimited_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         RowError: no UTF-8, a NUL, no header or one with a name that is empty or stands twice, a row with more or fewer
             fields than the header, a quote that is not closed; says in which line.
     """
-    text = decode(contents(path), path)
-    delimiter = _delimiter(path, text)
-    if (nul := text.find("\0")) >= 0:
-        line, column = text.count("\n", 0, nul) + 1, nul - text.rfind("\n", 0, nul)
-        raise RowError(f"{path}:{line}:{column}: a NUL character: no text, or UTF-16; save the file as UTF-8")
-    rows = _records(path, text, delimiter)
+    delimiter = _delimiter(path)
+    rows = _records(path, delimiter)
     line, header = next(rows, (1, []))
     _check_header(f"{path}:{line}", header, delimiter)
     for line, fields in rows:
@@ -54,8 +51,7 @@ def columns_place(place: str) -> str:
     path = Path(place.rpartition(":")[0])
     if kind_of(path) not in DELIMITERS:
         return place
-    text = decode(contents(path), path)
-    return f"{path}:{next(_records(path, text, _delimiter(path, text)))[0]}"
+    return f"{path}:{next(_records(path, _delimiter(path)))[0]}"
 
 
 def has_semicolons(path: Path) -> bool:
@@ -64,18 +60,18 @@ def has_semicolons(path: Path) -> bool:
     Raises:
         RowError: it is no UTF-8.
     """
-    return kind_of(path) == ".csv" and _delimiter(path, decode(contents(path), path)) == ";"
+    return kind_of(path) == ".csv" and _delimiter(path) == ";"
 
 
-def _delimiter(path: Path, text: str) -> str:
+def _delimiter(path: Path) -> str:
     usual = DELIMITERS[kind_of(path)]
-    header = text.partition("\n")[0]
+    header = next(_lines(path), "").partition("\n")[0]
     return ";" if usual == "," and ";" in header and not {",", "\t"} & set(header) else usual
 
 
-def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST))  # of the whole process; nothing else reads CSV
-    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(_lines(path), delimiter=delimiter, strict=True)
     line = 1
     try:
         for fields in reader:
@@ -85,6 +81,21 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
     except csv.Error as error:
         said = "a quote opens here and is not closed" if "unexpected end" in str(error) else str(error)
         raise RowError(f'{path}:{line}: {said}; inside quotes a quote is written twice: "She said ""no""."') from None
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Lines with their ends, whichever of the three they have."""
+    with opened(path) as file, TextIOWrapper(cast("IO[bytes]", file), "utf-8-sig", newline="") as text:
+        try:
+            for number, line in enumerate(text, start=1):
+                if (nul := line.find("\0")) >= 0:
+                    raise RowError(
+                        f"{path}:{number}:{nul + 1}: a NUL character: no text, or UTF-16; save the file as UTF-8"
+                    )
+                yield line
+        except UnicodeDecodeError:
+            decode(contents(path), path)  # says where
+            raise
 
 
 def _check_header(where: str, header: list[str], delimiter: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -14,13 +13,11 @@ from lidr.errors import RowError
 from lidr.tables.arrow_types import plain_batch, plain_type
 from lidr.tables.delimited import DELIMITERS, delimited_rows
 from lidr.tables.strict_json import json_array, json_lines
-from lidr.tables.text_files import contents, kind_of, opened
+from lidr.tables.text_files import contents, kind_of, line_blocks
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
-
-_JSON_BYTES = 1 << 23
 
 _Kinds = dict[str, dict[str, int]]
 """Column, or column.field of its messages -> what stands in it (text, number, truth value, list) -> its first line."""
@@ -164,14 +161,8 @@ def _json_batches(path: Path, rows: int, columns: Sequence[str] | None) -> Itera
 
 
 def _parts(path: Path) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield a few megabytes of lines, each time with the number of the first; those that are blank are empty."""
-    first = 1
-    with opened(path) as file:
-        if file.read(len(BOM_UTF8)) != BOM_UTF8:
-            file.seek(0)
-        while lines := file.readlines(_JSON_BYTES):
-            yield first, [line if line.strip() else b"" for line in lines]
-            first += len(lines)
+    """Blocks of lines; those that are blank are empty."""
+    return ((first, [line if line.strip() else b"" for line in lines]) for first, lines in line_blocks(path))
 
 
 def _json_facts(path: Path) -> tuple[pl.Schema, _Kinds]:

@@ -10,7 +10,7 @@ from lidr.errors import RowError
 from lidr.tables.arrow_types import decoded
 from lidr.tables.delimited import DELIMITERS, delimited_rows
 from lidr.tables.row_files import file_batches
-from lidr.tables.strict_json import json_array, json_lines
+from lidr.tables.strict_json import json_array, json_lines_of
 from lidr.tables.text_files import TABLE_FILES, contents, kind_of
 
 _ROWS = 10_000  # of one batch
@@ -57,7 +57,7 @@ def _of_parquet(path: Path, texts: Sequence[str]) -> Iterator[PlacedRow]:
 
 
 _READERS: dict[str, Callable[[Path, Sequence[str]], Iterator[PlacedRow]]] = {
-    ".jsonl": _of_text(lambda path: json_lines(path, contents(path))),
+    ".jsonl": _of_text(json_lines_of),
     ".json": _of_text(lambda path: json_array(path, contents(path))),
     **dict.fromkeys(DELIMITERS, _of_text(delimited_rows)),
     ".parquet": _of_parquet,

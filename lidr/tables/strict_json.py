@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.errors import RowError
+from lidr.tables.text_files import line_blocks
 
 _NO_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
 _HALF = re.compile("[\ud800-\udfff]")
@@ -78,6 +79,12 @@ def json_lines(path: Path, data: bytes, first: int = 1) -> Iterator[tuple[int, d
     for number, line in enumerate(decode(data, path, line=first).split("\n"), start=first):
         if line.strip():
             yield number, _checked(path, number, parse_json(line, path, line=number), has_escapes="\\u" in line)
+
+
+def json_lines_of(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """As `json_lines`, of a file, a few megabytes of which are held at a time; it may be packed with gzip."""
+    for first, lines in line_blocks(path):
+        yield from json_lines(path, b"".join(lines), first)
 
 
 def json_array(path: Path, data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:

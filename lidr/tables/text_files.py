@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
@@ -16,6 +17,7 @@ TABLE_FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".jso
 _BY_CERTAINTY = ((".parquet", ".jsonl", ".jsonl.gz"), (".csv", ".tsv", ".csv.gz", ".tsv.gz"), (".json", ".json.gz"))
 """The surest first: beside files of rows, a .csv file may be statistics and a .json file settings."""
 GZIP = ".gz"
+_BLOCK = 1 << 23  # bytes
 _LARGEST = 4 << 30  # bytes of a file that is read whole
 
 
@@ -60,3 +62,18 @@ def contents(path: Path) -> bytes:
     if len(data) > _LARGEST:
         raise RowError(f"{path}: more than {_LARGEST >> 30} GiB of text; split it, or write it as Parquet")
     return data
+
+
+def line_blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield a few megabytes of lines, each time with the number of the first, without a byte order mark.
+
+    Raises:
+        RowError: as `opened`.
+    """
+    first = 1
+    with opened(path) as file:
+        if file.read(len(BOM_UTF8)) != BOM_UTF8:
+            file.seek(0)
+        while lines := file.readlines(_BLOCK):
+            yield first, lines
+            first += len(lines)

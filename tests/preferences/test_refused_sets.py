@@ -15,7 +15,7 @@ from lidr.preferences.mapped_rows import Mapped
 from lidr.preferences.pair_source import open_pairs
 from lidr.preferences.query import PairQuery
 from lidr.preferences.set_columns import column_map
-from lidr.tables import row_files
+from lidr.tables import text_files
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def lines(path: Path, *rows: dict[str, Any]) -> Path:
 
 
 def test_what_first_stands_in_a_later_part_of_a_file_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(row_files, "_JSON_BYTES", 30)  # a part is a line
+    monkeypatch.setattr(text_files, "_BLOCK", 30)  # a part is a line
     talk = [{"role": "user", "content": "Tea?"}]
     path = lines(
         tmp_path / "set.jsonl", {"a": None, "z": "Tea, please, and some bees"}, {"a": talk, "n": 1}, {"n": 0.5}
@@ -96,7 +96,7 @@ def test_what_first_stands_in_a_later_part_of_a_file_is_read(tmp_path, monkeypat
 
 @pytest.mark.parametrize("size", [1 << 20, 20])
 def test_a_list_among_texts_is_refused_and_never_read_as_text(tmp_path, monkeypatch, size):
-    monkeypatch.setattr(row_files, "_JSON_BYTES", size)
+    monkeypatch.setattr(text_files, "_BLOCK", size)
     path = lines(tmp_path / "set.jsonl", {"a": "Tea, please, and some bees."}, {"a": "[1]"})
     assert [row for batch in open_pairs(str(path)).batches(8) for row in batch.to_pylist()][1] == {"a": "[1]"}
     path = lines(
@@ -110,7 +110,7 @@ def test_a_list_among_texts_is_refused_and_never_read_as_text(tmp_path, monkeypa
 
 @pytest.mark.parametrize("size", [1 << 20, 20])
 def test_a_truth_value_among_numbers_is_refused_by_its_line_however_the_file_is_cut(tmp_path, monkeypatch, size):
-    monkeypatch.setattr(row_files, "_JSON_BYTES", size)
+    monkeypatch.setattr(text_files, "_BLOCK", size)
     path = lines(tmp_path / "set.jsonl", {"a": 1.5}, {"a": 2}, {"a": 3, "b": "some more"}, {"a": True}, {"a": False})
     with pytest.raises(RowError, match=rf"^{path}:4: a is a truth value here and a number elsewhere; write all as"):
         list(open_pairs(str(path)).batches(8))

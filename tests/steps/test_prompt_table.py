@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import polars as pl
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from lidr.cli.main import main
 from lidr.errors import RowError
 from lidr.recipe import PromptColumns
-from lidr.steps.prompts.prompt_table import read_prompts
+from lidr.steps.prompts.prompt_table import parallel_prompts, read_prompts
+from lidr.tables import text_files
 from tests.scripted import write_world
 from tests.steps.helpers import rows_of
 
@@ -127,3 +129,46 @@ def test_how_ids_were_made_stands_in_the_record(tmp_path):
     plan = lidr.run(lidr.load_recipe(recipe, overrides=[COLUMNS.replace("id: key, ", "")]), until="prompts")
     record = json.loads((plan.folder(plan.steps[1]) / "record.json").read_text())
     assert record["counts"]["ids"] == "content"
+
+
+LONG = "Bees make honey of what they gather and wax of what they eat. " * 3
+HELD = {
+    "en.jsonl": lambda number: json.dumps({"id": f"p{number}", "instruction": LONG}) + "\n",
+    "en.csv": lambda number: f"p{number},{LONG}\n",
+    "long.csv": lambda number: f"p{number},en,{LONG}\n",
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_prompts_are_looked_at_without_being_held(tmp_path, monkeypatch, name):
+    """Each further prompt of 190 characters takes less than 80 bytes; a list of them would take 400 and more."""
+    monkeypatch.setattr(text_files, "_BLOCK", 1 << 14)
+    header = {"en.csv": "id,prompt\n", "long.csv": "id,language,prompt\n"}.get(name, "")
+    peaks = []
+    for count in (1_000, 5_000):
+        path = tmp_path / str(count) / name
+        path.parent.mkdir()
+        path.write_text(header + "".join(map(HELD[name], range(count))), encoding="utf-8")
+        tracemalloc.start()
+        assert parallel_prompts(path if header else path.parent, ["en"]) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 80 * 4_000
+
+
+@pytest.mark.parametrize(
+    ("german", "count"),
+    [
+        (["deb", "dea"], 2),  # the order does not matter
+        (["b", "a"], 2),
+        (["dea", "deb", "dec"], None),
+        (["dea"], None),
+        (["dea", "b"], None),  # `id_prefix` takes the code off all or none
+        (["dea", "dea"], None),
+    ],
+)
+def test_prompts_are_parallel_where_every_language_has_each_id_once(tmp_path, german, count):
+    for code, ids in (("en", ["ena", "enb"]), ("de", german)):
+        rows = (json.dumps({"id": id_, "instruction": "Bees?"}) + "\n" for id_ in ids)
+        table(tmp_path / f"{code}.jsonl", "".join(rows))
+    assert parallel_prompts(tmp_path, ["en", "de"], id_prefix="language") == count

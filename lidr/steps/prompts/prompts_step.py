@@ -12,7 +12,7 @@ from lidr.recipe import PromptsConfig
 from lidr.rows import Prompt, PromptTranslation, RowType
 from lidr.steps.ledger import Ledger
 from lidr.steps.prompts.prompt_place import place_of_prompts
-from lidr.steps.prompts.prompt_table import makes_ids, prompt_texts, read_prompts
+from lidr.steps.prompts.prompt_table import makes_ids, parallel_prompts, prompt_texts, read_prompts
 from lidr.steps.prompts.reading_notes import blank_rows, column_with, reading_notes
 from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 
@@ -179,8 +179,7 @@ def check_prompts(around: Surroundings, config: PromptsConfig) -> Sequence[str]:
     if not isinstance(found, Path):
         return []
     how: dict[str, Any] = {"id_prefix": config.id_prefix, "columns": config.columns, "ids": config.ids}
-    ids = [list(texts) for texts in prompt_texts(found, codes, **how).values()]
-    if all(set(own) == set(ids[0]) for own in ids) and max(one.stop for one in iterations) <= len(ids[0]):
+    if max(one.stop for one in iterations) <= (parallel_prompts(found, codes, **how) or 0):
         return reading_notes(found, codes, config)
     from lidr.transforms import select_prompts
 
