@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lidr import costs
@@ -41,7 +41,7 @@ def memory_needs(planned: Plan, todo: list[PlannedStep], card: Card | None) -> t
         if model is None or shape is None:
             continue
         if step.expected.trained:
-            parts = costs.training_bytes(shape, model.dtype, training_of(planned, step))
+            parts = costs.training_bytes(shape, model.dtype, replace(training_of(planned, step), on_cpu=card is None))
             said = ", ".join(f"{part} {gigabytes(size)}" for part, size in parts.items())
             if (processes := planned.recipe.runtime.train_processes) > 1:
                 said += f"; each of {processes} processes"
