@@ -9,8 +9,8 @@ QLoRA            the same; of the frozen weights all but embeddings and head tak
 activations      R = 2 x micro-batch rows of T tokens, 2 bytes each; with checkpointing
                  2 R T h L for the inputs of all blocks + 2 R T (8 h + 3 f + 2 kv) for the one that is recomputed,
                  without it the second part for every block
-logits           TRL's head makes them in tiles of at most 4,096 tokens x 32,768 words: one tile on a card; on a CPU, where
-                 it works in float32, 9 (measured: 8.7 of 4,096 tokens, 9.3 of 2,000)
+logits           TRL's head makes them in tiles of at most 4,096 tokens x 32,768 words: one on a card; on a CPU,
+                 in float32, 9 (measured: 8.7 of 4,096 tokens, 9.3 of 2,000)
 in parts         of n processes (FSDP2) each holds 1 / n of weights, gradients and moments, and two layers and the head
 the driver, and what is lost between pieces, take 5 to 8 GB more of a large card
 """

@@ -9,8 +9,9 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 
 from lidr.costs import this_machine
 from lidr.engines import KeptEngine, distributions
@@ -341,13 +342,17 @@ _PACKAGES = (
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that can change a result, as far as they are installed."""
+    return dict(_package_versions())
+
+
+@cache
+def _package_versions() -> tuple[tuple[str, str], ...]:
+    """Looked up once: it takes 50 ms, and each step's record has them."""
     found = {"python": ".".join(map(str, sys.version_info[:3])), "lidr": __version__}
     for name in dict.fromkeys(_PACKAGES):
-        try:
+        with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return tuple(found.items())
 
 
 def _write_run(planned: Plan) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
@@ -63,6 +64,7 @@ def _flow(value: Any) -> str:
     )
 
 
+@lru_cache(maxsize=4096)  # a value is written out for its own line, and to see whether its parents fit on theirs
 def _reads_back(text: str) -> bool:
     """Whether a text needs no quotes, neither alone nor inside brackets."""
     if text != text.strip() or "\n" in text:
