@@ -178,6 +178,17 @@ def test_an_unknown_step_to_rebuild_or_stop_at_is_refused_with_the_steps_there_a
         run(recipe, until="pear")
 
 
+def test_what_a_run_that_ends_early_has_not_made_has_no_place_in_its_account(tmp_path, capsys):
+    recipe = write_world(tmp_path)
+    assert main(["run", str(recipe), "--until", "prompts", "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "scripted 0.1.0: 2 iterations until prompts in " in out
+    assert "loss" not in out
+    assert [line.split() for line in out.splitlines() if line.startswith("policy ")] == [["policy", "weights"]]
+    assert main(["run", str(recipe), "--quiet"]) == 0
+    assert "scripted 0.1.0: 2 iterations in " in capsys.readouterr().out
+
+
 def test_until_stops_each_iteration_after_that_step(tmp_path):
     planned = run(write_world(tmp_path), until="generate")
     assert [step.place for step in planned.steps][-1] == "iter_2/generate"

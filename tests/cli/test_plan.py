@@ -118,10 +118,10 @@ def test_what_replicas_do_not_share_is_said(tmp_path, capsys) -> None:
     model = ("policy.model=org/some-8B", "policy.dtype=bfloat16", "runtime.engine=transformers")
     words = [word for one in (*model, "runtime.replicas=all") for word in ("--set", one)]
     assert main(["plan", str(recipe), *words]) == 0
-    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("runtime.replicas all: not ")]
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("runtime.replicas: all does not ")]
     assert line == (
-        "runtime.replicas all: not for score.latent (replicas give texts alone); score.judge (a server is asked, which "
-        "has its own); measure.margin (replicas give texts alone); train (runtime.train_processes is of training)"
+        "runtime.replicas: all does not speed up score.latent (replicas give texts alone); score.judge (a server is "
+        "asked, which has its own); measure.margin (replicas give texts alone); train (runtime.train_processes does)"
     )
     assert json.loads(plan_of(capsys, recipe, *model))["not_by_replicas"] == {}
 
