@@ -150,11 +150,11 @@ def _compare(
     found = compare_sets(before, after, wanted, mapped, first=max(options.rows, 0))
     settings = settings_changed(before, after)
     if options.json:
-        sets = {name: {"name": one.name, "revision": one.revision} for name, one in
+        sets = {name: {"name": one.name, "asked": one.asked, "revision": one.revision} for name, one in
                 (("before", before), ("after", after))}  # fmt: skip
         print_json("lidr.pairs.compare/1", {**sets, "settings": settings, **asdict(found)})
         return 0
-    print(printable(f"{_named(before)}  ->  {_named(after)}\n"))
+    print(printable(f"{_at(before, 12)}  ->  {_at(after, 12)}\n"))
     names = ("before", "after", "same", "changed", "added", "removed")
     rows = [(str(row["iteration"]), row["language"], row["kind"], *(f"{row[name]:,}" for name in names))
             for row in found.counts]  # fmt: skip
@@ -178,8 +178,12 @@ def _compare(
     return 0
 
 
-def _named(source: PairSource) -> str:
-    return source.name + (f" at {source.revision[:12]}" if source.revision else "")
+def _at(source: PairSource, most: int | None = None) -> str:
+    """What it is, and the commit or digest that its name stands for, or so many characters of that."""
+    if not source.revision:
+        return source.said
+    revision = source.revision[:most]
+    return f"{source.said} ({revision})" if source.asked else f"{source.said} at {revision}"
 
 
 def _print_settings(settings: list[str] | None) -> None:
@@ -210,6 +214,7 @@ def _samples(source: PairSource, wanted: PairQuery, mapped: Mapped, most: int) -
 def _facts(source: PairSource) -> dict[str, Any]:
     return {
         "name": source.name,
+        "asked": source.asked,
         "revision": source.revision,
         "config": source.config,
         "splits": list(source.splits),
@@ -219,7 +224,7 @@ def _facts(source: PairSource) -> dict[str, Any]:
 
 
 def _print_facts(source: PairSource, counted: Census) -> None:
-    print(printable(source.name + (f" at {source.revision}" if source.revision else "")))
+    print(printable(_at(source)))
     print(printable(f"configuration {source.config or '-'}; splits {', '.join(source.splits)}"))
     print(printable(f"licence {source.licence.identifier}: {source.licence.reason}\n"))
     parents = [(p.role, p.name, (p.revision or "-")[:12], p.licence or "unknown") for p in source.parents]

@@ -217,6 +217,37 @@ def test_what_is_no_mistake_and_may_surprise_is_a_note_at_its_place(recipe, caps
     assert 'lidr knows no card "A100X"; did you mean' in notes["runtime.gpu"]
 
 
+@pytest.mark.parametrize(
+    ("data", "language", "said"),
+    [
+        ("", "sw", 'X-AlpacaEval was not published in "sw"; it has de, en, es, fr, ru, th, zh. Leave sw out'),
+        ("", "de", None),
+        ("FOLDER", "es", 'no x_alpacaeval rows for "es" (looked for x_alpacaeval/prompts/es.json'),
+        ("FOLDER", "de", None),
+        (f"juletxara/mgsm@{'a' * 40}", "sw", 'X-AlpacaEval was not published in "sw"'),
+        (f"org/rows@{'a' * 40}", "sw", None),
+    ],
+)
+def test_benchmark_rows_that_a_language_is_known_to_lack_are_a_problem(
+    recipe, tmp_path, capsys, monkeypatch, data, language, said
+):
+    """No network is asked: what only a Hub knows is left to `plan`."""
+    monkeypatch.delenv("LIDR_DATA", raising=False)
+    monkeypatch.setattr("socket.socket.connect", None)
+    (tmp_path / "rows/open_instructions").mkdir(parents=True)
+    rows = '{"id": "a", "instruction": "Was?", "output": "Das.", "generator": "g"}\n'
+    (tmp_path / "rows/open_instructions/de.jsonl").write_text(rows)
+    place = f", data: [{data.replace('FOLDER', str(tmp_path / 'rows'))}]" if data else ""
+    step = f"  - evaluate: {{tasks: [x_alpacaeval], languages: [{language}]{place}}}\niterations:"
+    recipe.write_text(recipe.read_text().replace("iterations:", step))
+    if said is None:
+        assert main(["validate", str(recipe)]) == 0
+    else:
+        (one,) = problems(capsys, str(recipe))
+        assert said in one["text"]
+        assert one["path"] == "chain[4].evaluate"
+
+
 SCORE = "  - score: {consistency: {}}\n"
 
 
