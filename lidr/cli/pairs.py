@@ -5,17 +5,20 @@ and write them for other trainers.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lidr.report as report
 from lidr import preferences
-from lidr.cli.common import print_json, print_table, say, store_argument
+from lidr.cli.common import kept_recipe, print_json, print_table, say, store_argument
 from lidr.cli.terminal import printable
-from lidr.errors import RowError
+from lidr.errors import LidrError, RowError
 from lidr.rows import kind_said, language_heading
+from lidr.store import Store
 
 if TYPE_CHECKING:
     from lidr.preferences import Census, Mapped, PairQuery, PairSource
@@ -133,6 +136,8 @@ def _show(source: PairSource, wanted: PairQuery, mapped: Mapped, options: argpar
         print_json("lidr.pairs.show/1", content)
         return 0
     _print_facts(source, counted)
+    for line in _account(source):
+        print(printable(f"\n{line}"))
     if counted.unread:
         print(f"\n{unread_said(counted.unread)}")
     if counted.largest is not None and not counted.rows:
@@ -230,13 +235,27 @@ def _print_facts(source: PairSource, counted: Census) -> None:
     parents = [(p.role, p.name, (p.revision or "-")[:12], p.licence or "unknown") for p in source.parents]
     print_table(("made from", "name", "revision", "licence"), parents, left=4)
     counts, kinds = counted.wanted, counted.kinds_said
+    numbers = [name for name in ("pairs", "scored") if name == "pairs" or any(row[name] for row in counts)]
     rows = [
-        (str(row["iteration"]), str(row["language"]), kind, f"{row['pairs']:,}", f"{row['scored']:,}")
+        (str(row["iteration"]), str(row["language"]), kind, *(f"{row[name]:,}" for name in numbers))
         for row, kind in zip(counts, kinds, strict=True)
     ]
-    total = ("all", "", "", f"{sum(row['pairs'] for row in counts):,}", f"{sum(row['scored'] for row in counts):,}")
+    total = ("all", "", "", *(f"{sum(row[name] for row in counts):,}" for name in numbers))
     print()
-    print_table(("iteration", language_heading(kinds), "kind", "pairs", "scored"), [*rows, total], left=3)
+    print_table(("iteration", language_heading(kinds), "kind", *numbers), [*rows, total], left=3)
+
+
+def _account(source: PairSource) -> tuple[str, ...]:
+    """What became of all slots of a run in the store, as its report says it; nothing for one step of it."""
+    if source.run_file is None or not re.fullmatch(r"run:[^/]+", source.name):
+        return ()
+    folder = source.run_file.parent
+    try:
+        recipe = kept_recipe(folder)
+        run = recipe and report.run_state_of(recipe, Store(folder.parents[1]), is_compared=False)
+    except LidrError:  # the pairs themselves can be read
+        return ()
+    return report.kept_lines(run.recipe, run.records) if run else ()
 
 
 def _print_pair(pair: dict[str, Any], outcome: str = "") -> None:

@@ -56,8 +56,8 @@ def check_published(language: str) -> None:
     """
     if language not in published_languages():
         raise EvaluationError(
-            f'X-AlpacaEval was not published in "{language}"; it has {", ".join(published_languages())}. Leave {language} '
-            "out (--langs, or evaluate.languages), or give a folder of your own (--data, or evaluate.data): "
+            f'X-AlpacaEval was not published in "{language}"; it has {", ".join(published_languages())}. Leave '
+            f"{language} out (--langs, evaluate.languages), or give a folder of your own (--data, evaluate.data): "
             "x_alpacaeval/prompts/LANG.json and x_alpacaeval/reference/LANG.json"
         )
 
