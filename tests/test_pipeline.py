@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,6 +177,44 @@ def test_an_unknown_step_to_rebuild_or_stop_at_is_refused_with_the_steps_there_a
         match=r'--until "pear": no such step .* mean "pair"\? its steps: policy, prompts',
     ):
         run(recipe, until="pear")
+
+
+def test_status_says_what_a_run_has_lost_and_why_its_last_try_ended(tmp_path, capsys):
+    recipe = write_world(tmp_path / "w")
+    assert main(["run", str(recipe), "--quiet"]) == 0
+    assert main(["report", str(recipe)]) == 0
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Pairs: ")]
+    assert main(["status", str(recipe)]) == 0
+    assert said in capsys.readouterr().out.splitlines()
+    for language in ("en", "es", "de"):
+        file = tmp_path / "w/prompts" / f"{language}.jsonl"
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        text = "".join(json.dumps({**row, "instruction": " "}) + "\n" for row in rows)
+        file.write_text(text)
+    empty = ["--set", "version=0.2.0"]
+    words = [sys.executable, "-m", "lidr.cli.main", "run", str(recipe), *empty, "--quiet"]
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 2  # of a process that is gone
+    capsys.readouterr()
+    assert main(["status", str(recipe), *empty]) == 0
+    out = capsys.readouterr().out
+    assert "The last try ended: prompts 0:4: none can be used (" in out
+    write_world(tmp_path / "x")
+    shutil.copytree(tmp_path / "x/prompts", tmp_path / "w/prompts", dirs_exist_ok=True)
+    assert main(["run", str(recipe), *empty, "--until", "prompts", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["status", str(recipe), *empty]) == 0
+    assert "The last try ended" not in capsys.readouterr().out
+
+
+def test_what_a_run_that_ends_early_has_not_made_has_no_place_in_its_account(tmp_path, capsys):
+    recipe = write_world(tmp_path)
+    assert main(["run", str(recipe), "--until", "prompts", "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "scripted 0.1.0: 2 iterations until prompts in " in out
+    assert "loss" not in out
+    assert [line.split() for line in out.splitlines() if line.startswith("policy ")] == [["policy", "weights"]]
+    assert main(["run", str(recipe), "--quiet"]) == 0
+    assert "scripted 0.1.0: 2 iterations in " in capsys.readouterr().out
 
 
 def test_until_stops_each_iteration_after_that_step(tmp_path):

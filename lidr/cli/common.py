@@ -68,6 +68,15 @@ def read_recipe(options: argparse.Namespace) -> Recipe:
     return load_recipe(options.recipe, overrides=options.overrides)
 
 
+def kept_recipe(folder: Path) -> Recipe | None:
+    """The recipe that a run keeps in its version folder; None where it has none."""
+    from lidr.pipeline import load_recipe
+
+    kept = folder / "recipe.yaml"
+    same = [f"name={folder.parent.name}", f"version={folder.name}"]  # as --set may have named them
+    return load_recipe(kept, overrides=same, alone=True) if kept.is_file() else None
+
+
 def recipe_words(options: argparse.Namespace) -> list[str]:
     """The recipe with all that was given for it, for a command that is advised."""
     words = [options.recipe, *(word for one in options.overrides for word in ("--set", one))]

@@ -5,17 +5,20 @@ and write them for other trainers.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lidr.report as report
 from lidr import preferences
-from lidr.cli.common import print_json, print_table, say, store_argument
+from lidr.cli.common import kept_recipe, print_json, print_table, say, store_argument
 from lidr.cli.terminal import printable
-from lidr.errors import RowError
+from lidr.errors import LidrError, RowError
 from lidr.rows import kind_said, language_heading
+from lidr.store import Store
 
 if TYPE_CHECKING:
     from lidr.preferences import Census, Mapped, PairQuery, PairSource
@@ -133,6 +136,8 @@ def _show(source: PairSource, wanted: PairQuery, mapped: Mapped, options: argpar
         print_json("lidr.pairs.show/1", content)
         return 0
     _print_facts(source, counted)
+    for line in _account(source):
+        print(printable(f"\n{line}"))
     if counted.unread:
         print(f"\n{unread_said(counted.unread)}")
     if counted.largest is not None and not counted.rows:
@@ -150,11 +155,11 @@ def _compare(
     found = compare_sets(before, after, wanted, mapped, first=max(options.rows, 0))
     settings = settings_changed(before, after)
     if options.json:
-        sets = {name: {"name": one.name, "revision": one.revision} for name, one in
+        sets = {name: {"name": one.name, "asked": one.asked, "revision": one.revision} for name, one in
                 (("before", before), ("after", after))}  # fmt: skip
         print_json("lidr.pairs.compare/1", {**sets, "settings": settings, **asdict(found)})
         return 0
-    print(printable(f"{_named(before)}  ->  {_named(after)}\n"))
+    print(printable(f"{_at(before, 12)}  ->  {_at(after, 12)}\n"))
     names = ("before", "after", "same", "changed", "added", "removed")
     rows = [(str(row["iteration"]), row["language"], row["kind"], *(f"{row[name]:,}" for name in names))
             for row in found.counts]  # fmt: skip
@@ -178,8 +183,12 @@ def _compare(
     return 0
 
 
-def _named(source: PairSource) -> str:
-    return source.name + (f" at {source.revision[:12]}" if source.revision else "")
+def _at(source: PairSource, most: int | None = None) -> str:
+    """What it is, and the commit or digest that its name stands for, or so many characters of that."""
+    if not source.revision:
+        return source.said
+    revision = source.revision[:most]
+    return f"{source.said} ({revision})" if source.asked else f"{source.said} at {revision}"
 
 
 def _print_settings(settings: list[str] | None) -> None:
@@ -210,6 +219,7 @@ def _samples(source: PairSource, wanted: PairQuery, mapped: Mapped, most: int) -
 def _facts(source: PairSource) -> dict[str, Any]:
     return {
         "name": source.name,
+        "asked": source.asked,
         "revision": source.revision,
         "config": source.config,
         "splits": list(source.splits),
@@ -219,19 +229,33 @@ def _facts(source: PairSource) -> dict[str, Any]:
 
 
 def _print_facts(source: PairSource, counted: Census) -> None:
-    print(printable(source.name + (f" at {source.revision}" if source.revision else "")))
+    print(printable(_at(source)))
     print(printable(f"configuration {source.config or '-'}; splits {', '.join(source.splits)}"))
     print(printable(f"licence {source.licence.identifier}: {source.licence.reason}\n"))
     parents = [(p.role, p.name, (p.revision or "-")[:12], p.licence or "unknown") for p in source.parents]
     print_table(("made from", "name", "revision", "licence"), parents, left=4)
     counts, kinds = counted.wanted, counted.kinds_said
+    numbers = [name for name in ("pairs", "scored") if name == "pairs" or any(row[name] for row in counts)]
     rows = [
-        (str(row["iteration"]), str(row["language"]), kind, f"{row['pairs']:,}", f"{row['scored']:,}")
+        (str(row["iteration"]), str(row["language"]), kind, *(f"{row[name]:,}" for name in numbers))
         for row, kind in zip(counts, kinds, strict=True)
     ]
-    total = ("all", "", "", f"{sum(row['pairs'] for row in counts):,}", f"{sum(row['scored'] for row in counts):,}")
+    total = ("all", "", "", *(f"{sum(row[name] for row in counts):,}" for name in numbers))
     print()
-    print_table(("iteration", language_heading(kinds), "kind", "pairs", "scored"), [*rows, total], left=3)
+    print_table(("iteration", language_heading(kinds), "kind", *numbers), [*rows, total], left=3)
+
+
+def _account(source: PairSource) -> tuple[str, ...]:
+    """What became of all slots of a run in the store, as its report says it; nothing for one step of it."""
+    if source.run_file is None or not re.fullmatch(r"run:[^/]+", source.name):
+        return ()
+    folder = source.run_file.parent
+    try:
+        recipe = kept_recipe(folder)
+        run = recipe and report.run_state_of(recipe, Store(folder.parents[1]), is_compared=False)
+    except LidrError:  # the pairs themselves can be read
+        return ()
+    return report.kept_lines(run.recipe, run.records) if run else ()
 
 
 def _print_pair(pair: dict[str, Any], outcome: str = "") -> None:

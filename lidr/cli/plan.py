@@ -88,7 +88,8 @@ def show(planned: Plan) -> None:
     for note in check_template(planned.around):
         print(f"\nchat template: {note}", end="")
     if alone := pipeline.asked_alone(recipe):
-        print(f"\nruntime.replicas {recipe.runtime.replicas}: not for {'; '.join(f'{n} ({why})' for n, why in alone)}")
+        parts = "; ".join(f"{name} ({why})" for name, why in alone)
+        print(f"\nruntime.replicas: {recipe.runtime.replicas} does not speed up {parts}")
     if recipe.runtime.replicas == "all" and costs.times:
         print(
             "\nruntime.replicas all: times and GPU hours are of one replica, since nobody knows yet how many find a "
@@ -132,7 +133,7 @@ def totals(planned: Plan, costs: Costs) -> str:
     requests = sum(step.expected.count for step in todo if step.expected.unit == "requests")
     tokens = sum(step.expected.tokens for step in todo)
     asked = f", {requests:,} requests, at most {tokens:,} tokens" if requests or tokens else ", no requests"
-    return f"To make: {_steps(len(todo))}{asked}. Time: {_whole_time(costs)}."
+    return f"Still to do: {_steps(len(todo))}{asked}. Time: {_whole_time(costs)}."
 
 
 def _steps(count: int) -> str:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lidr.cli.common import print_json, print_table, read_recipe, recipe_arguments, recipe_words, say
-from lidr.hub import target_of_environment
+from lidr.hub import is_client_error, target_of_environment
 from lidr.hub_server import hub_for
 
 if TYPE_CHECKING:
+    from lidr.hub import Target
     from lidr.recipe import Recipe
     from lidr.release import Destinations, Finished
 
@@ -54,14 +56,15 @@ def main(options: argparse.Namespace) -> int:
     recipe = read_recipe(options)
     run, to = finished(recipe, options)
     say(("would go to " if options.dry_run else "to ") + _hub_said(recipe))
-    say(_visibility(to))
     if (note := unpublished_policy(recipe)) is not None:
         say(f"note: {note}")
     if options.dry_run:
+        say(f"a repository that does not exist yet is made {_readers(to.private)}")
         return _show_files(run, to, options)
     is_embedded = recipe.runtime.hub == "embedded"
     store = Store(store_root(recipe.runtime.store, recipe.folder))
     with hub_for(store.root, embedded=is_embedded) as (target, embedded):
+        say(*_visibility(to, target))
         published = release(run, to, target=target, say=say)
     note_published(store.version_folder(recipe.name, recipe.version), [found.repo for found in published])
     lines = loading_lines(published, embedded)
@@ -74,13 +77,31 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _visibility(to: Destinations) -> str:
-    """Who can read what is published."""
-    if to.private:
-        return "a repository that is made now is private"
+def _visibility(to: Destinations, target: Target) -> Iterator[str]:
+    """Who can read what is published, of each repository; one that is there stays as it is."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    for repo, kind in ((to.pairs, "dataset"), (to.policy, "model")):
+        if repo is None:
+            continue
+        try:
+            found = target.api().repo_info(repo, repo_type=kind)
+        except RepositoryNotFoundError:
+            yield f"{repo}: a new repository, {_readers(to.private)}"
+        except Exception as error:  # publishing asks again, with patience, and says what is wrong
+            if not is_client_error(error):
+                raise
+            yield f"{repo}: where it does not exist yet, it is made {_readers(to.private)}"
+        else:
+            yield f"{repo} exists, and stays {'private' if found.private else 'public'}"
+
+
+def _readers(is_private: bool) -> str:
+    if is_private:
+        return "private"
     return (
-        "a repository that is made now is public: prompts, their ids and every answer can be read by all. --private, "
-        "or publish.private: true, makes it private"
+        "public: prompts, their ids and every answer can be read by all. --private, or publish.private: true, makes it "
+        "private"
     )
 
 

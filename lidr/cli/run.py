@@ -99,7 +99,7 @@ def _run(recipe: Recipe, options: argparse.Namespace) -> int:
         print_json("lidr.run/1", {**summary.as_json(), "elapsed_s": round(time.monotonic() - began, 1),
                                    "report": str(page)})  # fmt: skip
     else:
-        show(planned, summary, time.monotonic() - began)
+        show(planned, summary, time.monotonic() - began, until=options.until)
         _what_next(planned, shlex.join(recipe_words(options)), page)
     if verdict is not None:
         raise verdict
@@ -136,10 +136,11 @@ class _Accounts:
         say(*report.account_lines(planned, iteration))
 
 
-def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
+def show(planned: Plan, summary: Summary, elapsed_s: float, *, until: str | None = None) -> None:
     """Print the account of pairs and the policies."""
     recipe = planned.recipe
-    print(f"\n{recipe.name} {recipe.version}: {iterations_of(planned)} in {duration(elapsed_s)}\n")
+    how_far = f" until {until}" if until else ""
+    print(f"\n{recipe.name} {recipe.version}: {iterations_of(planned)}{how_far} in {duration(elapsed_s)}\n")
     if summary.account:
         has_two = recipe.prompts is not None and not recipe.are_pairs_sampled
         of_two = " (the dominant and the non-dominant pair of each prompt)" if has_two else ""
@@ -152,11 +153,9 @@ def show(planned: Plan, summary: Summary, elapsed_s: float) -> None:
     if summary.policies:
         is_trained = any(policy.pairs is not None for policy in summary.policies)
         print("Policies" + (f" ({report.TRAINED})" if is_trained else ""))
-        print_table(
-            ("policy", "weights", "pairs", "loss", "dpo", "nll", "margin", "accuracy"),
-            [policy.cells() for policy in summary.policies],
-            left=2,
-        )
+        columns = ("policy", "weights", "pairs", "loss", "dpo", "nll", "margin", "accuracy")
+        most = len(columns) if is_trained else 2  # the numbers are those of training
+        print_table(columns[:most], [policy.cells()[:most] for policy in summary.policies], left=2)
     if summary.groups:
         print("\nAfter training, by language and kind (margin in nats; accuracy: share with margin above 0)")
         groups = report.shown_groups(recipe, summary)

@@ -11,6 +11,7 @@ from typing import Any
 import lidr.report as report
 from lidr import pipeline
 from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments
+from lidr.cli.terminal import last_error, printable
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,12 +34,19 @@ def main(options: argparse.Namespace) -> int:
         print_json("lidr.status/1", {"recipe": recipe.name, "version": recipe.version, "steps": rows})
     else:
         print(f"{recipe.name} {recipe.version} in {planned.version_folder}\n")
-        said = {step.place: step.said for step in planned.steps if step.rules}
-        cells = [_cells({**row, "state": said.get(row["place"], row["state"])}) for row in rows]
+        names = {step.place: step.said for step in planned.steps if step.rules}
+        cells = [_cells({**row, "state": names.get(row["place"], row["state"])}) for row in rows]
         print_table(("step", "state", "done", "speed", "left"), cells, left=2, states=1)
         made = [read_record(planned.folder(step)) for step in planned.steps if step.state in pipeline.KEPT]
-        for lost in report.prompts_lost(recipe, (record for record in made if record is not None)):
-            print(f"\n{lost}")
+        for said in report.kept_lines(recipe, [record for record in made if record is not None]):
+            print(f"\n{said}")
+        states = {row["state"] for row in rows}
+        if (
+            states - {*pipeline.NOTHING_TO_DO}
+            and "running" not in states
+            and (why := last_error(planned.version_folder)) is not None
+        ):
+            print(printable(f"\nThe last try ended: {why}"))
     return 0
 
 

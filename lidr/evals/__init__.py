@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.evals.benchmark_rows import Loaded, RowBenchmark, load_rows
+    from lidr.evals.benchmark_rows import Loaded, RowBenchmark, check_rows, load_rows
     from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark, task_specs
     from lidr.evals.checkpoint import Checkpoint, digest_of, find_adapter, find_checkpoint
     from lidr.evals.evaluation import Listener, evaluate, identity_of, judge_again, load_all, totals
@@ -66,6 +66,7 @@ __all__ = [
     "TaskSpec",
     "benchmark",
     "check",
+    "check_rows",
     "digest_of",
     "evaluate",
     "find_adapter",

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from lidr.errors import EvaluationError, HubError
 from lidr.evals.hub_rows import commit_of, file_at, files_at
-from lidr.evals.published_rows import fetch_published, published_name
+from lidr.evals.published_rows import check_published, fetch_published, published_name
 from lidr.evals.results import DataFacts
 from lidr.language_tags import unknown_language
 from lidr.languages import LANGUAGES
@@ -91,6 +91,19 @@ def load_rows(benchmark: RowBenchmark, language: str, data: str | None = None) -
         reference_sha256=_sha256([row["reference"] for row in rows]) if benchmark == "x_alpacaeval" else None,
     )
     return Loaded(tuple(rows), facts)
+
+
+def check_rows(benchmark: RowBenchmark, language: str, data: str | None = None) -> None:
+    """Refuse what `load_rows` would, as far as that is known without a network.
+
+    Raises:
+        EvaluationError: as `load_rows`, of a folder; a language in which a benchmark was never published.
+    """
+    given = data or os.environ.get("LIDR_DATA")
+    if given and Path(given).expanduser().is_dir():
+        load_rows(benchmark, language, data)
+    elif benchmark != "mgsm" and (not given or given.partition("@")[0] == MGSM_HUB):
+        check_published(language)
 
 
 def place_of(data: str | None, loaded: Iterable[Loaded]) -> str | None:

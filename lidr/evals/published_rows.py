@@ -44,12 +44,22 @@ def fetch_published(language: str) -> list[Path]:
         EvaluationError: the language was not published.
         HubError: no network, or another file than was published.
     """
+    check_published(language)
+    return [_kept(language, what) for what in ("prompts", "reference")]
+
+
+def check_published(language: str) -> None:
+    """Refuse what is known not to be there.
+
+    Raises:
+        EvaluationError: the language was not published.
+    """
     if language not in published_languages():
         raise EvaluationError(
-            f'X-AlpacaEval was not published in "{language}"; it has {", ".join(published_languages())}. Give a folder '
-            "of your own with --data: x_alpacaeval/prompts/LANG.json and x_alpacaeval/reference/LANG.json"
+            f'X-AlpacaEval was not published in "{language}"; it has {", ".join(published_languages())}. Leave '
+            f"{language} out (--langs, evaluate.languages), or give a folder of your own (--data, evaluate.data): "
+            "x_alpacaeval/prompts/LANG.json and x_alpacaeval/reference/LANG.json"
         )
-    return [_kept(language, what) for what in ("prompts", "reference")]
 
 
 def _kept(language: str, what: str) -> Path:

@@ -64,6 +64,7 @@ def check_recipe(recipe: Recipe, overrides: Sequence[str] = ()) -> Checked:
     wrong += room_problems(recipe)
     for path, name, config in _steps(recipe):
         kind = STEPS[name]
+        notes += [_at(recipe, path, name, said) for said in kind.notes(recipe, config)]
         try:
             if kind.checks is None:
                 kind.outside(around, config)

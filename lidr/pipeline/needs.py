@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,12 +30,11 @@ class Need:
 
 def memory_needs(planned: Plan, todo: list[PlannedStep], card: Card | None) -> tuple[Need, ...]:
     """The largest of what writes, of what trains, and of what only reads."""
-    writing, training, reading = [], [], []
+    writing, training = [], []
+    reading: list[Need] = []
     for step in todo:
         if step.expected.unit == "values":  # each scorer's model is loaded after the other, as the policy is
-            shapes = [one for model in step.config.models if (one := shape_of(planned, model)) is not None]
-            sizes = [costs.weight_bytes(shape, planned.recipe.policy.dtype) for shape in shapes]
-            reading += [Need(step.name, size, f"weights {gigabytes(size)}; answers come on top") for size in sizes]
+            reading += _reading(planned, step, card)
             continue
         model = model_of(planned.recipe, step.config, step.expected)
         shape = shape_of(planned, model) if model is not None else None
@@ -49,6 +49,22 @@ def memory_needs(planned: Plan, todo: list[PlannedStep], card: Card | None) -> t
         elif step.expected.tokens and not asks_elsewhere(planned, step):
             writing.append(_writing(planned, step, shape, model, card))
     return tuple(max(needs, key=lambda need: need.size) for needs in (writing, training, reading) if needs)
+
+
+def _reading(planned: Plan, step: PlannedStep, card: Card | None) -> Iterator[Need]:
+    """Of one card, each model of a step's scorers: its weights, or the share of the card that vLLM takes at once."""
+    runtime = planned.recipe.runtime
+    for name, model, _ in step.config.brought:
+        if (shape := shape_of(planned, model)) is None:
+            continue
+        size = costs.weight_bytes(shape, planned.recipe.policy.dtype)
+        parts = f"weights {gigabytes(size)}; answers come on top"
+        if getattr(step.config.given[name], "engine", None) == "vllm":
+            size //= runtime.tensor_parallel
+            share = f"vLLM takes runtime.gpu_memory {runtime.gpu_memory:g} of a card whatever they are"
+            parts = f"weights {gigabytes(size)}; {share}"
+            size = max(size, int(card.memory * 1e9 * runtime.gpu_memory)) if card is not None else size
+        yield Need(step.name, size, parts)
 
 
 def _writing(planned: Plan, step: PlannedStep, shape: ModelShape, model: PolicyConfig, card: Card | None) -> Need:

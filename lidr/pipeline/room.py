@@ -90,14 +90,30 @@ def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
     def idle(name: str, used: int, advice: str) -> list[str]:
         return [f"{name}: {has - used} of the job's {has} GPUs stay idle{advice}"] if name and used < has else []
 
-    more = f"; runtime.train_processes {gpus} uses {'them' if nodes == 1 else 'those of one node'}"
     one_node = ": training takes one node; a job of --nodes 1 spares them"
+    more = _more_processes(planned.recipe, gpus, nodes) if training and processes < gpus else one_node
     return [
         *idle(answering, replicas * each, f"; runtime.replicas {has // each} uses them"),
-        *idle(training, processes, more if processes < gpus else one_node),
+        *idle(training, processes, more),
         *idle(", ".join(n for n, by in alone.items() if not by), 1, ": one model does it, and no setting changes that"),
         *idle(", ".join(n for n, by in alone.items() if by), each, ": one vLLM does it, by runtime.tensor_parallel"),
     ]
+
+
+def _more_processes(recipe: Recipe, gpus: int, nodes: int) -> str:
+    """What of `runtime` makes use of most of a node's GPUs in training, and nothing of the recipe refuses."""
+    runtime = recipe.runtime
+    for processes in range(gpus, runtime.train_processes, -1):
+        for micro in range(runtime.micro_batch, 0, -1):
+            told = {"train_processes": processes, "micro_batch": micro, "gpu": runtime.gpu or "the job's"}
+            other = recipe.model_copy(update={"runtime": runtime.model_copy(update=told)})
+            if not any(set(STEPS[step.name].room(other, step.config)) for step in recipe.chain):
+                smaller = f" with runtime.micro_batch {micro}" if micro != runtime.micro_batch else ""
+                where = "them" if nodes == 1 else "those of one node"
+                used = where if processes == gpus else f"{processes} of {where}"
+                setting = "num_processes" if recipe.launch else "runtime.train_processes"
+                return f"; {setting} {processes}{smaller} uses {used}"
+    return ": its settings let no more processes share it"
 
 
 def models_alone(recipe: Recipe, step: PlannedStep) -> Iterator[tuple[str, bool]]:

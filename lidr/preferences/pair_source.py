@@ -44,6 +44,7 @@ class PairSource:
         parents: what the pairs were made from, as far as the set says it, the set itself first where it has a licence
             of its own.
         licence: of the set.
+        asked: the tag or branch that was given for the commit; None where none was.
         switches: of the chat template, with which every pair of a run was made; a published set has them in its rows.
         run_file: what lidr wrote about the run that made them; None, or not there, for sets of others.
     """
@@ -56,6 +57,12 @@ class PairSource:
     licence: Licence
     switches: Mapping[str, Any] = field(default_factory=dict)
     run_file: Path | None = None
+    asked: str | None = None
+
+    @property
+    def said(self) -> str:
+        """Its name, with the tag or branch that was given."""
+        return self.name + (f"@{self.asked}" if self.asked else "")
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -256,7 +263,9 @@ def _on_hub(reference: HubReference, config: str | None, commit: str | None, dig
     about_run = folder / "lidr/run.json"
     parents = parents_of_set(reference.repo, sha, card, about_run, f"{HUB}/datasets/{reference.repo}")
     files = tuple((split, folder / name) for split, name in splits)
-    return PairSource(reference.repo, sha, chosen, files, parents, strictest(parents[:1]), run_file=about_run)
+    asked = None if reference.is_pinned else reference.revision
+    licence = strictest(parents[:1])
+    return PairSource(reference.repo, sha, chosen, files, parents, licence, run_file=about_run, asked=asked)
 
 
 def _in_folder(path: Path, config: str | None) -> PairSource:

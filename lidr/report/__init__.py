@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lidr.report.html import as_note, notebook_page, page, report, report_of_end, write_page
     from lidr.report.iteration_account import account_lines
     from lidr.report.rating_sheet import export, judged, read_key, read_sheet, translated
-    from lidr.report.report_text import as_json, guard_lines, head_lines, score_tables
+    from lidr.report.report_text import as_json, guard_lines, head_lines, kept_lines, score_tables
     from lidr.report.run_state import RunState, run_state_of
     from lidr.report.samples import sample_pairs
     from lidr.report.scores import LEGEND, before_after, head_to_head_text, scores_frame, scores_text
@@ -36,6 +36,7 @@ __all__ = [
     "head_lines",
     "head_to_head_text",
     "judged",
+    "kept_lines",
     "measurement_tables",
     "notebook_page",
     "page",

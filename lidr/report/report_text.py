@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lidr.analysis import evaluated, gates, measurements
@@ -17,7 +17,9 @@ from lidr.report.selection import selection_lines
 from lidr.report.summary import Summary, prompts_lost, summary_of
 
 if TYPE_CHECKING:
+    from lidr.recipe import Recipe
     from lidr.report.run_state import RunState
+    from lidr.store import Record
 
 _MOST_REASONS = 4
 
@@ -25,14 +27,22 @@ _MOST_REASONS = 4
 @of_records
 def head_lines(run: RunState) -> tuple[str, ...]:
     """What it is, how far it is, and where its slots went."""
-    summary = summary_of(run.recipe, run.records)
     return (
         f"{run.recipe.name} {run.recipe.version}: {lead(run)}",
         *state_sentences(run),
-        *_account_lines(summary),
-        *prompts_lost(run.recipe, run.records),
+        *kept_lines(run.recipe, run.records),
         *selection_lines(run.records),
     )
+
+
+def kept_lines(recipe: Recipe, records: Sequence[Record]) -> tuple[str, ...]:
+    """How many pairs are kept and why others are gone, and what was lost of prompts that have no pairs yet.
+
+    Args:
+        recipe: whose run it is.
+        records: in the order in which the steps run; of a run that is not finished, those that it has.
+    """
+    return (*_account_lines(summary_of(recipe, records)), *prompts_lost(recipe, records))
 
 
 def _account_lines(summary: Summary) -> Iterator[str]:

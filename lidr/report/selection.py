@@ -42,10 +42,10 @@ def _dropped_line(records: Iterable[Record]) -> Iterator[str]:
     found = [record.counts["selection"] for record in records if "selection" in record.counts]
     slots, dropped = (sum(one[name] for one in found) for name in ("slots", "dropped"))
     if slots:
-        fifths = " ".join(f"{100 * share:.1f}" for _, share in _shares(found, "length"))
+        fifths = ", ".join(f"{100 * share:.1f}" for _, share in _shares(found, "length"))
         yield (
-            f"Dropped by pair: {dropped:,} of {slots:,} slots ({dropped / slots:.1%}); by fifth of the text's length, "
-            f"shortest first: {fifths} %"
+            f"pair dropped {dropped:,} of {slots:,} slots ({dropped / slots:.1%}); from the shortest fifth of the "
+            f"texts to the longest: {fifths}%"
         )
 
 

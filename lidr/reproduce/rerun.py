@@ -289,9 +289,12 @@ def _settings_with(form: str, value: Any) -> Iterator[str]:
 
 
 def _first(error: Exception) -> str:
-    """The first line of what was said, for a table; a folder that only the publisher had is named so."""
+    """The first line of what was said, for a table; a folder that only the publisher had is named so, without the
+    advice that is for whoever writes the recipe.
+    """
     text = (str(error).splitlines() or [type(error).__name__])[0]
-    return _PUBLISHERS.sub(rf"\1{_NOT_HERE}", text)
+    said, not_here, _ = _PUBLISHERS.sub(rf"\1{_NOT_HERE}", text).partition(_NOT_HERE)
+    return f"{said}{not_here}; what follows is made from the published rows" if not_here else said
 
 
 def _policy_folder(recipe: Recipe) -> Path | None:

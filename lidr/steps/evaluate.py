@@ -299,6 +299,18 @@ def outside_evaluate(around: Surroundings, config: EvaluateConfig) -> dict[str, 
     return {"rows": rows, "judge": judge, **told, **({"length_control": control} if control else {})}
 
 
+def check_benchmark_rows(around: Surroundings, config: EvaluateConfig) -> None:
+    """Look for rows in every language: those of a folder, and what is known of those that lie on a Hub.
+
+    Raises:
+        PlanError, EvaluationError: they are not there, or are no rows.
+        Unresolved: the folder depends on LIDR_DATA, which is not set.
+    """
+    data = _data(config, around)
+    for task in _tasks(config, around.recipe):
+        evals.check_rows(task.benchmark, task.language, data)  # type: ignore[arg-type]
+
+
 def _length_control_identity(
     around: Surroundings, config: EvaluateConfig, loaded: Mapping[TaskSpec, evals.Loaded]
 ) -> str | None:
@@ -469,7 +481,7 @@ STEP = StepKind(
     alone=alone_evaluate,
     identity=identity_evaluate,
     at_first=True,
-    checks=lambda around, config: None,  # its rows may lie on a Hub
+    checks=check_benchmark_rows,
     version=3,
     resumes_since=1,
 )

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import get_args
 
-from lidr.errors import PlanError
+from lidr.errors import HubError, PlanError
 from lidr.hub import cached_folder, read_file
 from lidr.recipe import Dtype, Recipe
 from lidr.references import FolderReference, HubReference, RunReference, parse_reference
@@ -112,10 +112,26 @@ def _config_file(around: Surroundings) -> Path | None:
     reference = parse_reference(policy.model)
     if isinstance(reference, HubReference):
         commit = policy.pinned or around.lock.commits.get(reference.repo)
-        return read_file(reference.repo, commit, "config.json") if commit else None
+        return _of_hub(reference.repo, commit) if commit else None
     if isinstance(reference, RunReference):
         return locate(reference, around.recipe).model_folder / "config.json"
     if isinstance(reference, FolderReference):
         folder = resolve_source(reference.path, around.recipe_folder) or Path(reference.path)
         return folder / "config.json"
     return Path()
+
+
+def _of_hub(repo: str, commit: str) -> Path:
+    """config.json at a commit, from the Hub's cache or the Hub.
+
+    Raises:
+        HubError: neither has it.
+    """
+    try:
+        return read_file(repo, commit, "config.json")
+    except HubError as error:
+        known = ", ".join(get_args(Dtype))
+        raise HubError(
+            f"policy.dtype: auto is read from config.json of {repo}, which is not on this machine: {error}; write one: "
+            f"{known}"
+        ) from None

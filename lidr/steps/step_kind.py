@@ -320,6 +320,7 @@ class StepKind:
         chain: what of its settings needs another chain: messages that open with the setting, as `publish.policy: ...`.
         checks: what of `outside` can be looked for without a model and without a network; by default `outside` itself.
             Returns what a person should know that is no mistake.
+        notes: the same that the settings and the chain alone tell.
         resumes_since: the oldest version whose unfinished answers it goes on with: since then it asks the same
             questions under the same keys. None: only its own.
     """
@@ -348,6 +349,7 @@ class StepKind:
     section: str = ""
     version: int = 1
     checks: Callable[[Surroundings, Any], Sequence[str] | None] | None = None
+    notes: Callable[[Recipe, Any], Iterable[str]] = field(default=lambda recipe, config: ())
     resumes_since: int | None = None
     counted: Callable[[Surroundings, Any, Scale], Expected] | None = None
     beside: Callable[[Recipe, Any, Expected], Iterable[Beside]] = field(default=lambda recipe, config, expected: ())

@@ -154,7 +154,7 @@ def test_plan_shows_each_step_its_work_and_then_that_nothing_is_left(tmp_path, c
     assert main(["plan", recipe]) == 0
     text = capsys.readouterr().out
     assert re.search(r"iter_1/generate +new +12 requests +768 +no rate yet", text)
-    assert "To make: 11 steps, 56 requests, at most 4,096 tokens. Time: no rate yet" in text
+    assert "Still to do: 11 steps, 56 requests, at most 4,096 tokens. Time: no rate yet" in text
     assert main(["run", recipe, "--quiet"]) == 0
     capsys.readouterr()
     main(["plan", recipe])
@@ -213,6 +213,22 @@ def test_ls_and_cp_give_a_start_that_validates(tmp_path, capsys):
     assert "exists; give another name, or remove it first" in capsys.readouterr().err
     assert main(["cp", "quikstart", str(tmp_path / "x.yaml")]) == 2
     assert 'no shipped recipe "quikstart"; did you mean "quickstart"?' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("croco", '"methods/croco"'),
+        ("crocco", '"methods/croco"'),
+        ("Croco.yaml", '"methods/croco"'),
+        ("recipes/methods/croco.yaml", '"methods/croco"'),
+        ("chat-asian", '"llama2-7b/chat-asian"'),
+        ("sft", '"llama3-8b/sft" or "real_policy/sft"'),
+    ],
+)
+def test_cp_names_a_recipe_of_a_folder_by_its_last_part(tmp_path, capsys, name, meant):
+    assert main(["cp", name, str(tmp_path / "x.yaml")]) == 2
+    assert f"did you mean {meant}?" in capsys.readouterr().err
 
 
 def test_validate_prints_the_json_schema(capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -40,7 +41,22 @@ def test_show_prints_counts_licences_and_pairs_side_by_side(capsys):
     (line,) = [line for line in out.splitlines() if "bees in English at length" in line]
     assert "bees from Spanish into English" in line
     assert out.splitlines()[-1].startswith("└")
-    assert ["all", "32", "0"] in [row.split() for row in out.splitlines()]
+    assert ["all", "32"] in [row.split() for row in out.splitlines()]
+
+
+def test_show_says_what_was_dropped_as_the_report_does_and_no_scores_where_nobody_scored(store, capsys):
+    assert main(["pairs", "show", "run:scripted", "--rows", "0"]) == 0
+    out = capsys.readouterr().out
+    assert "scored" not in out
+    (said,) = [line for line in out.splitlines() if line.startswith("Pairs: ")]
+    assert main(["report", str(store.parent / "recipe.yaml")]) == 0
+    assert said in capsys.readouterr().out.splitlines()
+    assert main(["pairs", "show", "run:scripted@0.1.0/iter_1/pair", "--rows", "0"]) == 0
+    assert "Pairs: " not in capsys.readouterr().out, "what later steps dropped is in the set of that step"
+    shutil.copytree(store / "scripted/0.1.0/iter_1/filter/data", store / "elsewhere", dirs_exist_ok=True)
+    assert main(["pairs", "show", str(store / "elsewhere"), "--rows", "0"]) == 0
+    assert "Pairs: " not in capsys.readouterr().out, "rows alone tell nothing of what was dropped"
+    shutil.rmtree(store / "elsewhere")
 
 
 def test_tables_say_which_language_they_count_by(tmp_path, capsys):
@@ -130,8 +146,8 @@ def test_pairs_that_nobody_compared_between_languages_are_not_called_dominant_on
     assert main(["pairs", "show", str(path), "--rows", "1"]) == 0
     out = capsys.readouterr().out
     table = [line.split() for line in out.splitlines()]
-    assert ["iteration", "language", "kind", "pairs", "scored"] in table
-    assert [row for row in table if row[:1] == ["1"]] == [["1", code, "-", "3", "0"] for code in ("de", "en")]
+    assert ["iteration", "language", "kind", "pairs"] in table
+    assert [row for row in table if row[:1] == ["1"]] == [["1", code, "-", "3"] for code in ("de", "en")]
     assert "dominant" not in out
     assert main(["pairs", "show", str(path), "--json", "--kind", "dominant"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["counts"]

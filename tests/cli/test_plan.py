@@ -118,10 +118,10 @@ def test_what_replicas_do_not_share_is_said(tmp_path, capsys) -> None:
     model = ("policy.model=org/some-8B", "policy.dtype=bfloat16", "runtime.engine=transformers")
     words = [word for one in (*model, "runtime.replicas=all") for word in ("--set", one)]
     assert main(["plan", str(recipe), *words]) == 0
-    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("runtime.replicas all: not ")]
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("runtime.replicas: all does not ")]
     assert line == (
-        "runtime.replicas all: not for score.latent (replicas give texts alone); score.judge (a server is asked, which "
-        "has its own); measure.margin (replicas give texts alone); train (runtime.train_processes is of training)"
+        "runtime.replicas: all does not speed up score.latent (replicas give texts alone); score.judge (a server is "
+        "asked, which has its own); measure.margin (replicas give texts alone); train (runtime.train_processes does)"
     )
     assert json.loads(plan_of(capsys, recipe, *model))["not_by_replicas"] == {}
 
@@ -229,9 +229,9 @@ def test_what_no_estimate_counts_is_named_beside_the_hours_and_the_time(tmp_path
     memory = [line for line in said.splitlines() if line.startswith("Memory, score: ")]
     assert len(memory) == ("judge-2B" in scorer)
     for line in memory:
-        assert line.startswith(
-            "Memory, score: ~8.0 GB of the 80 GB of one H100 (weights 8.0 GB;"
-        )  # float32, as the policy
+        taken = "72.0 GB" if "engine: vllm" in scorer else "8.0 GB"  # vLLM takes its share of a card at once
+        assert line.startswith(f"Memory, score: ~{taken} of the 80 GB of one H100 (weights 8.0 GB")  # float32
+        assert ("vLLM takes runtime.gpu_memory 0.9 of a card whatever they are" in line) == ("engine: vllm" in scorer)
     (disk,) = [line for line in said.splitlines() if line.startswith("Disk, policies: ")]
     assert "; the first is a download into the Hub's cache (HF_HOME), which takes as much again on another disk" in disk
     assert "unknown for 7 steps (a first run measures it): policy, prompts, score, pair; for the others ~" in said

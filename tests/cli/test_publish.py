@@ -49,10 +49,23 @@ def test_publish_prints_commit_and_loading_lines(recipe, capsys, no_hub_outside)
 def test_it_is_said_who_can_read_it_and_under_which_licence(recipe, capsys, no_hub_outside):
     assert call(publish, recipe, "--pairs", "lidr/v", "--dry-run") == 0
     out, err = capsys.readouterr()
-    assert "a repository that is made now is public: prompts, their ids and every answer can be read by all" in err
+    said = "a repository that does not exist yet is made public: prompts, their ids and every answer can be read by all"
+    assert said in err
     assert "lidr/v v0.1.0, licence other, content " in out
     assert call(publish, recipe, "--pairs", "lidr/v", "--dry-run", "--private") == 0
-    assert "a repository that is made now is private" in capsys.readouterr().err
+    assert "a repository that does not exist yet is made private" in capsys.readouterr().err
+
+
+def test_a_repository_that_is_there_is_not_said_to_be_made(recipe, capsys, no_hub_outside):
+    assert call(publish, recipe, "--pairs", "lidr/there", "--private") == 0
+    assert "lidr/there: a new repository, private" in capsys.readouterr().err
+    assert call(publish, recipe, "--pairs", "lidr/there") == 0
+    err = capsys.readouterr().err
+    assert "lidr/there exists, and stays private" in err
+    assert "is made" not in err
+    assert "public" not in err
+    assert call(publish, recipe, "--pairs", "lidr/new") == 0
+    assert "lidr/new: a new repository, public: prompts, their ids and every" in capsys.readouterr().err
 
 
 def test_the_first_line_says_which_hub_it_goes_to_and_how_to_reach_another(recipe, capsys, no_hub_outside, monkeypatch):

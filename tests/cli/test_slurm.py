@@ -123,6 +123,24 @@ def test_more_processes_or_engines_than_the_job_has_gpus_are_refused(
     ("settings", "words", "said"),
     [
         ((), (), ["train: 7 of the job's 8 GPUs stay idle; runtime.train_processes 8 uses them"]),
+        (
+            ("runtime.micro_batch=8",),
+            (),
+            ["train: 7 of the job's 8 GPUs stay idle; runtime.train_processes 8 with runtime.micro_batch 4 uses them"],
+        ),
+        (
+            ("chain.train.batch=12", "runtime.micro_batch=4"),
+            (),
+            [
+                "train: 7 of the job's 8 GPUs stay idle; runtime.train_processes 6 with runtime.micro_batch 2 uses 6 "
+                "of them"
+            ],
+        ),
+        (
+            ("chain.train.batch=7", "chain.train.held_out={share: 0.1}", "runtime.micro_batch=1"),
+            (),
+            ["train: 7 of the job's 8 GPUs stay idle: its settings let no more processes share it"],
+        ),
         (("runtime.train_processes=8",), (), []),
         (
             ("runtime.train_processes=8", "runtime.replicas=4"),

@@ -217,6 +217,75 @@ def test_what_is_no_mistake_and_may_surprise_is_a_note_at_its_place(recipe, caps
     assert 'lidr knows no card "A100X"; did you mean' in notes["runtime.gpu"]
 
 
+@pytest.mark.parametrize(
+    ("data", "language", "said"),
+    [
+        ("", "sw", 'X-AlpacaEval was not published in "sw"; it has de, en, es, fr, ru, th, zh. Leave sw out'),
+        ("", "de", None),
+        ("FOLDER", "es", 'no x_alpacaeval rows for "es" (looked for x_alpacaeval/prompts/es.json'),
+        ("FOLDER", "de", None),
+        (f"juletxara/mgsm@{'a' * 40}", "sw", 'X-AlpacaEval was not published in "sw"'),
+        (f"org/rows@{'a' * 40}", "sw", None),
+    ],
+)
+def test_benchmark_rows_that_a_language_is_known_to_lack_are_a_problem(
+    recipe, tmp_path, capsys, monkeypatch, data, language, said
+):
+    """No network is asked: what only a Hub knows is left to `plan`."""
+    monkeypatch.delenv("LIDR_DATA", raising=False)
+    monkeypatch.setattr("socket.socket.connect", None)
+    (tmp_path / "rows/open_instructions").mkdir(parents=True)
+    rows = '{"id": "a", "instruction": "Was?", "output": "Das.", "generator": "g"}\n'
+    (tmp_path / "rows/open_instructions/de.jsonl").write_text(rows)
+    place = f", data: [{data.replace('FOLDER', str(tmp_path / 'rows'))}]" if data else ""
+    step = f"  - evaluate: {{tasks: [x_alpacaeval], languages: [{language}]{place}}}\niterations:"
+    recipe.write_text(recipe.read_text().replace("iterations:", step))
+    if said is None:
+        assert main(["validate", str(recipe)]) == 0
+    else:
+        (one,) = problems(capsys, str(recipe))
+        assert said in one["text"]
+        assert one["path"] == "chain[4].evaluate"
+
+
+SCORE = "  - score: {consistency: {}}\n"
+
+
+@pytest.mark.parametrize(
+    ("chain", "is_read"),
+    [
+        ("", False),
+        ("  - measure: {sample: 3}\n", False),  # it has nobody to hold the scorers against
+        ("  - measure: {judge: {model: openai:j@http://127.0.0.1:9}}\n", True),
+        ("  - measure: {gold: prompts}\n", True),
+    ],
+)
+def test_scores_that_nothing_reads_are_a_note_at_the_step(recipe, capsys, chain, is_read):
+    text = recipe.read_text().replace("  - translate:", SCORE + "  - translate:")
+    recipe.write_text(text.replace("iterations:", chain + "iterations:"))
+    main(["validate", str(recipe), "--json"])
+    notes = [note for note in json.loads(capsys.readouterr().out)["notes"] if "reads its scores" in note["text"]]
+    assert bool(notes) != is_read
+    for note in notes:
+        assert (note["path"], note["line"]) == ("chain[1].score", 10)
+        assert "pair: {from: scores, by: consistency}" in note["text"]
+        assert "translate: {best_by: consistency}" in note["text"]
+
+
+@pytest.mark.parametrize("before", ["generate: {max_tokens: 64}", "generate: {n: 2, temperature: 0.9, max_tokens: 64}"])
+def test_scores_that_choose_answers_or_pairs_get_no_note_also_where_a_model_is_unpinned(recipe, capsys, before):
+    text = recipe.read_text().replace("generate: {max_tokens: 64}", before)
+    model = "  - score: {reward_model: {model: org/reward, revision: unpinned}}\n  - translate:"
+    recipe.write_text(text.replace("  - translate:", model))
+    assert ("nothing reads its scores" in validated(recipe, capsys)) is True
+    assert "nothing reads its scores" not in validated(recipe, capsys, "chain.translate.best_by=reward_model")
+
+
+def validated(recipe, capsys, *overrides: str) -> str:
+    main(["validate", str(recipe), *(word for one in overrides for word in ("--set", one))])
+    return capsys.readouterr().err
+
+
 def test_every_licence_of_a_recipe_is_looked_at_wherever_it_stands(recipe, tmp_path, capsys):
     translated = "prompts.translate={by: {file: none.jsonl, license: CC0}}"
     assert main(["validate", str(recipe), "--set", translated, "--json"]) == 2

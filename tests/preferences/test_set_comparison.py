@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,6 +98,14 @@ print("chain.filter.length_ratio.min: 0.2 -> 0.1" in settings_changed(before, af
 """
     ).stdout
     assert out.splitlines() == ["[24, 32, 23, 1, 8, 0]", "True"]
+    names = [f"{repo}@{tag}" for tag in tags]
+    call = "import sys; from lidr.cli.main import main; sys.exit(main({}))"
+    said = hub.run(call.format(["pairs", "compare", *names])).stdout.splitlines()[0]
+    assert re.fullmatch(rf"{names[0]} \([0-9a-f]{{12}}\)  ->  {names[1]} \([0-9a-f]{{12}}\)", said)
+    shown = hub.run(call.format(["pairs", "show", names[0], "--rows", "0"])).stdout.splitlines()[0]
+    assert re.fullmatch(rf"{names[0]} \([0-9a-f]{{40}}\)", shown)
+    told = json.loads(hub.run(call.format(["pairs", "compare", *names, "--json"])).stdout)
+    assert [told[one]["asked"] for one in ("before", "after")] == tags
 
 
 def test_pairs_that_went_are_counted_where_they_stood(tmp_path):

@@ -56,6 +56,11 @@ def test_the_headline_says_what_could_not_be_checked_and_how_it_can_be(own, repr
         "mymodel (on the machine that published; it is not in the release); give the policy's folder with "
         "--policy FOLDER"
     )
+    prompts = next(one for one in verdict["verdicts"] if one["place"] == "iter_1/prompts")
+    assert prompts["reason"] == (
+        "prompts.source: no file or folder prompts (on the machine that published; it is not in the release); what "
+        "follows is made from the published rows"
+    )
 
 
 def test_other_weights_than_the_releases_are_named_and_asked_nothing(own, reproduced):

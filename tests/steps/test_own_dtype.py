@@ -6,8 +6,10 @@ import json
 
 import pytest
 
-from lidr.errors import PlanError
+import lidr
+from lidr.errors import HubError, PlanError
 from lidr.steps import own_dtype
+from tests.scripted import write_world
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,11 @@ def test_nothing_said_is_no_format(tmp_path):
     (tmp_path / "config.json").write_text('{"text_config": {}}', encoding="utf-8")
     with pytest.raises(PlanError, match="names no number format; write one: "):
         own_dtype(tmp_path / "config.json")
+
+
+def test_a_model_that_is_not_here_names_the_setting_that_asks_for_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    model = f"policy={{model: org/away, revision: {'a' * 40}, dtype: auto}}"
+    recipe = lidr.load_recipe(write_world(tmp_path), overrides=[model, "runtime.engine=transformers"])
+    with pytest.raises(HubError, match=r"policy\.dtype: auto is read from config\.json of org/away, .*; write one: "):
+        lidr.plan(recipe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from lidr.cli.common import print_json, say
@@ -24,8 +25,8 @@ def main(options: argparse.Namespace) -> int:
 
     recipes, target = shipped(), Path(options.file)
     if options.name not in recipes:
-        near = difflib.get_close_matches(options.name, recipes, n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else ";"
+        near = " or ".join(f'"{name}"' for name in _nearest(options.name, list(recipes)))
+        hint = f"; did you mean {near}?" if near else ";"
         raise RecipeError([f'no shipped recipe "{options.name}"{hint} ({", ".join(recipes)})'])
     if target.exists():
         raise RecipeError([f"{target} exists; give another name, or remove it first"])
@@ -36,3 +37,17 @@ def main(options: argparse.Namespace) -> int:
         print_json("lidr.cp/1", {"recipe": options.name, "file": str(target)})
     say(f"{target}: a copy of {options.name}. Change its name, then: lidr plan {target}")
     return 0
+
+
+def _nearest(given: str, names: Sequence[str]) -> list[str]:
+    """The recipes that were probably meant: by the last part of their name, else by the whole of it.
+
+    >>> _nearest("croco", ["quickstart", "methods/croco"]), _nearest("quikstart", ["quickstart", "methods/croco"])
+    (['methods/croco'], ['quickstart'])
+    """
+    name = given.lower().removesuffix(".yaml").removeprefix("recipes/")
+    parts = {one: one.rpartition("/")[2] for one in names}
+    if same := [one for one in names if name in (one, parts[one])]:
+        return same
+    near = difflib.get_close_matches(name, [*names, *parts.values()], n=1)
+    return [one for one in names if {one, parts[one]} & set(near)]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lidr.cli.common import print_json, print_table, say, size_said, store_argument
+from lidr.cli.common import kept_recipe, print_json, print_table, say, size_said, store_argument
 from lidr.cli.status import read_progress
 from lidr.errors import LidrError
 from lidr.store import Store, find_store, published_by_hand, stored_size
@@ -70,14 +70,11 @@ def _state(store: Store, folder: Path) -> str:
     progress = (read_progress(path) for path in folder.glob("iter_*/*.partial/progress.json"))
     if any(one is not None and one["alive"] for one in progress):
         return "running"
-    kept = folder / "recipe.yaml"
-    if not kept.is_file() or not _is_read(folder / "run.json"):
+    if not _is_read(folder / "run.json") or (recipe := kept_recipe(folder)) is None:
         return "not finished"
-    from lidr.pipeline import load_recipe
     from lidr.report import run_state_of
 
-    same = [f"name={folder.parent.name}", f"version={folder.name}"]  # as --set may have named them
-    return run_state_of(load_recipe(kept, overrides=same, alone=True), store, is_compared=False).state
+    return run_state_of(recipe, store, is_compared=False).state
 
 
 def _is_read(file: Path) -> bool:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lidr.cli.terminal.colour import STATES, Style, coloured, plain
     from lidr.cli.terminal.escapes import printable
     from lidr.cli.terminal.examples import epilog
-    from lidr.cli.terminal.log_file import LOG_FILE, SAID, kept_in, verbose
+    from lidr.cli.terminal.log_file import LOG_FILE, SAID, kept_in, last_error, verbose
     from lidr.cli.terminal.problems import problem_lines
     from lidr.cli.terminal.usage import Parser, near, parsed
 
@@ -24,6 +24,7 @@ __all__ = [
     "coloured",
     "epilog",
     "kept_in",
+    "last_error",
     "near",
     "parsed",
     "plain",

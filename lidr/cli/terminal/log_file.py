@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ from lidr.secrecy import without_secrets
 LOG_FILE = "log.txt"
 SAID = logging.getLogger("lidr.said")
 """What `say` tells; on the terminal it stands already."""
+
+
+_TAIL = 65_536
+_SAID = re.compile(rf"^\d{{4}}-\S+ \S+ (\w+) {re.escape(SAID.name)}: (.*)$", re.MULTILINE)
 
 
 class _Clean(logging.Formatter):
@@ -44,6 +49,19 @@ def kept_in(folder: Path, *, command: str) -> Iterator[None]:
         SAID.setLevel(level)
         root.removeHandler(handler)
         handler.close()
+
+
+def last_error(folder: Path) -> str | None:
+    """Why the last command that wrote the log of a run ended, in a line; None where it did not fail, or is at work."""
+    try:
+        with (folder / LOG_FILE).open("rb") as opened:
+            opened.seek(max(0, (folder / LOG_FILE).stat().st_size - _TAIL))
+            text = opened.read().decode("utf-8", "replace")
+    except OSError:
+        return None
+    said = _SAID.findall(text)
+    level, line = said[-1] if said else ("", "")
+    return line.partition(": ")[2].strip() or None if level == "ERROR" else None
 
 
 class _Quiet(logging.Handler):

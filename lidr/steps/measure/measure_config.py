@@ -8,9 +8,7 @@ from pydantic import Field
 
 from lidr.recipe import Frozen
 from lidr.steps.evaluate import JudgeConfig
-
-REFEREES = ("gold", "judge")
-"""Who says which of two texts is better: gold answers, where a recipe has them, else a judge."""
+from lidr.steps.score import REFEREES
 
 
 class RoundTrip(Frozen):

@@ -11,8 +11,8 @@ from lidr import evals
 from lidr.intervals import FEW
 from lidr.recipe import Languages
 from lidr.steps.evaluate import JudgeConfig
-from lidr.steps.measure.measure_config import REFEREES
 from lidr.steps.measure.measurements import Row
+from lidr.steps.score import REFEREES
 from lidr.transforms import Number, agreement, mean, share
 
 SPANS: dict[str, tuple[float, float]] = {

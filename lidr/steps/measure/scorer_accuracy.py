@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
-from lidr.steps.measure.measure_config import REFEREES
 from lidr.steps.measure.measurements import Row, measurement
 from lidr.steps.measure.prompt_sample import AnswerId, SamplePart
+from lidr.steps.score import REFEREES
 
 Worth = Mapping[AnswerId, float | None]
 """What answers are worth to a scorer or a referee; None or missing where it cannot say."""

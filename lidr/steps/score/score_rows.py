@@ -17,3 +17,6 @@ AnswerScores = RowType(
     key=("prompt_id", "language", SAMPLE, "scorer"),
 )
 """What answers are worth."""
+
+REFEREES = ("gold", "judge")
+"""Who says which of two texts is better, for `measure`: gold answers, where a recipe has them, else a judge."""

@@ -26,7 +26,7 @@ from lidr.references import ServerReference, parse_reference
 from lidr.rows import SAMPLE, Prompt, Response, RowType
 from lidr.steps.local_policy import outside_form
 from lidr.steps.policy_files import refuse_unmerged
-from lidr.steps.score.score_rows import AnswerScores
+from lidr.steps.score.score_rows import REFEREES, AnswerScores
 from lidr.steps.score.scorer import Scored, World
 from lidr.steps.score.scorers import SCORERS
 from lidr.steps.step_kind import (
@@ -252,6 +252,27 @@ def outside_score(around: Surroundings, config: Any) -> Mapping[str, Any]:
     return {name: one for name, one in found.items() if one}
 
 
+def notes_score(recipe: Recipe, config: Any) -> Iterator[str]:
+    """Where no later step reads what it writes: which settings would."""
+    names = [step.name for step in recipe.chain]
+    later = recipe.chain[names.index("score") + 1 :]
+    if any(_reads_scores(step.name, step.config, set(config.given)) for step in later):
+        return
+    scorer = next(iter(config.given))
+    yield (
+        f"nothing reads its scores. pair: {{from: scores, by: {scorer}}} chooses pairs by them, "
+        f"translate: {{best_by: {scorer}}} the answer that is translated, and measure with gold or a judge says how "
+        "often each scorer is right; else take score out"
+    )
+
+
+def _reads_scores(name: str, config: Any, scorers: set[str]) -> bool:
+    if name != "measure":
+        return getattr(config, "from_", "") == "scores" or getattr(config, "best_by", None) is not None
+    given = [referee for referee in REFEREES if getattr(config, referee) is not None]
+    return bool(given) or any(scorers - {referee} for referee in scorers.intersection(REFEREES))
+
+
 def expect_score(config: Any, scale: Scale) -> Expected:
     """A value for each answer and scorer."""
     return Expected(scale.prompts * scale.languages * scale.answers * len(config.given), "values")
@@ -281,6 +302,7 @@ STEP = StepKind(
     beside=beside_score,
     uses=("languages", "system_prompt", "seed", "policy.dtype", "prompts.id_prefix"),
     outside=outside_score,
+    notes=notes_score,
     alone=lambda recipe, config: (
         (f"score.{name}", why) for name, one in config.given.items() for why in SCORERS[name].alone(recipe, one)
     ),

@@ -215,7 +215,7 @@ STEP = StepKind(
     expects=expect_train,
     uses=("seed", "policy.dtype"),
     outside=outside_train,
-    alone=lambda recipe, config: [("train", "runtime.train_processes is of training")],
+    alone=lambda recipe, config: [("train", "runtime.train_processes does")],
     room=process_problems,
     identity=identity_train,
     # 2: experts, routers and towers for images get adapters on request only; packed weights are unpacked; what stands

@@ -1,9 +1,12 @@
 import itertools
+import shutil
 
 import pytest
 
 from lidr.errors import HubError
 from lidr.release.parents.licences import CLASS_OF, IDENTIFIERS, ORDERS, Parent, licence_text, overridden, strictest
+from lidr.release.parents.model_parents import shipped_licence
+from lidr.resources import shared
 
 
 def parents(*licences: str | None) -> list[Parent]:
@@ -201,3 +204,11 @@ def test_a_translator_is_pinned_as_a_policy_is(tmp_path, by, outside, expected):
     run = Finished(recipe, "", tmp_path, tuple(Artifact(tmp_path, record) for record in (empty, made)))
     translator = run.parents[1]
     assert (translator.name, translator.revision, translator.licence) == expected
+
+
+def test_every_policy_that_ships_with_lidr_says_its_licence_and_a_copy_of_one_does_not(tmp_path):
+    policies = sorted(path.parent for path in (shared("recipes") / "miniature").glob("*/config.json"))
+    assert len(policies) == 10
+    assert {shipped_licence(folder) for folder in policies} == {"apache-2.0"}
+    shutil.copytree(policies[0], tmp_path / "copy")
+    assert shipped_licence(tmp_path / "copy") is None, "whoever copies it may change it"
