@@ -121,7 +121,9 @@ def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
         *idle(answering, replicas * each, f"; runtime.replicas {has // each} uses them"),
         *idle(training, processes, more),
         *idle(", ".join(n for n, by in alone.items() if not by), 1, ": one model does it, and no setting changes that"),
-        *idle(", ".join(n for n, by in alone.items() if by), each, ": one vLLM does it, by runtime.tensor_parallel"),
+        *idle(
+            ", ".join(n for n, by in alone.items() if by), each, ": one vLLM does it, whatever runtime.replicas says"
+        ),
     ]
 
 
