@@ -10,6 +10,7 @@ LidrError                 anything a user can cause; the command line prints it 
 │   └── WorkerDied        the process that held it ended without a word
 ├── TrainError            training: nothing to train on, a reference that cannot be had
 ├── EvaluationError       tasks, judges and results
+│   ├── NoRowsError       a benchmark has no rows in a language
 │   └── NegativeVerdict   everything was done and kept, and the outcome is bad: exit code 3
 ├── HubError              publishing to and reading from a Hub
 └── MissingExtraError     a part of lidr that is not installed; the message holds the pip line
@@ -110,6 +111,10 @@ class TrainError(LidrError):
 
 class EvaluationError(LidrError):
     """A task, a judge or a result that cannot be used."""
+
+
+class NoRowsError(EvaluationError):
+    """A benchmark has no rows in a language."""
 
 
 class NegativeVerdict(EvaluationError):

@@ -206,6 +206,34 @@ def test_status_says_what_a_run_has_lost_and_why_its_last_try_ended(tmp_path, ca
     assert "The last try ended" not in capsys.readouterr().out
 
 
+def test_status_says_why_a_run_ended_that_was_made_from_python_or_interrupted(tmp_path, capsys, monkeypatch):
+    recipe = write_world(tmp_path / "w")
+    answers = tmp_path / "w/answers.jsonl"
+    kept = answers.read_text()
+    answers.write_text("")
+    code = f"import lidr; lidr.run({str(recipe)!r})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 1
+    assert main(["status", str(recipe)]) == 0
+    out = capsys.readouterr().out
+    assert "iter_1/generate" in out
+    (said,) = [line for line in out.splitlines() if line.startswith("The last try ended: ")]
+    assert "answers.jsonl" in said
+    answers.write_text(kept)
+
+    def interrupted(run):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(STEPS, "translate", replace(STEPS["translate"], run=interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        lidr.run(recipe)
+    assert main(["status", str(recipe)]) == 0
+    assert "The last try ended: KeyboardInterrupt\n" in capsys.readouterr().out
+    monkeypatch.undo()
+    lidr.run(recipe)
+    assert main(["status", str(recipe)]) == 0
+    assert "The last try ended" not in capsys.readouterr().out
+
+
 def test_what_a_run_that_ends_early_has_not_made_has_no_place_in_its_account(tmp_path, capsys):
     recipe = write_world(tmp_path)
     assert main(["run", str(recipe), "--until", "prompts", "--quiet"]) == 0

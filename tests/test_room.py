@@ -82,6 +82,58 @@ def test_gpus_that_cannot_share_the_heads_are_refused(recipe: str) -> None:
     assert said == "runtime.tensor_parallel: 3 GPUs cannot share the model's 8 attention heads evenly: 1, 2, 4, 8 can"
 
 
+QWEN = {"num_attention_heads": 28, "num_key_value_heads": 4}
+
+
+@pytest.mark.parametrize(
+    ("config", "gpus", "said"),
+    [
+        (QWEN, 8, "8 GPUs cannot share the model's 28 attention heads evenly: 1, 2, 4, 28 can"),
+        (QWEN, 7, "7 GPUs cannot share the model's 28 attention heads and 4 heads of keys and values evenly: 1, 2,"),
+        (QWEN, 4, ""),
+        (QWEN, 28, ""),  # each head of keys on seven GPUs
+        ({"text_config": QWEN}, 8, "8 GPUs cannot share the model's 28 attention heads evenly: 1, 2, 4, 28 can"),
+        (QWEN | {"kv_lora_rank": 512}, 7, ""),  # every GPU has the whole of compressed keys
+        ({"num_attention_heads": 32, "num_key_value_heads": 8}, 16, ""),
+        ({"num_attention_heads": 24, "num_key_value_heads": 8}, 12, "12 GPUs cannot share the model's 24 attention"),
+    ],
+)
+@pytest.mark.parametrize("is_of_hub", [False, True])
+def test_gpus_that_cannot_share_the_heads_of_keys_are_refused_as_vllm_does_it(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict, gpus: int, said: str, is_of_hub: bool
+) -> None:
+    folder, more = Path(recipe).parent / "model", ["runtime.gpu=H100"]
+    if is_of_hub:
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+        folder = tmp_path / "hub" / "models--org--m" / "snapshots" / ("a" * 40)
+        folder.mkdir(parents=True)
+        more += ["policy={model: org/m, revision: unpinned, dtype: bfloat16}"]
+    (folder / "config.json").write_text(json.dumps(config))
+    loaded = lidr.load_recipe(recipe, overrides=[*VLLM, f"runtime.tensor_parallel={gpus}", *more])
+    found = dict(room.room_problems(loaded))
+    assert found.get(("runtime", "tensor_parallel"), "").startswith(said)
+    assert bool(found) == bool(said)
+
+
+def test_gpus_that_cannot_share_the_heads_of_a_models_step_are_refused(recipe: str, tmp_path: Path) -> None:
+    """A translator and a reward model by vLLM, beside a policy by another engine or one that they can share."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text(json.dumps({"num_attention_heads": 14}))
+    other = f"{tmp_path / 'other'}"
+    for steps in (
+        f"[{{generate: {{max_tokens: 8}}}}, {{translate: {{max_tokens: 8, by: {{model: {other}, engine: vllm}}}}}}]",
+        f"[{{generate: {{max_tokens: 8}}}}, {{score: {{reward_model: {{model: {other}, engine: vllm}}}}}}]",
+    ):
+        loaded = lidr.load_recipe(recipe, overrides=["runtime.tensor_parallel=4", "runtime.gpu=H100", f"chain={steps}"])
+        assert [said for path, said in room.room_problems(loaded) if path == ("runtime", "tensor_parallel")] == [
+            f"4 GPUs cannot share {other}'s 14 attention heads evenly: 1, 2, 7, 14 can"
+        ]
+        without = lidr.load_recipe(
+            recipe, overrides=[f"chain={steps.replace(', engine: vllm', ', engine: transformers')}"]
+        )
+        assert list(room.room_problems(without)) == []
+
+
 @pytest.mark.parametrize("value", ["0", "some", "-1"])
 def test_replicas_are_a_number_or_all(recipe: str, value: str) -> None:
     with pytest.raises(lidr.LidrError, match=r"runtime\.replicas"):

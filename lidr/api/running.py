@@ -50,16 +50,19 @@ def run(
     Raises:
         As `lidr.pipeline.run`.
     """
-    made = pipeline.run(
-        _read(recipe),
-        until=until,
-        rebuild=rebuild,
-        allow_unpinned=allow_unpinned,
-        fresh=fresh,
-        accept_unknown_server=accept_unknown_server,
-        say=say,
-        quiet=quiet,
-    )
+    read = _read(recipe)
+    folder = Store(store_root(read.runtime.store, read.folder)).version_folder(read.name, read.version)
+    with pipeline.kept_in(folder, command="lidr.run"):
+        made = pipeline.run(
+            read,
+            until=until,
+            rebuild=rebuild,
+            allow_unpinned=allow_unpinned,
+            fresh=fresh,
+            accept_unknown_server=accept_unknown_server,
+            say=say,
+            quiet=quiet,
+        )
     return RunResult.of(made)
 
 

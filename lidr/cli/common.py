@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lidr.cli.terminal import SAID, STATES, coloured, plain, printable
+from lidr.cli.terminal import STATES, coloured, plain, printable
 from lidr.errors import RecipeError
+from lidr.pipeline import SAID
 from lidr.secrecy import without_user
 
 if TYPE_CHECKING:

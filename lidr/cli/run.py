@@ -23,7 +23,7 @@ from lidr.cli.common import (
     refuse_wrong,
     say,
 )
-from lidr.cli.terminal import kept_in, printable
+from lidr.cli.terminal import printable
 from lidr.errors import LidrError, NegativeVerdict
 from lidr.resources import shared
 
@@ -64,7 +64,7 @@ def main(options: argparse.Namespace) -> int:
     folder = store.Store(store.store_root(recipe.runtime.store, recipe.folder)).version_folder(
         recipe.name, recipe.version
     )
-    with kept_in(folder, command=shlex.join(["lidr", "run", *recipe_words(options)])):
+    with pipeline.kept_in(folder, command=shlex.join(["lidr", "run", *recipe_words(options)])):
         return _run(recipe, options)
 
 

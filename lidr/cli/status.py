@@ -11,7 +11,7 @@ from typing import Any
 import lidr.report as report
 from lidr import pipeline
 from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments
-from lidr.cli.terminal import last_error, printable
+from lidr.cli.terminal import printable
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def main(options: argparse.Namespace) -> int:
         if (
             states - {*pipeline.NOTHING_TO_DO}
             and "running" not in states
-            and (why := last_error(planned.version_folder)) is not None
+            and (why := pipeline.last_error(planned.version_folder)) is not None
         ):
             print(printable(f"\nThe last try ended: {why}"))
     return 0

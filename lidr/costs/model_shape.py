@@ -22,6 +22,7 @@ _MOST_HEADER = 100_000_000  # bytes; safetensors itself reads no longer one
 _NUMBER = ("num_experts", "num_local_experts", "n_routed_experts")
 _CHOSEN = ("num_experts_per_tok", "experts_per_token", "top_k_experts")
 _SHARED = ("shared_expert_intermediate_size", "shared_intermediate_size")
+_KEY_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv")
 _KEEPS = {"full_attention", "sliding_attention"}
 """Kinds of layers that keep keys and values of every text; a hybrid has others, too."""
 _EXPERT = re.compile(r"(?P<layer>.*\.experts)\.\d+\.(?P<side>\w+)$")
@@ -49,6 +50,7 @@ class ModelShape:
         experts: of the parameters, those in experts of a mixture.
         chosen: share of a layer's experts that one token goes through.
         caching: layers that keep keys and values; 0: all of them.
+        kv_heads: heads of keys, and of values; 0: not known.
         adaptable: name of each weight inside the layers, as transformers has it, and how many parameters an adapter of
             rank 1 over it has; empty where the files were not read.
     """
@@ -64,6 +66,7 @@ class ModelShape:
     chosen: float = 1.0
     caching: int = 0
     adaptable: tuple[tuple[str, int], ...] = ()
+    kv_heads: int = 0
 
     @property
     def active(self) -> int:
@@ -72,14 +75,14 @@ class ModelShape:
 
 
 _LIKE = (
-    ModelShape(134_515_008, 30, 576, 1536, 192, 49_152, "SmolLM2-135M"),
-    ModelShape(494_032_768, 24, 896, 4864, 128, 151_936, "Qwen2.5-0.5B"),
-    ModelShape(1_235_814_400, 16, 2048, 8192, 512, 128_256, "Llama-3.2-1B"),
-    ModelShape(3_212_749_824, 28, 3072, 8192, 1024, 128_256, "Llama-3.2-3B"),
-    ModelShape(8_030_261_248, 32, 4096, 14_336, 1024, 128_256, "Llama-3-8B"),
-    ModelShape(14_770_033_664, 48, 5120, 13_824, 1024, 152_064, "Qwen2.5-14B"),
-    ModelShape(32_763_876_352, 64, 5120, 27_648, 1024, 152_064, "Qwen2.5-32B"),
-    ModelShape(70_553_706_496, 80, 8192, 28_672, 1024, 128_256, "Llama-3-70B"),
+    ModelShape(134_515_008, 30, 576, 1536, 192, 49_152, "SmolLM2-135M", kv_heads=3),
+    ModelShape(494_032_768, 24, 896, 4864, 128, 151_936, "Qwen2.5-0.5B", kv_heads=2),
+    ModelShape(1_235_814_400, 16, 2048, 8192, 512, 128_256, "Llama-3.2-1B", kv_heads=8),
+    ModelShape(3_212_749_824, 28, 3072, 8192, 1024, 128_256, "Llama-3.2-3B", kv_heads=8),
+    ModelShape(8_030_261_248, 32, 4096, 14_336, 1024, 128_256, "Llama-3-8B", kv_heads=8),
+    ModelShape(14_770_033_664, 48, 5120, 13_824, 1024, 152_064, "Qwen2.5-14B", kv_heads=8),
+    ModelShape(32_763_876_352, 64, 5120, 27_648, 1024, 152_064, "Qwen2.5-32B", kv_heads=8),
+    ModelShape(70_553_706_496, 80, 8192, 28_672, 1024, 128_256, "Llama-3-70B", kv_heads=8),
 )
 """Published models, by their config.json: what a model is taken to be like of which only the size is known."""
 
@@ -130,7 +133,8 @@ def _by_config(config: dict[str, Any]) -> ModelShape | None:
     head = int(config.get("head_dim") or hidden // heads)
     tables = vocabulary * hidden * (1 if config.get("tie_word_embeddings", True) else 2)
     blocks = layers * (2 * hidden * heads * head + 2 * hidden * kv + 3 * hidden * inner)
-    return ModelShape(tables + blocks, layers, hidden, inner, kv, vocabulary, "by its config.json")
+    source = "by its config.json"
+    return ModelShape(tables + blocks, layers, hidden, inner, kv, vocabulary, source, kv_heads=kv // head)
 
 
 def _by_files(raw: dict[str, Any], tensors: dict[str, tuple[int, ...]]) -> ModelShape | None:
@@ -160,6 +164,7 @@ def _by_files(raw: dict[str, Any], tensors: dict[str, tuple[int, ...]]) -> Model
         chosen=chosen / number if experts else 1.0,
         caching=min(len(keys), layers),
         adaptable=_adaptable(text),
+        kv_heads=int(config.get("num_key_value_heads") or 0),
     )
 
 
@@ -179,6 +184,23 @@ def _adaptable(text: dict[str, tuple[int, ...]]) -> tuple[tuple[str, int], ...]:
         elif name != layer and len(shape) == 2 and ".layers." in name and not _NO_LAYER.search(name):
             found[layer] += sum(shape)
     return tuple(found.items())
+
+
+def heads_in(folder: Path) -> tuple[int, int] | None:
+    """Attention heads of a model, and its heads of keys and values, by its config.json.
+
+    Returns:
+        None where it says no number of heads; 0 heads of keys where it says none, or keys are compressed and every GPU
+        holds all of them.
+    """
+    try:
+        raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        inside = raw.get("text_config")
+        config = inside if isinstance(inside, dict) else raw
+        keys = 0 if config.get("kv_lora_rank") else _first(config, _KEY_HEADS)
+        return int(config["num_attention_heads"]), keys
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _kv_width(config: dict[str, Any]) -> int:

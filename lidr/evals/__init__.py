@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.evals.benchmark_rows import Loaded, RowBenchmark, check_rows, load_rows
+    from lidr.evals.benchmark_rows import Loaded, RowBenchmark, check_rows, load_rows, read_each
     from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark, task_specs
     from lidr.evals.checkpoint import Checkpoint, digest_of, find_adapter, find_checkpoint
     from lidr.evals.evaluation import Listener, evaluate, identity_of, judge_again, load_all, totals
@@ -78,6 +78,7 @@ __all__ = [
     "load_rows",
     "open_evaluations",
     "pairs_of",
+    "read_each",
     "read_length_control",
     "read_outputs",
     "read_paper",

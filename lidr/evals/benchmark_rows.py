@@ -20,18 +20,20 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from lidr.errors import EvaluationError, HubError
+from lidr.errors import EvaluationError, HubError, LidrError, NoRowsError
 from lidr.evals.hub_rows import commit_of, file_at, files_at
 from lidr.evals.published_rows import check_published, fetch_published, published_name
 from lidr.evals.results import DataFacts
+from lidr.evals.spec import TaskSpec
 from lidr.language_tags import unknown_language
 from lidr.languages import LANGUAGES
 from lidr.references import FolderReference, HubReference, parse_reference
 from lidr.resources import near_file
 
 RowBenchmark = Literal["mgsm", "x_alpacaeval"]
+T = TypeVar("T")
 MGSM_HUB = "juletxara/mgsm"
 """Where MGSM stands on the Hub (Shi et al. 2022, CC BY-SA 4.0); no commit of it was seen by us, so none is written."""
 
@@ -106,6 +108,40 @@ def check_rows(benchmark: RowBenchmark, language: str, data: str | None = None) 
         check_published(language)
 
 
+def read_each(
+    tasks: Iterable[TaskSpec],
+    read: Callable[[Any, str, str | None], T],
+    data: str | None,
+    caught: type[LidrError] = EvaluationError,
+) -> tuple[dict[TaskSpec, T], list[str]]:
+    """The rows of several tasks, and what is wrong with those of the others, each in its words.
+
+    Where a language has rows of one benchmark and none of another, taking the other out is named as a way, too.
+
+    Args:
+        tasks: what is asked.
+        read: `load_rows` or `check_rows`.
+        data: where the rows are, as of `load_rows`.
+        caught: errors that are words here; others are raised.
+    """
+    found: dict[TaskSpec, T] = {}
+    wrong: dict[TaskSpec, LidrError] = {}
+    for task in tasks:
+        try:
+            found[task] = read(task.benchmark, task.language, data)
+        except caught as error:
+            wrong[task] = error
+    return found, [f"{error}{_other_way(task, found, error)}" for task, error in wrong.items()]
+
+
+def _other_way(task: TaskSpec, found: Iterable[TaskSpec], error: LidrError) -> str:
+    kept = dict.fromkeys(one.benchmark for one in found if one.language == task.language)
+    if not isinstance(error, NoRowsError) or not kept:
+        return ""
+    others = ", ".join(kept)
+    return f"; or take {task.benchmark} out (--tasks, or evaluate.tasks), which keeps {others} in {task.language}"
+
+
 def place_of(data: str | None, loaded: Iterable[Loaded]) -> str | None:
     """Where the rows came from, so that another process reads the same: a folder as it is, a Hub data set by commit."""
     given = data or os.environ.get("LIDR_DATA")
@@ -144,7 +180,7 @@ class _Place:
         """The files of a language.
 
         Raises:
-            EvaluationError: they are not there; says which languages are.
+            NoRowsError: they are not there; says which languages are.
         """
         for patterns in _PLACES[benchmark]:
             names = [pattern.format(language) for pattern in patterns]
@@ -152,7 +188,7 @@ class _Place:
                 return [self._path(name) for name in names]
         there = [code for code in LANGUAGES if any(self._has(p[0].format(code)) for p in _PLACES[benchmark])]
         wanted = " or ".join(" and ".join(p).format(*[language] * len(p)) for p in _PLACES[benchmark][:2])
-        raise EvaluationError(
+        raise NoRowsError(
             f'{self.name}: no {benchmark} rows for "{language}" (looked for {wanted}); '
             f"languages there: {', '.join(there) or 'none'}. Leave {language} out (--langs, or evaluate.languages), or "
             "put its rows into such a file and name the folder (--data, or evaluate.data)"

@@ -88,8 +88,17 @@ def task_specs(names: Sequence[str], languages: Sequence[str], variant: str | No
         form = variant if variant in VARIANTS[name] else None
         form = form or VARIANTS[name][0]
         for language in dict.fromkeys(languages):
-            specs.append(TaskSpec(benchmark(name).task_name(language, form), name, form, language))
+            specs.append(TaskSpec(_task_name(name, language, form, is_one=len({*names}) == 1), name, form, language))
     return tuple(specs)
+
+
+def _task_name(name: str, language: str, form: str, *, is_one: bool) -> str:
+    try:
+        return benchmark(name).task_name(language, form)
+    except EvaluationError as error:
+        way = f"Leave {language} out (--langs, or evaluate.languages)"
+        other = "" if is_one else f", or {name} (--tasks, or evaluate.tasks)"
+        raise EvaluationError(f"{error}. {way}{other}") from None
 
 
 def _tax_specs(language: str) -> list[TaskSpec]:

@@ -22,7 +22,7 @@ from lidr.disk_faults import locked
 from lidr.engines import MERGE_RULES, ModelFolder, distributions, text_arguments
 from lidr.errors import EvaluationError, NegativeVerdict
 from lidr.evals.alignment_tax import kept_through, passed_through
-from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows, place_of
+from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows, place_of, read_each
 from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark
 from lidr.evals.harness import answer
 from lidr.evals.judge import Comparison, Judge, facts_of
@@ -56,7 +56,10 @@ def load_all(spec: EvalSpec) -> dict[str, Loaded]:
         EvaluationError: rows that are not there, or are not parallel.
     """
     tasks = _own(spec.tasks)
-    loaded = {task.task: load_rows(_rows_of(task), task.language, spec.data) for task in tasks}
+    found, problems = read_each(tasks, load_rows, spec.data)
+    if problems:
+        raise EvaluationError("\n".join(problems))
+    loaded = {task.task: rows for task, rows in found.items()}
     if spec.gold == "text":
         loaded |= {task.task: _golds_as_text(loaded[task.task]) for task in tasks if task.benchmark == "mgsm"}
     for name in dict.fromkeys(task.benchmark for task in tasks):

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lidr.errors import EvaluationError, HubError
+from lidr.errors import HubError, NoRowsError
 from lidr.hub import download
 from lidr.resources import shared
 from lidr.store import file_sha256
@@ -41,7 +41,7 @@ def fetch_published(language: str) -> list[Path]:
     """The files of instructions and of references in one language, downloaded where they are not here.
 
     Raises:
-        EvaluationError: the language was not published.
+        NoRowsError: the language was not published.
         HubError: no network, or another file than was published.
     """
     check_published(language)
@@ -52,10 +52,10 @@ def check_published(language: str) -> None:
     """Refuse what is known not to be there.
 
     Raises:
-        EvaluationError: the language was not published.
+        NoRowsError: the language was not published.
     """
     if language not in published_languages():
-        raise EvaluationError(
+        raise NoRowsError(
             f'X-AlpacaEval was not published in "{language}"; it has {", ".join(published_languages())}. Leave '
             f"{language} out (--langs, evaluate.languages), or give a folder of your own (--data, evaluate.data): "
             "x_alpacaeval/prompts/LANG.json and x_alpacaeval/reference/LANG.json"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         model_snapshot,
     )
     from lidr.hub.pin_changes import Change, changes, mended, moved, unconfirmed
-    from lidr.hub.pins import keep_content, locked_commit, locked_for, pin, resolve
+    from lidr.hub.pins import keep_content, locked_commit, locked_for, pin, resolve, unpinned
     from lidr.hub.prompt_sources import (
         PublishedPrompts,
         download,
@@ -120,6 +120,7 @@ __all__ = [
     "target_of_environment",
     "trouble_of",
     "unconfirmed",
+    "unpinned",
     "without_paths",
     "without_secrets",
 ]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lidr.pipeline.planned import DONE, KEPT, NOTHING_TO_DO, Plan, PlannedStep
     from lidr.pipeline.recipe_file import load_recipe
     from lidr.pipeline.room import asked_alone, check_job
+    from lidr.pipeline.run_log import LOG_FILE, LOG_FORM, SAID, kept_in, last_error
     from lidr.pipeline.run_plan import Say, package_versions, refuse_unresolved, run
     from lidr.pipeline.slots_kept import KeptShare, is_last_of_pairs, kept_share, setting_of
     from lidr.pipeline.step_order import order
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 __all__ = [
     "DONE",
     "KEPT",
+    "LOG_FILE",
+    "LOG_FORM",
     "NOTHING_TO_DO",
+    "SAID",
     "Checked",
     "Costs",
     "Decisions",
@@ -46,7 +50,9 @@ __all__ = [
     "costs_of",
     "gigabytes",
     "is_last_of_pairs",
+    "kept_in",
     "kept_share",
+    "last_error",
     "load_recipe",
     "order",
     "package_versions",

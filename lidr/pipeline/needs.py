@@ -75,7 +75,7 @@ def _writing(planned: Plan, step: PlannedStep, shape: ModelShape, model: PolicyC
     is_vllm = engine_of(planned.recipe, step.config, step.expected) == "vllm"
     cards = runtime.tensor_parallel if is_vllm else 1
     weights = costs.weight_bytes(shape, model.dtype) // cards
-    one = costs.cache_bytes(shape, model.dtype, length) // cards
+    one = costs.cache_bytes(shape, model.dtype, length, cards)
     waits = is_vllm and card is not None
     room = int((card.memory * 1e9 * runtime.gpu_memory - weights) / one) if waits and card is not None else 0
     texts = min(runtime.engine_batch, max(room, 1)) if waits else runtime.engine_batch
@@ -152,12 +152,16 @@ def shape_of(planned: Plan, model: PolicyConfig) -> ModelShape | None:
 
 def _folders(planned: Plan, model: PolicyConfig) -> list[Path]:
     """Where a model may lie on this machine already: in the run, in its folder, in the Hub's cache."""
-    reference = parse_reference(model.model)
     policies = [planned.folder(step) for step in planned.steps if step.kind.writes is InitialPolicy]
     first = [folder / part for folder in policies for part in ("model", "base")]
-    found = first if model == planned.recipe.policy else []
+    return [*(first if model == planned.recipe.policy else []), *folders_of(model, planned.recipe.folder)]
+
+
+def folders_of(model: PolicyConfig, recipe_folder: Path) -> list[Path]:
+    """Where a model may lie on this machine before a run: in its folder, in the Hub's cache."""
+    reference, found = parse_reference(model.model), list[Path]()
     if isinstance(reference, FolderReference):
-        found.append(resolve_source(reference.path, planned.recipe.folder) or Path(reference.path))
+        found.append(resolve_source(reference.path, recipe_folder) or Path(reference.path))
     if isinstance(reference, HubReference):
         home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
         cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")

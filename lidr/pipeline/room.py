@@ -4,19 +4,16 @@ what it asks of a job's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NoReturn
 
-from lidr.costs import this_machine
+from lidr.costs import heads_in, this_machine
 from lidr.engines import engine_row
 from lidr.errors import PlanError
+from lidr.pipeline.needs import folders_of
 from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
 from lidr.pipeline.rates import engine_of
-from lidr.recipe import KeyPath, Recipe
-from lidr.references import FolderReference, parse_reference
-from lidr.resources import resolve_source
+from lidr.recipe import KeyPath, PolicyConfig, Recipe
 from lidr.steps import ITS_SERVER, STEPS
 
 
@@ -25,6 +22,7 @@ def room_problems(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
     runtime = recipe.runtime
     for step in recipe.chain:
         yield from ((("runtime", name), said) for name, said in STEPS[step.name].room(recipe, step.config))
+    yield from _unshared(recipe)
     row, machine = engine_row(runtime.engine), this_machine()
     cards = len(machine.cards)
     if row.model == "server":
@@ -42,14 +40,41 @@ def room_problems(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
                     "runtime.cluster",
                 )
                 break
-    heads = _heads(recipe)
-    if runtime.engine == "vllm" and heads is not None and heads % runtime.tensor_parallel:
-        fits = [number for number in range(1, heads + 1) if heads % number == 0]
-        yield (
-            ("runtime", "tensor_parallel"),
-            f"{runtime.tensor_parallel} GPUs cannot share the model's {heads} attention heads evenly: "
-            f"{', '.join(map(str, fits))} can",
-        )
+
+
+def _unshared(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
+    """Models whose heads vLLM cannot share out among `runtime.tensor_parallel` GPUs, where their config.json is here.
+
+    Each GPU takes as many attention heads as the others. Heads of keys and values are shared out, too; where there are
+    fewer than GPUs each is held by as many GPUs (vllm 0.32: config/model.py, QKVParallelLinear in layers/linear.py).
+    """
+    gpus = recipe.runtime.tensor_parallel
+    for model in dict.fromkeys(_by_vllm(recipe)):
+        found = [heads_in(folder) for folder in folders_of(model, recipe.folder)]
+        here = [heads for heads in found if heads is not None]
+        if not here or any(_can_share(gpus, *heads) for heads in here):
+            continue
+        heads, keys = here[0]
+        whose = "the model" if model == recipe.policy else model.model
+        what = f"{whose}'s {heads} attention heads"
+        what += f" and {keys} heads of keys and values" if heads % gpus == 0 else ""
+        fits = ", ".join(str(number) for number in range(1, heads + 1) if _can_share(number, heads, keys))
+        yield ("runtime", "tensor_parallel"), f"{gpus} GPUs cannot share {what} evenly: {fits} can"
+
+
+def _can_share(gpus: int, heads: int, keys: int) -> bool:
+    return heads % gpus == 0 and (not keys or keys % gpus == 0 or gpus % keys == 0)
+
+
+def _by_vllm(recipe: Recipe) -> Iterator[PolicyConfig]:
+    """The policy and models of steps, where vLLM runs them."""
+    if recipe.runtime.engine == "vllm":
+        yield recipe.policy
+    for config in (recipe.parallel, *(step.config for step in recipe.chain)):
+        if hasattr(config, "brought"):
+            yield from (m for name, m, _ in config.brought if getattr(config.given[name], "engine", "") == "vllm")
+        elif getattr(config, "engine", None) == "vllm":
+            yield from config.models
 
 
 def asked_alone(recipe: Recipe) -> tuple[tuple[str, str], ...]:
@@ -96,7 +121,9 @@ def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
         *idle(answering, replicas * each, f"; runtime.replicas {has // each} uses them"),
         *idle(training, processes, more),
         *idle(", ".join(n for n, by in alone.items() if not by), 1, ": one model does it, and no setting changes that"),
-        *idle(", ".join(n for n, by in alone.items() if by), each, ": one vLLM does it, by runtime.tensor_parallel"),
+        *idle(
+            ", ".join(n for n, by in alone.items() if by), each, ": one vLLM does it, whatever runtime.replicas says"
+        ),
     ]
 
 
@@ -145,16 +172,3 @@ def check_room(recipe: Recipe) -> None:
     """
     if found := [f"{'.'.join(map(str, path))}: {said}" for path, said in room_problems(recipe)]:
         raise PlanError("\n".join(found))
-
-
-def _heads(recipe: Recipe) -> int | None:
-    """Of the first policy, where it is a folder that is here."""
-    reference = parse_reference(recipe.policy.model)
-    if not isinstance(reference, FolderReference):
-        return None
-    folder = resolve_source(reference.path, recipe.folder) or Path(reference.path)
-    try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))["num_attention_heads"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return found if isinstance(found, int) else None

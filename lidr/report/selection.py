@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lidr.store import Record
 
 _BY = {
-    "length": ("fifth of length, 1 the shortest", "By length of the text that had to be translated"),
+    "length": ("fifth of length, 1 the shortest", "By length of the answer that had to be translated"),
     "prompt_kind": ("prompt", "By kind of prompt"),
     "language": (NON_DOMINANT, f"By {NON_DOMINANT}"),
 }
@@ -44,8 +44,8 @@ def _dropped_line(records: Iterable[Record]) -> Iterator[str]:
     if slots:
         fifths = ", ".join(f"{100 * share:.1f}" for _, share in _shares(found, "length"))
         yield (
-            f"pair dropped {dropped:,} of {slots:,} slots ({dropped / slots:.1%}); from the shortest fifth of the "
-            f"texts to the longest: {fifths}%"
+            f"pair dropped {dropped:,} of {slots:,} slots ({dropped / slots:.1%}); by length of the answer that had to "
+            f"be translated, from the shortest fifth to the longest: {fifths}%"
         )
 
 

@@ -287,11 +287,13 @@ def outside_evaluate(around: Surroundings, config: EvaluateConfig) -> dict[str, 
     data = _data(config, around)
     tasks = _tasks(config, around.recipe)
     try:
-        found = {task: evals.load_rows(task.benchmark, task.language, data) for task in tasks}  # type: ignore[arg-type]
+        found, problems = evals.read_each(tasks, evals.load_rows, data)
     except HubError as error:
         if data is not None:
             raise
         raise Unresolved(f"evaluate.data: {error}; or set LIDR_DATA") from None
+    if problems:
+        raise EvaluationError("\n".join(problems))
     rows = {task.task: [loaded.facts.sha256, loaded.facts.reference_sha256 or ""] for task, loaded in found.items()}
     judge = judge_identity(around, config.judge) if config.judge and set(config.tasks) & set(JUDGED) else None
     control = _length_control_identity(around, config, found)
@@ -307,8 +309,9 @@ def check_benchmark_rows(around: Surroundings, config: EvaluateConfig) -> None:
         Unresolved: the folder depends on LIDR_DATA, which is not set.
     """
     data = _data(config, around)
-    for task in _tasks(config, around.recipe):
-        evals.check_rows(task.benchmark, task.language, data)  # type: ignore[arg-type]
+    _, problems = evals.read_each(_tasks(config, around.recipe), evals.check_rows, data)
+    if problems:
+        raise EvaluationError("\n".join(problems))
 
 
 def _length_control_identity(

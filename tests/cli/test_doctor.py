@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import re
+from pathlib import Path
 
 from lidr.cli.main import main
 
@@ -22,6 +25,12 @@ def test_a_well_machine_ends_with_0_and_says_what_extras_lack(capsys, tmp_path, 
         f"pip install 'lidr[{name.removeprefix('extra ')}]'" for name in checks
     }
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_extras_that_it_advises_are_those_that_the_documents_name():
+    installed = importlib.metadata.metadata("lidr").get_all("Provides-Extra")
+    named = re.findall(r"^\| `lidr\[(.+?)\]`", Path("docs/index.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {*named} == {*installed} - {"all", "dev", "docs"}
 
 
 def test_the_owner_of_the_token_is_said_and_the_token_is_not(capsys, hub, monkeypatch):

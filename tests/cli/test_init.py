@@ -10,6 +10,7 @@ import pytest
 
 import lidr
 from lidr.cli.main import main
+from lidr.store import write_lock
 from tests.engines.templates.shapes import DATED, HYBRID, NO_SYSTEM, OPEN_THOUGHT, shaped
 from tests.tiny import tiny_model
 
@@ -277,6 +278,58 @@ def test_what_a_gpu_and_a_score_before_and_after_need_is_there_as_a_comment(tmp_
     assert recipe.runtime.engine == "vllm"
     assert "evaluate" in [step.name for step in recipe.chain]
     assert main(["validate", "my.yaml", "--set", "runtime.engine=transformers"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("codes", "asked", "said"),
+    [
+        ("en,de", ("en", "de"), ""),
+        ("en,ja,de", ("en", "de"), "recipes/prompts has no rows in ja: name a folder with mgsm/LANG.jsonl"),
+        ("en,ko", ("en",), "MGSM is not in ko"),
+        ("ja,th", None, "recipes/prompts has no rows in ja, th: name a folder with mgsm/LANG.jsonl"),
+    ],
+)
+def test_the_evaluation_that_it_shows_asks_in_languages_that_have_rows(tmp_path, capsys, codes, asked, said):
+    tiny_model(tmp_path / "model", "smollm2", max_positions=4096)
+    (tmp_path / "mine.csv").write_text("prompt\n" + "".join(f"Question {i}?\n" for i in range(20)))
+    mine = ("--prompts", "mine.csv", "--one-language")
+    assert main(["init", "--model", "./model", "--languages", codes, "--yes", *mine]) == 0
+    file = tmp_path / "my.yaml"
+    (comment,) = [line for line in file.read_text().splitlines() if line.startswith("  # - evaluate: ")]
+    assert comment.partition("before and after")[2].removeprefix("; ") == said
+    file.write_text(file.read_text().replace("  # - evaluate: ", "  - evaluate: "))
+    capsys.readouterr()
+    if asked is None:
+        assert main(["validate", "my.yaml"]) == 2
+        assert "none of FOLDER is there" in capsys.readouterr().err
+        return
+    config = next(step.config for step in lidr.load_recipe(file).chain if step.name == "evaluate")
+    assert (config.languages or lidr.load_recipe(file).languages.all) == asked
+    assert main(["validate", "my.yaml"]) == 0
+
+
+def test_where_the_benchmark_is_in_no_language_it_shows_no_evaluation(tmp_path):
+    tiny_model(tmp_path / "model", "smollm2", max_positions=4096)
+    (tmp_path / "mine.csv").write_text("prompt\n" + "".join(f"Question {i}?\n" for i in range(20)))
+    mine = ("--prompts", "mine.csv", "--one-language")
+    assert main(["init", "--model", "./model", "--languages", "ko,it", "--yes", *mine]) == 0
+    text = (tmp_path / "my.yaml").read_text()
+    assert "- evaluate" not in text
+    assert "  # no step evaluate with MGSM, which is not in ko, it\n" in text
+
+
+def test_what_is_unpinned_is_locked_before_it_is_planned_and_what_is_locked_is_not_locked_again(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    words = ["init", "--languages", "en,de", "--yes", "--force", "--model"]
+    ways = "lidr plan my.yaml; lidr run my.yaml"
+    for model, command in (("org/m-7b", "lidr lock my.yaml; "), (f"org/m-7b@{'a' * 40}", ""), (SERVER, "")):
+        assert main([*words, model]) == 0
+        assert f"valid. Next: {command}{ways}\n" in capsys.readouterr().err
+    write_lock(tmp_path / "runs/my/0.1.0", {"org/m-7b": "a" * 40})
+    assert main([*words, "org/m-7b"]) == 0
+    assert f"valid. Next: {ways}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("window", [256, 1024, 4096])

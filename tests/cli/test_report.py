@@ -34,8 +34,8 @@ def test_report_writes_the_page_and_prints_the_short_of_it(recipe, capsys):
         "Finished: 11 steps in 2 iterations.",
         "Pairs: 30 of 32 slots asked for (94%) are kept; gone: pair: translation_truncated 1, pair: "
         "other_direction_failed 1",
-        "pair dropped 2 of 32 slots (6.2%); from the shortest fifth of the texts to the longest: "
-        "0.0, 25.0, 0.0, 0.0, 0.0%",
+        "pair dropped 2 of 32 slots (6.2%); by length of the answer that had to be translated, from the "
+        "shortest fifth to the longest: 0.0, 25.0, 0.0, 0.0, 0.0%",
     ]
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
@@ -62,7 +62,7 @@ def test_a_folder_that_cannot_be_written_is_the_users_error(recipe, capsys):
 def test_the_end_of_a_run_says_what_dropping_selects_and_how_to_get_the_report(recipe, capsys):
     assert main(["run", str(recipe), "--quiet"]) == 0
     out = capsys.readouterr().out
-    assert "\npair dropped 2 of 32 slots (6.2%); from the shortest fifth of the texts to the longest" in out
+    assert "\npair dropped 2 of 32 slots (6.2%); by length of the answer that had to be translated, from the" in out
     assert re.search(rf"report +{recipe.parent}/.*/report\.html \(all of it on one page", out)
     detector = "chain.pair.translation_type={policy: skip, detector: {}}"
     assert main(["run", str(recipe), "--quiet", "--set", detector, "--set", "version=0.2.0"]) == 0

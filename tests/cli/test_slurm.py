@@ -79,9 +79,9 @@ def test_one_node_needs_no_cluster_and_one_gpu_no_replicas(
 ) -> None:
     text = job(capsys, str(recipe), "--gpus", "1", "--time", "1-00:00:00")
     assert called(text, tmp_path).strip() == f"lidr run {recipe}"
-    eight = job(capsys, str(recipe), "--gpus", "8", "--time", "90")
+    eight = job(capsys, str(recipe), "--gpus", "8", "--time", "1:30:00")
     assert f"srun lidr run '{recipe}' --set runtime.replicas=all &" in eight
-    said = job(capsys, str(recipe), "--gpus", "8", "--time", "90", "--set", "runtime.replicas=4")
+    said = job(capsys, str(recipe), "--gpus", "8", "--time", "1:30:00", "--set", "runtime.replicas=4")
     assert said.count("runtime.replicas") == 1
 
 
@@ -89,11 +89,14 @@ def test_one_node_needs_no_cluster_and_one_gpu_no_replicas(
     ("words", "said"),
     [
         (("--gpus", "8", "--time", "a day"), '--time "a day": write [D-]HH:MM:SS'),
-        (("--gpus", "-1", "--time", "90"), "--gpus -1: at least 0"),
-        (("--gpus", "8", "--time", "90", "--nodes", "0"), "--nodes 0: at least 1"),
-        (("--gpus", "8", "--time", "90", "--account", "a b"), '--account "a b": letters'),
-        (("--gpus", "8", "--time", "90", "--set", "runtime.tensor_parallel=3"), "--gpus 8: not divisible by"),
-        (("--gpus", "8", "--time", "90", "--set", "runtime.cluster=http://x"), "runtime.cluster"),
+        (("--gpus", "8", "--time", "24"), "--time 24: Slurm reads it as minutes: write 24:00:00 for hours, or 0:24:00"),
+        (("--gpus", "8", "--time", "90"), "write 90:00:00 for hours, or 1:30:00 for minutes"),
+        (("--gpus", "8", "--time", "24:30"), "write 24:30:00 for hours, or 0:24:30 for minutes"),
+        (("--gpus", "-1", "--time", "1:30:00"), "--gpus -1: at least 0"),
+        (("--gpus", "8", "--time", "1:30:00", "--nodes", "0"), "--nodes 0: at least 1"),
+        (("--gpus", "8", "--time", "1:30:00", "--account", "a b"), '--account "a b": letters'),
+        (("--gpus", "8", "--time", "1:30:00", "--set", "runtime.tensor_parallel=3"), "--gpus 8: not divisible by"),
+        (("--gpus", "8", "--time", "1:30:00", "--set", "runtime.cluster=http://x"), "runtime.cluster"),
     ],
 )
 def test_what_no_job_can_be_made_of_is_refused(
@@ -114,9 +117,9 @@ def test_more_processes_or_engines_than_the_job_has_gpus_are_refused(
         ("runtime.replicas=8", "runtime.replicas 8: 8 engines of 1 GPU need 8, and --gpus gives 4"),
     ):
         words = local(tmp_path / setting, setting)
-        assert main(["slurm", *words, "--gpus", "4", "--time", "90"]) == 2
+        assert main(["slurm", *words, "--gpus", "4", "--time", "1:30:00"]) == 2
         assert f"{said}: write at most 4, or --gpus 8" in capsys.readouterr().err
-        assert main(["slurm", *words, "--gpus", "8", "--time", "90"]) == 0
+        assert main(["slurm", *words, "--gpus", "8", "--time", "1:30:00"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -160,7 +163,7 @@ def test_more_processes_or_engines_than_the_job_has_gpus_are_refused(
         (
             (SCORED.replace("MORE", ", engine: vllm"), "runtime.engine=vllm", "runtime.tensor_parallel=2"),
             (),
-            ["score.reward_model: 6 of the job's 8 GPUs stay idle: one vLLM does it, by runtime.tensor_parallel"],
+            ["score.reward_model: 6 of the job's 8 GPUs stay idle: one vLLM does it, whatever runtime.replicas says"],
         ),
         (
             (
@@ -172,7 +175,7 @@ def test_more_processes_or_engines_than_the_job_has_gpus_are_refused(
             (),
             [
                 "score.latent: 7 of the job's 8 GPUs stay idle: one model does it, and no setting changes that",
-                "score.reward_model: 6 of the job's 8 GPUs stay idle: one vLLM does it, by runtime.tensor_parallel",
+                "score.reward_model: 6 of the job's 8 GPUs stay idle: one vLLM does it, whatever runtime.replicas says",
             ],
         ),
         (
@@ -196,17 +199,56 @@ def test_gpus_that_a_step_leaves_idle_are_told_and_stand_in_the_file(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["slurm", *local(tmp_path, *settings), "--gpus", "8", "--time", "90", *words]) == 0
+    assert main(["slurm", *local(tmp_path, *settings), "--gpus", "8", "--time", "1:30:00", *words]) == 0
     out, err = capsys.readouterr()
     assert [line[9:] for line in err.splitlines() if line.startswith("warning: ")] == said
     assert [line for line in out.splitlines() if line.startswith("# ") and "idle" in line] == [f"# {x}" for x in said]
     assert subprocess.run(["bash", "-n", "-c", out], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("time", ["24:00:00", "2-00", "2-12:30", "2-00:00:00"])
+def test_times_that_people_and_slurm_read_alike_are_taken(
+    time: str, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"#SBATCH --time={time}\n" in job(capsys, str(recipe), "--gpus", "0", "--time", time)
+
+
+def exported(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("export ")]
+
+
+def test_the_store_and_the_data_of_the_shell_go_with_the_job_and_nothing_else(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [str(recipe), "--gpus", "0", "--time", "1:30:00"]
+    for name in ("LIDR_STORE", "LIDR_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    assert exported(job(capsys, *words)) == []
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "a" * 34)
+    monkeypatch.setenv("LIDR_JUDGE_API_KEY", "a secret of mine")
+    monkeypatch.setenv("LIDR_STORE", str(tmp_path / "my runs"))
+    (tmp_path / "my data").mkdir()
+    (tmp_path / "my data" / "ids.txt").write_text("bees\n")
+    monkeypatch.setenv("LIDR_DATA", str(tmp_path / "my data"))
+    store, data = (f"export LIDR_{name}='{tmp_path}/my {name.lower()}'" for name in ("STORE", "DATA"))
+    store = store.replace("my store", "my runs")
+    text = job(capsys, *words)
+    assert exported(text) == [store], "this recipe reads nothing of LIDR_DATA"
+    assert "hf_" not in text
+    assert "secret" not in text
+    reads = ("--set", "chain.pair.translation_type={ids: $LIDR_DATA/ids.txt}")
+    assert exported(job(capsys, *words, *reads)) == [store, data]
+    given = ("--store", str(tmp_path / "other"), "--data", str(tmp_path / "my data"))
+    monkeypatch.delenv("LIDR_DATA")
+    text = job(capsys, *words, *reads, *given)
+    assert exported(text) == []
+    assert f"--data '{tmp_path}/my data' --store {tmp_path}/other" in text
+
+
 def test_a_job_whose_steps_need_no_gpu_is_told_so(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["slurm", str(recipe), "--gpus", "8", "--time", "90"]) == 0
+    assert main(["slurm", str(recipe), "--gpus", "8", "--time", "1:30:00"]) == 0
     assert "warning: no step that is still to make uses a GPU; --gpus 0 reserves none" in capsys.readouterr().err
-    assert main(["slurm", str(recipe), "--gpus", "0", "--time", "90"]) == 0
+    assert main(["slurm", str(recipe), "--gpus", "0", "--time", "1:30:00"]) == 0
     assert capsys.readouterr().err == ""
 
 
@@ -215,7 +257,7 @@ def test_what_run_would_stop_at_gets_no_job(recipe: Path, capsys: pytest.Capture
     assert main(["run", *words]) == 2
     runs = [line for line in capsys.readouterr().err.splitlines() if "unpinned" in line]
     assert len(runs) == 1
-    assert main(["slurm", *words, "--gpus", "1", "--time", "90"]) == 2
+    assert main(["slurm", *words, "--gpus", "1", "--time", "1:30:00"]) == 2
     out, err = capsys.readouterr()
     assert not out
     assert runs[0] in err.splitlines()
@@ -223,7 +265,7 @@ def test_what_run_would_stop_at_gets_no_job(recipe: Path, capsys: pytest.Capture
 
 
 def test_whole_nodes_are_asked_for_with_their_memory(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = (str(recipe), "--gpus", "0", "--time", "90")
+    words = (str(recipe), "--gpus", "0", "--time", "1:30:00")
     text = job(capsys, *words)
     assert "#SBATCH --exclusive\n" in text
     assert "#SBATCH --mem=0\n" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -246,6 +247,33 @@ def test_benchmark_rows_that_a_language_is_known_to_lack_are_a_problem(
         (one,) = problems(capsys, str(recipe))
         assert said in one["text"]
         assert one["path"] == "chain[4].evaluate"
+
+
+def test_a_benchmark_without_rows_in_some_languages_is_named_as_what_to_take_out_where_another_has_them(
+    recipe, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.delenv("LIDR_DATA", raising=False)
+    (tmp_path / "rows/word_problems").mkdir(parents=True)
+    for code in ("de", "es"):
+        (tmp_path / f"rows/word_problems/{code}.jsonl").write_text('{"query": "1 + 1?", "response": "2"}\n')
+    step = f"  - evaluate: {{languages: [de, fr, es], data: [{tmp_path / 'rows'}]}}\niterations:"
+    recipe.write_text(recipe.read_text().replace("iterations:", step))
+    other = "; or take x_alpacaeval out (--tasks, or evaluate.tasks), which keeps mgsm in"
+    found = problems(capsys, str(recipe))
+    assert [re.search('no (\\S+) rows for "(..)"', one["text"]).groups() for one in found] == [
+        ("mgsm", "fr"),
+        ("x_alpacaeval", "de"),
+        ("x_alpacaeval", "fr"),
+        ("x_alpacaeval", "es"),
+    ]
+    assert [one["text"].partition(other)[2] for one in found] == ["", " de", "", " es"], "French has rows of neither"
+    step = "chain.evaluate.tasks=[mgsm]", "chain.evaluate.languages=[de, es]"
+    assert main(["validate", str(recipe), *(word for one in step for word in ("--set", one))]) == 0
+    capsys.readouterr()
+    for tasks, ways in (("mgsm", ""), ("mgsm, x_alpacaeval", ", or mgsm (--tasks, or evaluate.tasks)")):
+        asked = (f"chain.evaluate.tasks=[{tasks}]", "chain.evaluate.languages=[ko]")
+        (one,) = problems(capsys, str(recipe), *(word for text in asked for word in ("--set", text)))
+        assert one["text"].endswith(f". Leave ko out (--langs, or evaluate.languages){ways}")
 
 
 SCORE = "  - score: {consistency: {}}\n"

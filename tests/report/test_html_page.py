@@ -84,7 +84,7 @@ def test_a_stopped_run_says_so_and_shows_scores_gates_measures_account_and_polic
     assert "0.72" in said  # the paper's figure beside it
     assert "iter_2/gate: all 2 numbers" in said
     assert "fired: stop" in said
-    assert "By length of the text that had to be translated" in said
+    assert "By length of the answer that had to be translated" in said
     assert "No gate" not in said
     assert "judged by judge-1 (logprob_swap)" in said
     assert "maps from English into Spanish." in said.replace("  ", " ")  # a pair of the last iteration

@@ -28,8 +28,8 @@ BOUND = {"sent_to": {"keep_source": 3, "skip": 1}, "hits": {"translate": 4, "rhy
 def test_two_lines_count_over_all_iterations():
     records = [pair(1, (0, 1, 2, 3, 4), language_bound=BOUND), pair(2, (0, 1, 0, 1, 0), language_bound=BOUND)]
     assert selection_lines(records) == (
-        "pair dropped 12 of 200 slots (6.0%); from the shortest fifth of the texts to the longest: "
-        "0.0, 5.0, 5.0, 10.0, 10.0%",
+        "pair dropped 12 of 200 slots (6.0%); by length of the answer that had to be translated, from the "
+        "shortest fifth to the longest: 0.0, 5.0, 5.0, 10.0, 10.0%",
         "Prompts bound to their language: 8 (keep_source 6, skip 2); hits by rule, whatever its score: "
         "translate 8, poem 2",
     )

@@ -21,11 +21,14 @@ from lidr.cli.recipe.model_said import Lengths, lengths_of, template_said
 from lidr.cli.terminal import problem_lines
 from lidr.costs import shape_in, shape_named
 from lidr.doctor import machine_said
-from lidr.errors import RecipeError, RowError
+from lidr.errors import EvaluationError, NoRowsError, RecipeError, RowError
+from lidr.evals import check_rows, task_specs
 from lidr.extras import has
+from lidr.hub import unpinned
 from lidr.language_tags import unknown_language
 from lidr.languages import LANGUAGES
-from lidr.pipeline import check_recipe, load_recipe
+from lidr.pipeline import check_recipe, load_recipe, surroundings_of
+from lidr.recipe import Recipe
 from lidr.references import FolderReference, HubReference, Reference, ServerReference, parse_reference
 from lidr.release import unknown_licence
 from lidr.resources import resolve_source
@@ -119,8 +122,15 @@ def main(options: argparse.Namespace) -> int:
         say(*problem_lines(checked.problems), is_clean=True)
         say(f"{target} is written and does not run like this: mend it there, then lidr validate {target}")
         return 2
-    say(f"{target} is written and valid. Next: lidr plan {target}; lidr run {target}")
+    say(f"{target} is written and valid. Next: {_next_commands(target, recipe)}")
     return 0
+
+
+def _next_commands(target: Path, recipe: Recipe) -> str:
+    """What leads to a run: first `lidr lock`, where the recipe or its lock names no commit of what it reads."""
+    commits = surroundings_of(recipe).lock.commits
+    lock = ["lock"] if any(one.repo not in commits for one in unpinned(recipe)) else []
+    return "; ".join(f"lidr {command} {target}" for command in (*lock, "plan", "run"))
 
 
 def _say_columns(prompts: PromptDraft, codes: Sequence[str]) -> None:
@@ -175,7 +185,8 @@ def _recipe(target: Path, given: dict[str, Any], options: argparse.Namespace) ->
         model += ", dtype: auto"
     if said.setting:
         model += f", chat_template: {said.setting}"
-    train = "" if is_server else _TRAIN.format(length=lengths.training, answer=lengths.answer, rows=_ROWS)
+    evaluate = _evaluate(codes, lengths.answer)
+    train = "" if is_server else _TRAIN.format(length=lengths.training, evaluate=evaluate)
     text = _TEXT.format(
         file=target,
         name=name,
@@ -196,6 +207,35 @@ def _recipe(target: Path, given: dict[str, Any], options: argparse.Namespace) ->
         runtime=_runtime(reference),
     )
     return text, prompts
+
+
+def _evaluate(codes: Sequence[str], longest: int) -> str:
+    """The step as a comment, in the languages of which lidr has rows of its own."""
+    has = {code: _rows_in(code) for code in codes}
+    there = [code for code in codes if has[code]]
+    away = [code for code in codes if has[code] is False]
+    never = [code for code in codes if has[code] is None]
+    asked = there or away
+    if not asked:
+        return f"  # no step evaluate with MGSM, which is not in {', '.join(never)}"
+    languages = f", languages: [{', '.join(map(_quoted, asked))}]" if len(asked) < len(codes) else ""
+    data = _ROWS if there else "FOLDER"
+    said = f"; {_ROWS} has no rows in {', '.join(away)}: name a folder with mgsm/LANG.jsonl" if away else ""
+    said += f"; MGSM is not in {', '.join(never)}" if never else ""
+    step = f"evaluate: {{tasks: [mgsm]{languages}, data: [{data}], max_tokens: {longest}}}"
+    return f"  # - {step}   # did it help? before and after{said}"
+
+
+def _rows_in(code: str) -> bool | None:
+    """Whether lidr's own word problems are in a language; None where MGSM itself is not, so nobody's can be."""
+    try:
+        task_specs(["mgsm"], [code])
+        check_rows("mgsm", code, str(resolve_source(_ROWS, Path()) or _ROWS))
+    except NoRowsError:
+        return False
+    except EvaluationError:
+        return None
+    return True
 
 
 def _column(given: Sequence[str], codes: Sequence[str]) -> str | dict[str, str] | None:
@@ -321,7 +361,7 @@ _TRAIN = """\
   - train:                               # DPO + NLL on the pairs; the reference is the iteration's own start
       {{beta: 0.1, learning_rate: 5.0e-6, epochs: 1, batch: 8, reference: previous, max_length: {length},
        lora: {{rank: 16}}}}
-  # - evaluate: {{tasks: [mgsm], data: [{rows}], max_tokens: {answer}}}   # did it help? before and after
+{evaluate}
 """
 
 _TEXT = """\

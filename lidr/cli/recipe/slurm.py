@@ -6,6 +6,7 @@ A job that is requeued starts the same command again, and lidr goes on by row.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import sys
@@ -14,14 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr import pipeline
-from lidr.cli.common import print_json, recipe_arguments, refuse_wrong, say
+from lidr.cli.common import print_json, read_recipe, recipe_arguments, refuse_wrong, say
 from lidr.errors import PlanError
 
 if TYPE_CHECKING:
     from lidr.recipe import Recipe
 
 _NO_JOB = "no job is written for it"
-_TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
+_TIME = re.compile(r"\d+-\d+(:\d\d){0,2}|\d+:\d\d:\d\d")
+_UNCLEAR = re.compile(r"(\d+)(?::(\d\d))?")
+"""What people write for hours, and Slurm reads as minutes and seconds."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +46,12 @@ def main(options: argparse.Namespace) -> int:
     for name, least in (("nodes", 1), ("gpus", 0), ("cpus", 1)):
         if (number := getattr(options, name)) is not None and number < least:
             raise PlanError(f"--{name} {number}: at least {least}")
+    if unclear := _UNCLEAR.fullmatch(options.time):
+        first, second = int(unclear[1]), unclear[2] or "00"
+        raise PlanError(
+            f"--time {options.time}: Slurm reads it as minutes: write {first}:{second}:00 for hours, or "
+            f"{first // 60}:{first % 60:02}:{second} for minutes"
+        )
     if not _TIME.fullmatch(options.time):
         raise PlanError(f'--time "{options.time}": write [D-]HH:MM:SS, as 24:00:00 or 2-00:00:00')
     if not re.fullmatch(r"\d+[KMGT]?", options.mem):
@@ -50,7 +59,7 @@ def main(options: argparse.Namespace) -> int:
     for name in ("partition", "account"):
         if (value := getattr(options, name)) is not None and not re.fullmatch(r"[\w.,-]+", value):
             raise PlanError(f'--{name} "{value}": letters, digits, dots, commas, hyphens and underscores')
-    recipe = pipeline.load_recipe(options.recipe, overrides=options.overrides)
+    recipe = read_recipe(options)
     refuse_wrong(recipe, options, _NO_JOB)
     runtime = recipe.runtime
     if options.gpus % runtime.tensor_parallel and options.gpus:
@@ -62,7 +71,7 @@ def main(options: argparse.Namespace) -> int:
     more = {"runtime.replicas": "all"} if spread else {}
     overrides = [*options.overrides, *(f"{key}={value}" for key, value in more.items())]
     idle = _checked(pipeline.load_recipe(options.recipe, overrides=overrides), options)
-    job = job_file(options, recipe.name, more, idle)
+    job = job_file(options, recipe, more, idle)
     if options.json:
         print_json("lidr.slurm/1", {"job": job})
     else:
@@ -81,10 +90,10 @@ def _checked(recipe: Recipe, options: argparse.Namespace) -> list[str]:
         raise PlanError(f"{error}\n{options.recipe}: {_NO_JOB}") from None
 
 
-def job_file(options: argparse.Namespace, name: str, more: Mapping[str, str], remarks: Sequence[str]) -> str:
+def job_file(options: argparse.Namespace, recipe: Recipe, more: Mapping[str, str], remarks: Sequence[str]) -> str:
     """The file as text; `more` are settings besides those of the recipe and the command line."""
     wanted = {
-        "job-name": f"lidr-{name}",
+        "job-name": f"lidr-{recipe.name}",
         "nodes": options.nodes,
         "ntasks-per-node": 1,
         "gpus-per-node": options.gpus or None,
@@ -93,7 +102,7 @@ def job_file(options: argparse.Namespace, name: str, more: Mapping[str, str], re
         "partition": options.partition,
         "account": options.account,
         "time": options.time,
-        "output": f"lidr-{name}-%j.log",
+        "output": f"lidr-{recipe.name}-%j.log",
         "open-mode": "append",
     }
     head = [f"#SBATCH --{key}={value}" for key, value in wanted.items() if value is not None]
@@ -103,7 +112,7 @@ def job_file(options: argparse.Namespace, name: str, more: Mapping[str, str], re
     # srun takes --cpus-per-task over from the job in no Slurm since 22.05.
     cpus = [f"export SRUN_CPUS_PER_TASK={options.cpus}"] if options.cpus else []
     remarks = [f"# {said}" for said in remarks]
-    lines = ["#!/bin/bash", *head, *remarks, "", "set -u", *_surroundings(), *cpus, ""]
+    lines = ["#!/bin/bash", *head, *remarks, "", "set -u", *_surroundings(), *_folders(options, recipe), *cpus, ""]
     lines += ["# Two minutes before its time is up the job goes back into the queue; lidr then goes on by row."]
     lines += ["""trap 'scontrol requeue "$SLURM_JOB_ID"' USR1""", ""]
     command = _several(options, more) if options.nodes > 1 else f"srun {_run(options, more)} &"
@@ -116,6 +125,23 @@ def _surroundings() -> list[str]:
     if sys.prefix != sys.base_prefix:
         lines.append(f". {shlex.quote(str(Path(sys.prefix) / 'bin' / 'activate'))}")
     return lines
+
+
+def _folders(options: argparse.Namespace, recipe: Recipe) -> list[str]:
+    """What the shell says of the store and of data, which a job that is submitted with --export=NONE does not get."""
+    used = {
+        "LIDR_STORE": not options.store,  # else the command says it
+        "LIDR_DATA": not options.data and _reads_data(recipe),
+    }
+    told = {name: os.environ.get(name) for name, is_used in used.items() if is_used}
+    return [f"export {name}={shlex.quote(value)}" for name, value in told.items() if value]
+
+
+def _reads_data(recipe: Recipe) -> bool:
+    """Whether LIDR_DATA can count: where it is named, for a list of published prompts, and for benchmarks by name."""
+    is_named = "$LIDR_DATA" in recipe.model_dump_json()
+    is_list = recipe.prompts is not None and recipe.prompts.source.lower().endswith(".json")
+    return is_named or is_list or any(step.name == "clean" for step in recipe.chain)
 
 
 def _several(options: argparse.Namespace, more: Mapping[str, str]) -> str:

@@ -11,20 +11,16 @@ if TYPE_CHECKING:
     from lidr.cli.terminal.colour import STATES, Style, coloured, plain
     from lidr.cli.terminal.escapes import printable
     from lidr.cli.terminal.examples import epilog
-    from lidr.cli.terminal.log_file import LOG_FILE, SAID, kept_in, last_error, verbose
+    from lidr.cli.terminal.log_file import verbose
     from lidr.cli.terminal.problems import problem_lines
     from lidr.cli.terminal.usage import Parser, near, parsed
 
 __all__ = [
-    "LOG_FILE",
-    "SAID",
     "STATES",
     "Parser",
     "Style",
     "coloured",
     "epilog",
-    "kept_in",
-    "last_error",
     "near",
     "parsed",
     "plain",

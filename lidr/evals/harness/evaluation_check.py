@@ -15,7 +15,7 @@ from typing import Any
 
 from lidr.engines import ChatTokenizer, fixed_anyhow
 from lidr.errors import EngineError, EvaluationError, LidrError, MissingExtraError
-from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows
+from lidr.evals.benchmark_rows import Loaded, check_parallel, load_rows, read_each
 from lidr.evals.benchmarks import task_specs
 from lidr.evals.checkpoint import find_rendering
 from lidr.evals.spec import TaskSpec
@@ -79,9 +79,8 @@ def check(
         for code in dict.fromkeys(languages)
         for spec in _attempt(problems, task_specs, [name], [code], variant) or ()
     ]
-    loaded = {
-        spec: rows for spec in specs if (rows := _attempt(problems, load_rows, spec.benchmark, spec.language, data))
-    }
+    loaded, missing = read_each(specs, load_rows, data, LidrError)
+    problems += missing
     for name in dict.fromkeys(benchmarks):
         mine = {spec.language: rows for spec, rows in loaded.items() if spec.benchmark == name}
         _attempt(problems, check_parallel, mine)
