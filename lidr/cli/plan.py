@@ -21,7 +21,7 @@ from lidr.cli.common import (
 )
 from lidr.cli.run import iterations_of
 from lidr.costs import main_memory
-from lidr.steps import check_template, halved_by_auto
+from lidr.steps import STEPS, check_template, halved_by_auto
 from lidr.store import find_store, rules_json
 
 if TYPE_CHECKING:
@@ -87,6 +87,9 @@ def show(planned: Plan) -> None:
         print(f"\npolicy.dtype float32 takes twice the memory of the checkpoint's own {own}; `dtype: auto` takes that")
     for note in check_template(planned.around):
         print(f"\nchat template: {note}", end="")
+    for name, config in ((one.name, one.config) for one in recipe.chain):
+        for note in STEPS[name].notes(recipe, config):
+            print(f"\n{note if note.startswith(f'{name}.') else f'{name}: {note}'}", end="")
     if alone := pipeline.asked_alone(recipe):
         parts = "; ".join(f"{name} ({why})" for name, why in alone)
         print(f"\nruntime.replicas: {recipe.runtime.replicas} does not speed up {parts}")
