@@ -235,7 +235,7 @@ def as_json(planned: Plan) -> dict[str, Any]:
         "gpu_hours": costs.gpu_hours,
         "price": costs.price,
         "gpu_hours_reserved": costs.reserved_hours,
-        "not_estimated": [one._asdict() for one in costs.beside],
+        "not_estimated": [{"what": what, "number": number, "unit": unit} for what, number, unit, _ in costs.beside],
         "memory": [asdict(need) for need in costs.memory],
         "size_unknown": list(costs.unsized),
         "disk": [asdict(need) for need in costs.disk],
