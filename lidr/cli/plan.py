@@ -21,7 +21,7 @@ from lidr.cli.common import (
 )
 from lidr.cli.run import iterations_of
 from lidr.costs import main_memory
-from lidr.steps import check_template, halved_by_auto
+from lidr.steps import STEPS, check_template, halved_by_auto
 from lidr.store import find_store, rules_json
 
 if TYPE_CHECKING:
@@ -87,6 +87,9 @@ def show(planned: Plan) -> None:
         print(f"\npolicy.dtype float32 takes twice the memory of the checkpoint's own {own}; `dtype: auto` takes that")
     for note in check_template(planned.around):
         print(f"\nchat template: {note}", end="")
+    for name, config in ((one.name, one.config) for one in recipe.chain):
+        for note in STEPS[name].notes(recipe, config):
+            print(f"\n{note if note.startswith(f'{name}.') else f'{name}: {note}'}", end="")
     if alone := pipeline.asked_alone(recipe):
         parts = "; ".join(f"{name} ({why})" for name, why in alone)
         print(f"\nruntime.replicas: {recipe.runtime.replicas} does not speed up {parts}")
@@ -232,7 +235,7 @@ def as_json(planned: Plan) -> dict[str, Any]:
         "gpu_hours": costs.gpu_hours,
         "price": costs.price,
         "gpu_hours_reserved": costs.reserved_hours,
-        "not_estimated": [one._asdict() for one in costs.beside],
+        "not_estimated": [{"what": what, "number": number, "unit": unit} for what, number, unit, _ in costs.beside],
         "memory": [asdict(need) for need in costs.memory],
         "size_unknown": list(costs.unsized),
         "disk": [asdict(need) for need in costs.disk],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lidr.costs.machine import Machine, main_memory, this_machine
     from lidr.costs.memory import BYTES, Training, cache_bytes, trained_parameters, training_bytes, weight_bytes
     from lidr.costs.model_shape import ModelShape, heads_in, shape_in, shape_named
-    from lidr.costs.speed import ARITHMETIC, BANDWIDTH, generation_seconds, training_seconds
+    from lidr.costs.speed import ARITHMETIC, BANDWIDTH, generation_seconds, reading_seconds, training_seconds
 
 __all__ = [
     "ARITHMETIC",
@@ -36,6 +36,7 @@ __all__ = [
     "generation_seconds",
     "heads_in",
     "main_memory",
+    "reading_seconds",
     "shape_in",
     "shape_named",
     "this_machine",

@@ -39,6 +39,14 @@ def generation_seconds(shape: ModelShape, card: Card, dtype: str, *, tokens: int
     return tokens / texts * max(reading, counting)
 
 
+def reading_seconds(shape: ModelShape, card: Card, dtype: str, *, tokens: int, passes: int) -> float:
+    """How long one card reads texts of so many tokens in all, in so many forward passes, each of which reads the
+    weights; 0 passes: so many texts in one that the weights do not count.
+    """
+    reading = passes * weight_bytes(shape, dtype) / (card.bandwidth * 1e9 * BANDWIDTH)
+    return max(reading, 2 * tokens * shape.active / (card.flops(dtype) * ARITHMETIC))
+
+
 def training_seconds(shape: ModelShape, card: Card, dtype: str, training: Training, *, tokens: int) -> float:
     """How long one card trains on so many tokens, both sides of every pair in every epoch counted."""
     each = 4 + (0 if training.adapter else 2) + (2 if training.checkpointing else 0) + (2 if training.compares else 0)

@@ -34,6 +34,10 @@ from lidr.steps import Beside
 USUAL = "A100 80GB"
 """The card that is estimated for where vLLM is asked for, this machine has none, and the recipe names none."""
 
+_IF_READ = (
+    "a reward model reads each answer once, after a prompt as long as an answer may be: 2 FLOP a parameter and token; "
+    "by transformers one text after the other, which reads the weights each time"
+)
 _IF_SLOWER = (
     "answers are counted as vLLM writes them, many at once without a pause; runtime.engine is transformers, which is "
     "slower than that: on a GPU take --set runtime.engine=vllm"
@@ -121,7 +125,8 @@ def costs_of(planned: Plan) -> Costs:
         times[step.place].seconds is None and _time(planned, step, usual, {}).seconds is not None for step in todo
     )
     estimated = any(time.seconds is not None and not time.is_measured for time in times.values())
-    sources = _sources(planned, card, why, shapes) if card is not None and estimated else ()
+    reads = any(times[step.place].gpus and step.expected.unit == "values" for step in todo)
+    sources = _sources(planned, card, why, shapes, reads=reads) if card is not None and estimated else ()
     on_cards = [time for time in times.values() if time.gpus and time.seconds is not None]
     hours = sum((time.seconds or 0) * time.gpus for time in on_cards) / 3600 if on_cards else None
     price = planned.recipe.runtime.gpu_price
@@ -139,13 +144,13 @@ def costs_of(planned: Plan) -> Costs:
         hours * price if hours is not None and price is not None else None,
         helps,
         unsized_models(planned, todo),
-        _beside(planned, todo),
+        _beside(planned, [step for step in todo if times[step.place].gpus == 0 or step.expected.tokens]),
         max(numbers) if on_cards and len(numbers) > 1 else 0,
     )
 
 
 def _beside(planned: Plan, todo: list[PlannedStep]) -> tuple[Beside, ...]:
-    """Of all iterations together."""
+    """Of all iterations together, of steps whose hours are not counted or are those of what is written in them."""
     counts: Counter[tuple[str, str]] = Counter()
     for step in todo:
         for one in step.kind.beside(planned.recipe, step.config, step.expected):
@@ -183,7 +188,9 @@ def _time(planned: Plan, step: PlannedStep, card: Card | None, shapes: dict[str,
     if not _is_elsewhere(planned) and (measured := step.seconds) is not None:
         cards = recipe.runtime.train_processes if expected.trained else cards_of(recipe)
         return StepTime(measured, True, cards if is_work and has_card else 0)
-    if model is None or card is None or not is_work:
+    if card is not None and not is_work:
+        return _reading_time(planned, step, card, shapes)
+    if model is None or card is None:
         return StepTime(None, False)
     shape = shape_of(planned, model)
     if shape is None or (not expected.trained and asks_elsewhere(planned, step)):
@@ -205,13 +212,31 @@ def _time(planned: Plan, step: PlannedStep, card: Card | None, shapes: dict[str,
     return StepTime(seconds / cards, False, cards)
 
 
+def _reading_time(planned: Plan, step: PlannedStep, card: Card, shapes: dict[str, ModelShape]) -> StepTime:
+    """Of a step whose models only read, where the size of each can be told."""
+    besides = list(step.kind.beside(planned.recipe, step.config, step.expected))
+    found, seconds, gpus = dict[str, ModelShape](), 0.0, 0
+    for one in besides:
+        shape = shape_of(planned, one.reads.model) if one.reads is not None else None
+        if one.reads is None or shape is None:
+            return StepTime(None, False)
+        found[one.reads.model.model] = shape
+        cards = planned.recipe.runtime.tensor_parallel if one.reads.by_vllm else 1
+        passes = 0 if one.reads.by_vllm else one.number
+        tokens = one.number * one.reads.tokens
+        seconds += costs.reading_seconds(shape, card, one.reads.dtype, tokens=tokens, passes=passes) / cards
+        gpus = max(gpus, cards)
+    shapes |= found
+    return StepTime(seconds, False, gpus) if besides else StepTime(None, False)
+
+
 def cards_of(recipe: Recipe) -> int:
     """Cards that answer at once; `all` replicas are counted as one, since nobody knows yet how many find a place."""
     runtime = recipe.runtime
     return runtime.tensor_parallel * (1 if runtime.replicas == "all" else runtime.replicas)
 
 
-def _sources(planned: Plan, card: Card, why: str, shapes: dict[str, ModelShape]) -> tuple[str, ...]:
+def _sources(planned: Plan, card: Card, why: str, shapes: dict[str, ModelShape], *, reads: bool) -> tuple[str, ...]:
     models = (f"{name}: {_count(shape.parameters)} parameters ({shape.source})" for name, shape in shapes.items())
     return (
         "; ".join(models),
@@ -219,6 +244,7 @@ def _sources(planned: Plan, card: Card, why: str, shapes: dict[str, ModelShape])
         f"{card.single:g} in float32, by {costs.SOURCE}",
         f"assumed, not measured: {costs.BANDWIDTH:.0%} of the bandwidth and {costs.ARITHMETIC:.0%} of the FLOP/s are "
         "reached; every answer and every pair as long as it may be; prompts are not counted",
+        *([_IF_READ] if reads else []),
         *([_IF_SLOWER] if planned.recipe.runtime.engine == "transformers" else []),
     )
 

@@ -12,7 +12,7 @@ from lidr import engines
 from lidr.engines import EngineSpec, engine_row
 from lidr.errors import PlanError
 from lidr.hub import keep_content, locked_commit
-from lidr.recipe import Frozen, Recipe, reasoning_fields, server_fields, template_kwargs
+from lidr.recipe import Frozen, PolicyConfig, Recipe, reasoning_fields, server_fields, template_kwargs
 from lidr.references import HubReference, ServerReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.rows import RowType
@@ -51,12 +51,32 @@ class Expected:
         return (self.tokens or self.trained) // self.count if self.count else 0
 
 
+class Reading(NamedTuple):
+    """What a model reads in forward passes alone.
+
+    Args:
+        model: which.
+        dtype: as it is loaded.
+        tokens: of one text, at most.
+        by_vllm: many texts at once, on `runtime.tensor_parallel` GPUs; else one after the other, on one.
+    """
+
+    model: PolicyConfig
+    dtype: str
+    tokens: int
+    by_vllm: bool
+
+
 class Beside(NamedTuple):
-    """Work of a model that is in no estimate: `score: reward_model`, 320,000 `passes`."""
+    """Work of a model that no count of written or trained tokens holds: `score: reward_model`, 320,000 `passes`.
+
+    It is in no estimate, unless it is said what is read, and how large the model is can be told.
+    """
 
     what: str
     number: int
     unit: str
+    reads: Reading | None = None
 
 
 @dataclass(frozen=True)

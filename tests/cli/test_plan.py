@@ -11,6 +11,7 @@ import pytest
 
 import lidr
 from lidr.cli.main import main
+from lidr.costs import ARITHMETIC, BANDWIDTH
 from tests.scripted import RECIPE, write_world
 
 TOO_LARGE = "more than it has; see runtime.micro_batch, gradient_checkpointing, sharding, engine_batch, and train.lora"
@@ -200,9 +201,9 @@ def test_rows_that_lie_here_are_counted_and_others_are_told_by_which_number(tmp_
 @pytest.mark.parametrize(
     ("scorer", "beside"),
     [
-        ("reward_model: {model: org/judge-2B, revision: unpinned}", "score: reward_model, 48 passes"),
+        ("reward_model: {model: org/judge, revision: unpinned}", "score: reward_model, 48 passes"),
         (
-            "reward_model: {model: org/judge-2B, revision: unpinned, engine: vllm}",
+            "reward_model: {model: org/judge, revision: unpinned, engine: vllm}",
             "score: reward_model by vllm, 48 passes",
         ),
         ("implicit: {reference: org/base, revision: unpinned}", "score: implicit, 96 passes"),
@@ -227,14 +228,47 @@ def test_what_no_estimate_counts_is_named_beside_the_hours_and_the_time(tmp_path
     (hours,) = [line for line in said.splitlines() if line.startswith("GPU hours: ")]
     assert hours.endswith(f"; without {beside}")
     memory = [line for line in said.splitlines() if line.startswith("Memory, score: ")]
-    assert len(memory) == ("judge-2B" in scorer)
-    for line in memory:
-        taken = "72.0 GB" if "engine: vllm" in scorer else "8.0 GB"  # vLLM takes its share of a card at once
-        assert line.startswith(f"Memory, score: ~{taken} of the 80 GB of one H100 (weights 8.0 GB")  # float32
-        assert ("vLLM takes runtime.gpu_memory 0.9 of a card whatever they are" in line) == ("engine: vllm" in scorer)
+    assert [line[:22] for line in memory] == ["Memory, score: ~8.0 GB"] * ("judge-2B" in scorer)  # float32
     (disk,) = [line for line in said.splitlines() if line.startswith("Disk, policies: ")]
     assert "; the first is a download into the Hub's cache (HF_HOME), which takes as much again on another disk" in disk
     assert "unknown for 7 steps (a first run measures it): policy, prompts, score, pair; for the others ~" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "settings", "seconds", "memory"),
+    [
+        # 24 answers an iteration, 128 tokens each with its prompt, by 2 billion parameters in 16 bits
+        ("", (), 24 * 4e9 / (3350e9 * BANDWIDTH), "4.0 GB"),
+        (", max_length: 64", (), 24 * 4e9 / (3350e9 * BANDWIDTH), "4.0 GB"),
+        (", engine: vllm", (), 24 * 128 * 2 * 2e9 / (989e12 * ARITHMETIC), "72.0 GB"),
+        (", engine: vllm, max_length: 64", (), 24 * 64 * 2 * 2e9 / (989e12 * ARITHMETIC), "72.0 GB"),
+        (", engine: vllm", ("runtime.tensor_parallel=2",), 24 * 128 * 2e9 / (989e12 * ARITHMETIC), "72.0 GB"),
+    ],
+)
+def test_a_reward_model_of_known_size_is_estimated_by_what_it_reads(
+    tmp_path, capsys, more, settings, seconds, memory
+) -> None:
+    chain = TRAINS.replace("max_tokens: 64", "max_tokens: 64, n: 2, temperature: 1.0").replace(
+        "  - translate: {{max_tokens: 80, check_language: false}}\n  - pair: {{drop: joint}}\n",
+        f"  - score: {{{{reward_model: {{{{model: org/judge-2B, revision: unpinned{more}}}}}, language: {{{{}}}}}}}}\n"
+        "  - pair: {{from: scores, by: reward_model}}\n",
+    )
+    file = str(write_world(tmp_path / "w", chain))
+    policy = "policy={model: org/some-8B, revision: unpinned, dtype: bfloat16}"
+    given = (policy, "runtime.engine=vllm", "runtime.gpu=H100", *settings)
+    words = ["plan", file, *(word for one in given for word in ("--set", one))]
+    assert main([*words, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    found = {step["place"]: (step["seconds"], step["is_measured"]) for step in plan["steps"]}
+    assert found["iter_1/score"] == found["iter_2/score"] == (pytest.approx(seconds, rel=0.01), False)
+    assert plan["not_estimated"] == []
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "a reward model reads each answer once, after a prompt as long as an answer may be" in said
+    assert "org/judge-2B: 2.00 billion parameters (by its name" in said
+    (line,) = [line for line in said.splitlines() if line.startswith("Memory, score: ")]
+    assert line.startswith(f"Memory, score: ~{memory} of the 80 GB of one H100 (weights ")  # vLLM takes its share
+    assert ("vLLM takes runtime.gpu_memory 0.9 of a card whatever they are" in line) == ("vllm" in more)
 
 
 @pytest.mark.parametrize(("processes", "held"), [(8, 0), (1, 8)])
@@ -258,7 +292,8 @@ def test_gpus_that_are_reserved_while_one_works_are_paid_for(tmp_path, capsys, p
 @pytest.mark.parametrize(
     ("scorer", "without"),
     [
-        ("reward_model: {{model: org/judge-2B, revision: unpinned}}", "reward_model, 48 passes"),
+        ("reward_model: {{model: org/judge, revision: unpinned}}", "reward_model, 48 passes"),
+        ("reward_model: {{model: org/judge-2B, revision: unpinned}}", ""),
         ("mt_quality: {{max_tokens: 40}}", None),  # replicas share its translations
     ],
 )
@@ -272,7 +307,7 @@ def test_gpus_are_reserved_too_while_a_scorer_s_model_takes_one(tmp_path, capsys
     words = [str(write_world(tmp_path / "w", chain)), *(word for one in settings for word in ("--set", one))]
     assert main(["plan", *words]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "GPUs are reserved" in line]
-    assert [line.partition("; without score: ")[2] for line in lines] == ([without] if without else [])
+    assert [line.partition("; without score: ")[2] for line in lines] == ([] if without is None else [without])
 
 
 def test_of_all_replicas_it_is_said_that_their_number_is_unknown(tmp_path, capsys) -> None:

@@ -309,6 +309,38 @@ def test_scores_that_choose_answers_or_pairs_get_no_note_also_where_a_model_is_u
     assert "nothing reads its scores" not in validated(recipe, capsys, "chain.translate.best_by=reward_model")
 
 
+@pytest.mark.parametrize(
+    ("scorer", "chain", "is_said"),
+    [
+        ("reward_model: {model: org/reward, revision: unpinned}", "", True),
+        ("consistency: {}", "", False),  # the answers of all languages vote
+        ("consistency: {over: language}", "", True),
+        ("consistency: {by: chrf}", "", True),
+        ("majority: {}", "", False),
+        ("majority: {voters: dominant}", "", True),
+        ("language: {}", "  - measure: {gold: prompts}\n", False),
+    ],
+)
+def test_answers_that_nothing_reads_are_counted_at_best_by(recipe, capsys, scorer, chain, is_said):
+    text = recipe.read_text().replace(
+        "generate: {max_tokens: 64}", "generate: {n: 4, temperature: 0.9, max_tokens: 64}"
+    )
+    name = scorer.partition(":")[0]
+    text = text.replace("  - translate: {", f"  - score: {{{scorer}}}\n  - translate: {{best_by: {name}, ")
+    recipe.write_text(text.replace("iterations:", f"{chain}iterations:"))
+    main(["validate", str(recipe), "--json"])
+    notes = [note for note in json.loads(capsys.readouterr().out)["notes"] if "nothing reads" in note["text"]]
+    assert [(note["path"], note["text"]) for note in notes] == is_said * [
+        (
+            "chain[2].translate.best_by",
+            "nothing reads 6 of the 12 answers to a prompt that generate.n 4 asks for: in es, de the first one stands",
+        )
+    ]
+    if "model" not in scorer:
+        assert main(["plan", str(recipe)]) == 0
+        assert ("\ntranslate.best_by: nothing reads 6 of the 12 answers" in capsys.readouterr().out) is is_said
+
+
 def validated(recipe, capsys, *overrides: str) -> str:
     main(["validate", str(recipe), *(word for one in overrides for word in ("--set", one))])
     return capsys.readouterr().err

@@ -26,6 +26,7 @@ from lidr.references import ServerReference, parse_reference
 from lidr.rows import SAMPLE, Prompt, Response, RowType
 from lidr.steps.local_policy import outside_form
 from lidr.steps.policy_files import refuse_unmerged
+from lidr.steps.score.classifier import Classifier
 from lidr.steps.score.score_rows import REFEREES, AnswerScores
 from lidr.steps.score.scorer import Scored, World
 from lidr.steps.score.scorers import SCORERS
@@ -36,6 +37,7 @@ from lidr.steps.step_kind import (
     Expected,
     Outcome,
     Policy,
+    Reading,
     Scale,
     StepKind,
     StepRun,
@@ -288,7 +290,16 @@ def beside_score(recipe: Recipe, config: Any, expected: Expected) -> Iterator[Be
             units["passes"] += not units["passes"] and hasattr(one, "model")  # a local judge
             units += scorer.of_policy(one) if scorer.of_policy else Counter(passes=int(Policy in scorer.reads))
         what = f"score: {name}" if engine == "transformers" else f"score: {name} by {engine}"
-        yield from (Beside(what, each * answers, unit) for unit, each in units.items() if each)
+        reads = _reading(recipe, one) if isinstance(one, Classifier) else None
+        yield from (Beside(what, each * answers, unit, reads) for unit, each in units.items() if each)
+
+
+def _reading(recipe: Recipe, config: Classifier) -> Reading:
+    """A prompt and its answer, the prompt taken to be as long as the answer may be."""
+    written = (2 * step.config.max_tokens for step in recipe.chain if step.name == "generate")
+    longest = min(config.max_length, recipe.runtime.longest or next(written, config.max_length))
+    by_vllm = getattr(config, "engine", "transformers") == "vllm"
+    return Reading(config.models[0], recipe.policy.dtype, longest, by_vllm)
 
 
 STEP = StepKind(

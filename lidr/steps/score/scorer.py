@@ -160,6 +160,7 @@ class Scorer:
         identity: its settings, without those that say only where something lies.
         alone: why one model does it, whatever `runtime.replicas` says; nothing where replicas share it, or no model is
             asked.
+        of_all_languages: whether the value of a dominant answer rests on answers in other languages, too.
         of_policy: what the policy does for each answer, by unit, for plans; None: a pass where the scorer reads it.
     """
 
@@ -169,6 +170,7 @@ class Scorer:
     reads: tuple[RowType, ...] = ()
     outside: Callable[[Surroundings, Any], Mapping[str, Any]] = field(default=lambda around, config: {})
     alone: Callable[[Recipe, Any], Iterable[str]] = field(default=lambda recipe, config: ())
+    of_all_languages: Callable[[Any], bool] = field(default=lambda config: False)
     of_policy: Callable[[Any], Counter[str]] | None = None
     identity: Callable[[Any], dict[str, Any]] = field(
         default=lambda config: _unlicensed(config.model_dump(mode="json"))

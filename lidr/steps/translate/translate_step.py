@@ -18,7 +18,7 @@ from lidr.recipe import ParallelConfig, Recipe, TranslateConfig, Translator
 from lidr.rows import SAMPLE, Response, RowType, Translation
 from lidr.steps.answering import ANSWER_FIELDS, Answering, Tally, outside_answers
 from lidr.steps.local_policy import check_temperature, check_window
-from lidr.steps.score import AnswerScores, scorer_of
+from lidr.steps.score import SCORERS, AnswerScores, scorer_of
 from lidr.steps.step_kind import (
     ITS_SERVER,
     Beside,
@@ -232,6 +232,25 @@ def alone_translate(recipe: Recipe, config: Any) -> Iterator[tuple[str, str]]:
         yield "translate.by", ITS_SERVER
 
 
+def notes_translate(recipe: Recipe, config: TranslateConfig) -> Iterator[str]:
+    """How many answers nothing reads, where the best in the dominant language is translated and in others the first.
+
+    Scorers that vote over all languages read them, as do pairs from scores; `measure` and `gate` may.
+    """
+    given = {step.name: step.config for step in recipe.chain}
+    answers, others = getattr(given.get("generate"), "n", 1), len(recipe.languages.others)
+    scorer = getattr(given.get("score"), str(config.best_by), None)
+    if config.best_by is None or answers == 1 or scorer is None:
+        return
+    is_read = SCORERS[config.best_by].of_all_languages(scorer) or {"measure", "gate"} & given.keys()
+    if not is_read and getattr(given.get("pair"), "from_", "") != "scores":
+        unread, made = (answers - 1) * others, answers * (others + 1)
+        yield (
+            f"translate.best_by: nothing reads {unread} of the {made} answers to a prompt that generate.n {answers} "
+            f"asks for: in {', '.join(recipe.languages.others)} the first one stands"
+        )
+
+
 STEP = StepKind(
     name="translate",
     config=TranslateConfig,
@@ -246,6 +265,7 @@ STEP = StepKind(
     outside=outside_translate,
     alone=alone_translate,
     checks=check_translate,
+    notes=notes_translate,
     identity=identity_translate,
     # 2: what is the same in both languages is ok, what was left in part is not; any language may be wrong; what was
     # thought is no part of an answer

@@ -63,4 +63,9 @@ def _by_chrf(answers: Sequence[Answer]) -> Iterator[Scored]:
             yield Scored(answer, total / len(others) / 100.0, f"chrF with {len(others)}")
 
 
-CONSISTENCY = Scorer("consistency", ConsistencyScorer, score_consistency)
+CONSISTENCY = Scorer(
+    "consistency",
+    ConsistencyScorer,
+    score_consistency,
+    of_all_languages=lambda config: config.by == "number" and config.over == "all",
+)

@@ -51,4 +51,4 @@ def by_vote(answers: Sequence[Answer], config: MajorityScorer, languages: Sequen
             yield Scored(answer, float(number == first[0][0]), f"{votes[number]} of {votes.total()} votes")
 
 
-MAJORITY = Scorer("majority", MajorityScorer, score_majority)
+MAJORITY = Scorer("majority", MajorityScorer, score_majority, of_all_languages=lambda config: config.voters == "all")
