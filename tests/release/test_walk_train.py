@@ -37,7 +37,7 @@ def test_every_line_of_the_page_does_what_it_says(pushed, trained, running, tmp_
     done = subprocess.run(["bash", "-ec", lines], cwd=tmp_path, env=around, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "train_loss" in done.stdout
-    assert "lidr/first-prefs at " in done.stdout
+    assert re.search(r"lidr/first-prefs(@\S+)? (at|\()", done.stdout)
     assert re.search(r"iter_1/train: +0%.*starting: loading libraries and the model", done.stderr)
     for to in ("trl", "llama-factory", "axolotl", "open-instruct"):
         assert list(VALIDATORS[to](tmp_path / f"for-{to}")) == []
