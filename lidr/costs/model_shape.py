@@ -164,7 +164,7 @@ def _by_files(raw: dict[str, Any], tensors: dict[str, tuple[int, ...]]) -> Model
         chosen=chosen / number if experts else 1.0,
         caching=min(len(keys), layers),
         adaptable=_adaptable(text),
-        kv_heads=int(config.get("num_key_value_heads") or 0),
+        kv_heads=_first(config, _KEY_HEADS),
     )
 
 

@@ -73,7 +73,7 @@ def check_recipe(recipe: Recipe, overrides: Sequence[str] = ()) -> Checked:
         except Unresolved as reason:
             notes.append(_at(recipe, path, name, str(reason)))
         except (LidrError, OSError) as error:
-            wrong += [_at(recipe, path, name, said) for said in str(error).split("\n")]
+            wrong += [_at(recipe, path, name, said) for said in getattr(error, "problems", (str(error),))]
     notes += _of_licences(recipe)
     notes += _of_gpu(recipe)
     return Checked(*(problems_at(recipe, overrides, list(dict.fromkeys(found))) for found in (wrong, notes)))

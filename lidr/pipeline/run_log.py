@@ -14,7 +14,6 @@ LOG_FILE = "log.txt"
 SAID = logging.getLogger("lidr.said")
 """What `say` tells; on the terminal it stands already."""
 
-
 _TAIL = 65_536
 _SAID = re.compile(rf"^\d{{4}}-\S+ \S+ (\w+) {re.escape(SAID.name)}: (.*)$", re.MULTILINE)
 

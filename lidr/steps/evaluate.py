@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from lidr import evals
 from lidr.engines import engine_row
-from lidr.errors import EvaluationError, HubError, LidrError, PlanError
+from lidr.errors import EvaluationError, HubError, LidrError, PlanError, RecipeError
 from lidr.evals import JUDGED, SCORES, Decoding, EvalSpec, TaskSpec, benchmark, harness, judge, task_specs
 from lidr.extras import has, require
 from lidr.hub import DATASETS, check_model_folder, dist_file
@@ -305,13 +305,14 @@ def check_benchmark_rows(around: Surroundings, config: EvaluateConfig) -> None:
     """Look for rows in every language: those of a folder, and what is known of those that lie on a Hub.
 
     Raises:
-        PlanError, EvaluationError: they are not there, or are no rows.
+        RecipeError: they are not there, or are no rows; all of them at once.
+        PlanError: there is no such folder.
         Unresolved: the folder depends on LIDR_DATA, which is not set.
     """
     data = _data(config, around)
     _, problems = evals.read_each(_tasks(config, around.recipe), evals.check_rows, data)
     if problems:
-        raise EvaluationError("\n".join(problems))
+        raise RecipeError(problems)
 
 
 def _length_control_identity(

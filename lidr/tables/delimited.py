@@ -12,17 +12,17 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, cast
 
 from lidr.errors import RowError
 from lidr.tables.strict_json import decode
-from lidr.tables.text_files import contents, kind_of, opened
+from lidr.tables.text_files import LONGEST_LINE, contents, kind_of, opened, too_long
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _NAMES = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
-_LONGEST = 1 << 26  # characters of one field
 _SHOWN = 60
 
 
@@ -70,7 +70,7 @@ def _delimiter(path: Path) -> str:
 
 
 def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST))  # of the whole process; nothing else reads CSV
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))  # of the whole process; nothing else reads CSV
     reader = csv.reader(_lines(path), delimiter=delimiter, strict=True)
     line = 1
     try:
@@ -87,7 +87,9 @@ def _lines(path: Path) -> Iterator[str]:
     """Lines with their ends, whichever of the three they have."""
     with opened(path) as file, TextIOWrapper(cast("IO[bytes]", file), "utf-8-sig", newline="") as text:
         try:
-            for number, line in enumerate(text, start=1):
+            for number, line in enumerate(iter(partial(text.readline, LONGEST_LINE + 1), ""), start=1):
+                if len(line) > LONGEST_LINE:
+                    raise too_long(path, number)
                 if (nul := line.find("\0")) >= 0:
                     raise RowError(
                         f"{path}:{number}:{nul + 1}: a NUL character: no text, or UTF-16; save the file as UTF-8"

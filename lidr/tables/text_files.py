@@ -17,6 +17,8 @@ TABLE_FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".jso
 _BY_CERTAINTY = ((".parquet", ".jsonl", ".jsonl.gz"), (".csv", ".tsv", ".csv.gz", ".tsv.gz"), (".json", ".json.gz"))
 """The surest first: beside files of rows, a .csv file may be statistics and a .json file settings."""
 GZIP = ".gz"
+LONGEST_LINE = 1 << 26
+"""Bytes; of a CSV file, characters."""
 _BLOCK = 1 << 23  # bytes
 _LARGEST = 4 << 30  # bytes of a file that is read whole
 
@@ -68,12 +70,23 @@ def line_blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
     """Yield a few megabytes of lines, each time with the number of the first, without a byte order mark.
 
     Raises:
-        RowError: as `opened`.
+        RowError: as `opened`; or a line is longer than 64 MiB, as a small packed file may hold.
     """
-    first = 1
+    first, left = 1, b""
     with opened(path) as file:
         if file.read(len(BOM_UTF8)) != BOM_UTF8:
             file.seek(0)
-        while lines := file.readlines(_BLOCK):
-            yield first, lines
+        while data := file.read(_BLOCK):
+            *lines, left = (left + data).split(b"\n")
+            if lines:
+                yield first, [line + b"\n" for line in lines]
             first += len(lines)
+            if len(left) > LONGEST_LINE:
+                raise too_long(path, first)
+    if left:
+        yield first, [left]
+
+
+def too_long(path: Path, line: int) -> RowError:
+    """What is said of a line that is longer than LONGEST_LINE."""
+    return RowError(f"{path}:{line}: a line of more than {LONGEST_LINE >> 20} MiB; a row is one line, so break it up")

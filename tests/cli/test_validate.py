@@ -249,6 +249,13 @@ def test_benchmark_rows_that_a_language_is_known_to_lack_are_a_problem(
         assert one["path"] == "chain[4].evaluate"
 
 
+def test_a_step_whose_message_has_a_line_break_has_one_problem(recipe, capsys):
+    named = 'pair: {translation_type: {ids: "no\\nwhere.txt"}}'
+    recipe.write_text(recipe.read_text().replace("pair: {drop: joint}", named))
+    (one,) = problems(capsys, str(recipe))
+    assert one["path"].startswith("chain[2].pair")
+
+
 def test_a_benchmark_without_rows_in_some_languages_is_named_as_what_to_take_out_where_another_has_them(
     recipe, tmp_path, capsys, monkeypatch
 ):

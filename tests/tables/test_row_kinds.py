@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import tracemalloc
 
 import polars as pl
 import pytest
 
 from lidr.errors import RowError
-from lidr.tables import file_batches, file_schema, placed_rows
+from lidr.tables import delimited, file_batches, file_schema, placed_rows, text_files
 
 ROWS = [
     {"id": "a", "en": "=SUM(A1:A9)", "de": 'Sie sagte "nein", und ging.'},
@@ -103,6 +104,23 @@ def test_what_is_damaged_is_named_with_its_place_and_how_to_mend_it(tmp_path, na
     (tmp_path / name).write_bytes(data)
     with pytest.raises(RowError, match=message):
         list(placed_rows(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["x.jsonl.gz", "x.csv.gz", "x.jsonl", "x.csv"])
+def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch, name):
+    """A hundred kilobytes packed may stand for a hundred megabytes in one line."""
+    first = b"id,en\n" if "csv" in name else b'{"id": "a", "en": "b"}\n'
+    data = first + b" " * (1 << 24)
+    (tmp_path / name).write_bytes(gzip.compress(data, 1) if name.endswith(".gz") else data)
+    for module in (text_files, delimited):
+        monkeypatch.setattr(module, "LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr(text_files, "_BLOCK", 1 << 16)
+    tracemalloc.start()
+    with pytest.raises(RowError, match=":2: a line of more than 1 MiB; a row is one line"):
+        list(placed_rows(tmp_path / name))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 << 20
 
 
 def test_a_field_may_be_long_and_a_column_that_is_not_there_is_named(tmp_path):

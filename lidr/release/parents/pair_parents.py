@@ -9,11 +9,10 @@ from typing import Any
 
 from lidr.errors import HubError, StoreError
 from lidr.hub import ForeignJsonError, load_foreign_json, read_front_matter, without_paths
-from lidr.references import DistReference, FolderReference, HubReference, parse_reference, repository_of
+from lidr.references import DistReference, HubReference, parse_reference, repository_of
 from lidr.release.file_schemas import PublishedParents, fault
 from lidr.release.parents.licences import Parent, strictest
-from lidr.release.parents.model_parents import HUB, dist_licence, shipped_licence
-from lidr.resources import resolve_source
+from lidr.release.parents.model_parents import HUB, dist_licence
 from lidr.store import RECORD_FILE, read_record, read_sealed
 
 
@@ -109,8 +108,6 @@ def _policy(recipe: Mapping[str, Any]) -> Parent:
     reference = parse_reference(model)
     if isinstance(reference, DistReference):
         licence = licence or dist_licence(reference.package)
-    if isinstance(reference, FolderReference):
-        licence = licence or shipped_licence(resolve_source(reference.path, Path()) or Path(reference.path))
     if isinstance(reference, HubReference):
         return Parent("policy", reference.repo, recipe["policy"].get("revision") or reference.revision, licence)
     return Parent("policy", without_paths(str(reference)), None, licence)

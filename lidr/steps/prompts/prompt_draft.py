@@ -14,7 +14,8 @@ from lidr.hub import is_published
 from lidr.recipe import PromptColumns, PromptsConfig
 from lidr.references import HubReference, parse_reference
 from lidr.resources import near_file, resolve_source
-from lidr.steps.prompts.prompt_table import IDS, LANGUAGE, TEXTS, makes_ids, prompt_texts
+from lidr.steps.prompts.prompt_rows import IDS, LANGUAGE, TEXTS, makes_ids
+from lidr.steps.prompts.prompt_table import prompt_texts
 from lidr.steps.prompts.reading_notes import like_ids, own_id_column
 from lidr.tables import TABLE_FILES, columns_place, placed_rows
 

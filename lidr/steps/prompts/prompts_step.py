@@ -12,7 +12,8 @@ from lidr.recipe import PromptsConfig
 from lidr.rows import Prompt, PromptTranslation, RowType
 from lidr.steps.ledger import Ledger
 from lidr.steps.prompts.prompt_place import place_of_prompts
-from lidr.steps.prompts.prompt_table import makes_ids, parallel_prompts, prompt_texts, read_prompts
+from lidr.steps.prompts.prompt_rows import makes_ids
+from lidr.steps.prompts.prompt_table import HowRead, parallel_prompts, prompt_texts, read_prompts
 from lidr.steps.prompts.reading_notes import blank_rows, column_with, reading_notes
 from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 
@@ -69,7 +70,7 @@ def read_given(run: StepRun) -> pl.DataFrame:
     assert config is not None
     codes = given_languages(run.around, config)
     source = place_of_prompts(run.around, config, codes).fetched()
-    return read_prompts(source, codes, id_prefix=config.id_prefix, columns=config.columns, ids=config.ids)
+    return read_prompts(source, codes, **_how(config))
 
 
 def given_ids(around: Surroundings, config: PromptsConfig) -> list[str] | None:
@@ -78,8 +79,11 @@ def given_ids(around: Surroundings, config: PromptsConfig) -> list[str] | None:
     found = place_of_prompts(around, config, codes).found
     if not isinstance(found, Path):
         return None
-    texts = prompt_texts(found, codes, id_prefix=config.id_prefix, columns=config.columns, ids=config.ids)
-    return list(texts[codes[0]])
+    return list(prompt_texts(found, codes, **_how(config))[codes[0]])
+
+
+def _how(config: PromptsConfig) -> HowRead:
+    return {"id_prefix": config.id_prefix, "columns": config.columns, "ids": config.ids}
 
 
 def id_advice(around: Surroundings, config: PromptsConfig, theirs: Collection[str]) -> str:
@@ -178,7 +182,7 @@ def check_prompts(around: Surroundings, config: PromptsConfig) -> Sequence[str]:
     found = place_of_prompts(around, config, codes).found
     if not isinstance(found, Path):
         return []
-    how: dict[str, Any] = {"id_prefix": config.id_prefix, "columns": config.columns, "ids": config.ids}
+    how = _how(config)
     if max(one.stop for one in iterations) <= (parallel_prompts(found, codes, **how) or 0):
         return reading_notes(found, codes, config)
     from lidr.transforms import select_prompts

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from lidr.recipe import PromptColumns, PromptsConfig
-from lidr.steps.prompts.prompt_table import IDS, LANGUAGE, files_of, is_blank_row
+from lidr.steps.prompts.prompt_rows import IDS, LANGUAGE, files_of, is_blank_row
 from lidr.tables import DELIMITERS, has_semicolons, is_visible, kind_of, placed_rows
 
 _ID = re.compile(r"(?i:^key$|(?:^|[\W_])(?:[a-z]?id|uuid|guid|idx)(?:$|[\W_]))|(?<=[a-z])I[dD]$")
