@@ -52,6 +52,14 @@ def test_weights_that_this_machine_does_not_hold_are_told(tmp_path, capsys, monk
     assert all((f"of the 12.0 GB of this machine, {TOO_LARGE}" in line) == is_told for line in lines)
 
 
+def test_logits_of_a_training_are_counted_as_a_cpu_holds_them_where_there_is_no_card(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    here = memory_lines(tmp_path / "here", capsys)[1]
+    card = memory_lines(tmp_path / "card", capsys, "runtime.gpu=H200")[1]
+    logits = [float(re.search(r"logits, in tiles ([\d.]+) GB", line)[1]) for line in (here, card)]
+    assert logits[0] == pytest.approx(18 * logits[1], rel=0.1)  # 9 tiles, and of float32 in place of bfloat16
+
+
 def test_an_estimate_says_for_which_engine_it_holds(tmp_path, capsys) -> None:
     words = [word for one in ("policy.model=org/some-8B", "runtime.gpu=H100") for word in ("--set", one)]
     file = str(write_world(tmp_path / "w", TRAINS))

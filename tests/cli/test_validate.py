@@ -274,6 +274,11 @@ def test_a_benchmark_without_rows_in_some_languages_is_named_as_what_to_take_out
         ("x_alpacaeval", "es"),
     ]
     assert [one["text"].partition(other)[2] for one in found] == ["", " de", "", " es"], "French has rows of neither"
+    (tmp_path / "rows/open_instructions").mkdir()
+    (tmp_path / "rows/open_instructions/es.jsonl").write_text("no JSON\n")
+    damaged = [one["text"] for one in problems(capsys, str(recipe)) if "es.jsonl" in one["text"]]
+    assert len(damaged) == 1
+    assert "which keeps" not in damaged[0], "a file that cannot be read is to be mended"
     step = "chain.evaluate.tasks=[mgsm]", "chain.evaluate.languages=[de, es]"
     assert main(["validate", str(recipe), *(word for one in step for word in ("--set", one))]) == 0
     capsys.readouterr()

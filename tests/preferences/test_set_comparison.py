@@ -106,6 +106,9 @@ print("chain.filter.length_ratio.min: 0.2 -> 0.1" in settings_changed(before, af
     assert re.fullmatch(rf"{names[0]} \([0-9a-f]{{40}}\)", shown)
     told = json.loads(hub.run(call.format(["pairs", "compare", *names, "--json"])).stdout)
     assert [told[one]["asked"] for one in ("before", "after")] == tags
+    commit = told["before"]["revision"]
+    shown = hub.run(call.format(["pairs", "show", f"{repo}@{commit}", "--rows", "0"])).stdout.splitlines()[0]
+    assert shown == f"{repo} at {commit}"
 
 
 def test_pairs_that_went_are_counted_where_they_stood(tmp_path):

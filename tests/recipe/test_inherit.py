@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import lidr
 from lidr.errors import RecipeError
 from lidr.recipe.load import resolved_text
-from lidr.recipe.yaml_positions import read_yaml
+from lidr.recipe.yaml_positions import read_value, read_yaml
 
 BASE = """\
 # The base.
@@ -195,6 +196,19 @@ def test_any_text_is_written_so_that_it_reads_back(tmp_path, value):
     }
     (tmp_path / "x.yaml").write_text(written_out(data), encoding="utf-8")
     assert read_yaml(tmp_path / "x.yaml").data == data
+
+
+def test_a_text_is_read_back_once_however_deep_it_stands(monkeypatch):
+    from lidr.recipe import dump
+
+    read = Counter[str]()
+    monkeypatch.setattr(dump, "read_value", lambda text: read.update([text]) or read_value(text))
+    data = "a text that stands nowhere else"
+    for _ in range(6):
+        data = {"k": [data, {"long": "x" * 130}]}
+    dump._reads_back.cache_clear()
+    dump.written_out(data)
+    assert set(read.values()) == {1}
 
 
 def test_a_run_keeps_the_whole_recipe_beside_its_results(tmp_path):

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from dataclasses import asdict
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lidr.errors import HubError
 from lidr.hub.client import Target
 from lidr.hub.snapshot import Entry
 from lidr.release import release_reader
+from lidr.release.bounded_rows import read_bounded
 from lidr.release.release_reader import MANIFEST, Found, OpenedRelease, find, open_release, without_weights
 from tests.publishing import AT_ONCE
 from tests.released import run_of
 
 WHERE = "them/prefs@v0.1.0"
+
+
+def test_rows_that_are_passed_leave_nothing_behind(tmp_path):
+    peaks = []
+    for count in (5_000, 5_000, 100_000):  # the first time for what is imported
+        file = tmp_path / f"{count}.parquet"
+        pq.write_table(pa.table({"id": [f"p{number}" for number in range(count)]}), file)
+        tracemalloc.start()
+        found = read_bounded([file], only=("id", "p7"))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert found.num_rows == 1
+    assert peaks[2] - peaks[1] < 10_000  # 400 more batches of 256 rows
 
 
 @pytest.fixture

@@ -172,3 +172,9 @@ def test_prompts_are_parallel_where_every_language_has_each_id_once(tmp_path, ge
         rows = (json.dumps({"id": id_, "instruction": "Bees?"}) + "\n" for id_ in ids)
         table(tmp_path / f"{code}.jsonl", "".join(rows))
     assert parallel_prompts(tmp_path, ["en", "de"], id_prefix="language") == count
+
+
+def test_prompts_whose_ids_stand_twice_in_every_language_are_not_taken_for_parallel(tmp_path):
+    for code in ("en", "de"):
+        table(tmp_path / f"{code}.jsonl", '{"id": "a", "instruction": "Bees?"}\n' * 2)
+    assert parallel_prompts(tmp_path, ["en", "de"]) is None
