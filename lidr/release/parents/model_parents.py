@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-from lidr.hub import read_front_matter, without_paths
+from lidr.hub import without_paths
 from lidr.recipe import Recipe, Translator
 from lidr.references import DistReference, FolderReference, HubReference, ServerReference, parse_reference
 from lidr.release.parents.licences import Parent
-from lidr.resources import is_shipped, resolve_source
 from lidr.store import Record, folder_sha256
 
 HUB = "https://huggingface.co"
@@ -29,8 +27,8 @@ def base_model(recipe: Recipe, first_policy: Record) -> HubReference | None:
 
 
 def policy_parent(recipe: Recipe, first_policy: Record, licence: str | None) -> Parent:
-    """The first policy, with the licence that the user gives it, else what its distribution says, or the card of one
-    that came with lidr; of a model and an adapter nobody but the user can say it.
+    """The first policy, with the licence that the user gives it, else what its distribution says; of a model and an
+    adapter nobody but the user can say it.
     """
     if recipe.policy.adapter is not None:
         both = " with ".join(map(without_paths, (recipe.policy.model, recipe.policy.adapter)))
@@ -47,8 +45,7 @@ def policy_parent(recipe: Recipe, first_policy: Record, licence: str | None) -> 
     if isinstance(reference, ServerReference):
         return Parent("policy", reference.model, None, licence)
     if isinstance(reference, FolderReference):
-        folder = resolve_source(reference.path, recipe.folder) or Path(reference.path)
-        return Parent("policy", without_paths(reference.path), first_policy.digest, licence or shipped_licence(folder))
+        return Parent("policy", without_paths(reference.path), first_policy.digest, licence)
     return Parent("policy", str(reference), first_policy.digest, licence)
 
 
@@ -90,15 +87,6 @@ def _model(role: str, named: str, *, is_file: bool = False, outside: dict[str, A
         return Parent(role, str(reference), pin, licence or dist_licence(reference.package))
     name = reference.model if isinstance(reference, ServerReference) else without_paths(named)
     return Parent(role, name, pin, licence)
-
-
-def shipped_licence(folder: Path) -> str | None:
-    """What the card of a model that came with lidr says; of other folders nobody but the user, who may change them."""
-    card = folder / "README.md"
-    if not is_shipped(folder) or not card.is_file():
-        return None
-    said, _ = read_front_matter(card.read_text(encoding="utf-8"))
-    return str(said["license"]) if said.get("license") else None
 
 
 def dist_licence(package: str) -> str | None:
