@@ -116,7 +116,7 @@ def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, m
         monkeypatch.setattr(module, "LONGEST_LINE", 1 << 20)
     monkeypatch.setattr(text_files, "_BLOCK", 1 << 16)
     tracemalloc.start()
-    with pytest.raises(RowError, match=":2: a line of more than 1 MiB; a row is one line"):
+    with pytest.raises(RowError, match=":2: a line of more than 1 MiB; at most that: write a line for each row"):
         list(placed_rows(tmp_path / name))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
