@@ -89,7 +89,7 @@ def line_blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
 
 def too_long(path: Path, line: int) -> RowError:
     """What is said of a line that is longer than LONGEST_LINE."""
+    most = f"{LONGEST_LINE >> 20} MiB"
     return RowError(
-        f"{path}:{line}: a line of more than {LONGEST_LINE >> 20} MiB; at most that: write a line for each row, and name "
-        "a JSON array .json"
+        f"{path}:{line}: a line of more than {most}; at most that: write a line for each row, and name an array .json"
     )
