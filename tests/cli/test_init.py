@@ -87,6 +87,17 @@ def test_a_dtype_that_is_resolved_is_the_step_of_a_recipe_that_names_it(tmp_path
     assert main(["plan", "my.yaml"]) == 2
 
 
+def test_a_folder_with_prompts_in_the_dominant_language_alone_has_them_translated(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/en.jsonl").write_text('{"id": "a", "instruction": "What do bees make?"}\n')
+    options = ["--prompts", "mine", "--license", "cc-by-4.0", "--languages", "en,de", "--out", "x.yaml", "--yes"]
+    assert main(["init", "--model", SERVER, *options]) == 0
+    assert lidr.load_recipe("x.yaml").prompts.translate is not None
+    (tmp_path / "mine/de.jsonl").write_text('{"id": "a", "instruction": "Was machen Bienen?"}\n')
+    assert main(["init", "--model", SERVER, *options[:-2], "y.yaml", "--yes"]) == 0
+    assert lidr.load_recipe("y.yaml").prompts.translate is None
+
+
 def test_prompts_in_one_language_are_translated_and_should_be_read(tmp_path, capsys):
     (tmp_path / "mine.csv").write_text("prompt\n" + "".join(f"Question {i}?\n" for i in range(20)))
     options = ["--prompts", "mine.csv", "--license", "cc-by-4.0", "--one-language", "--out", "x/recipe.yaml"]

@@ -72,7 +72,7 @@ def draft_prompts(
         columns, is_alone = _of_table(path, languages, column)
     else:
         columns = {"prompt": column} if column else {}
-        is_alone = not any(path.glob(f"{code}.*") for code in languages[1:])
+        is_alone = not any(any(path.glob(f"{code}.*")) for code in languages[1:])
     is_alone = is_alone or one_language
     _has_each(source, languages, column, is_alone=is_alone)
     codes = languages[:1] if is_alone else languages
