@@ -132,7 +132,7 @@ def totals(planned: Plan, costs: Costs) -> str:
     """One line: what is still to do."""
     todo = [step for step in planned.steps if step.place in costs.times]
     if not todo:
-        return "Everything is there: a run makes no request and no step again."
+        return "Everything is there: a run makes no request and writes nothing."
     requests = sum(step.expected.count for step in todo if step.expected.unit == "requests")
     tokens = sum(step.expected.tokens for step in todo)
     asked = f", {requests:,} requests, at most {tokens:,} tokens" if requests or tokens else ", no requests"

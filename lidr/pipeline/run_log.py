@@ -30,16 +30,19 @@ LOG_FORM = _Clean("%(asctime)s %(levelname)s %(name)s: %(message)s")
 def kept_in(folder: Path, *, command: str) -> Iterator[None]:
     """Append what is said and what libraries warn of to the log of a run; a disk that refuses takes nothing down.
 
-    Nothing is written before something is said.
+    Nothing is written before something is said, so a run that finds all made leaves no trace; but for one whose last
+    try had failed: that it went well then is said.
     """
     handler = _Quiet(folder / LOG_FILE)
     handler.setFormatter(LOG_FORM)
     root, level = logging.getLogger(), SAID.level
     root.addHandler(handler)
     SAID.setLevel(logging.INFO)
-    SAID.info("%s", command)
+    handler.hold(command)
     try:
         yield
+        if last_error(folder) is not None:
+            SAID.info("finished")
     except BaseException as error:
         SAID.error("%s: %s", type(error).__name__, error, exc_info=not hasattr(error, "problems"))
         raise
@@ -69,6 +72,11 @@ class _Quiet(logging.Handler):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path, self._waiting = path, list[str]()
+
+    def hold(self, text: str) -> None:
+        """What comes before the first line, if there is one."""
+        record = logging.LogRecord(SAID.name, logging.INFO, "", 0, "%s", (text,), None)
+        self._waiting.append(self.format(record) + "\n")
 
     def emit(self, record: logging.LogRecord) -> None:
         self._waiting.append(self.format(record) + "\n")

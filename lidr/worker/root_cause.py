@@ -17,12 +17,14 @@ _LONGEST = 500
 """Characters of what a library says that a message quotes: some name every model that they know."""
 _LINE = re.compile(r"^\((?P<process>[\w-]+)[^)\n]*\) ERROR [^\]\n]*\] (?P<said>.*)$", re.MULTILINE)
 _ERROR = re.compile(r"[\w.]*(?:Error|Exception)(?P<why>: .*)?$")
+_BEFORE_KIND = re.compile(r"(?s).*(?=\b\w+(?:Error|Exception): )")
 _OWN = "MainProcess"
 """The worker itself, whose error is what is to be explained."""
 
 
 def explained(said: str, log: Path, since: int = 0) -> str:
-    """What went wrong, for people: what was raised, or, where that only refers to the log, what stands there.
+    """What went wrong, for people: what was raised, or, where that only refers to the log, what stands there, after
+    what was said of whose fault it is.
 
     Args:
         said: kind and message of what was raised.
@@ -33,7 +35,10 @@ def explained(said: str, log: Path, since: int = 0) -> str:
         return _quoted(said)
     cause = _first_error(log, since)
     killed = "; none of its processes says why in the log, so one was killed, as is done where memory runs out"
-    return _quoted(said) + killed if cause is None else _quoted(cause)
+    if cause is None:
+        return _quoted(said) + killed
+    before = _BEFORE_KIND.match(said[: said.index("root cause")])  # as `score.reward_model.model: `
+    return _quoted((before[0] if before else "") + cause)
 
 
 def _first_error(log: Path, since: int) -> str | None:

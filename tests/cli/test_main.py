@@ -158,7 +158,7 @@ def test_plan_shows_each_step_its_work_and_then_that_nothing_is_left(tmp_path, c
     assert main(["run", recipe, "--quiet"]) == 0
     capsys.readouterr()
     main(["plan", recipe])
-    assert "Everything is there: a run makes no request and no step again." in capsys.readouterr().out
+    assert "Everything is there: a run makes no request and writes nothing." in capsys.readouterr().out
 
 
 def test_run_ends_with_the_account_and_says_where_everything_lies(tmp_path, capsys):

@@ -39,6 +39,13 @@ def test_the_first_error_of_a_process_that_vllm_started_is_the_cause(
     assert explained(RAISED, log) == said
 
 
+def test_whose_fault_it_is_stays_before_the_cause(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(f"{OF_WORKER}\n{OF_CORE}\n{MAIN}\n")
+    setting = "score.reward_model.model: vLLM does not load it: "
+    assert explained(setting + RAISED, log) == f"{setting}torch.OutOfMemoryError: CUDA out of memory"
+
+
 def test_without_one_a_process_was_killed_and_what_stood_there_before_is_not_the_cause(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text(f"{OF_WORKER}\n{MAIN}\n")
