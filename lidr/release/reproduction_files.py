@@ -24,7 +24,7 @@ from lidr.release.evaluation_outputs import outputs_json, write_outputs
 from lidr.release.finished import Finished
 from lidr.resources import resolve_source
 from lidr.rows import THOUGHT_COLUMNS
-from lidr.store import Artifact, file_sha256, row_digest
+from lidr.store import Artifact, file_sha256, row_digest, table_batches
 
 LARGEST_FILE = 1 << 20  # bytes
 NUMBERS = ("scores", "measures", "verdicts", "answer_scores")
@@ -172,6 +172,6 @@ def _rows_of(files: tuple[Path, ...], digests: tuple[str, ...]) -> dict[str, Any
     def columns(file: Path) -> list[str]:
         return [name for name in pq.read_schema(file).names if name not in THOUGHT_COLUMNS]
 
-    batches = (b for file in files for b in pq.ParquetFile(file).iter_batches(ROWS_PER_BATCH, columns=columns(file)))
+    batches = (batch for file in files for batch in table_batches(file, ROWS_PER_BATCH, columns(file)))
     rows = sum(int(pq.read_metadata(file).num_rows) for file in files)
     return {"rows": rows, "digest": row_digest(pa.Table.from_batches([batch]) for batch in batches)}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         TableWriter,
         in_tables,
         open_artifact,
+        table_batches,
         written_behind,
     )
     from lidr.store.digests import hashed, kept_sha256
@@ -106,6 +107,7 @@ __all__ = [
     "shown_apart",
     "store_root",
     "stored_size",
+    "table_batches",
     "version_key",
     "without_address",
     "write_json",

@@ -152,12 +152,17 @@ class Artifact:
         """Yield `data` or `dropped` in order, all columns or some, in batches of at most `rows` rows, holding one at a
         time.
         """
-        import pyarrow.parquet as pq
-
         for path in self.tables_of(part):
-            with pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AHEAD) as file:
-                # each thread would keep pages of its own that it has freed
-                yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+            yield from table_batches(path, rows, columns)
+
+
+def table_batches(path: Path, rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a Parquet file, all columns or some, in batches of at most `rows` rows; holds one at a time."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AHEAD) as file:
+        # each thread would keep pages of its own that it has freed
+        yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
 
 
 def open_artifact(folder: Path) -> Artifact:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from lidr.release.finished import Finished
 
+ROWS_PER_BATCH = 10_000
 _INK, _FAINT, _PAPER = (40, 44, 52), (225, 228, 232), (255, 255, 255)
 _COLOURS = ((46, 107, 176), (222, 141, 60))
 _WIDTH, _LABEL, _BAR, _GAP, _TOP, _RIGHT = 900, 190, 18, 14, 84, 90
@@ -48,18 +49,23 @@ def pair_statistics(run: Finished) -> pl.DataFrame:
     """other, language, other_language, kind, pairs, chosen, rejected (median characters), over all iterations."""
     import polars as pl
 
-    files = [path for iteration in run.iterations for path in run.written("pairs", iteration).tables]
-    other = pl.when(pl.col("kind") == "dominant").then("other_language").otherwise("language")
+    other = pl.when(pl.col("kind") == "dominant").then("other_language").otherwise("language").alias("other")
+    languages = ("language", "other_language", "kind")
+    groups, sides = ("other", *languages), {side: f"{side}_text" for side in ("chosen", "rejected")}
+    counted: list[pl.DataFrame] = []  # rows of each length: one frame, small for any number of pairs
+    for iteration in run.iterations:
+        for batch in run.written("pairs", iteration).batches(ROWS_PER_BATCH, (*languages, *sides.values())):
+            lengths = {side: pl.col(text).str.len_chars() for side, text in sides.items()}
+            found = pl.DataFrame(batch).select(other, *languages, **lengths).with_columns(rows=1)
+            found = found.unpivot(sides, index=(*groups, "rows"), variable_name="side", value_name="length")
+            counted = [pl.concat([*counted, found.select(*groups, "side", "length", "rows")])]
+            counted = [counted[0].group_by(*groups, "side", "length").agg(pl.col("rows").sum())]
+    medians = {side: pl.col("length").repeat_by("rows").filter(side=side).explode().median() for side in sides}
     return (
-        pl.scan_parquet(files)
-        .group_by(other.alias("other"), "language", "other_language", "kind")
-        .agg(
-            pairs=pl.len(),
-            chosen=pl.col("chosen_text").str.len_chars().median(),
-            rejected=pl.col("rejected_text").str.len_chars().median(),
-        )
+        pl.concat(counted)
+        .group_by(groups)
+        .agg(pairs=pl.col("rows").filter(side="chosen").sum(), **medians)
         .sort("other", "kind", "language", "other_language")
-        .collect()
     )
 
 

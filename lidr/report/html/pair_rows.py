@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lidr.errors import StoreError
@@ -71,11 +72,8 @@ def _rows(run: RunState, records: Iterable[Record], folder: str) -> list[dict[st
     for record in records:
         with contextlib.suppress(StoreError):
             artifact = open_artifact(run.where(record))
-            if folder == "data":
-                batch: Any = next(iter(artifact.batches(_LOOKED_AT, _COLUMNS)), None)
-            else:
-                batch = artifact.read("dropped").slice(0, _LOOKED_AT) if artifact.named("dropped") else None
-            found += batch.to_pylist() if batch is not None else []
+            batches = artifact.batches(_LOOKED_AT, _COLUMNS if folder == "data" else None, part=folder)
+            found += islice((row for batch in batches for row in batch.to_pylist()), _LOOKED_AT)
     return found
 
 
