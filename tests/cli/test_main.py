@@ -45,7 +45,17 @@ def test_help_loads_nothing_but_the_parser():
     assert not loaded_by("--help") & (HEAVY | {"pydantic", "yaml", "pyarrow", "polars", "httpx", "lingua"})
 
 
-SLOW_TO_LOAD = HEAVY | {"polars", "pyarrow", "numpy", "httpx", "lingua", "urllib.request", "http.client"}
+SLOW_TO_LOAD = HEAVY | {
+    "polars",
+    "pyarrow",
+    "numpy",
+    "httpx",
+    "lingua",
+    "urllib.request",
+    "http.client",
+    "asyncio",
+    "ssl",
+}
 
 
 @pytest.mark.parametrize("command", ["validate", "plan"])

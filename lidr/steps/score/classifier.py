@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import Field
 
-from lidr.engines import ModelFolder, VllmClassifier
+from lidr import engines
+from lidr.engines import ModelFolder
 from lidr.errors import EngineError, LidrError
 from lidr.recipe import PolicyConfig, ReferenceText
 from lidr.steps.score.score_models import BringsModel, model_at
@@ -211,7 +212,7 @@ def _by_transformers(message: Mapping[str, Any], longest: int, trusted: Mapping[
 def _by_vllm(message: Mapping[str, Any], longest: int, trusted: Mapping[str, Any], stack: ExitStack) -> Logits:
     settings = {name: message[name] for name in ("dtype", "threads", "tensor_parallel", "gpu_memory")}
     try:
-        classifier = stack.enter_context(closing(VllmClassifier(message["model"], longest=longest, **settings)))
+        classifier = stack.enter_context(closing(engines.VllmClassifier(message["model"], longest=longest, **settings)))
     except Exception as error:  # of the worker, which looks for the cause in its log
         raise RuntimeError(f"{message['where']}: vLLM does not load it: {type(error).__name__}: {error}") from error
     return lambda texts: classifier.logits([text["input_ids"] for text in texts])
