@@ -52,6 +52,10 @@ _BY_NAME = {
     **{name.casefold(): row.code for row in LANGUAGES.values() for name in (row.name, row.own_name)},
     **{"farsi": "fa", "mandarin": "zh", "norwegian": "nb", "slovene": "sl"},
 }
+# codes of countries that people write for a language
+_COUNTRIES = """at de|bd bn|br pt|cn zh|cz cs|dk da|eg ar|gb en|ge de|gr el|hk zh|il he|ir fa|jp ja|ke sw|kr ko|mx es
+pk ur|se sv|sp es|tw zh|ua uk|us en|vn vi"""
+_SPOKEN_IN = dict(entry.split(" ", 1) for entry in re.split(r"[|\n]", _COUNTRIES))
 _TAG = re.compile(r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|[0-9]{3}))?((?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*)")
 
 
@@ -84,16 +88,31 @@ def unknown_language(code: str) -> str:
     """Say that a code is not in the table, and which one may have been meant.
 
     >>> unknown_language("fra").split(", ca")[0]
-    'unknown language code "fra"; did you mean "fr"? (ISO 639-1, two letters, of which lidr has ar, bg, bn'
-    >>> unknown_language("it-IT").split("?")[0]
-    'unknown language code "it-IT"; did you mean "it"'
+    'unknown language code "fra"; did you mean "fr" (French)? (ISO 639-1, two letters, of which lidr has ar, bg, bn'
+    >>> unknown_language("sp").split("?")[0]
+    'unknown language code "sp"; did you mean "es" (Spanish)'
+    >>> unknown_language("kr").split("?")[0]
+    'unknown language code "kr", Kanuri; did you mean "ko" (Korean)'
     >>> unknown_language("en de")
     'unknown language code "en de"; separate the codes by commas: en,de'
     """
     parts = [base_code(read_tag(part) or "") for part in re.split(r"[\s;/|+]+", code) if part]
     if len(parts) > 1 and all(part in LANGUAGES for part in parts):
         return f'unknown language code "{code}"; separate the codes by commas: {",".join(parts)}'
-    read = base_code(read_tag(code) or "")
-    near = read if read in LANGUAGES else next(iter(difflib.get_close_matches(code.lower(), LANGUAGES, n=1)), None)
-    hint = f'; did you mean "{near}"?' if near else ""
-    return f'unknown language code "{code}"{hint} (ISO 639-1, two letters, of which lidr has {", ".join(LANGUAGES)})'
+    near, written = _meant(code), base_code(read_tag(code) or "")
+    name = f", {_ISO1[written]}" if written in _ISO1 and written not in LANGUAGES else ""
+    hint = f'; did you mean "{near}" ({LANGUAGES[near].name})?' if near else ""
+    return (
+        f'unknown language code "{code}"{name}{hint} (ISO 639-1, two letters, of which lidr has {", ".join(LANGUAGES)})'
+    )
+
+
+def _meant(code: str) -> str | None:
+    """The language of the table that somebody may have meant: by a tag, a country, or what looks nearly the same."""
+    word = code.strip().casefold()
+    for found in (base_code(read_tag(word) or ""), _SPOKEN_IN.get(word)):
+        if found in LANGUAGES:
+            return found
+    names = {name: known for name, known in _BY_NAME.items() if known in LANGUAGES}
+    near = difflib.get_close_matches(word, [*LANGUAGES, *names], n=1, cutoff=0.75 if len(word) > 3 else 0.6)
+    return names.get(near[0], near[0]) if near else None

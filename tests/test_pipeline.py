@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from lidr.errors import EngineError, PlanError, StoreError
 from lidr.pipeline import costs_of, run_plan
 from lidr.rows import Response
 from lidr.steps import STEPS
-from lidr.store import TICK_S, known_records, record
+from lidr.store import TICK_S, Store, known_records, record
 from lidr.store.artifact import ArtifactWriter, open_artifact
 from lidr.store.sealed_json import read_sealed, write_json
 from lidr.version import __version__
@@ -243,6 +244,68 @@ def test_status_says_why_a_run_ended_that_was_made_from_python_or_interrupted(tm
         lidr.run(recipe, until=until)
         assert main(["status", str(recipe)]) == 0
         assert "The last try ended" not in capsys.readouterr().out
+
+
+def killed(recipe, until: Callable[[], bool]) -> int:
+    """Start a run and end it by SIGKILL as soon as something is there; its process id."""
+    command = [sys.executable, "-m", "lidr.cli.main", "run", str(recipe), "--quiet"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not until():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    return process.pid
+
+
+def last_line(capsys, recipe) -> str:
+    assert main(["status", str(recipe)]) == 0
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+GONE = r"The last try ended without a word: process {} is gone; last it wrote at 20\d\d-.*\. Something killed it: .*"
+
+
+def test_status_says_that_a_run_was_killed_and_no_more_where_its_process_is_of_another_machine(tmp_path, capsys):
+    recipe = write_world(tmp_path)
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text("")
+    assert main(["run", str(recipe), "--quiet"]) != 0
+    capsys.readouterr()
+    assert last_line(capsys, recipe).startswith("The last try ended: ")
+    write_answers(answers, delay_s=0.2)
+    progress = tmp_path / "runs/scripted/0.1.0/iter_1/generate.partial/progress.json"
+    progress.unlink(missing_ok=True)
+    pid = killed(recipe, lambda: progress.exists() and json.loads(progress.read_text())["done"] > 0)
+    assert re.fullmatch(GONE.format(pid), last_line(capsys, recipe))
+    holder = tmp_path / "runs/.holder.json"
+    kept, there = holder.read_text(), progress.read_text()
+    for host, said in (
+        (
+            {"host": "far", "space": "x"},
+            f"The last try was made by process {pid} on far, which cannot be seen from here; ",
+        ),
+        ({"pid": os.getpid()}, "iter_2/filter"),
+    ):
+        for file, text in ((holder, kept), (progress, there)):
+            file.write_text(json.dumps(json.loads(text) | host))
+        assert last_line(capsys, recipe).startswith(said)
+    progress.write_text(there)
+    with Store(tmp_path / "runs").lock("rm", print):
+        pass
+    assert not holder.exists()
+    os.utime(progress)
+    assert re.fullmatch(GONE.format(pid), last_line(capsys, recipe)), "another command had the store meanwhile"
+    write_answers(answers)
+    lidr.run(recipe, until="generate", rebuild=["iter_1/generate"])
+    assert last_line(capsys, recipe).startswith("iter_2/filter"), "a try that went well has nothing to say"
+
+
+def test_status_says_that_a_run_was_killed_before_its_first_step_wrote_anything(tmp_path, capsys):
+    recipe = write_world(tmp_path)
+    write_answers(tmp_path / "answers.jsonl", delay_s=0.2)
+    pid = killed(recipe, (tmp_path / "runs/.holder.json").exists)
+    assert last_line(capsys, recipe).startswith(f"The last try ended without a word: process {pid} is gone")
 
 
 def test_what_a_run_that_ends_early_has_not_made_has_no_place_in_its_account(tmp_path, capsys):

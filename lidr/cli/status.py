@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lidr.report as report
 from lidr import pipeline
 from lidr.cli.common import duration, print_json, print_table, read_recipe, recipe_arguments
 from lidr.cli.terminal import printable
+from lidr.worker import is_alive
+
+if TYPE_CHECKING:
+    from lidr.store import Store
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +30,7 @@ def main(options: argparse.Namespace) -> int:
     planned = pipeline.plan(recipe)
     rows: list[dict[str, Any]] = []
     for step in planned.steps:
-        progress = read_progress(partial_folder(planned.folder(step)) / "progress.json")
+        progress = read_progress(partial_folder(planned.folder(step)) / "progress.json", planned.store)
         state = "running" if progress and progress["alive"] else step.state
         rows.append({"place": step.place, "state": state, "progress": progress})
     if options.json:
@@ -44,29 +47,24 @@ def main(options: argparse.Namespace) -> int:
         if (
             states - {*pipeline.NOTHING_TO_DO}
             and "running" not in states
-            and (why := pipeline.last_error(planned.version_folder)) is not None
+            and (why := pipeline.how_it_ended(planned)) is not None
         ):
-            print(printable(f"\nThe last try ended: {why}"))
+            print(printable(f"\n{why}"))
     return 0
 
 
-def read_progress(path: Path) -> dict[str, Any] | None:
-    """What a running or interrupted step last wrote, and whether its process still lives."""
+def read_progress(path: Path, store: Store) -> dict[str, Any] | None:
+    """What a running or interrupted step last wrote, and whether its process is still at work: it lives and holds the
+    store; None: it cannot be seen.
+    """
     try:
         progress: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
-    return {**progress, "alive": _is_alive(progress["pid"])}
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    alive = is_alive(progress)
+    if alive and (store.holder or {}).get("pid") != progress["pid"]:
+        alive = False  # of a notebook: it goes on to live after the run
+    return {**progress, "alive": alive}
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

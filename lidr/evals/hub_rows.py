@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from lidr.errors import EvaluationError
-from lidr.hub import DATASETS, away, read_file
+from lidr.hub import DATASETS, away, listing, read_file
 from lidr.references import HubReference
 
 _ANSWER_S = 10.0
@@ -32,12 +32,7 @@ def commit_of(repo: str, revision: str | None) -> str:
 @lru_cache(maxsize=32)
 def files_at(repo: str, commit: str) -> tuple[str, ...]:
     """Paths of the files of a data set at a commit."""
-    from huggingface_hub import HfApi
-
-    try:
-        return tuple(HfApi().list_repo_files(repo, revision=commit, repo_type="dataset"))
-    except Exception as error:
-        raise away(f"data set {repo}@{commit}", error) from error
+    return tuple(entry.path for entry in listing(f"{DATASETS}{repo}", commit))
 
 
 def file_at(repo: str, commit: str, name: str) -> Path:

@@ -154,6 +154,27 @@ class Patience:
         self.sleep(seconds)
 
 
+def meet_hub(api: HfApi) -> None:
+    """See that a Hub answers at all, before the client lists files: it tries that again for 23 s where none does.
+
+    Raises:
+        httpx2.ConnectError, httpx2.TimeoutException: none does, three times within some seconds.
+    """
+    import httpx2
+    from huggingface_hub import get_session
+
+    for failed in (1, 2, 3):
+        try:
+            get_session().head(api.endpoint, timeout=httpx2.Timeout(10.0, connect=5.0), follow_redirects=False)
+            return
+        except httpx2.ConnectError:
+            if failed == 3:
+                raise
+        except httpx2.ReadTimeout:
+            return  # one that is slow
+        time.sleep(0.5 * failed)
+
+
 def patiently(call: Callable[[], T], *, what: str, target: Target, patience: Patience) -> T:
     """Call something that may be called again, until it answers.
 

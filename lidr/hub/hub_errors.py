@@ -11,10 +11,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lidr import secrecy
 from lidr.errors import HubError
+
+if TYPE_CHECKING:
+    import httpx2
 
 Kind = Literal["conflict", "wait", "lost", "final"]
 
@@ -140,7 +143,13 @@ def _advice(trouble: Trouble) -> str:
 
 def away(repo: str, error: Exception) -> HubError:
     """Say that the Hub did not give a repository, or a revision of it (org/name@revision), and what to look at."""
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    import httpx2
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     name, _, revision = repo.partition("@")
     if revision and isinstance(error, RevisionNotFoundError):
@@ -152,8 +161,31 @@ def away(repo: str, error: Exception) -> HubError:
             "token may see. Check the name (`lidr hub ls` lists what the Hub on this machine has) and HF_TOKEN; "
             "HF_ENDPOINT names another Hub"
         )
+    if isinstance(error, OfflineModeIsEnabled):
+        return HubError(
+            f"{repo}: not on this machine, and HF_HUB_OFFLINE is set, so no Hub is asked; unset it, or bring it here "
+            "first"
+        )
+    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+        return HubError(
+            f"{repo}: the Hub did not give it ({type(error).__name__}): nothing answers at {_address(error)}. Check "
+            "your network, its proxy and HF_ENDPOINT, which names the Hub; with HF_HUB_OFFLINE=1 none is asked, and "
+            "what is on this machine is used. For a Hub on this machine: `lidr hub serve`, then "
+            'eval "$(lidr hub env)"'
+        )
     return HubError(
         f"{repo}: the Hub did not give it ({type(error).__name__}). Check the name, your network and HF_ENDPOINT; for "
         "a gated model accept its licence on the Hub and run `hf auth login`; for a Hub on this machine: "
         'eval "$(lidr hub env)"'
     )
+
+
+def _address(error: httpx2.TransportError) -> str:
+    """Whom a request that found nobody was for, without its path."""
+    from huggingface_hub import constants
+
+    try:
+        url = str(error.request.url)
+    except RuntimeError:
+        url = constants.ENDPOINT
+    return "/".join(url.split("/")[:3])

@@ -19,7 +19,7 @@ from typing import Any
 
 from lidr.confined import why_unconfined
 from lidr.errors import HubError
-from lidr.hub.client import HUGGING_FACE, Target, plain_uploads, target_of_environment
+from lidr.hub.client import HUGGING_FACE, Target, meet_hub, plain_uploads, target_of_environment
 from lidr.hub.content_ids import git_blob_id
 from lidr.hub.hub_errors import away
 from lidr.store import file_sha256, write_json
@@ -106,6 +106,7 @@ def listed(repo: str, sha: str, *, target: Target | None = None) -> list[Entry]:
     api = target.api() if target else HfApi()
     name, kind = _name(repo)
     try:
+        meet_hub(api)
         found = list(api.list_repo_tree(name, revision=sha, repo_type=kind, recursive=True))
     except Exception as error:  # the client has changed its HTTP library: its errors share no name
         raise away(f"{repo}@{sha}", error) from error

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lidr.pipeline.planned import DONE, KEPT, NOTHING_TO_DO, Plan, PlannedStep
     from lidr.pipeline.recipe_file import load_recipe
     from lidr.pipeline.room import asked_alone, check_job
-    from lidr.pipeline.run_log import LOG_FILE, LOG_FORM, SAID, kept_in, last_error
+    from lidr.pipeline.run_log import LOG_FILE, LOG_FORM, SAID, how_it_ended, kept_in
     from lidr.pipeline.run_plan import Say, package_versions, refuse_unresolved, run
     from lidr.pipeline.slots_kept import KeptShare, is_last_of_pairs, kept_share, setting_of
     from lidr.pipeline.step_order import order
@@ -49,10 +49,10 @@ __all__ = [
     "check_recipe",
     "costs_of",
     "gigabytes",
+    "how_it_ended",
     "is_last_of_pairs",
     "kept_in",
     "kept_share",
-    "last_error",
     "load_recipe",
     "order",
     "package_versions",

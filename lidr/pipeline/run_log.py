@@ -1,14 +1,24 @@
-"""What is said, kept: `log.txt` in a run's folder, and from it why a run ended. Secrets are cleaned."""
+"""What is said, kept: `log.txt` in a run's folder; and why a run ended, by its log or by what a process that was killed
+leaves behind. Secrets are cleaned.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from lidr import store
 from lidr.secrecy import without_secrets
+from lidr.worker import is_alive
+
+if TYPE_CHECKING:
+    from lidr.pipeline.planned import Plan
 
 LOG_FILE = "log.txt"
 SAID = logging.getLogger("lidr.said")
@@ -64,6 +74,55 @@ def last_error(folder: Path) -> str | None:
     level, line = said[-1] if said else ("", "")
     what, _, why = line.partition(": ")
     return why.strip() or what or None if level == "ERROR" else None
+
+
+def how_it_ended(planned: Plan) -> str | None:
+    """Why the last try of a run ended, or what is known of that; None where nothing tells, or it is at work.
+
+    Who holds the store, and the progress of a step, are written while a run is at work; a process that is killed leaves
+    them. Nothing is called gone that another machine may do.
+    """
+    folder, work = planned.version_folder, f"run {planned.recipe.name}@{planned.recipe.version}"
+    begun = [store.partial_folder(planned.folder(step)) for step in planned.steps]
+    left = {path: found for one in begun if (found := _json_of(path := one / "progress.json")) is not None}
+    held = planned.store.holder
+    holder = held if held is not None and held.get("work") == work and "host" in held else None  # earlier lidr kept it
+    last = max(left, key=_written, default=None)
+    process = holder or left.get(last or Path())
+    said, log = last_error(folder), folder / LOG_FILE
+    if process is None or (holder is None and said is not None and last and _written(log) >= _written(last)):
+        return said and f"The last try ended: {said}"
+    wrote = max((_written(path) for one in [*begun, folder] for path in one.glob("*") if path.is_file()), default=0.0)
+    when = f"; last it wrote at {datetime.fromtimestamp(wrote).astimezone().isoformat(' ', 'seconds')}" if wrote else ""
+    number = f"process {process.get('pid')}"
+    if (alive := is_alive(process)) is None:
+        host = f"{process['host']}, which cannot be seen from here" if "host" in process else "a machine not named"
+        return (
+            f"The last try was made by {number} on {host}{when}. Where it is at work no more, the same `lidr run` goes "
+            "on where it stopped"
+        )
+    if alive:
+        return None
+    return (
+        f"The last try ended without a word: {number} is gone{when}. Something killed it: the system when memory ran "
+        "out (`dmesg` says so), a scheduler at a limit, or somebody. The same `lidr run` goes on where it stopped"
+    )
+
+
+def _json_of(path: Path) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _written(path: Path) -> float:
+    """When a file was written last; 0 where it is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 class _Quiet(logging.Handler):

@@ -301,18 +301,32 @@ def outside_evaluate(around: Surroundings, config: EvaluateConfig) -> dict[str, 
     return {"rows": rows, "judge": judge, **told, **({"length_control": control} if control else {})}
 
 
-def check_benchmark_rows(around: Surroundings, config: EvaluateConfig) -> None:
-    """Look for rows in every language: those of a folder, and what is known of those that lie on a Hub.
+def check_rows_and_judge(around: Surroundings, config: EvaluateConfig) -> None:
+    """Look for rows in every language, those of a folder, and what is known of those that lie on a Hub; and for who
+    judges them.
 
     Raises:
-        RecipeError: they are not there, or are no rows; all of them at once.
-        PlanError: there is no such folder.
-        Unresolved: the folder depends on LIDR_DATA, which is not set.
+        RecipeError: rows are not there, or are none; all of them at once.
+        PlanError: there is no such folder, or the judge is not pinned or not here.
+        Unresolved: the folder depends on LIDR_DATA, which is not set; a data set is not locked.
     """
+    if config.judge is not None and set(config.tasks) & set(JUDGED):
+        check_judge(config.judge)
     data = _data(config, around)
     _, problems = evals.read_each(_tasks(config, around.recipe), evals.check_rows, data)
     if problems:
         raise RecipeError(problems)
+    for hub in config.datasets:
+        around.commit_of(hub)
+
+
+def notes_evaluate(recipe: Recipe, config: EvaluateConfig) -> Iterator[str]:
+    """What nobody judges."""
+    if config.judge is None and "x_alpacaeval" in config.tasks:
+        yield (
+            "evaluate.judge: missing: the answers to X-AlpacaEval are kept and get no win rate. Name a judge, judge "
+            "them later with `lidr eval judge`, or take x_alpacaeval out of tasks"
+        )
 
 
 def _length_control_identity(
@@ -339,18 +353,39 @@ def _length_control_identity(
 
 
 def judge_identity(around: Surroundings, config: JudgeConfig, where: str = "evaluate.judge.model") -> dict[str, str]:
-    """Who judges, by what cannot move; `where` is the setting, for messages."""
+    """Who judges, by what cannot move; `where` is the setting, for messages.
+
+    Raises:
+        PlanError: see `check_judge`.
+    """
+    check_judge(config, where)
     reference = parse_reference(config.model)
     template = {"template": kept_sha256(Path(config.template), around.store_root)} if config.template else {}
     if isinstance(reference, HubReference):
-        if not reference.is_pinned:
-            raise PlanError(f"{where}: {reference.repo} is not pinned; write {reference.repo}@COMMIT (40 hex digits)")
         return {"model": str(reference), **template}
     if isinstance(reference, DistReference):
         return {"sha256": kept_sha256(dist_file(reference, where), around.store_root), **template}
     if isinstance(reference, FolderReference):
         return {"digest": evals.digest_of(check_model_folder(Path(reference.path), where)), **template}
     return {"model": config.model, **template}
+
+
+def check_judge(config: JudgeConfig, where: str = "evaluate.judge.model") -> None:
+    """Look for a judge on this machine; neither its weights nor a network are needed.
+
+    Raises:
+        PlanError: a Hub model without a commit; a folder, a file or a template that is not here.
+    """
+    reference = parse_reference(config.model)
+    if isinstance(reference, HubReference) and not reference.is_pinned:
+        raise PlanError(f"{where}: {reference.repo} is not pinned; write {reference.repo}@COMMIT (40 hex digits)")
+    if isinstance(reference, DistReference):
+        dist_file(reference, where)
+    if isinstance(reference, FolderReference):
+        check_model_folder(Path(reference.path), where)
+    if config.template is not None and not Path(config.template).is_file():
+        setting = f"{where.removesuffix('.model')}.template"
+        raise PlanError(f"{setting}: no file {config.template}; give a template file, or null for lidr's own")
 
 
 def check_evaluate(around: Surroundings, say: Callable[[str], None] = lambda text: None) -> tuple[CheckedTask, ...]:
@@ -485,7 +520,8 @@ STEP = StepKind(
     alone=alone_evaluate,
     identity=identity_evaluate,
     at_first=True,
-    checks=check_benchmark_rows,
+    checks=check_rows_and_judge,
+    notes=notes_evaluate,
     version=3,
     resumes_since=1,
 )

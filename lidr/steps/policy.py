@@ -227,7 +227,7 @@ def check_policy(around: Surroundings, config: PolicyConfig) -> tuple[str, ...]:
     elif isinstance(reference, FolderReference | RunReference):
         model_files(model_folder(around, config, reference), config.trust_remote_code)
     check_adapter(around, config)
-    notes = check_template(around)
+    notes = notes_unpinned(around, config) or check_template(around)
     is_released = any(step.name == "publish" for step in around.recipe.chain)
     note = unpublished_policy(around.recipe) if is_released else None
     return notes if note is None else (*notes, note)
@@ -258,6 +258,17 @@ def _revision(around: Surroundings, config: PolicyConfig, reference: HubReferenc
             "the one that the Hub has now"
         )
     return revision
+
+
+def notes_unpinned(around: Surroundings, config: PolicyConfig, where: str = _WHERE) -> tuple[str, ...]:
+    """That neither the recipe nor its lock says the commit of a Hub model; nothing of any other model."""
+    reference = parse_reference(config.model)
+    try:
+        if isinstance(reference, HubReference):
+            _revision(around, config, reference, where)
+    except Unresolved as reason:
+        return (str(reason),)
+    return ()
 
 
 def model_folder(around: Surroundings, config: PolicyConfig, reference: Any, where: str = _WHERE) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from lidr.store import Rate, write_json
+from lidr.worker import this_process
 
 _EVERY_S = 0.5
 
@@ -92,7 +92,7 @@ class Progress:
         if force or now - self._written >= _EVERY_S:
             self._written = now
             elapsed = now - self._began
-            state = {"pid": os.getpid(), "unit": self._unit, "done": self._done, "total": self._total}
+            state = {**this_process(), "unit": self._unit, "done": self._done, "total": self._total}
             new = self._done - self._resumed
             state |= {"replicas": self.replicas} if self.replicas else {}
             rest = elapsed / new * (self._total - self._done) if new else None

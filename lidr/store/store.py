@@ -24,8 +24,10 @@ from lidr.store.artifact import Artifact, ArtifactWriter, damaged, open_artifact
 from lidr.store.digests import hashed, kept_digests
 from lidr.store.record import RECORD_FILE, Record, contradiction, read_record, write_record
 from lidr.store.sealed_json import read_sealed, write_json
+from lidr.worker import this_process
 
 DEFAULT_STORE = "runs"
+HOLDER_FILE = ".holder.json"
 
 _SCRATCH = ("model", "translator")
 """Below `work`, what a next try makes anew."""
@@ -150,12 +152,27 @@ class Store:
             StoreError: the file system has no locks.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        holder = self.root / ".holder.json"
+        holder = self.root / HOLDER_FILE
         with locked(self.root / ".lock", lambda: say(_waiting_text(self.root, holder))):
             with suppress(OSError):  # a full disk: who holds it is for others' messages alone
                 since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-                write_json(holder, {"pid": os.getpid(), "work": work, "since": since})
-            yield
+                write_json(holder, {**this_process(), "work": work, "since": since})
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    holder.unlink()
+
+    @property
+    def holder(self) -> dict[str, Any] | None:
+        """Who writes to it now, or ended without a word while it did: `this_process`, `work` and `since`; None where
+        nobody does.
+        """
+        try:
+            held = json.loads((self.root / HOLDER_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        return held if isinstance(held, dict) else None
 
     @contextmanager
     def writing(self, folder: Path, writes: RowType, begun: dict[str, Any]) -> Iterator[ArtifactWriter]:

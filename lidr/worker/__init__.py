@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     from lidr.worker.fork_server import close_fork_server
     from lidr.worker.ranks import serve_rank, work_together
     from lidr.worker.root_cause import explained
+    from lidr.worker.who_works import is_alive, this_process
     from lidr.worker.worker_process import Worker, replies_of, serve
 
 __all__ = [
     "Worker",
     "close_fork_server",
     "explained",
+    "is_alive",
     "replies_of",
     "serve",
     "serve_rank",
+    "this_process",
     "work_together",
 ]
 __getattr__ = lazily(__name__)

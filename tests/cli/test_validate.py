@@ -8,6 +8,7 @@ import re
 import pytest
 
 from lidr.cli.main import main
+from lidr.store import write_lock
 from tests.scripted import write_world
 
 NO_POLICY = "no step before it trains a policy, so there is none to publish; leave it out (policy: null), or put train "
@@ -54,7 +55,7 @@ def test_problems_are_objects_in_json(recipe, capsys):
     [
         (("answers.jsonl", "none.jsonl"), "runtime.answers", "give a JSON-lines file of canned answers"),
         (("/prompts,", "/nowhere,"), "prompts.source", "give a folder with one LANG.jsonl for each language"),
-        (('"4:8"', '"4:9"'), "prompts", "prompts 4:9 go beyond the file: it has 8 prompts"),
+        (('"4:8"', '"4:9"'), "iterations[1].prompts", "prompts 4:9 go beyond the file: it has 8 prompts"),
         (("engine: scripted", "push: true, hub: embedded, engine: scripted"), None, None),
     ],
 )
@@ -112,10 +113,85 @@ def test_a_policy_that_the_chain_does_not_train_is_refused_where_it_would_be_pub
         assert said in capsys.readouterr().err
 
 
-def test_an_unpinned_model_is_a_note_and_no_mistake(recipe, capsys):
-    policy = "policy={model: org/name, revision: unpinned}"
-    assert main(["validate", str(recipe), "--set", policy, "--set", "runtime.engine=vllm", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["problems"] == []
+@pytest.mark.parametrize("policy", ["org/name", "org/name@v1", "org/name, revision: unpinned"])
+def test_an_unpinned_model_is_a_note_and_no_mistake(recipe, capsys, policy):
+    overrides = ("--set", f"policy={{model: {policy}}}", "--set", "runtime.engine=vllm")
+    assert main(["validate", str(recipe), *overrides, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["problems"] == []
+    said = [note["text"] for note in found["notes"] if note["path"] == "policy.model"]
+    assert said == [
+        "org/name is unpinned: `lidr lock RECIPE` fills its commit, --allow-unpinned takes the one that the Hub has now"
+    ]
+
+
+@pytest.mark.parametrize(("commit", "count"), [("", 0), (f"@{'a' * 40}", 0), ("", 1)])
+def test_a_policy_whose_commit_is_known_has_no_note_about_it(recipe, tmp_path, capsys, commit, count):
+    if not commit and not count:
+        write_lock(tmp_path / "runs/scripted/0.1.0", {"org/name": "a" * 40})
+    overrides = ("--set", f"policy.model=org/name{commit}", "--set", "runtime.engine=vllm")
+    main(["validate", str(recipe), *overrides])
+    assert capsys.readouterr().err.count("is unpinned") == count
+
+
+@pytest.mark.parametrize("step", ["translate", "prompts.translate"])
+def test_an_unpinned_translator_is_a_note_at_its_model(recipe, capsys, step):
+    by = "max_tokens: 9, by: {model: org/mt, revision: unpinned, engine: vllm}"
+    text = recipe.read_text()
+    if step == "translate":
+        text = text.replace("translate: {max_tokens: 80, check_language: false}", f"translate: {{{by}}}")
+    else:
+        text = text.replace("license: cc0-1.0", f"license: cc0-1.0, translate: {{{by}}}")
+    recipe.write_text(text)
+    assert main(["validate", str(recipe), "--json"]) == 0
+    notes = {note["path"]: note["text"] for note in json.loads(capsys.readouterr().out)["notes"]}
+    place = {"translate": "chain[1].translate.by.model"}.get(step, "prompts.translate.by.model")
+    assert notes[place].startswith("org/mt is unpinned: `lidr lock RECIPE` fills its commit")
+
+
+EVALUATED = "  - evaluate: {{tasks: [x_alpacaeval], languages: [de], data: [{folder}/rows]{more}}}\niterations:"
+
+
+def evaluated(recipe, tmp_path, more: str) -> None:
+    """Put an evaluation into the recipe, with rows for it."""
+    (tmp_path / "rows/open_instructions").mkdir(parents=True)
+    rows = '{"id": "a", "instruction": "Was?", "output": "Das.", "generator": "g"}\n'
+    (tmp_path / "rows/open_instructions/de.jsonl").write_text(rows)
+    step = EVALUATED.format(folder=tmp_path, more=more)
+    recipe.write_text(recipe.read_text().replace("iterations:", step))
+
+
+@pytest.mark.parametrize(
+    ("judge", "path", "said"),
+    [
+        ("model: org/judge", "model", "org/judge is not pinned; write org/judge@COMMIT (40 hex digits)"),
+        ("model: ./nowhere", "model", "no folder nowhere"),
+        ("model: dist:no-such/judge.gguf", "model", "no-such"),
+        ('model: "openai:j@http://127.0.0.1:9/v1", template: nowhere.txt', "template", "no file nowhere.txt"),
+        (f"model: org/judge@{'a' * 40}", "model", None),
+        ('model: "openai:j@http://127.0.0.1:9/v1"', "model", None),
+    ],
+)
+def test_a_judge_that_plan_would_refuse_is_a_problem_at_its_setting(recipe, tmp_path, capsys, judge, path, said):
+    evaluated(recipe, tmp_path, f", judge: {{{judge}}}")
+    if said is None:
+        assert main(["validate", str(recipe)]) == 0
+        return
+    (one,) = problems(capsys, str(recipe))
+    assert said in one["text"]
+    assert one["path"] == f"chain[4].evaluate.judge.{path}"
+
+
+def test_x_alpacaeval_without_a_judge_is_a_note(recipe, tmp_path, capsys):
+    evaluated(recipe, tmp_path, "")
+    assert main(["validate", str(recipe), "--json"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note["path"] == "chain[4].evaluate.judge"
+    assert note["text"].startswith("missing: the answers to X-AlpacaEval are kept and get no win rate")
+    judged = "chain.evaluate.judge={model: 'openai:j@http://127.0.0.1:9/v1'}"
+    for change in (judged, "chain.evaluate.tasks=[mgsm]"):
+        main(["validate", str(recipe), "--set", change])
+        assert "win rate" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

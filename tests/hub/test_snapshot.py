@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +18,7 @@ from lidr.hub.client import Target, plain_uploads
 from lidr.hub.content_ids import git_blob_id
 from lidr.hub.pin_changes import moved
 from lidr.hub.pins import resolve
-from lidr.hub.snapshot import Entry, content_digest, listing, read_file, read_snapshot
+from lidr.hub.snapshot import Entry, content_digest, listed, listing, read_file, read_snapshot
 from lidr.hub_server import serve_in_background
 from lidr.store.fingerprints import file_sha256
 from lidr.store.recipe_lock import Content
@@ -181,6 +182,25 @@ def _fresh(code: str, surroundings: dict[str, str]) -> str:
     done = subprocess.run([sys.executable, "-c", code], env=surroundings, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+def test_a_hub_that_nobody_answers_for_is_named_within_some_seconds(address):
+    began = time.monotonic()
+    with pytest.raises(HubError) as refused:
+        listed("org/away", "a" * 40, target=Target(address))
+    assert time.monotonic() - began < 8
+    assert f"the Hub did not give it (ConnectError): nothing answers at {address}. Check your network" in str(
+        refused.value
+    )
+    assert "HF_ENDPOINT" in str(refused.value)
+    assert "HF_HUB_OFFLINE=1" in str(refused.value)
+
+
+def test_a_hub_that_is_not_asked_offline_is_said_at_once(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(HubError, match=r"org/away@a{40}: not on this machine, and HF_HUB_OFFLINE is set, so no Hub"):
+        listed("org/away", "a" * 40, target=Target("http://127.0.0.1:9"))
 
 
 def test_what_does_not_fit_on_the_disk_is_refused_before_a_byte_is_fetched(data, hub, tmp_path, monkeypatch):

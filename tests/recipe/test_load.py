@@ -83,7 +83,7 @@ def test_a_slice_and_the_word_no_are_not_read_as_numbers_or_truth_values(tmp_pat
     assert load(tmp_path, GOOD.replace("0:8", "8:16")).iterations[0].stop == 16
     (said,) = problems(tmp_path, GOOD.replace("[es]", "[no]"))
     assert said.startswith(
-        'r.yaml:4:36 languages.others[0]: unknown language code "no"; did you mean "nb"? '
+        'r.yaml:4:36 languages.others[0]: unknown language code "no"; did you mean "nb" (Norwegian Bokmål)? '
         "(ISO 639-1, two letters, of which lidr has ar, bg, bn, "
     )
 
@@ -94,7 +94,7 @@ def test_a_slice_and_the_word_no_are_not_read_as_numbers_or_truth_values(tmp_pat
 )
 def test_a_language_that_is_written_otherwise_is_refused_with_the_code_that_is_meant(tmp_path, written, meant):
     (said,) = problems(tmp_path, GOOD.replace("[es]", f"[{written}]"))
-    assert f'unknown language code "{written}"; did you mean "{meant}"?' in said
+    assert f'unknown language code "{written}"; did you mean "{meant}" (' in said
 
 
 def test_a_misspelt_value_says_where_what_is_allowed_and_what_was_meant(tmp_path):
@@ -142,7 +142,11 @@ def test_all_problems_are_shown_at_once_in_file_order(tmp_path):
             'r.yaml:4:1 languages: the dominant language "en" also stands in others: take it',
         ),
         ("others: [es]", "others: [es, es]", "r.yaml:4:1 languages: a language stands twice in others: es, es"),
-        ("others: [es]", "others: [spanish]", 'unknown language code "spanish"; did you mean "es"?'),
+        ("others: [es]", "others: [spanish]", 'unknown language code "spanish"; did you mean "es" (Spanish)?'),
+        ("others: [es]", "others: [sp]", 'unknown language code "sp"; did you mean "es" (Spanish)?'),
+        ("others: [es]", "others: [JP]", 'unknown language code "JP"; did you mean "ja" (Japanese)?'),
+        ("others: [es]", "others: [spansh]", 'unknown language code "spansh"; did you mean "es" (Spanish)?'),
+        ("others: [es]", "others: [hr]", 'unknown language code "hr", Croatian (ISO 639-1'),
         ("./model", "model", '"model" is no reference; allowed forms: org/name[@rev], ./folder'),
         ("./model", "org/m, revision: v1", 'revision "v1" is no 40-hex commit; write `revision: unpinned` and run'),
         ("./model", "./m, revision: unpinned", "revision belongs to a Hub model (org/name) or a server; take it out"),

@@ -67,7 +67,7 @@ def _row(store: Store, name: str, version: str) -> dict[str, Any]:
 
 def _state(store: Store, folder: Path) -> str:
     """running: a step is at work; finished, ended: as its recipe, kept beside it, says; else not finished."""
-    progress = (read_progress(path) for path in folder.glob("iter_*/*.partial/progress.json"))
+    progress = (read_progress(path, store) for path in folder.glob("iter_*/*.partial/progress.json"))
     if any(one is not None and one["alive"] for one in progress):
         return "running"
     if not _is_read(folder / "run.json") or (recipe := kept_recipe(folder)) is None:

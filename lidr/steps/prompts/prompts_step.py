@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lidr.errors import RowError
+from lidr.errors import RecipeError, RowError
 from lidr.languages import LANGUAGES
 from lidr.recipe import PromptsConfig
 from lidr.rows import Prompt, PromptTranslation, RowType
@@ -177,6 +177,7 @@ def check_prompts(around: Surroundings, config: PromptsConfig) -> Sequence[str]:
 
     Raises:
         PlanError, RowError: what is wrong of the files.
+        RecipeError: iterations that take more than there are, each at its place.
     """
     codes, iterations = given_languages(around, config), around.recipe.iterations
     found = place_of_prompts(around, config, codes).found
@@ -187,9 +188,15 @@ def check_prompts(around: Surroundings, config: PromptsConfig) -> Sequence[str]:
         return reading_notes(found, codes, config)
     from lidr.transforms import select_prompts
 
-    table = read_prompts(found, codes, **how)
-    for one in iterations:
-        select_prompts(table, dominant=codes[0], others=codes[1:], start=one.start, stop=one.stop)
+    table, beyond = read_prompts(found, codes, **how), list[str]()
+    select_prompts(table, dominant=codes[0], others=codes[1:], start=0, stop=1)
+    for number, one in enumerate(iterations):
+        try:
+            select_prompts(table, dominant=codes[0], others=codes[1:], start=one.start, stop=one.stop)
+        except RowError as error:
+            beyond.append(f"iterations[{number}].prompts: {error}")
+    if beyond:
+        raise RecipeError(beyond[: 1 if around.recipe.repeat else None])
     return reading_notes(found, codes, config)
 
 

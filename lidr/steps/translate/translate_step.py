@@ -33,7 +33,13 @@ from lidr.steps.step_kind import (
     identity_of,
 )
 from lidr.steps.translate.translation_file import GivenTranslation, read_translations, translation_files
-from lidr.steps.translate.translator import outside_translator, section_of, translator_name, translator_spec
+from lidr.steps.translate.translator import (
+    notes_translator,
+    outside_translator,
+    section_of,
+    translator_name,
+    translator_spec,
+)
 from lidr.store import in_tables
 
 if TYPE_CHECKING:
@@ -203,10 +209,14 @@ def also_read_translate(config: TranslateConfig) -> tuple[RowType, ...]:
     return (AnswerScores,) if config.best_by is not None else ()
 
 
-def check_translate(around: Surroundings, config: TranslateConfig) -> None:
-    """Canned answers and a file of translations must be there; a translator's weights are not read."""
+def check_translate(around: Surroundings, config: TranslateConfig) -> tuple[str, ...]:
+    """Canned answers and a file of translations must be there; a translator's weights are not read. That it is not
+    pinned is noted.
+    """
     if config.by is None or config.by.file is not None:
         outside_translate(around, config)
+        return ()
+    return notes_translator(around, config)
 
 
 def expect_translate(config: TranslateConfig, scale: Scale) -> Expected:

@@ -9,7 +9,7 @@ from lidr.engines import EngineSpec, text_arguments
 from lidr.hub import converted, dist_file
 from lidr.recipe import ParallelConfig, TranslateConfig, Translator, server_fields
 from lidr.references import DistReference, HubReference, RunReference, ServerReference, parse_reference
-from lidr.steps.policy import model_folder, outside_model
+from lidr.steps.policy import model_folder, notes_unpinned, outside_model
 from lidr.steps.policy_files import check_files
 from lidr.steps.step_kind import StepRun, Surroundings
 from lidr.steps.translate.translation_file import translation_files
@@ -28,6 +28,11 @@ def outside_translator(around: Surroundings, config: TranslateConfig) -> dict[st
         files = translation_files(by.file, around.recipe_folder, f"{section_of(config)}.by.file")
         return {"files": {path.name: hashed(path) for path in files}}
     return dict(outside_model(around, by.source(), _where(config)))
+
+
+def notes_translator(around: Surroundings, config: TranslateConfig) -> tuple[str, ...]:
+    """That a translator which is a Hub model is not pinned."""
+    return notes_unpinned(around, _translator(config).source(), _where(config))
 
 
 def translator_name(around: Surroundings, config: TranslateConfig) -> str:
