@@ -51,7 +51,8 @@ def main(options: argparse.Namespace) -> int:
     else:
         show(planned)
         if _can_run(planned):
-            print(f"\nNext: {_run_words(options)}")
+            where = ", on a machine that has what `runtime` asks for" if any(pipeline.lacking_here(recipe)) else ""
+            print(f"\nNext{where}: {_run_words(options)}")
     return 0
 
 
@@ -90,6 +91,8 @@ def show(planned: Plan) -> None:
     for name, config in ((one.name, one.config) for one in recipe.chain):
         for note in STEPS[name].notes(recipe, config):
             print(f"\n{note if note.startswith(f'{name}.') else f'{name}: {note}'}", end="")
+    for path, said in pipeline.of_another_machine(recipe):
+        print(f"\n{'.'.join(map(str, path))}: {said}", end="")
     if alone := pipeline.asked_alone(recipe):
         parts = "; ".join(f"{name} ({why})" for name, why in alone)
         print(f"\nruntime.replicas: {recipe.runtime.replicas} does not speed up {parts}")
@@ -230,6 +233,9 @@ def as_json(planned: Plan) -> dict[str, Any]:
                 "is_measured": costs.times[step.place].is_measured if step.place in costs.times else None,
             }
             for step in planned.steps
+        ],
+        "lacking_here": [
+            {"path": ".".join(map(str, one.path)), "said": one.said} for one in pipeline.lacking_here(planned.recipe)
         ],
         "not_by_replicas": dict(pipeline.asked_alone(planned.recipe)),
         "gpu_hours": costs.gpu_hours,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lidr.pipeline.needs import Need, gigabytes
     from lidr.pipeline.planned import DONE, KEPT, NOTHING_TO_DO, Plan, PlannedStep
     from lidr.pipeline.recipe_file import load_recipe
-    from lidr.pipeline.room import asked_alone, check_job
+    from lidr.pipeline.room import asked_alone, check_job, lacking_here, of_another_machine
     from lidr.pipeline.run_log import LOG_FILE, LOG_FORM, SAID, kept_in, last_error
     from lidr.pipeline.run_plan import Say, package_versions, refuse_unresolved, run
     from lidr.pipeline.slots_kept import KeptShare, is_last_of_pairs, kept_share, setting_of
@@ -52,8 +52,10 @@ __all__ = [
     "is_last_of_pairs",
     "kept_in",
     "kept_share",
+    "lacking_here",
     "last_error",
     "load_recipe",
+    "of_another_machine",
     "order",
     "package_versions",
     "plan",

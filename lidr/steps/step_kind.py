@@ -336,7 +336,8 @@ class StepKind:
         section: the recipe's section that configures a step that is not written in the chain.
         version: its rules; raised when the same inputs give another output than before. What older rules made is kept.
         alone: what of it one model does, whatever `runtime.replicas` says, and why: for plans.
-        room: what of `runtime` it cannot run with on this machine: the setting, and what is wrong.
+        room: what of `runtime` it can run with on no machine: the setting, and what is wrong.
+        lacks: what of `runtime` this machine cannot give it: the setting, what is lacking, and what to do to run here.
         chain: what of its settings needs another chain: messages that open with the setting, as `publish.policy: ...`.
         checks: what of `outside` can be looked for without a model and without a network; by default `outside` itself.
             Returns what a person should know that is no mistake.
@@ -356,6 +357,7 @@ class StepKind:
     outside: Outside = field(default=lambda around, config: {})
     alone: Callable[[Recipe, Any], Iterable[tuple[str, str]]] = field(default=lambda recipe, config: ())
     room: Callable[[Recipe, Any], Iterable[tuple[str, str]]] = field(default=lambda recipe, config: ())
+    lacks: Callable[[Recipe, Any], Iterable[tuple[str, str, str]]] = field(default=lambda recipe, config: ())
     chain: Callable[[Recipe, Any], Iterable[str]] = field(default=lambda recipe, config: ())
     identity: Callable[[Any], dict[str, Any]] = field(default=lambda config: config.model_dump(mode="json"))
     skipped: Callable[[Recipe], str | None] = field(default=lambda recipe: None)

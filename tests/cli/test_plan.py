@@ -133,6 +133,8 @@ def test_what_replicas_do_not_share_is_said(tmp_path, capsys) -> None:
         "asked, which has its own); measure.margin (replicas give texts alone); train (runtime.train_processes does)"
     )
     assert json.loads(plan_of(capsys, recipe, *model))["not_by_replicas"] == {}
+    shared = ("runtime.replicas=all", "runtime.train_processes=2")
+    assert "train" not in json.loads(plan_of(capsys, recipe, *model, *shared))["not_by_replicas"]
 
 
 def test_a_policy_behind_a_server_is_said_to_need_no_replicas(tmp_path, capsys) -> None:
