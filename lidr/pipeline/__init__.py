@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lidr.pipeline.checks import Checked, check_recipe, surroundings_of
     from lidr.pipeline.decisions import Decisions
     from lidr.pipeline.estimates import Costs, StepTime, costs_of
+    from lidr.pipeline.fitting import MemoryNeed
     from lidr.pipeline.make_plan import plan, recipe_field
     from lidr.pipeline.needs import Need, gigabytes
     from lidr.pipeline.planned import DONE, KEPT, NOTHING_TO_DO, Plan, PlannedStep
@@ -39,6 +40,7 @@ __all__ = [
     "Costs",
     "Decisions",
     "KeptShare",
+    "MemoryNeed",
     "Need",
     "Plan",
     "PlannedStep",

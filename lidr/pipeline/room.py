@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, NoReturn
 
-from lidr.costs import heads_in, this_machine
+from lidr.costs import can_share, heads_in, this_machine
 from lidr.engines import engine_row
 from lidr.errors import PlanError
 from lidr.pipeline.needs import folders_of
@@ -65,27 +65,19 @@ def of_another_machine(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _unshared(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
-    """Models whose heads vLLM cannot share out among `runtime.tensor_parallel` GPUs, where their config.json is here.
-
-    Each GPU takes as many attention heads as the others. Heads of keys and values are shared out, too; where there are
-    fewer than GPUs each is held by as many GPUs (vllm 0.32: config/model.py, QKVParallelLinear in layers/linear.py).
-    """
+    """Models whose heads `runtime.tensor_parallel` GPUs cannot share, where their config.json is here."""
     gpus = recipe.runtime.tensor_parallel
     for model in dict.fromkeys(_by_vllm(recipe)):
         found = [heads_in(folder) for folder in folders_of(model, recipe.folder)]
         here = [heads for heads in found if heads is not None]
-        if not here or any(_can_share(gpus, *heads) for heads in here):
+        if not here or any(can_share(gpus, *heads) for heads in here):
             continue
         heads, keys = here[0]
         whose = "the model" if model == recipe.policy else model.model
         what = f"{whose}'s {heads} attention heads"
         what += f" and {keys} heads of keys and values" if heads % gpus == 0 else ""
-        fits = ", ".join(str(number) for number in range(1, heads + 1) if _can_share(number, heads, keys))
+        fits = ", ".join(str(number) for number in range(1, heads + 1) if can_share(number, heads, keys))
         yield ("runtime", "tensor_parallel"), f"{gpus} GPUs cannot share {what} evenly: {fits} can"
-
-
-def _can_share(gpus: int, heads: int, keys: int) -> bool:
-    return heads % gpus == 0 and (not keys or keys % gpus == 0 or gpus % keys == 0)
 
 
 def _by_vllm(recipe: Recipe) -> Iterator[PolicyConfig]:

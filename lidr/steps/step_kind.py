@@ -44,6 +44,7 @@ class Expected:
     tokens: int = 0  # generated, at most
     note: str = ""
     trained: int = 0  # tokens trained on, at most, each as often as it is
+    calls: int = 0  # questions to a judge, at most
 
     @property
     def size(self) -> int:
@@ -67,16 +68,25 @@ class Reading(NamedTuple):
     by_vllm: bool
 
 
+class Served(NamedTuple):
+    """A model that a step serves on this machine, on one GPU (of each replica), by an engine: a local judge."""
+
+    model: PolicyConfig
+    engine: str
+
+
 class Beside(NamedTuple):
     """Work of a model that no count of written or trained tokens holds: `score: reward_model`, 320,000 `passes`.
 
-    It is in no estimate, unless it is said what is read, and how large the model is can be told.
+    It is in no estimate, unless it is said what is read, and how large the model is can be told; a model that is
+    `served` for it takes memory and disk.
     """
 
     what: str
     number: int
     unit: str
     reads: Reading | None = None
+    served: Served | None = None
 
 
 @dataclass(frozen=True)

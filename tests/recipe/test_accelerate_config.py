@@ -158,7 +158,7 @@ def test_processes_that_cannot_share_a_batch_or_a_machine_are_refused(
     planned = lidr.plan(loaded)  # perhaps for a machine without a GPU
     for refused in (lambda: lidr.run(loaded), lambda: check_job(planned, nodes=1, gpus=4)):
         with pytest.raises(
-            PlanError, match="it asks for CPUs, and lidr trains on the .*4 GPUs.*: take MULTI_CPU or use"
+            PlanError, match=r"it asks for CPUs, and lidr trains on the .*4 GPUs.*: take MULTI_CPU or use"
         ):
             refused()
     assert check_job(planned, nodes=1, gpus=0) == []
