@@ -1,4 +1,4 @@
-"""What a recipe asks of this machine's cards is refused before anything is made, where it cannot be."""
+"""What cannot be on any machine is refused before anything is made; what this machine lacks, when it is run here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import lidr
 from lidr.costs import Machine
 from lidr.errors import PlanError
-from lidr.pipeline import check_recipe, room
+from lidr.pipeline import check_recipe, room, run
 from lidr.steps.train import train_processes
 from tests.scripted import TINY, write_world
 
@@ -38,8 +38,31 @@ def refusal(recipe: str, *overrides: str) -> str:
     return str(found.value)
 
 
-def test_more_replicas_than_cards_are_refused(recipe: str) -> None:
-    said = refusal(recipe, "runtime.replicas=3", "runtime.tensor_parallel=2")
+def lacking(recipe: str, *overrides: str) -> str:
+    """What run says where this machine lacks something; plan goes on, and validate notes it at the same setting."""
+    loaded = lidr.load_recipe(recipe, overrides=[*VLLM, *overrides])
+    with pytest.raises(PlanError) as found:
+        run(loaded)
+    assert not list(Path(recipe).parent.glob("runs/*"))
+    said = str(found.value)
+    setting = said.partition(":")[0]
+    checked, here = check_recipe(loaded), check_recipe(loaded, runs_here=True)
+    assert [one.text for one in here.problems if one.path == setting] == [said.removeprefix(f"{setting}: ")]
+    assert [one for one in checked.problems if one.path.startswith("runtime")] == []
+    (note,) = [one.text for one in checked.notes if one.path == setting]
+    assert note.endswith("runtime.gpu names its GPU, as in --set runtime.gpu=H100")
+    named = lidr.load_recipe(recipe, overrides=[*VLLM, *overrides, "runtime.gpu=H100"])
+    assert [one for one in check_recipe(named).notes if one.path.startswith("runtime")] == []
+    with pytest.raises(PlanError, match="this machine"):
+        run(named)
+    for more in ((), ("runtime.gpu=H100",)):
+        elsewhere = ("policy={model: org/name, revision: unpinned, dtype: bfloat16}", *more)
+        assert lidr.plan(lidr.load_recipe(recipe, overrides=[*VLLM, *overrides, *elsewhere])).steps
+    return said
+
+
+def test_more_replicas_than_cards_are_refused_where_they_run(recipe: str) -> None:
+    said = lacking(recipe, "runtime.replicas=3", "runtime.tensor_parallel=2")
     assert said == (
         "runtime.replicas: 3 replicas of 2 GPUs need 6, and this machine has 4: give at most 2, or `all`, or name a "
         "cluster in runtime.cluster"
@@ -48,21 +71,22 @@ def test_more_replicas_than_cards_are_refused(recipe: str) -> None:
         ["runtime.replicas=2", "runtime.tensor_parallel=2"],
         ["runtime.replicas=all"],
         ["runtime.replicas=99", "runtime.cluster=auto"],
-        ["runtime.replicas=99", "runtime.gpu=A100 80GB"],
     ):
-        assert list(room.room_problems(lidr.load_recipe(recipe, overrides=[*VLLM, *fits]))) == []
+        assert list(room.lacking_here(lidr.load_recipe(recipe, overrides=[*VLLM, *fits]))) == []
 
 
 def test_more_replicas_than_processors_are_refused_with_and_without_cards(
     recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = refusal(recipe, "runtime.replicas=3", "runtime.threads=4")
+    said = lacking(recipe, "runtime.replicas=3", "runtime.threads=4")
     assert said.startswith("runtime.replicas: 3 replicas of 4 CPUs need 12, and this machine has 8: give at most 2, or")
     monkeypatch.setattr(room, "this_machine", lambda: Machine(cards=(), processor="x", cpus=2))
-    said = refusal(recipe, "runtime.engine=transformers", "runtime.replicas=64")
+    said = lacking(recipe, "runtime.engine=transformers", "runtime.replicas=64")
     assert said.startswith("runtime.replicas: 64 replicas of 1 CPU need 64, and this machine has 2: give at most 2, or")
+    said = lacking(recipe, "runtime.replicas=4", "runtime.tensor_parallel=2")  # vLLM without a GPU takes CPUs
+    assert said.startswith("runtime.replicas: 4 replicas need 8 GPUs, and this machine has none and only 2 CPUs: give ")
     for fits in (["runtime.replicas=2"], ["runtime.replicas=all"], ["runtime.replicas=9", "runtime.cluster=auto"]):
-        assert list(room.room_problems(lidr.load_recipe(recipe, overrides=[*VLLM, *fits]))) == []
+        assert list(room.lacking_here(lidr.load_recipe(recipe, overrides=[*VLLM, *fits]))) == []
 
 
 @pytest.mark.parametrize("setting", ["generate.temperature", "translate.temperature", "translate.retry.temperature"])
@@ -178,9 +202,9 @@ def test_a_batch_that_processes_cannot_share_is_refused(tmp_path: Path, monkeypa
         assert said in refusal(recipe, "runtime.engine=transformers", *overrides)
 
 
-def test_more_processes_than_cards_are_refused(recipe: str) -> None:
-    assert refusal(recipe, "runtime.train_processes=8", "chain.train.batch=16") == (
+def test_more_processes_than_cards_are_refused_where_they_run(recipe: str) -> None:
+    assert lacking(recipe, "runtime.train_processes=8", "chain.train.batch=16") == (
         "runtime.train_processes: 8 processes need a GPU each, and this machine has 4: give at most 4"
     )
-    named = lidr.load_recipe(recipe, overrides=["runtime.train_processes=2", "runtime.gpu=H100"])
-    assert list(room.room_problems(named)) == []
+    fits = lidr.load_recipe(recipe, overrides=["runtime.train_processes=2"])
+    assert list(room.lacking_here(fits)) == []

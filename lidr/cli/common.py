@@ -86,20 +86,21 @@ def recipe_words(options: argparse.Namespace) -> list[str]:
     ]
 
 
-def refuse_wrong(recipe: Recipe, options: argparse.Namespace, outcome: str) -> None:
+def refuse_wrong(recipe: Recipe, options: argparse.Namespace, outcome: str, *, runs_here: bool = False) -> None:
     """Refuse what `lidr validate` refuses, in the same words.
 
     Args:
         recipe: as the options name it.
         options: of the command.
         outcome: what that means for the command.
+        runs_here: whether what this machine lacks is refused, too.
 
     Raises:
         RecipeError: every problem, then how many there are and the outcome.
     """
     from lidr.pipeline import check_recipe
 
-    if problems := check_recipe(recipe, options.overrides).problems:
+    if problems := check_recipe(recipe, options.overrides, runs_here=runs_here).problems:
         raise RecipeError([*problems, f"{problems_counted(options.recipe, len(problems))}: {outcome}"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,11 @@ from lidr.cli.common import (
     refuse_wrong,
 )
 from lidr.cli.run import iterations_of
-from lidr.costs import main_memory
 from lidr.steps import STEPS, check_template, halved_by_auto
 from lidr.store import find_store, rules_json
 
 if TYPE_CHECKING:
-    from lidr.pipeline import Costs, Plan, PlannedStep
+    from lidr.pipeline import Costs, MemoryNeed, Plan, PlannedStep
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +50,8 @@ def main(options: argparse.Namespace) -> int:
     else:
         show(planned)
         if _can_run(planned):
-            print(f"\nNext: {_run_words(options)}")
+            where = ", on a machine that has what `runtime` asks for" if any(pipeline.lacking_here(recipe)) else ""
+            print(f"\nNext{where}: {_run_words(options)}")
     return 0
 
 
@@ -90,6 +90,8 @@ def show(planned: Plan) -> None:
     for name, config in ((one.name, one.config) for one in recipe.chain):
         for note in STEPS[name].notes(recipe, config):
             print(f"\n{note if note.startswith(f'{name}.') else f'{name}: {note}'}", end="")
+    for path, lacking in pipeline.of_another_machine(recipe):
+        print(f"\n{'.'.join(map(str, path))}: {lacking}", end="")
     if alone := pipeline.asked_alone(recipe):
         parts = "; ".join(f"{name} ({why})" for name, why in alone)
         print(f"\nruntime.replicas: {recipe.runtime.replicas} does not speed up {parts}")
@@ -125,6 +127,8 @@ def _time(step: PlannedStep, costs: Costs) -> str:
     time = costs.times.get(step.place)
     if time is None:
         return "-"
+    if not time.fits:
+        return "does not fit"
     return ("" if time.is_measured or time.seconds is None else "~") + duration(time.seconds)
 
 
@@ -144,7 +148,7 @@ def _steps(count: int) -> str:
 
 
 def _whole_time(costs: Costs) -> str:
-    said = []
+    said: list[str] = []
     if costs.measured_s:
         said.append(f"{duration(costs.measured_s)} by rates measured for the same model, engine and kind of machine")
     if costs.estimated_s:
@@ -152,16 +156,26 @@ def _whole_time(costs: Costs) -> str:
     how = "a first run measures it"
     if costs.card_helps:
         how += "; for an estimate name a card: --set runtime.gpu=H100"
+    first = f"none for what does not fit: {_names(costs.unfit)}; " if costs.unfit else ""
     if not said:
-        return f"no rate yet ({how})"
-    number = len(costs.unknown)
-    names = ", ".join(dict.fromkeys(place.partition("/")[2] for place in costs.unknown))
-    unknown = f"unknown for {_steps(number)} ({how}): {names}; for the others " if number else ""
-    return unknown + " and ".join(said)
+        return f"{first}no rate yet ({how})"
+    if number := len(costs.unknown):
+        first += f"unknown for {_steps(number)} ({how}): {_names(costs.unknown)}; "
+    return f"{first}for the others {' and '.join(said)}" if first else " and ".join(said)
+
+
+def _names(places: Iterable[str]) -> str:
+    """The steps at some places, each once."""
+    return ", ".join(dict.fromkeys(place.partition("/")[2] for place in places))
 
 
 def _cost_lines(planned: Plan, costs: Costs) -> Iterator[str]:
     """GPU hours and price, memory, disk; then what the estimates rest on."""
+    if costs.unfit and costs.card is not None:
+        price, names = " and price" if planned.recipe.runtime.gpu_price else "", _names(costs.unfit)
+        does = "do" if "," in names else "does"
+        where = f"on one {costs.card.name} as planned"
+        yield f"GPU hours{price}: unknown; {names} {does} not fit {where}: see Memory"
     if costs.gpu_hours is not None:
         each = planned.recipe.runtime.gpu_price
         price = f"; price: {_price(costs.price)} at {each:g} an hour (runtime.gpu_price)" if costs.price else ""
@@ -175,24 +189,32 @@ def _cost_lines(planned: Plan, costs: Costs) -> Iterator[str]:
             reserved = f"GPU hours, where all {costs.held} GPUs are reserved from the first step to the last"
             yield f"{reserved}: {hours}{price}{without}"
     for need in costs.memory:
-        has = costs.card.memory * 1e9 if costs.card is not None else main_memory()
-        room = "" if costs.card is None else f" of the {costs.card.memory} GB of one {costs.card.name}"
-        if need.size > has:
-            room = room or f" of the {pipeline.gigabytes(int(has))} of this machine"
-            room += ", more than it has; see runtime.micro_batch, gradient_checkpointing, sharding, engine_batch, "
-            room += "and train.lora"
-        yield f"Memory, {need.what}: ~{pipeline.gigabytes(need.size)}{room} ({need.parts})"
+        yield f"Memory, {need.what}: ~{pipeline.gigabytes(need.size)}{_room(need, costs)} ({need.parts})"
     for model in costs.unsized:
         yield f"Memory and disk of {model}: unknown; neither its files here nor its name tell how large it is"
-    for need in costs.disk:
-        yield f"Disk, {need.what}: ~{pipeline.gigabytes(need.size)} ({need.parts})"
+    for kept in costs.disk:
+        yield f"Disk, {kept.what}: ~{pipeline.gigabytes(kept.size)} ({kept.parts})"
     if costs.free is not None and costs.disk:
-        needed = sum(need.size for need in costs.disk)
+        needed = sum(kept.size for kept in costs.disk)
         advice = "; too little: free some space, or name another store with --store FOLDER"
         yield f"Disk, free: {pipeline.gigabytes(costs.free)}{advice if costs.free < needed else ''}"
+    if (fetched := costs.fetched) is not None:
+        few = costs.free_for_fetched is not None and costs.free_for_fetched < fetched.size
+        free = f"; its disk has {pipeline.gigabytes(costs.free_for_fetched or 0)} free, too little" if few else ""
+        yield f"Disk, {fetched.what}: ~{pipeline.gigabytes(fetched.size)}{free} ({fetched.parts})"
     if costs.sources:
         yield "Estimates (~) rest on:"
         yield from (f"  {source}" for source in costs.sources)
+
+
+def _room(need: MemoryNeed, costs: Costs) -> str:
+    """Of how much, and what to do where that is too little."""
+    room = "" if costs.card is None else f" of the {costs.card.memory} GB of one {costs.card.name}"
+    if need.fits:
+        return room
+    room = room or f" of the {pipeline.gigabytes(need.most)} of this machine"
+    more = "it has" if need.share == 1 else f"the {need.share:g} of it that vLLM takes"
+    return f"{room}, more than {more}; {need.advice}"
 
 
 def hours_of(hours: float, *, is_estimated: bool) -> str:
@@ -231,14 +253,19 @@ def as_json(planned: Plan) -> dict[str, Any]:
             }
             for step in planned.steps
         ],
+        "lacking_here": [
+            {"path": ".".join(map(str, one.path)), "said": one.said} for one in pipeline.lacking_here(planned.recipe)
+        ],
         "not_by_replicas": dict(pipeline.asked_alone(planned.recipe)),
         "gpu_hours": costs.gpu_hours,
         "price": costs.price,
         "gpu_hours_reserved": costs.reserved_hours,
-        "not_estimated": [{"what": what, "number": number, "unit": unit} for what, number, unit, _ in costs.beside],
+        "not_estimated": [{"what": one.what, "number": one.number, "unit": one.unit} for one in costs.beside],
         "memory": [asdict(need) for need in costs.memory],
         "size_unknown": list(costs.unsized),
+        "does_not_fit": list(costs.unfit),
         "disk": [asdict(need) for need in costs.disk],
+        "downloads": None if costs.fetched is None else asdict(costs.fetched),
         "disk_free": costs.free,
         "estimates_rest_on": list(costs.sources),
     }

@@ -60,7 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Run, then print the summary."""
     recipe = read_recipe(options)
-    refuse_wrong(recipe, options, "nothing was run")
+    refuse_wrong(recipe, options, "nothing was run", runs_here=True)
     folder = store.Store(store.store_root(recipe.runtime.store, recipe.folder)).version_folder(
         recipe.name, recipe.version
     )

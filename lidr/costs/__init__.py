@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lidr.costs.cards import CARDS, SOURCE, Card, card_named
     from lidr.costs.machine import Machine, main_memory, this_machine
     from lidr.costs.memory import BYTES, Training, cache_bytes, trained_parameters, training_bytes, weight_bytes
-    from lidr.costs.model_shape import ModelShape, heads_in, shape_in, shape_named
+    from lidr.costs.model_shape import ModelShape, can_share, heads_in, shape_in, shape_named
     from lidr.costs.speed import ARITHMETIC, BANDWIDTH, generation_seconds, reading_seconds, training_seconds
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "ModelShape",
     "Training",
     "cache_bytes",
+    "can_share",
     "card_named",
     "generation_seconds",
     "heads_in",

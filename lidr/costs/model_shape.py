@@ -203,6 +203,15 @@ def heads_in(folder: Path) -> tuple[int, int] | None:
         return None
 
 
+def can_share(gpus: int, heads: int, keys: int) -> bool:
+    """Whether so many GPUs share a model of so many attention heads and heads of keys; 0 of these: not known.
+
+    Each GPU takes as many attention heads as the others. Heads of keys and values are shared out, too; where there are
+    fewer than GPUs each is held by as many GPUs (vllm 0.32: config/model.py, QKVParallelLinear in layers/linear.py).
+    """
+    return heads % gpus == 0 and (not keys or keys % gpus == 0 or gpus % keys == 0)
+
+
 def _kv_width(config: dict[str, Any]) -> int:
     heads = int(config["num_attention_heads"])
     head = int(config.get("head_dim") or int(config["hidden_size"]) // heads)

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from lidr.pipeline.checks import Checked, check_recipe, surroundings_of
     from lidr.pipeline.decisions import Decisions
     from lidr.pipeline.estimates import Costs, StepTime, costs_of
+    from lidr.pipeline.fitting import MemoryNeed
     from lidr.pipeline.make_plan import plan, recipe_field
     from lidr.pipeline.needs import Need, gigabytes
     from lidr.pipeline.planned import DONE, KEPT, NOTHING_TO_DO, Plan, PlannedStep
     from lidr.pipeline.recipe_file import load_recipe
-    from lidr.pipeline.room import asked_alone, check_job
+    from lidr.pipeline.room import asked_alone, check_job, lacking_here, of_another_machine
     from lidr.pipeline.run_log import LOG_FILE, LOG_FORM, SAID, how_it_ended, kept_in
     from lidr.pipeline.run_plan import Say, package_versions, refuse_unresolved, run
     from lidr.pipeline.slots_kept import KeptShare, is_last_of_pairs, kept_share, setting_of
@@ -39,6 +40,7 @@ __all__ = [
     "Costs",
     "Decisions",
     "KeptShare",
+    "MemoryNeed",
     "Need",
     "Plan",
     "PlannedStep",
@@ -53,7 +55,9 @@ __all__ = [
     "is_last_of_pairs",
     "kept_in",
     "kept_share",
+    "lacking_here",
     "load_recipe",
+    "of_another_machine",
     "order",
     "package_versions",
     "plan",

@@ -20,7 +20,7 @@ from lidr.errors import LidrError, PlanError, Problem
 from lidr.hub import locked_for
 from lidr.pipeline.inputs import inputs_of
 from lidr.pipeline.planned import PlannedStep
-from lidr.pipeline.room import room_problems
+from lidr.pipeline.room import lacking_here, of_another_machine, room_problems
 from lidr.pipeline.step_order import check_order, order
 from lidr.recipe import KeyPath, Recipe, problems_at
 from lidr.steps import STEPS, Expected, InitialPolicy, Policy, Surroundings, Unresolved
@@ -42,12 +42,13 @@ class Checked:
     notes: tuple[Problem, ...]
 
 
-def check_recipe(recipe: Recipe, overrides: Sequence[str] = ()) -> Checked:
+def check_recipe(recipe: Recipe, overrides: Sequence[str] = (), *, runs_here: bool = False) -> Checked:
     """Look for every mistake that needs no model and no network to be seen.
 
     Args:
         recipe: as it was read.
         overrides: the `key=value` texts that it was read with.
+        runs_here: it is to be run on this machine, so what that lacks is a mistake, too; else it is a note.
 
     Raises:
         StoreError: there is no place for a store, which is no mistake of the recipe's.
@@ -62,6 +63,10 @@ def check_recipe(recipe: Recipe, overrides: Sequence[str] = ()) -> Checked:
     wrong += [_at(recipe, ("chain",), "", said) for said in _said(lambda: check_order(recipe))]
     wrong += _unfed(recipe)
     wrong += room_problems(recipe)
+    if runs_here:
+        wrong += [(path, f"{said}: {advice}") for path, said, advice in lacking_here(recipe)]
+    else:
+        notes += of_another_machine(recipe)
     for path, name, config in _steps(recipe):
         kind = STEPS[name]
         notes += [_at(recipe, path, name, said) for said in kind.notes(recipe, config)]

@@ -9,18 +9,20 @@ machine's, else, for an engine that needs one, `USUAL`.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lidr import costs
 from lidr.costs import Card, ModelShape, card_named, this_machine
 from lidr.errors import PlanError
+from lidr.pipeline.fitting import MemoryNeed, largest, memory_needs
 from lidr.pipeline.needs import (
     Need,
     asks_elsewhere,
     disk_needs,
+    downloads,
     free_bytes,
+    hub_cache,
     length_of,
-    memory_needs,
     shape_of,
     training_of,
     unsized_models,
@@ -49,14 +51,16 @@ class StepTime:
     """How long a step may take, at most.
 
     Args:
-        seconds: None where nothing is known.
+        seconds: None where nothing is known, or the step does not fit.
         is_measured: by rates in the store; else by a card's figures.
         gpus: that it takes meanwhile.
+        fits: false: as planned, a model of it does not fit into memory, and nothing was measured that says otherwise.
     """
 
     seconds: float | None
     is_measured: bool
     gpus: int = 0
+    fits: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,17 +73,20 @@ class Costs:
         memory: of one GPU, or of main memory where there is none.
         disk: in the store.
         free: bytes that its disk has.
+        gpu_hours: None where nothing is known of any step on GPUs, or a step does not fit.
         price: of the GPU hours, where the recipe says what one costs.
         held: GPUs of the step that takes most, where another takes fewer: 0 where none does.
         card_helps: whether a step of unknown time could be estimated for a card, and none is named.
         unsized: models that are still to be run, and of which the size cannot be told.
         beside: what models do besides, and neither the times nor the hours hold.
+        fetched: in the Hub's cache, of models beside the policy.
+        free_for_fetched: bytes that its disk has.
     """
 
     times: dict[str, StepTime]
     sources: tuple[str, ...]
     card: Card | None
-    memory: tuple[Need, ...]
+    memory: tuple[MemoryNeed, ...]
     disk: tuple[Need, ...]
     free: int | None
     gpu_hours: float | None
@@ -88,6 +95,13 @@ class Costs:
     unsized: tuple[str, ...] = ()
     beside: tuple[Beside, ...] = ()
     held: int = 0
+    fetched: Need | None = None
+    free_for_fetched: int | None = None
+
+    @property
+    def unfit(self) -> tuple[str, ...]:
+        """Places of the steps that cannot run as planned."""
+        return tuple(place for place, time in self.times.items() if not time.fits)
 
     @property
     def reserved_hours(self) -> float | None:
@@ -106,8 +120,8 @@ class Costs:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Places of the steps of which no time is known."""
-        return tuple(place for place, time in self.times.items() if time.seconds is None)
+        """Places of the steps of which no time is known, and that may run."""
+        return tuple(place for place, time in self.times.items() if time.seconds is None and time.fits)
 
 
 def costs_of(planned: Plan) -> Costs:
@@ -120,6 +134,10 @@ def costs_of(planned: Plan) -> Costs:
     todo = [step for step in planned.steps if step.state not in NOTHING_TO_DO]
     shapes: dict[str, ModelShape] = {}
     times = {step.place: _time(planned, step, card, shapes) for step in todo}
+    memory = memory_needs(planned, todo, card)
+    for place in {need.place for need in memory if not need.fits and not times[need.place].is_measured}:
+        times[place] = replace(times[place], seconds=None, fits=False)
+    all_fit = all(time.fits for time in times.values())
     usual = card_named(USUAL)
     helps = card is None and any(
         times[step.place].seconds is None and _time(planned, step, usual, {}).seconds is not None for step in todo
@@ -128,7 +146,7 @@ def costs_of(planned: Plan) -> Costs:
     reads = any(times[step.place].gpus and step.expected.unit == "values" for step in todo)
     sources = _sources(planned, card, why, shapes, reads=reads) if card is not None and estimated else ()
     on_cards = [time for time in times.values() if time.gpus and time.seconds is not None]
-    hours = sum((time.seconds or 0) * time.gpus for time in on_cards) / 3600 if on_cards else None
+    hours = sum((time.seconds or 0) * time.gpus for time in on_cards) / 3600 if on_cards and all_fit else None
     price = planned.recipe.runtime.gpu_price
     alone = (by_vllm for step in todo for _, by_vllm in models_alone(planned.recipe, step))
     numbers = {time.gpus for time in on_cards}
@@ -137,7 +155,7 @@ def costs_of(planned: Plan) -> Costs:
         times,
         sources,
         card,
-        memory_needs(planned, todo, card),
+        largest(memory),
         disk_needs(planned, todo),
         free_bytes(planned.store.root),
         hours,
@@ -145,7 +163,9 @@ def costs_of(planned: Plan) -> Costs:
         helps,
         unsized_models(planned, todo),
         _beside(planned, [step for step in todo if times[step.place].gpus == 0 or step.expected.tokens]),
-        max(numbers) if on_cards and len(numbers) > 1 else 0,
+        max(numbers) if hours is not None and len(numbers) > 1 else 0,
+        downloads(planned, todo),
+        free_bytes(hub_cache()),
     )
 
 

@@ -55,8 +55,8 @@ def plan(
         accept_unknown_server: take what a server answered whose address was not recorded for this server's.
 
     Raises:
-        PlanError: a step needs rows that nothing before it writes; `until` names no step of the recipe; replicas or
-            GPUs of one model that this machine or the model cannot have.
+        PlanError: a step needs rows that nothing before it writes; `until` names no step of the recipe; settings
+            of `runtime` that can be on no machine, as GPUs that cannot share a model.
         StoreError: the lock file is damaged, or from a newer lidr.
     """
     check_room(recipe)

@@ -1,16 +1,15 @@
-"""Memory and disk that what is still to do of a plan takes: of the models that its steps run, by their shapes."""
+"""The models that the steps of a plan run, how large they are, and what disk is needed for them."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from lidr import costs
-from lidr.costs import Card, ModelShape, Training
+from lidr.costs import ModelShape, Training
 from lidr.pipeline.planned import Plan, PlannedStep
 from lidr.pipeline.rates import engine_of, model_of
 from lidr.recipe import PolicyConfig
@@ -28,72 +27,23 @@ class Need:
     parts: str
 
 
-def memory_needs(planned: Plan, todo: list[PlannedStep], card: Card | None) -> tuple[Need, ...]:
-    """The largest of what writes, of what trains, and of what only reads."""
-    writing, training = [], []
-    reading: list[Need] = []
-    for step in todo:
-        if step.expected.unit == "values":  # each scorer's model is loaded after the other, as the policy is
-            reading += _reading(planned, step, card)
-            continue
-        model = model_of(planned.recipe, step.config, step.expected)
-        shape = shape_of(planned, model) if model is not None else None
-        if model is None or shape is None:
-            continue
-        if step.expected.trained:
-            parts = costs.training_bytes(shape, model.dtype, replace(training_of(planned, step), on_cpu=card is None))
-            said = ", ".join(f"{part} {gigabytes(size)}" for part, size in parts.items())
-            if (processes := planned.recipe.runtime.train_processes) > 1:
-                said += f"; each of {processes} processes"
-            training.append(Need(step.name, sum(parts.values()), said))
-        elif step.expected.tokens and not asks_elsewhere(planned, step):
-            writing.append(_writing(planned, step, shape, model, card))
-    return tuple(max(needs, key=lambda need: need.size) for needs in (writing, training, reading) if needs)
-
-
-def _reading(planned: Plan, step: PlannedStep, card: Card | None) -> Iterator[Need]:
-    """Of one card, each model of a step's scorers: its weights, or the share of the card that vLLM takes at once."""
-    runtime = planned.recipe.runtime
-    for name, model, _ in step.config.brought:
-        if (shape := shape_of(planned, model)) is None:
-            continue
-        size = costs.weight_bytes(shape, planned.recipe.policy.dtype)
-        parts = f"weights {gigabytes(size)}; answers come on top"
-        if getattr(step.config.given[name], "engine", None) == "vllm":
-            size //= runtime.tensor_parallel
-            share = f"vLLM takes runtime.gpu_memory {runtime.gpu_memory:g} of a card whatever they are"
-            parts = f"weights {gigabytes(size)}; {share}"
-            size = max(size, int(card.memory * 1e9 * runtime.gpu_memory)) if card is not None else size
-        yield Need(step.name, size, parts)
-
-
-def _writing(planned: Plan, step: PlannedStep, shape: ModelShape, model: PolicyConfig, card: Card | None) -> Need:
-    """Of one card. vLLM spreads a model over several, and lets texts wait that do not fit beside the weights; other
-    engines hold a whole batch at once.
-    """
-    runtime, length = planned.recipe.runtime, length_of(planned, step)
-    is_vllm = engine_of(planned.recipe, step.config, step.expected) == "vllm"
-    cards = runtime.tensor_parallel if is_vllm else 1
-    weights = costs.weight_bytes(shape, model.dtype) // cards
-    one = costs.cache_bytes(shape, model.dtype, length, cards)
-    waits = is_vllm and card is not None
-    room = int((card.memory * 1e9 * runtime.gpu_memory - weights) / one) if waits and card is not None else 0
-    texts = min(runtime.engine_batch, max(room, 1)) if waits else runtime.engine_batch
-    which = f"{texts} of {runtime.engine_batch}" if texts < runtime.engine_batch else f"{texts}"
-    kept = f"keys and values of {which} texts of {length:,} tokens {gigabytes(texts * one)}"
-    return Need(step.name, weights + texts * one, f"weights {gigabytes(weights)}, {kept}")
-
-
 def unsized_models(planned: Plan, todo: list[PlannedStep]) -> tuple[str, ...]:
     """Models that are run here, and of which nobody knows how large they are."""
     run = [step for step in todo if step.expected.trained or not asks_elsewhere(planned, step)]
     models = [model_of(planned.recipe, step.config, step.expected) for step in run if step.expected.unit != "model"]
+    models += [model for step in todo for model in _brought(planned, step)]
     here = [one for one in models if one and not isinstance(parse_reference(one.model), ServerReference)]
     return tuple(dict.fromkeys(model.model for model in here if shape_of(planned, model) is None))
 
 
+def _brought(planned: Plan, step: PlannedStep) -> list[PolicyConfig]:
+    """Models that a step brings along: a translator, those of scorers, a judge that is served here."""
+    besides = step.kind.beside(planned.recipe, step.config, step.expected)
+    return [*getattr(step.config, "models", ()), *(one.served.model for one in besides if one.served is not None)]
+
+
 def disk_needs(planned: Plan, todo: list[PlannedStep]) -> tuple[Need, ...]:
-    """What policies and checkpoints take; rows are small beside them."""
+    """What policies and checkpoints take in the store; rows are small beside them."""
     recipe, shape = planned.recipe, shape_of(planned, planned.recipe.policy)
     if shape is None:
         return ()
@@ -106,6 +56,21 @@ def disk_needs(planned: Plan, todo: list[PlannedStep]) -> tuple[Need, ...]:
         trained = costs.trained_parameters(shape, training_of(planned, trains[0]))
         needs.append(Need("checkpoints of training, while it runs", 12 * trained, "weights and AdamW's state"))
     return tuple(needs)
+
+
+def downloads(planned: Plan, todo: list[PlannedStep]) -> Need | None:
+    """What the models that steps bring along, and that are not here yet, take in the Hub's cache."""
+    sizes: dict[str, int] = {}
+    for model in (model for step in todo for model in _brought(planned, step)):
+        reference = parse_reference(model.model)
+        is_here = any(folder.is_dir() for folder in folders_of(model, planned.recipe.folder))
+        shape = shape_of(planned, model)
+        if isinstance(reference, HubReference) and not is_here and shape is not None:
+            sizes[model.model] = costs.weight_bytes(shape, "bfloat16")
+    if not sizes:
+        return None
+    each = ", ".join(f"{name} {gigabytes(size)}" for name, size in sizes.items())
+    return Need("downloads into the Hub's cache (HF_HOME)", sum(sizes.values()), f"{each}; weights in 16 bits")
 
 
 def _of_download(planned: Plan, made: list[PlannedStep]) -> str:
@@ -163,10 +128,14 @@ def folders_of(model: PolicyConfig, recipe_folder: Path) -> list[Path]:
     if isinstance(reference, FolderReference):
         found.append(resolve_source(reference.path, recipe_folder) or Path(reference.path))
     if isinstance(reference, HubReference):
-        home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
-        cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-        found += sorted(cache.glob(f"models--{reference.repo.replace('/', '--')}/snapshots/*"))
+        found += sorted(hub_cache().glob(f"models--{reference.repo.replace('/', '--')}/snapshots/*"))
     return found
+
+
+def hub_cache() -> Path:
+    """Where models of the Hub are kept."""
+    home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
+    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
 
 
 def training_of(planned: Plan, step: PlannedStep) -> Training:

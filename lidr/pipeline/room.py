@@ -1,13 +1,13 @@
-"""Whether what a recipe asks of this machine's cards and processors can be: said before anything is made or taken. And
-what it asks of a job's.
+"""Whether what a recipe asks of cards and processors can be at all, whether this machine has it, and whether a job has:
+said before anything is made or taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NoReturn
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, NoReturn
 
-from lidr.costs import heads_in, this_machine
+from lidr.costs import can_share, heads_in, this_machine
 from lidr.engines import engine_row
 from lidr.errors import PlanError
 from lidr.pipeline.needs import folders_of
@@ -18,52 +18,66 @@ from lidr.steps import ITS_SERVER, STEPS
 
 
 def room_problems(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
-    """What cannot be: the setting, and what is wrong with it."""
-    runtime = recipe.runtime
+    """What can be on no machine: the setting, and what is wrong with it."""
     for step in recipe.chain:
         yield from ((("runtime", name), said) for name, said in STEPS[step.name].room(recipe, step.config))
     yield from _unshared(recipe)
-    row, machine = engine_row(runtime.engine), this_machine()
-    cards = len(machine.cards)
-    if row.model == "server":
+
+
+class Lack(NamedTuple):
+    """What a recipe asks for and this machine has not: the setting, what is lacking, what to do to run here."""
+
+    path: KeyPath
+    said: str
+    advice: str
+
+
+def lacking_here(recipe: Recipe) -> Iterator[Lack]:
+    """What only a run on this machine would lack: a plan may be for another, and so may a job."""
+    runtime, machine = recipe.runtime, this_machine()
+    for step in recipe.chain:
+        found = STEPS[step.name].lacks(recipe, step.config)
+        yield from (Lack(("runtime", name), said, advice) for name, said, advice in found)
+    wanted, threads = runtime.replicas, max(1, runtime.threads)
+    is_local = runtime.cluster == "local" and engine_row(runtime.engine).model == "folder"
+    if not is_local or not isinstance(wanted, int) or wanted == 1:
         return
-    each = runtime.tensor_parallel if runtime.engine == "vllm" else 1
-    is_here = runtime.cluster == "local" and runtime.gpu is None and row.model == "folder"
-    wanted, cpus = runtime.replicas, max(1, runtime.threads)
-    if is_here and isinstance(wanted, int) and wanted > 1:
-        for what, one, has in (("GPU", each, cards), ("CPU", cpus, machine.cpus)):
-            if has and wanted * one > has:
-                yield (
-                    ("runtime", "replicas"),
-                    f"{wanted} replicas of {one} {what}{'s' * (one > 1)} need {wanted * one}, and "
-                    f"this machine has {has}: give at most {has // one}, or `all`, or name a cluster in "
-                    "runtime.cluster",
-                )
-                break
+    each, cards = runtime.tensor_parallel if runtime.engine == "vllm" else 1, len(machine.cards)
+    for what, one, has in (("GPU", each, cards), ("CPU", threads, machine.cpus)):
+        if has and wanted * one > has:
+            said = f"{wanted} replicas of {one} {what}{'s' * (one > 1)} need {wanted * one}, and this machine has {has}"
+            if runtime.engine == "vllm" and not cards:
+                said = f"{wanted} replicas need {wanted * each} GPUs, and this machine has none and only {has} CPUs"
+            advice = f"give at most {has // one}, or `all`" if has // one else "give fewer threads"
+            yield Lack(("runtime", "replicas"), said, f"{advice}, or name a cluster in runtime.cluster")
+            return
+
+
+def of_another_machine(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
+    """The same for people who plan here and run elsewhere; nothing where the recipe says for which GPU to plan."""
+    if recipe.runtime.gpu is None:
+        for path, said, _ in lacking_here(recipe):
+            yield (
+                path,
+                f"{said}: `lidr run` is refused here. A plan or a Slurm job may be for another machine; "
+                "runtime.gpu names its GPU, as in --set runtime.gpu=H100",
+            )
 
 
 def _unshared(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
-    """Models whose heads vLLM cannot share out among `runtime.tensor_parallel` GPUs, where their config.json is here.
-
-    Each GPU takes as many attention heads as the others. Heads of keys and values are shared out, too; where there are
-    fewer than GPUs each is held by as many GPUs (vllm 0.32: config/model.py, QKVParallelLinear in layers/linear.py).
-    """
+    """Models whose heads `runtime.tensor_parallel` GPUs cannot share, where their config.json is here."""
     gpus = recipe.runtime.tensor_parallel
     for model in dict.fromkeys(_by_vllm(recipe)):
         found = [heads_in(folder) for folder in folders_of(model, recipe.folder)]
         here = [heads for heads in found if heads is not None]
-        if not here or any(_can_share(gpus, *heads) for heads in here):
+        if not here or any(can_share(gpus, *heads) for heads in here):
             continue
         heads, keys = here[0]
         whose = "the model" if model == recipe.policy else model.model
         what = f"{whose}'s {heads} attention heads"
         what += f" and {keys} heads of keys and values" if heads % gpus == 0 else ""
-        fits = ", ".join(str(number) for number in range(1, heads + 1) if _can_share(number, heads, keys))
+        fits = ", ".join(str(number) for number in range(1, heads + 1) if can_share(number, heads, keys))
         yield ("runtime", "tensor_parallel"), f"{gpus} GPUs cannot share {what} evenly: {fits} can"
-
-
-def _can_share(gpus: int, heads: int, keys: int) -> bool:
-    return heads % gpus == 0 and (not keys or keys % gpus == 0 or gpus % keys == 0)
 
 
 def _by_vllm(recipe: Recipe) -> Iterator[PolicyConfig]:
@@ -104,6 +118,11 @@ def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
     alone = {name: by for step in todo for name, by in models_alone(planned.recipe, step)}
     each, processes = runtime.tensor_parallel, runtime.train_processes
     replicas = has // each if runtime.replicas == "all" else runtime.replicas
+    if training and (launch := planned.recipe.launch) is not None and launch.on_cpu:
+        raise PlanError(
+            f"runtime.accelerate_config: it asks for CPUs, and lidr trains on the job's {gpus} GPUs: take MULTI_CPU or "
+            "use_cpu out of it, or give --gpus 0"
+        )
     if training and processes > gpus:
         _too_few("train_processes", f"{processes}: training needs {processes} GPUs of one node", gpus, gpus, processes)
     if answering and nodes == 1 and runtime.cluster == "local" and (need := replicas * each) > gpus:
@@ -132,7 +151,7 @@ def _more_processes(recipe: Recipe, gpus: int, nodes: int) -> str:
     runtime = recipe.runtime
     for processes in range(gpus, runtime.train_processes, -1):
         for micro in range(runtime.micro_batch, 0, -1):
-            told = {"train_processes": processes, "micro_batch": micro, "gpu": runtime.gpu or "the job's"}
+            told = {"train_processes": processes, "micro_batch": micro}
             other = recipe.model_copy(update={"runtime": runtime.model_copy(update=told)})
             if not any(set(STEPS[step.name].room(other, step.config)) for step in recipe.chain):
                 smaller = f" with runtime.micro_batch {micro}" if micro != runtime.micro_batch else ""
@@ -165,10 +184,23 @@ def _too_few(setting: str, need: str, gpus: int, most: int, wanted: int) -> NoRe
 
 
 def check_room(recipe: Recipe) -> None:
-    """Refuse what cannot be.
+    """Refuse what can be on no machine.
 
     Raises:
         PlanError: names the settings.
     """
-    if found := [f"{'.'.join(map(str, path))}: {said}" for path, said in room_problems(recipe)]:
-        raise PlanError("\n".join(found))
+    _refuse(room_problems(recipe))
+
+
+def check_here(recipe: Recipe) -> None:
+    """Refuse to run what this machine lacks something for.
+
+    Raises:
+        PlanError: names the settings.
+    """
+    _refuse((path, f"{said}: {advice}") for path, said, advice in lacking_here(recipe))
+
+
+def _refuse(found: Iterable[tuple[KeyPath, str]]) -> None:
+    if told := [f"{'.'.join(map(str, path))}: {said}" for path, said in found]:
+        raise PlanError("\n".join(told))

@@ -20,6 +20,7 @@ from lidr.hub import pin
 from lidr.pipeline.drift import describe
 from lidr.pipeline.make_plan import plan
 from lidr.pipeline.planned import DONE, KEPT, Plan, PlannedStep
+from lidr.pipeline.room import check_here
 from lidr.pipeline.slots_kept import is_last_of_pairs, little_kept
 from lidr.recipe import Recipe
 from lidr.rows import Pair
@@ -80,11 +81,12 @@ def run(
     Raises:
         StoreError: an artifact was made by other settings, or begun by other rules, and neither a new version nor
             `rebuild` says what to do.
-        PlanError: something that the recipe names is not here.
+        PlanError: something that the recipe names is not here, or this machine lacks GPUs or CPUs for it.
         EngineError, TrainError: a step failed; what it finished is kept.
         HubError: a Hub model cannot be had.
         NegativeVerdict: everything was made and kept, and the outcome is bad: a gate stopped the run.
     """
+    check_here(recipe)
     store = Store(store_root(recipe.runtime.store, recipe.folder))
     with store.lock(f"run {recipe.name}@{recipe.version}", say):
         store.settle(recipe.name, recipe.version)

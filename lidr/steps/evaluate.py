@@ -20,7 +20,7 @@ from lidr.errors import EvaluationError, HubError, LidrError, PlanError, RecipeE
 from lidr.evals import JUDGED, SCORES, Decoding, EvalSpec, TaskSpec, benchmark, harness, judge, task_specs
 from lidr.extras import has, require
 from lidr.hub import DATASETS, check_model_folder, dist_file
-from lidr.recipe import Frozen, LanguageCode, Recipe, ReferenceText
+from lidr.recipe import Frozen, LanguageCode, PolicyConfig, Recipe, ReferenceText
 from lidr.references import DistReference, FolderReference, HubReference, RunReference, ServerReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.rows import RowType
@@ -32,6 +32,7 @@ from lidr.steps.step_kind import (
     Outcome,
     Policy,
     Scale,
+    Served,
     StepKind,
     StepRun,
     Surroundings,
@@ -243,18 +244,21 @@ def judge_for(run: StepRun, config: JudgeConfig) -> Any:
     settings = config.model_dump(exclude={"model"}, exclude_none=True)
     settings["cache"] = str((run.around.store_root / ".judge.sqlite").resolve())
     runtime = run.recipe.runtime
-    engine = engine_row(runtime.engine)
-    kind = engine.name if engine.judge else "transformers"
     return judge.judge_of(
         config.model,
         settings,
-        kind=kind,
+        kind=_serves(run.recipe),
         log=run.log,
         dtype=run.recipe.policy.dtype,
         replicas=runtime.replicas,
         cluster=runtime.cluster,
         ran_on=lambda facts: run.ran_on.update(judge=dict(facts)),
     )
+
+
+def _serves(recipe: Recipe) -> str:
+    """The engine that serves a local judge."""
+    return recipe.runtime.engine if engine_row(recipe.runtime.engine).judge else "transformers"
 
 
 def _differences(run: StepRun, after: pa.Table) -> list[dict[str, Any]]:
@@ -462,7 +466,7 @@ def expect_evaluate(config: EvaluateConfig, scale: Scale, rows: Mapping[str, int
     if rows is not None and (away := [task for task in config.tasks if task not in rows]):
         usual = ", ".join(f"{min(_ROWS[task], config.limit or 10**9)} of {task}" for task in away)
         notes.append(f"by the usual {usual} a language: its rows are not here")
-    return Expected(count, "requests", count * config.max_tokens, "; ".join(notes))
+    return Expected(count, "requests", count * config.max_tokens, "; ".join(notes), calls=calls)
 
 
 def _orders(config: EvaluateConfig) -> int:
@@ -490,8 +494,17 @@ def count_evaluate(around: Surroundings, config: EvaluateConfig, scale: Scale) -
 
 def beside_evaluate(recipe: Recipe, config: EvaluateConfig, expected: Expected) -> Iterator[Beside]:
     """What a judge says that is served here."""
-    if config.judge is not None and set(config.tasks) & set(JUDGED) and not list(judged_alone(config.judge)):
-        yield Beside("evaluate: judge, over", expected.count, "answers at most")
+    yield from beside_judge(recipe, "evaluate", config.judge, expected.calls)
+
+
+def beside_judge(recipe: Recipe, step: str, judge: JudgeConfig | None, calls: int) -> Iterator[Beside]:
+    """The calls of a judge that a step serves here, and what it is; nothing where a server judges, or nobody."""
+    if judge is None or not calls or list(judged_alone(judge)):
+        return
+    reference = parse_reference(judge.model)
+    name = reference.repo if isinstance(reference, HubReference) else judge.model
+    model = PolicyConfig(model=name, dtype=recipe.policy.dtype)
+    yield Beside(f"{step}: judge", calls, "calls", served=Served(model, _serves(recipe)))
 
 
 def alone_evaluate(recipe: Recipe, config: EvaluateConfig) -> Iterator[tuple[str, str]]:

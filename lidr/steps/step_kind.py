@@ -44,6 +44,7 @@ class Expected:
     tokens: int = 0  # generated, at most
     note: str = ""
     trained: int = 0  # tokens trained on, at most, each as often as it is
+    calls: int = 0  # questions to a judge, at most
 
     @property
     def size(self) -> int:
@@ -67,16 +68,25 @@ class Reading(NamedTuple):
     by_vllm: bool
 
 
+class Served(NamedTuple):
+    """A model that a step serves on this machine, on one GPU (of each replica), by an engine: a local judge."""
+
+    model: PolicyConfig
+    engine: str
+
+
 class Beside(NamedTuple):
     """Work of a model that no count of written or trained tokens holds: `score: reward_model`, 320,000 `passes`.
 
-    It is in no estimate, unless it is said what is read, and how large the model is can be told.
+    It is in no estimate, unless it is said what is read, and how large the model is can be told; a model that is
+    `served` for it takes memory and disk.
     """
 
     what: str
     number: int
     unit: str
     reads: Reading | None = None
+    served: Served | None = None
 
 
 @dataclass(frozen=True)
@@ -336,7 +346,8 @@ class StepKind:
         section: the recipe's section that configures a step that is not written in the chain.
         version: its rules; raised when the same inputs give another output than before. What older rules made is kept.
         alone: what of it one model does, whatever `runtime.replicas` says, and why: for plans.
-        room: what of `runtime` it cannot run with on this machine: the setting, and what is wrong.
+        room: what of `runtime` it can run with on no machine: the setting, and what is wrong.
+        lacks: what of `runtime` this machine cannot give it: the setting, what is lacking, and what to do to run here.
         chain: what of its settings needs another chain: messages that open with the setting, as `publish.policy: ...`.
         checks: what of `outside` can be looked for without a model and without a network; by default `outside` itself.
             Returns what a person should know that is no mistake.
@@ -356,6 +367,7 @@ class StepKind:
     outside: Outside = field(default=lambda around, config: {})
     alone: Callable[[Recipe, Any], Iterable[tuple[str, str]]] = field(default=lambda recipe, config: ())
     room: Callable[[Recipe, Any], Iterable[tuple[str, str]]] = field(default=lambda recipe, config: ())
+    lacks: Callable[[Recipe, Any], Iterable[tuple[str, str, str]]] = field(default=lambda recipe, config: ())
     chain: Callable[[Recipe, Any], Iterable[str]] = field(default=lambda recipe, config: ())
     identity: Callable[[Any], dict[str, Any]] = field(default=lambda config: config.model_dump(mode="json"))
     skipped: Callable[[Recipe], str | None] = field(default=lambda recipe: None)

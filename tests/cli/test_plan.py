@@ -14,7 +14,7 @@ from lidr.cli.main import main
 from lidr.costs import ARITHMETIC, BANDWIDTH
 from tests.scripted import RECIPE, write_world
 
-TOO_LARGE = "more than it has; see runtime.micro_batch, gradient_checkpointing, sharding, engine_batch, and train.lora"
+TOO_LARGE = "more than it has; "
 TRAINS = RECIPE.replace(
     "  - filter: {{length_ratio: {{min: 0.2, max: 5.0}}}}\n",
     "  - train: {{learning_rate: 1e-5, batch: 4, lora: {{rank: 8}}, max_length: 400}}\n",
@@ -45,7 +45,7 @@ def test_weights_that_no_card_of_the_name_holds_are_told(tmp_path, capsys, card,
 
 @pytest.mark.parametrize(("memory", "is_told"), [(12_000_000_000, True), (512_000_000_000, False)])
 def test_weights_that_this_machine_does_not_hold_are_told(tmp_path, capsys, monkeypatch, memory, is_told) -> None:
-    monkeypatch.setattr("lidr.cli.plan.main_memory", lambda: memory)
+    monkeypatch.setattr("lidr.costs.main_memory", lambda: memory)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     lines = memory_lines(tmp_path, capsys)
     assert len(lines) == 2
@@ -133,6 +133,8 @@ def test_what_replicas_do_not_share_is_said(tmp_path, capsys) -> None:
         "asked, which has its own); measure.margin (replicas give texts alone); train (runtime.train_processes does)"
     )
     assert json.loads(plan_of(capsys, recipe, *model))["not_by_replicas"] == {}
+    shared = ("runtime.replicas=all", "runtime.train_processes=2")
+    assert "train" not in json.loads(plan_of(capsys, recipe, *model, *shared))["not_by_replicas"]
 
 
 def test_a_policy_behind_a_server_is_said_to_need_no_replicas(tmp_path, capsys) -> None:

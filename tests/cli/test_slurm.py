@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from lidr.cli.main import main
+from lidr.costs import Machine
+from lidr.pipeline import room
 from tests.scripted import RECIPE, write_world
 from tests.tiny import tiny_model
 
@@ -204,6 +207,27 @@ def test_gpus_that_a_step_leaves_idle_are_told_and_stand_in_the_file(
     assert [line[9:] for line in err.splitlines() if line.startswith("warning: ")] == said
     assert [line for line in out.splitlines() if line.startswith("# ") and "idle" in line] == [f"# {x}" for x in said]
     assert subprocess.run(["bash", "-n", "-c", out], check=False).returncode == 0
+
+
+def test_a_job_is_planned_and_written_on_a_machine_without_its_gpus(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "this_machine", lambda: Machine(cards=(), processor="x", cpus=2))
+    words = local(tmp_path, "runtime.gpu=null", "runtime.replicas=8", "runtime.train_processes=8")
+    assert main(["validate", *words]) == 0
+    note = "8 replicas need 8 GPUs, and this machine has none and only 2 CPUs: `lidr run` is refused here. A plan or a "
+    assert note in capsys.readouterr().err
+    assert main(["plan", *words]) == 0
+    said = capsys.readouterr().out
+    assert f"\nruntime.replicas: {note}" in said
+    assert "\nNext, on a machine that has what `runtime` asks for: lidr run " in said
+    assert main(["plan", *words, "--set", "runtime.gpu=H100", "--json"]) == 0
+    assert [one["path"] for one in json.loads(capsys.readouterr().out)["lacking_here"]] == ["runtime.replicas"]
+    assert "gpus-per-node=8" in job(capsys, *words, "--gpus", "8", "--time", "1:30:00")
+    assert main(["slurm", *words, "--gpus", "4", "--time", "1:30:00"]) == 2
+    assert "runtime.train_processes 8: training needs 8 GPUs of one node, and --gpus gives 4" in capsys.readouterr().err
+    assert main(["run", *words]) == 2
+    assert "this machine has none and only 2 CPUs: give at most 2, or `all`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("time", ["24:00:00", "2-00", "2-12:30", "2-00:00:00"])

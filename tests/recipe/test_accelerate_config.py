@@ -10,7 +10,7 @@ import lidr
 from lidr.costs import Machine
 from lidr.errors import PlanError, RecipeError
 from lidr.hub import clean_execution
-from lidr.pipeline import check_recipe
+from lidr.pipeline import check_job, check_recipe
 from lidr.recipe import Recipe, recipe_json_schema, resolved_text
 from lidr.steps import CHAIN_STEPS
 from lidr.steps.train import train_processes
@@ -154,7 +154,11 @@ def test_processes_that_cannot_share_a_batch_or_a_machine_are_refused(
     )
     assert "fsdp needs several processes: give more num_pro" in plan_refuses(load(recipe, FSDP.replace("s: 2", "s: 1")))
     monkeypatch.setattr(train_processes, "this_machine", lambda: Machine(cards=("H100",) * 4, processor="x", cpus=8))
-    said = plan_refuses(load(recipe, "distributed_type: MULTI_CPU\nnum_processes: 2\n"))
-    assert said.startswith(
-        "it asks for CPUs, and lidr trains on the 4 GPUs of this machine: take MULTI_CPU or use_cpu out"
-    )
+    loaded = load(recipe, "distributed_type: MULTI_CPU\nnum_processes: 2\n")
+    planned = lidr.plan(loaded)  # perhaps for a machine without a GPU
+    for refused in (lambda: lidr.run(loaded), lambda: check_job(planned, nodes=1, gpus=4)):
+        with pytest.raises(
+            PlanError, match=r"it asks for CPUs, and lidr trains on the .*4 GPUs.*: take MULTI_CPU or use"
+        ):
+            refused()
+    assert check_job(planned, nodes=1, gpus=0) == []

@@ -57,7 +57,7 @@ def pair_statistics(run: Finished) -> pl.DataFrame:
         for batch in run.written("pairs", iteration).batches(ROWS_PER_BATCH, (*languages, *sides.values())):
             lengths = {side: pl.col(text).str.len_chars() for side, text in sides.items()}
             found = pl.DataFrame(batch).select(other, *languages, **lengths).with_columns(rows=1)
-            found = found.unpivot(sides, index=(*groups, "rows"), variable_name="side", value_name="length")
+            found = found.unpivot(list(sides), index=(*groups, "rows"), variable_name="side", value_name="length")
             counted = [pl.concat([*counted, found.select(*groups, "side", "length", "rows")])]
             counted = [counted[0].group_by(*groups, "side", "length").agg(pl.col("rows").sum())]
     medians = {side: pl.col("length").repeat_by("rows").filter(side=side).explode().median() for side in sides}

@@ -40,7 +40,7 @@ from lidr.recipe import Recipe
 from lidr.references import ServerReference, parse_reference
 from lidr.rows import Pair, Prompt, Response, RowType, Translation
 from lidr.steps.answering import ANSWER_FIELDS, outside_answers
-from lidr.steps.evaluate import judge_identity, judged_alone, judging_identity
+from lidr.steps.evaluate import beside_judge, judge_identity, judged_alone, judging_identity
 from lidr.steps.gold_answers import gold_file
 from lidr.steps.measure.measure_config import MeasureConfig
 from lidr.steps.measure.measurement_summary import Values, summary
@@ -151,7 +151,7 @@ def expect_measure(config: MeasureConfig, scale: Scale) -> Expected:
     compared = scale.languages * orders if scale.are_sampled else 2 * scale.others * (1 + orders)
     calls = prompts * (scale.languages * scale.answers + compared) if config.judge else 0
     note = f"and at most {calls:,} calls of the judge" if calls else ""
-    return Expected(requests or prompts, "requests" if requests else "prompts", tokens, note)
+    return Expected(requests or prompts, "requests" if requests else "prompts", tokens, note, calls=calls)
 
 
 def alone_measure(recipe: Recipe, config: MeasureConfig) -> Iterator[tuple[str, str]]:
@@ -172,6 +172,7 @@ STEP = StepKind(
     writes=Measures,
     run=run_measure,
     expects=expect_measure,
+    beside=lambda recipe, config, expected: beside_judge(recipe, "measure", config.judge, expected.calls),
     uses=("languages", "prompts.id_prefix", *ANSWER_FIELDS),
     outside=outside_measure,
     alone=alone_measure,

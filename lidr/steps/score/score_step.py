@@ -24,6 +24,7 @@ from lidr.errors import PlanError, RowError
 from lidr.recipe import Frozen, PolicyConfig, Recipe
 from lidr.references import ServerReference, parse_reference
 from lidr.rows import SAMPLE, Prompt, Response, RowType
+from lidr.steps.evaluate import JudgeConfig, beside_judge
 from lidr.steps.local_policy import outside_form
 from lidr.steps.policy_files import refuse_unmerged
 from lidr.steps.score.classifier import Classifier
@@ -286,8 +287,8 @@ def beside_score(recipe: Recipe, config: Any, expected: Expected) -> Iterator[Be
     for name, one in config.given.items():
         scorer, engine = SCORERS[name], getattr(one, "engine", "transformers")
         units = Counter(passes=sum(by == name for by, _, _ in config.brought))
+        yield from beside_judge(recipe, "score", one if isinstance(one, JudgeConfig) else None, answers)
         if ITS_SERVER not in scorer.alone(recipe, one):
-            units["passes"] += not units["passes"] and hasattr(one, "model")  # a local judge
             units += scorer.of_policy(one) if scorer.of_policy else Counter(passes=int(Policy in scorer.reads))
         what = f"score: {name}" if engine == "transformers" else f"score: {name} by {engine}"
         reads = _reading(recipe, one) if isinstance(one, Classifier) else None

@@ -12,7 +12,7 @@ from lidr.train import Launch
 
 
 def process_problems(recipe: Recipe, config: TrainConfig) -> Iterator[tuple[str, str]]:
-    """A batch that the processes cannot share evenly, more of them than cards, settings that need whole weights.
+    """A batch that the processes cannot share evenly, settings that need whole weights.
 
     Yields:
         The setting of `runtime`, and what is wrong.
@@ -24,13 +24,29 @@ def process_problems(recipe: Recipe, config: TrainConfig) -> Iterator[tuple[str,
         yield from (("accelerate_config", said) for said in _other_launch(recipe, recipe.launch))
 
 
-def _other_launch(recipe: Recipe, launch: Launch) -> Iterator[str]:
-    """What a file of accelerate asks for, and is not what this recipe does on this machine."""
-    if launch.on_cpu and (cards := len(this_machine().cards)):
+def process_lacks(recipe: Recipe, config: TrainConfig) -> Iterator[tuple[str, str, str]]:
+    """More processes than this machine has GPUs, or processes on CPUs where it has some.
+
+    Yields:
+        The setting of `runtime`, what is lacking, and what to do to train here.
+    """
+    processes, cards = recipe.runtime.train_processes, len(this_machine().cards)
+    if recipe.launch is not None and recipe.launch.on_cpu and cards:
         yield (
-            f"it asks for CPUs, and lidr trains on the {cards} GPUs of this machine: take MULTI_CPU or use_cpu out of "
-            "it, or hide the GPUs (CUDA_VISIBLE_DEVICES='')"
+            "accelerate_config",
+            f"it asks for CPUs, and lidr trains on the {cards} GPUs of this machine",
+            "take MULTI_CPU or use_cpu out of it, or hide the GPUs (CUDA_VISIBLE_DEVICES='')",
         )
+    if 1 < processes > cards > 0:
+        yield (
+            "train_processes" if recipe.launch is None else "accelerate_config",
+            f"{processes} processes need a GPU each, and this machine has {cards}",
+            f"give at most {cards}",
+        )
+
+
+def _other_launch(recipe: Recipe, launch: Launch) -> Iterator[str]:
+    """What a file of accelerate asks for, and is not what this recipe does."""
     if launch.checkpointing and not recipe.runtime.gradient_checkpointing:
         yield (
             "it asks for fsdp_activation_checkpointing, and runtime.gradient_checkpointing is false: write true there, "
@@ -54,15 +70,10 @@ def check_precision(recipe: Recipe) -> None:
 
 def _unshareable(recipe: Recipe, config: TrainConfig) -> Iterator[tuple[str, str]]:
     runtime = recipe.runtime
-    processes, cards = runtime.train_processes, len(this_machine().cards)
+    processes = runtime.train_processes
     if runtime.sharding != "none" and processes == 1:
         more = "more num_processes" if recipe.launch else "runtime.train_processes"
         yield "sharding", f"{runtime.sharding} needs several processes: give {more}"
-    if processes > 1 and cards and runtime.gpu is None and processes > cards:
-        yield (
-            "train_processes",
-            f"{processes} processes need a GPU each, and this machine has {cards}: give at most {cards}",
-        )
     micro = min(runtime.micro_batch, config.batch)
     if config.batch % (micro * processes):
         several = f" times train_processes {processes}" if processes > 1 else ""

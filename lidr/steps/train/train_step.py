@@ -30,7 +30,7 @@ from lidr.steps.step_kind import (
     identity_of,
 )
 from lidr.steps.train.train_config import TrainConfig
-from lidr.steps.train.train_processes import check_precision, process_problems
+from lidr.steps.train.train_processes import check_precision, process_lacks, process_problems
 from lidr.store import ROWS_AT_ONCE, Artifact, Rate
 from lidr.train import (
     DROP_REASONS,
@@ -215,8 +215,11 @@ STEP = StepKind(
     expects=expect_train,
     uses=("seed", "policy.dtype"),
     outside=outside_train,
-    alone=lambda recipe, config: [("train", "runtime.train_processes does")],
+    alone=lambda recipe, config: (
+        [("train", "runtime.train_processes does")] if recipe.runtime.train_processes == 1 else []
+    ),
     room=process_problems,
+    lacks=process_lacks,
     identity=identity_train,
     # 2: experts, routers and towers for images get adapters on request only; packed weights are unpacked; what stands
     # after the end of a turn is not trained
