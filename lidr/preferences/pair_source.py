@@ -282,7 +282,8 @@ def _in_folder(path: Path, config: str | None) -> PairSource:
     if not path.is_dir():
         raise HubError(f"{path}: no such folder, and no such file{near_file(path)}")
     if (path / "record.json").is_file():
-        return _without_config(_of_artifact(path, path.name), "step", config)
+        whole = path.absolute()  # the run is looked for above it
+        return _without_config(_of_artifact(whole, whole.name), "step", config)
     names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
     card = read_card(path / "README.md")
     chosen, splits = config_of(str(path), card, names, config)

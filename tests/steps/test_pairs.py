@@ -132,6 +132,37 @@ def test_every_row_with_lidrs_own_columns_is_kept_or_dropped_with_its_reason(wor
     assert (facts["rows"], facts["usable"]) == (len(rows), len(rows) - 1)
 
 
+def test_equal_ids_of_two_sets_of_a_mixture_stay_two_pairs_also_where_the_sets_have_one_name(world):
+    pairs = open_artifact(world / "runs/scripted/0.1.0/iter_1/filter").read()
+    for folder in ("one", "two"):
+        (world / folder).mkdir()
+        pq.write_table(pairs, world / folder / "p.parquet")
+    sets = ", ".join(f"{{dataset: {world}/{folder}/p.parquet, license: mit}}" for folder in ("one", "two"))
+    mixed, dropped, _ = made(world, f"{{sets: [{sets}]}}", "0.8.0")
+    assert mixed["pair_id"].n_unique() == mixed.height == 2 * pairs.num_rows
+    assert dropped.is_empty()
+    ids = pairs["pair_id"].to_pylist()
+    assert mixed["pair_id"].to_list() == [f"p.parquet/{i}" for i in ids] + [f"p.parquet#2/{i}" for i in ids]
+
+
+def test_an_id_that_two_pairs_of_one_set_have_is_refused_with_both_and_iterations_may_share_ids(world):
+    pairs = pl.DataFrame(open_artifact(world / "runs/scripted/0.1.0/iter_1/filter").read())
+    file = world / "twice.parquet"
+    again = pairs.tail(1)
+    pl.concat([pairs, again.with_columns(prompt_id=pl.lit("another"))]).write_parquet(file)
+    said = rf"pairs: twice\.parquet: pair_id '{again['pair_id'].item()}' is that of its pairs {len(pairs)} and "
+    with pytest.raises(RowError, match=said + rf"{len(pairs) + 1} .*each pair needs an id of its own"):
+        made(world, f"{{dataset: {file}, license: mit}}", "0.8.1")
+    pl.concat([pairs, again.with_columns(iteration=pl.lit(2, pl.Int32))]).write_parquet(file)
+    assert made(world, f"{{dataset: {file}, license: mit}}", "0.8.2")[0].height == len(pairs) + 1
+
+
+def test_the_folder_of_a_step_is_a_set_by_a_path_of_one_word_too(world, monkeypatch):
+    monkeypatch.chdir(world / "runs/scripted/0.1.0/iter_1")
+    pairs, _, _ = made(world, "{dataset: ./filter}", "0.8.3")
+    assert pairs.height
+
+
 def test_a_mixture_has_the_proportions_of_its_weights_and_the_same_rows_again(world):
     pairs = (
         f"{{sets: [{{dataset: 'run:scripted@0.1.0', weight: 1}}, {{{OTHERS.format(w=world)}, weight: 2, cap: 20}}]}}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from lidr.errors import RowError
 from lidr.preferences import PairQuery, PairSource, census, language_tags, readings
 from lidr.rows import WEIGHT, Pair
 from lidr.steps.ledger import Ledger
@@ -79,7 +80,9 @@ def take_rows(run: StepRun, one: OpenedSet, ledger: Ledger, *, is_alone: bool, a
     lots = None if one.taken is None else _lots(run, one)
     one.rows = one.usable = 0
     one.tags = language_tags(one.source, mapped_of(run.around, one.config))
+    ids = list[pl.Series]()
     for batch in _batches(run, one):
+        ids.append(_hashed_ids(batch.kept))
         one.rows += len(batch.kept) + len(batch.dropped) + len(batch.unwanted)
         kept, first = batch.kept, one.usable
         one.usable += len(kept)
@@ -95,8 +98,38 @@ def take_rows(run: StepRun, one: OpenedSet, ledger: Ledger, *, is_alone: bool, a
         ledger.drop(batch.dropped.with_columns(pl.col(_TOLD_BY).fill_null("")), step="pairs")
         ledger.not_requested(batch.unwanted.with_columns(reason=pl.lit(UNWANTED)))
         run.progress.add(len(kept))
+    if ids and (twice := pl.concat(ids).is_duplicated()).any():
+        _refuse_twice(run, one, twice)
     if lots is None:
         one.taken = one.usable
+
+
+def _hashed_ids(pairs: pl.DataFrame) -> pl.Series:
+    """Eight bytes for each pair's id; the iterations of a run may have the same ids."""
+    return pairs.select(pl.struct("iteration", "pair_id").hash()).to_series()
+
+
+def _refuse_twice(run: StepRun, one: OpenedSet, twice: pl.Series) -> None:
+    """Refuse an id that two pairs of a set have: whatever names a pair by its id would take them for one.
+
+    Args:
+        run: of the step.
+        one: the set.
+        twice: for each usable row whether its id, by its hash, is that of another.
+    """
+    seen: dict[tuple[int, str], int] = {}
+    first = 0
+    for batch in _batches(run, one):
+        marked = batch.kept.with_row_index("at", first).filter(twice[first : first + len(batch.kept)])
+        first += len(batch.kept)
+        for at, iteration, pair_id in marked.select("at", "iteration", "pair_id").iter_rows():
+            before = seen.setdefault((iteration, pair_id), at)
+            if before != at:
+                raise RowError(
+                    f"pairs: {one.source.name}: pair_id {pair_id!r} is that of its pairs {before + 1:,} and {at + 1:,} "
+                    "(of those that are usable, in order): each pair needs an id of its own. Where two sets were "
+                    "put together in it, name them as two entries of `sets`, or take the column pair_id out"
+                )
 
 
 def _lots(run: StepRun, one: OpenedSet) -> np.ndarray[Any, Any]:

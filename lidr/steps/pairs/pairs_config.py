@@ -66,7 +66,8 @@ class PairsConfig(PairSet):
     """One set, or a mixture."""
 
     sets: tuple[PairSet, ...] = ()
-    """The sets of a mixture, in place of one set's settings."""
+    """The sets of a mixture, in place of one set's settings. In it each id has the name of its set before it, so that
+    equal ids of two sets stay two."""
     seed: int | None = Field(None, ge=0, lt=2**32)
     """Which rows are taken under weights and caps; null: the recipe's seed."""
 
