@@ -95,10 +95,10 @@ def show(planned: Plan) -> None:
     if alone := pipeline.asked_alone(recipe):
         parts = "; ".join(f"{name} ({why})" for name, why in alone)
         print(f"\nruntime.replicas: {recipe.runtime.replicas} does not speed up {parts}")
-    if recipe.runtime.replicas == "all" and costs.times:
+    if pipeline.replicas_of(planned) is None and costs.times:
         print(
-            "\nruntime.replicas all: times and GPU hours are of one replica, since nobody knows yet how many find a "
-            "place; for an estimate name a number: --set runtime.replicas=8"
+            "\nruntime.replicas all: times are of one replica, since nobody knows yet how many find a place, and what "
+            "all GPUs cost while they are reserved is unknown; for an estimate name a number: --set runtime.replicas=8"
         )
     said: set[str] = set()
     for step in planned.steps:

@@ -115,7 +115,7 @@ def _memory() -> str:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
         return ""
-    return f", {total / 2**30:.0f} GiB of memory"
+    return f", {total / 1e9:.0f} GB of memory"
 
 
 def _gpus() -> Check:
@@ -187,5 +187,5 @@ def _disk(root: Path) -> Iterator[Check]:
     else:
         yield Check("store", "ok", f"{root}{'' if root.is_dir() else ' (not there yet)'}: writable, locks work")
     free = shutil.disk_usage(where).free
-    said = f"{free / 2**30:.1f} GiB free at {where}"
+    said = f"{free / 1e9:.1f} GB free at {where}"
     yield Check("disk", "ok" if free >= _ROOM else "warn", said, "" if free >= _ROOM else "set LIDR_STORE elsewhere")

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.evals.benchmark_rows import Loaded, RowBenchmark, check_rows, load_rows, read_each
+    from lidr.evals.benchmark_rows import (
+        MGSM_HUB,
+        MGSM_ROWS,
+        Loaded,
+        RowBenchmark,
+        check_rows,
+        load_rows,
+        read_each,
+    )
     from lidr.evals.benchmarks import BENCHMARKS, JUDGED, benchmark, task_specs
     from lidr.evals.checkpoint import Checkpoint, digest_of, find_adapter, find_checkpoint
     from lidr.evals.evaluation import Listener, evaluate, identity_of, judge_again, load_all, totals
@@ -48,6 +56,8 @@ __all__ = [
     "GAP_ERRORS",
     "ITERATIONS",
     "JUDGED",
+    "MGSM_HUB",
+    "MGSM_ROWS",
     "SCORES",
     "TABLES",
     "Cell",

@@ -17,7 +17,7 @@ from lidr.lazy import lazily
 if TYPE_CHECKING:
     from lidr.pipeline.checks import Checked, check_recipe, surroundings_of
     from lidr.pipeline.decisions import Decisions
-    from lidr.pipeline.estimates import Costs, StepTime, costs_of
+    from lidr.pipeline.estimates import Costs, StepTime, costs_of, replicas_of
     from lidr.pipeline.fitting import MemoryNeed
     from lidr.pipeline.make_plan import plan, recipe_field
     from lidr.pipeline.needs import Need, gigabytes
@@ -63,6 +63,7 @@ __all__ = [
     "plan",
     "recipe_field",
     "refuse_unresolved",
+    "replicas_of",
     "run",
     "setting_of",
     "surroundings_of",

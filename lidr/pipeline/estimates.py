@@ -30,7 +30,6 @@ from lidr.pipeline.needs import (
 from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
 from lidr.pipeline.rates import model_of
 from lidr.pipeline.room import models_alone
-from lidr.recipe import Recipe
 from lidr.steps import Beside
 
 USUAL = "A100 80GB"
@@ -163,7 +162,7 @@ def costs_of(planned: Plan) -> Costs:
         helps,
         unsized_models(planned, todo),
         _beside(planned, [step for step in todo if times[step.place].gpus == 0 or step.expected.tokens]),
-        max(numbers) if hours is not None and len(numbers) > 1 else 0,
+        max(numbers) if hours is not None and len(numbers) > 1 and replicas_of(planned) is not None else 0,
         downloads(planned, todo),
         free_bytes(hub_cache()),
     )
@@ -206,7 +205,7 @@ def _time(planned: Plan, step: PlannedStep, card: Card | None, shapes: dict[str,
     is_work = bool(expected.tokens or expected.trained)
     has_card = bool(this_machine().cards)
     if not _is_elsewhere(planned) and (measured := step.seconds) is not None:
-        cards = recipe.runtime.train_processes if expected.trained else cards_of(recipe)
+        cards = recipe.runtime.train_processes if expected.trained else _cards_of(planned)
         return StepTime(measured, True, cards if is_work and has_card else 0)
     if card is not None and not is_work:
         return _reading_time(planned, step, card, shapes)
@@ -228,7 +227,7 @@ def _time(planned: Plan, step: PlannedStep, card: Card | None, shapes: dict[str,
         at_once=recipe.runtime.engine_batch,
         length=length_of(planned, step),
     )
-    cards = cards_of(recipe)
+    cards = _cards_of(planned)
     return StepTime(seconds / cards, False, cards)
 
 
@@ -250,10 +249,19 @@ def _reading_time(planned: Plan, step: PlannedStep, card: Card, shapes: dict[str
     return StepTime(seconds, False, gpus) if besides else StepTime(None, False)
 
 
-def cards_of(recipe: Recipe) -> int:
-    """Cards that answer at once; `all` replicas are counted as one, since nobody knows yet how many find a place."""
-    runtime = recipe.runtime
-    return runtime.tensor_parallel * (1 if runtime.replicas == "all" else runtime.replicas)
+def replicas_of(planned: Plan) -> int | None:
+    """How many engines answer at once; None: `all`, and nobody knows yet how many find a place."""
+    runtime, cards = planned.recipe.runtime, len(this_machine().cards)
+    if runtime.replicas != "all":
+        return runtime.replicas
+    if runtime.cluster != "local" or not cards or _is_elsewhere(planned):
+        return None
+    return max(cards // runtime.tensor_parallel, 1)
+
+
+def _cards_of(planned: Plan) -> int:
+    """Cards that answer at once; replicas of unknown number are counted as one."""
+    return planned.recipe.runtime.tensor_parallel * (replicas_of(planned) or 1)
 
 
 def _sources(planned: Plan, card: Card, why: str, shapes: dict[str, ModelShape], *, reads: bool) -> tuple[str, ...]:

@@ -93,10 +93,10 @@ def too_large(writes: str, weights: int) -> str | None:
 
     Only a lower bound, and only without a GPU, whose memory is for the engine to find out.
     """
-    needed = weights / 2**30 * (3 if writes == "policy" else 1)
-    if has_gpu() or needed <= memory_gib():
+    needed, has = weights * (3 if writes == "policy" else 1), memory_gib() * 2**30
+    if has_gpu() or needed <= has:
         return None
-    return f"hardware: about {needed:.0f} GiB of memory or a GPU; this machine has {memory_gib():.0f} GiB and no GPU"
+    return f"hardware: about {needed / 1e9:.0f} GB of memory or a GPU; this machine has {has / 1e9:.0f} GB and no GPU"
 
 
 def machine() -> Mapping[str, Any]:

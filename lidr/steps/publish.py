@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from lidr import hub_server, release
 from lidr.errors import HubError, PlanError
-from lidr.hub import problem_of_repo
+from lidr.hub import problem_of_repo, target_of_environment
 from lidr.recipe import Frozen, Recipe
 from lidr.rows import Pair, RowType
 from lidr.steps.step_kind import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
@@ -173,7 +173,17 @@ def skipped_publish(recipe: Recipe) -> str | None:
 
 def expect_publish(config: PublishConfig, scale: Scale) -> Expected:
     """One release."""
-    return Expected(1, "release")
+    repos = " and ".join(repo for repo in (config.pairs, config.policy) if repo)
+    return Expected(1, "release", note=f"to {repos}, {'private' if config.private else 'public'} if new")
+
+
+def count_publish(around: Surroundings, config: PublishConfig, scale: Scale) -> Expected:
+    """The same, with the Hub."""
+    is_embedded = around.recipe.runtime.hub == "embedded"
+    target = None if is_embedded else target_of_environment()
+    expected = expect_publish(config, scale)
+    where = "the Hub on this machine" if target is None else target.endpoint
+    return replace(expected, note=f"{expected.note}, at {where}")
 
 
 STEP = StepKind(
@@ -184,6 +194,7 @@ STEP = StepKind(
     writes=Release,
     run=run_publish,
     expects=expect_publish,
+    counted=count_publish,
     skipped=skipped_publish,
     chain=chain_for_publish,
     checks=check_publish,

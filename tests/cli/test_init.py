@@ -23,6 +23,7 @@ SERVER = "openai:m@http://127.0.0.1:9/v1"
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.delenv("LIDR_DATA", raising=False)
 
 
 def test_with_yes_the_recipe_is_short_can_be_read_and_planned(tmp_path, capsys):
@@ -317,6 +318,59 @@ def test_the_evaluation_that_it_shows_asks_in_languages_that_have_rows(tmp_path,
     config = next(step.config for step in lidr.load_recipe(file).chain if step.name == "evaluate")
     assert (config.languages or lidr.load_recipe(file).languages.all) == asked
     assert main(["validate", "my.yaml"]) == 0
+
+
+FEW = (
+    "recipes/prompts has 24 problems of lidr's own in the form of MGSM: too few for a claim. All 250: data: "
+    "[juletxara/mgsm@COMMIT] of the Hub, or LIDR_DATA set to a folder with mgsm/LANG.jsonl and data: [$LIDR_DATA]"
+)
+
+
+@pytest.mark.parametrize("number", [250, 20])
+@pytest.mark.parametrize("way", ["variable", "option"])
+def test_the_evaluation_that_it_shows_asks_the_most_problems_that_are_here(tmp_path, capsys, monkeypatch, number, way):
+    tiny_model(tmp_path / "model", "smollm2", max_positions=4096)
+    (tmp_path / "all/mgsm").mkdir(parents=True)
+    for code in ("en", "de"):
+        lines = (json.dumps({"id": f"q{i}", "query": f"{i} and 1?", "response": f"{i + 1}"}) for i in range(number))
+        (tmp_path / f"all/mgsm/{code}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    words = ["init", "--model", "./model", "--languages", "en,de", "--yes"]
+    if way == "variable":
+        monkeypatch.setenv("LIDR_DATA", str(tmp_path / "all"))
+    assert main([*words, *(["--data", "all"] if way == "option" else [])]) == 0
+    said = capsys.readouterr().err
+    text = (tmp_path / "my.yaml").read_text()
+    is_full = number == 250
+    where = {"variable": "$LIDR_DATA", "option": "all"}[way] if is_full else "recipes/prompts"
+    assert f"  # - evaluate: {{tasks: [mgsm], data: [{where}], max_tokens: " in text
+    assert (f"  #   {FEW}\n" in text, f"note: {FEW}" in said) == (not is_full, not is_full)
+    (tmp_path / "my.yaml").write_text(text.replace("  # - evaluate: ", "  - evaluate: "))
+    assert main(["plan", "my.yaml", "--json"]) == 0
+    steps = {step["place"]: step["expected"] for step in json.loads(capsys.readouterr().out)["steps"]}
+    assert steps["iter_0/evaluate"]["count"] == 2 * (250 if is_full else 24)
+
+
+def test_a_folder_for_the_evaluation_that_is_not_there_is_refused(tmp_path, capsys):
+    tiny_model(tmp_path / "model", "smollm2", max_positions=4096)
+    assert main(["init", "--model", "./model", "--languages", "en,de", "--yes", "--data", "nowhere"]) == 2
+    assert "--data nowhere: no such folder; give one with mgsm/LANG.jsonl" in capsys.readouterr().err
+    assert not (tmp_path / "my.yaml").exists()
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 4, 8])
+@pytest.mark.parametrize("engine", ["on a GPU", "without"])
+def test_its_batch_can_be_shared_by_the_gpus_of_a_machine(tmp_path, capsys, monkeypatch, gpus, engine):
+    tiny_model(tmp_path / "model", "smollm2")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert main(["init", "--model", "./model", "--languages", "en,de", "--yes"]) == 0
+    text = (tmp_path / "my.yaml").read_text()
+    if engine == "on a GPU":
+        (comment,) = [line for line in text.splitlines() if line.startswith("# on a GPU, with vLLM: ")]
+        text = re.sub("(?m)^runtime: .*$", comment.replace("# on a GPU, with vLLM: ", "runtime: "), text)
+    (tmp_path / "my.yaml").write_text(text)
+    capsys.readouterr()
+    shared = ("--set", f"runtime.train_processes={gpus}", "--set", "runtime.gpu=H100")
+    assert main(["validate", "my.yaml", *shared]) == 0, capsys.readouterr().err
 
 
 def test_where_the_benchmark_is_in_no_language_it_shows_no_evaluation(tmp_path):

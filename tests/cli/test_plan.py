@@ -330,7 +330,5 @@ def test_of_all_replicas_it_is_said_that_their_number_is_unknown(tmp_path, capsy
             f"runtime.replicas={replicas}",
         )
         assert main(["plan", file, *(word for one in settings for word in ("--set", one))]) == 0
-        said = (
-            "runtime.replicas all: times and GPU hours are of one replica, since nobody knows yet how many find a place"
-        )
+        said = "runtime.replicas all: times are of one replica, since nobody knows yet how many find a place"
         assert (said in capsys.readouterr().out) is is_said

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lidr.cli.main import main
+from lidr.costs import Machine
 from tests.scripted import RECIPE, write_world
 
 COMMIT = "0123456789" * 4
@@ -173,3 +174,67 @@ def test_advice_on_a_scorer_names_its_own_engine(tmp_path, capsys) -> None:
     helped = ("chain.score.reward_model.engine=vllm", "runtime.tensor_parallel=2")
     lines, plan = planned(capsys, file, *helped)
     assert plan["does_not_fit"] == []
+
+
+def test_a_batch_that_cannot_be_shared_is_told_with_the_numbers_nearest_to_it(tmp_path, capsys) -> None:
+    file = str(write_world(tmp_path / "w", TRAINS.replace("batch: 4", "batch: 12")))
+    model = ("policy={model: org/some-8B, revision: unpinned}", "runtime.engine=vllm", "runtime.gpu=H100")
+
+    def said(*more: str) -> tuple[int, str]:
+        code = main(["validate", file, *(word for one in (*model, *more) for word in ("--set", one))])
+        return code, capsys.readouterr().err
+
+    code, told = said("runtime.train_processes=4", "runtime.micro_batch=2")
+    assert code == 2
+    fits = "what fits: runtime.micro_batch 1 or 3; train.batch 8 or 16; runtime.train_processes 3 or 6"
+    assert f"so an optimiser step cannot be shared evenly; {fits}" in told
+    for one in ("micro_batch=1", "micro_batch=3", "train_processes=3", "train_processes=6"):
+        assert said("runtime.train_processes=4", "runtime.micro_batch=2", f"runtime.{one}")[0] == 0
+    for batch in (8, 16):
+        assert said("runtime.train_processes=4", "runtime.micro_batch=2", f"chain.train.batch={batch}")[0] == 0
+    code, told = said("runtime.micro_batch=5")
+    assert "; what fits: runtime.micro_batch 4 or 6; train.batch 10 or 15" in told
+    assert "train_processes" not in told
+    code, told = said("runtime.train_processes=24", "runtime.micro_batch=2")
+    assert "; what fits: train.batch 48; runtime.train_processes 6" in told
+
+
+@pytest.mark.parametrize("gpus", [0, 8])
+def test_all_replicas_are_counted_where_the_machine_is_known_and_else_nothing_is_made_up(
+    tmp_path, capsys, monkeypatch, gpus
+) -> None:
+    here = Machine(cards=("NVIDIA H100 80GB HBM3",) * gpus, processor="x", cpus=8)
+    for module in ("estimates", "room", "rates"):
+        monkeypatch.setattr(f"lidr.pipeline.{module}.this_machine", lambda: here)
+    file = write_world(tmp_path / "w", TRAINS)
+    more = ("runtime.train_processes=4", "runtime.micro_batch=1", "runtime.gpu=H100")
+    named = planned(capsys, file, *more, "runtime.replicas=8")[1]
+    lines, found = planned(capsys, file, *more, "runtime.replicas=all")
+    seconds = [{step["place"]: step["seconds"] for step in plan["steps"]} for plan in (found, named)]
+    assert found["gpu_hours"] == pytest.approx(named["gpu_hours"])
+    if gpus:
+        assert seconds[0] == seconds[1]
+        assert found["gpu_hours_reserved"] == named["gpu_hours_reserved"] > named["gpu_hours"]
+        assert not starting(lines, "runtime.replicas all: ")
+    else:
+        assert seconds[0]["iter_1/generate"] == pytest.approx(8 * seconds[1]["iter_1/generate"])
+        assert found["gpu_hours_reserved"] is None
+        (said,) = starting(lines, "runtime.replicas all: times are of one replica")
+        assert "what all GPUs cost while they are reserved is unknown" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((), "1 release to me/mine-pairs and me/mine, public if new, at the Hub on this machine"),
+        (("chain.publish.private=true",), "1 release to me/mine-pairs and me/mine, private if new, at the Hub on"),
+        (("runtime.hub=environment",), "1 release to me/mine-pairs and me/mine, public if new, at http://127.0.0.1:9"),
+    ],
+)
+def test_the_row_of_publish_says_where_to(tmp_path, capsys, monkeypatch, more, said) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    chain = TRAINS.replace("iterations:", "  - publish: {{pairs: me/mine-pairs, policy: me/mine}}\niterations:")
+    file = write_world(tmp_path / "w", chain)
+    lines, _ = planned(capsys, file, "runtime.hub=embedded", "runtime.push=true", *more)
+    (row,) = starting(lines, "iter_2/publish")
+    assert said in row

@@ -48,7 +48,7 @@ def test_what_an_engine_lacks_is_said(here, monkeypatch):
 def test_a_model_that_does_not_fit_is_told_by_the_size_of_its_files(here, monkeypatch):
     monkeypatch.setattr(environment, "memory_gib", lambda: 24.0)
     assert too_large("responses", 16 << 30) is None
-    assert "hardware: about 48 GiB of memory or a GPU; this machine has 24 GiB and no GPU" in str(
+    assert "hardware: about 52 GB of memory or a GPU; this machine has 26 GB and no GPU" in str(
         too_large("policy", 16 << 30)
     )
     monkeypatch.setattr(environment, "has_gpu", lambda: True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lidr.cli.common import print_json, say
-from lidr.cli.recipe.init_text import recipe_text
+from lidr.cli.recipe.init_text import recipe_text, rows_for, too_few
 from lidr.cli.terminal import problem_lines
 from lidr.errors import RecipeError, RowError
 from lidr.hub import unpinned
@@ -23,7 +23,7 @@ from lidr.language_tags import unknown_language
 from lidr.languages import LANGUAGES
 from lidr.pipeline import check_recipe, load_recipe, surroundings_of
 from lidr.recipe import Recipe
-from lidr.references import parse_reference
+from lidr.references import ServerReference, parse_reference
 from lidr.release import unknown_licence
 from lidr.steps import PromptDraft, column_form, draft_prompts
 
@@ -57,6 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--one-language", action="store_true", help="prompts in the dominant language; translate them")
     parser.add_argument("--policy-license", metavar="ID", help="licence of the model, which its releases must say")
     parser.add_argument("--publish", metavar="ORG/NAME", help="where pairs and policy would be published")
+    parser.add_argument("--data", metavar="FOLDER", help="problems for the evaluation: mgsm/LANG.jsonl ($LIDR_DATA)")
     parser.add_argument("--out", metavar="FILE", help="the recipe's file (default: my.yaml)")
     parser.add_argument("--yes", action="store_true", help="ask nothing; defaults where no option says more")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
@@ -69,6 +70,8 @@ def main(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) or (_ask(name) if asks else _DEFAULTS.get(name)) for name in _QUESTIONS}
     if not given["model"]:
         raise RecipeError(["init: name the model: --model org/name, ./folder or openai:NAME@URL"])
+    if options.data and not Path(options.data).is_dir():
+        raise RecipeError([f"--data {options.data}: no such folder; give one with mgsm/LANG.jsonl"])
     target = Path(str(given["out"]))
     if target.exists() and not options.force:
         raise RecipeError([f"{target} exists; give another name with --out, or --force to overwrite it"])
@@ -103,6 +106,11 @@ def main(options: argparse.Namespace) -> int:
             f"note: nothing says the licence of {given['model']}, and a release of its answers would be `other`; name "
             "it: --policy-license ID, or publish.policy_license in the file"
         )
+    codes = recipe.languages.all
+    if not isinstance(parse_reference(recipe.policy.model), ServerReference) and (
+        few := too_few(codes, rows_for(codes, options.data))
+    ):
+        say(f"note: {few}")
     if recipe.parallel is not None and not checked.problems:
         say(
             "note: the model itself translates the prompts. A weak model can write nonsense with the status `ok`; "
@@ -174,6 +182,7 @@ def _recipe(target: Path, given: dict[str, Any], options: argparse.Namespace) ->
         licence=_licence(given, options),
         publish=given["publish"],
         policy_licence=options.policy_license,
+        data=rows_for(codes, options.data),
     )
     return text, prompts
 

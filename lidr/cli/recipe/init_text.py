@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,8 @@ from pathlib import Path
 from lidr.cli.recipe.model_said import Lengths, lengths_of, template_said
 from lidr.costs import shape_in, shape_named
 from lidr.doctor import machine_said
-from lidr.errors import EvaluationError, NoRowsError
-from lidr.evals import check_rows, task_specs
+from lidr.errors import EvaluationError
+from lidr.evals import MGSM_HUB, MGSM_ROWS, load_rows, task_specs
 from lidr.extras import has
 from lidr.references import FolderReference, HubReference, Reference, ServerReference
 from lidr.resources import resolve_source
@@ -33,6 +34,7 @@ def recipe_text(
     licence: str,
     publish: str,
     policy_licence: str | None,
+    data: str,
 ) -> str:
     """Write it out.
 
@@ -45,6 +47,7 @@ def recipe_text(
         licence: of the prompts.
         publish: org/name of the repositories; empty: nowhere.
         policy_licence: of the model; None: not said.
+        data: where the problems of the evaluation are, as `rows_for` finds it.
     """
     lengths, said = lengths_of(reference), template_said(reference)
     is_server = isinstance(reference, ServerReference)
@@ -56,7 +59,7 @@ def recipe_text(
         model += ", dtype: auto"
     if said.setting:
         model += f", chat_template: {said.setting}"
-    evaluate = _evaluate(codes, lengths.answer)
+    evaluate = _evaluate(codes, lengths.answer, data)
     train = "" if is_server else _TRAIN.format(length=lengths.training, evaluate=evaluate)
     return _TEXT.format(
         file=target,
@@ -79,33 +82,61 @@ def recipe_text(
     )
 
 
-def _evaluate(codes: Sequence[str], longest: int) -> str:
-    """The step as a comment, in the languages of which lidr has rows of its own."""
-    has = {code: _rows_in(code) for code in codes}
+def rows_for(codes: Sequence[str], folder: str | None) -> str:
+    """Where the most problems in these languages are, as a recipe says it.
+
+    Args:
+        codes: languages.
+        folder: of the user; None: where LIDR_DATA points, if anywhere.
+    """
+    theirs = folder or ("$LIDR_DATA" if os.environ.get("LIDR_DATA") else _ROWS)
+    most: dict[str, int] = {place: sum(_rows_in(code, place) or 0 for code in codes) for place in (_ROWS, theirs)}
+    return max(most, key=lambda place: most[place])
+
+
+def too_few(codes: Sequence[str], data: str) -> str | None:
+    """That an evaluation by these rows is too small for a claim, and what to do; None where it is not."""
+    found = [number for code in codes if (number := _rows_in(code, data))]
+    if not found or min(found) >= MGSM_ROWS:
+        return None
+    whose = "problems of lidr's own in the form of MGSM" if data == _ROWS else "problems"
+    return (
+        f"{data} has {min(found)} {whose}: too few for a claim. All {MGSM_ROWS}: data: [{MGSM_HUB}@COMMIT] of the Hub, "
+        "or LIDR_DATA set to a folder with mgsm/LANG.jsonl and data: [$LIDR_DATA]"
+    )
+
+
+def _evaluate(codes: Sequence[str], longest: int, data: str) -> str:
+    """The step as a comment, in the languages of which there are rows."""
+    has = {code: _rows_in(code, data) for code in codes}
     there = [code for code in codes if has[code]]
-    away = [code for code in codes if has[code] is False]
+    away = [code for code in codes if has[code] == 0]
     never = [code for code in codes if has[code] is None]
     asked = there or away
     if not asked:
         return f"  # no step evaluate with MGSM, which is not in {', '.join(never)}"
     languages = f", languages: [{', '.join(map(_quoted, asked))}]" if len(asked) < len(codes) else ""
-    data = _ROWS if there else "FOLDER"
-    said = f"; {_ROWS} has no rows in {', '.join(away)}: name a folder with mgsm/LANG.jsonl" if away else ""
+    said = f"; {data} has no rows in {', '.join(away)}: name a folder with mgsm/LANG.jsonl" if away else ""
     said += f"; MGSM is not in {', '.join(never)}" if never else ""
-    step = f"evaluate: {{tasks: [mgsm]{languages}, data: [{data}], max_tokens: {longest}}}"
-    return f"  # - {step}   # did it help? before and after{said}"
+    place = _quoted(data) if there else "FOLDER"
+    step = f"evaluate: {{tasks: [mgsm]{languages}, data: [{place}], max_tokens: {longest}}}"
+    few = f"\n  #   {told}" if (told := too_few(codes, data)) else ""
+    return f"  # - {step}   # did it help? before and after{said}{few}"
 
 
-def _rows_in(code: str) -> bool | None:
-    """Whether lidr's own word problems are in a language; None where MGSM itself is not, so nobody's can be."""
+def _rows_in(code: str, data: str) -> int | None:
+    """How many problems a folder has in a language; None where MGSM itself is not in it, so nobody's can be."""
     try:
         task_specs(["mgsm"], [code])
-        check_rows("mgsm", code, str(resolve_source(_ROWS, Path()) or _ROWS))
-    except NoRowsError:
-        return False
     except EvaluationError:
         return None
-    return True
+    folder = resolve_source(data, Path())
+    if folder is None or not folder.is_dir():
+        return 0
+    try:
+        return load_rows("mgsm", code, str(folder)).facts.rows
+    except EvaluationError:
+        return 0
 
 
 def _publish(repo: str, licence: str | None, *, is_server: bool) -> str:
@@ -153,7 +184,7 @@ def _runtime(reference: Reference) -> str:
         return "{engine: openai, engine_batch: 16, push: false}"
     if shutil.which("nvidia-smi") and has("vllm"):
         return _ON_GPU
-    plain = "{engine: transformers, engine_batch: 16, micro_batch: 2, push: false}"
+    plain = "{engine: transformers, engine_batch: 16, micro_batch: 1, push: false}"
     if _is_large(reference):
         return f"{_ON_GPU}\n# without vLLM (pip install 'lidr[vllm]'), and slower: {plain}"
     return f"{plain}\n# on a GPU, with vLLM: {_ON_GPU}"
@@ -167,7 +198,7 @@ def _is_large(reference: Reference) -> bool:
     return shape is not None and shape.parameters >= _LARGE
 
 
-_ON_GPU = "{engine: vllm, engine_batch: 256, micro_batch: 4, gradient_checkpointing: true, push: false}"
+_ON_GPU = "{engine: vllm, engine_batch: 256, micro_batch: 1, gradient_checkpointing: true, push: false}"
 
 _TRAIN = """\
   - train:                               # DPO + NLL on the pairs; the reference is the iteration's own start

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from lidr.costs import this_machine
 from lidr.errors import PlanError
@@ -80,7 +80,7 @@ def _unshareable(recipe: Recipe, config: TrainConfig) -> Iterator[tuple[str, str
         yield (
             "train_processes" if processes > 1 else "micro_batch",
             f"train.batch {config.batch} is not a multiple of micro_batch {micro}{several}, so an optimiser step "
-            f"cannot be shared evenly: change one of them",
+            f"cannot be shared evenly; what fits: {_what_fits(recipe, config.batch, micro)}",
         )
     if processes > 1 and config.held_out:
         yield (
@@ -95,6 +95,26 @@ def _unshareable(recipe: Recipe, config: TrainConfig) -> Iterator[tuple[str, str
         )
     if runtime.sharding != "none" and (unshared := _unshared(config)):
         yield "sharding", f"{runtime.sharding} does not go with train.{unshared}: take one of the two out"
+
+
+def _what_fits(recipe: Recipe, batch: int, micro: int) -> str:
+    """Of each setting the nearest numbers that go with the others."""
+    processes, each = recipe.runtime.train_processes, micro * recipe.runtime.train_processes
+    found = {
+        "runtime.micro_batch": _nearest(micro, (n for n in range(1, batch + 1) if batch % (n * processes) == 0)),
+        "train.batch": _nearest(batch, (batch // each * each, (batch // each + 1) * each)),
+    }
+    if processes > 1:
+        setting = "num_processes" if recipe.launch else "runtime.train_processes"
+        found[setting] = _nearest(processes, (n for n in range(1, batch + 1) if batch % (n * micro) == 0))
+    return "; ".join(f"{setting} {' or '.join(map(str, fits))}" for setting, fits in found.items() if fits)
+
+
+def _nearest(number: int, fits: Iterable[int]) -> list[int]:
+    """The nearest one below, and above."""
+    some = [one for one in fits if one > 0]
+    below, above = [one for one in some if one < number], [one for one in some if one > number]
+    return [*([max(below)] if below else []), *([min(above)] if above else [])]
 
 
 def _unshared(config: TrainConfig) -> str | None:
