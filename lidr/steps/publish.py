@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,8 +17,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from lidr import hub_server, release
 from lidr.errors import HubError, PlanError
-from lidr.hub import problem_of_repo, target_of_environment
+from lidr.hub import problem_of_repo, read_front_matter, target_of_environment
 from lidr.recipe import Frozen, Recipe
+from lidr.references import DistReference, FolderReference, parse_reference
+from lidr.resources import resolve_source
 from lidr.rows import Pair, RowType
 from lidr.steps.step_kind import Expected, Outcome, Policy, Scale, StepKind, StepRun, Surroundings
 from lidr.store import Rate, Store, write_json
@@ -133,14 +136,36 @@ def _override(config: PublishConfig) -> Licence | None:
 
 
 def check_publish(around: Surroundings, config: PublishConfig) -> Sequence[str]:
-    """A licence that publishing refuses is told before all the work is done; where nothing is pushed, as a note."""
+    """A licence that publishing refuses is told before all the work is done; where nothing is pushed, as a note. That
+    nothing says the licence of the first policy is noted.
+    """
     try:
-        _override(config)
+        override = _override(config)
     except HubError as error:
         if around.recipe.runtime.push:
             raise
         return (str(error),)
-    return ()
+    return () if override or config.policy_license else tuple(_unsaid_licence(around))
+
+
+def _unsaid_licence(around: Surroundings) -> Iterator[str]:
+    """What a release will be where nobody says the licence of the first policy; its README.md may, and is quoted alone:
+    it may change under a release.
+    """
+    policy = around.recipe.policy
+    reference = parse_reference(policy.model)
+    if isinstance(reference, DistReference) and policy.adapter is None:
+        return  # its distribution says it
+    said = None
+    if isinstance(reference, FolderReference):
+        folder = resolve_source(reference.path, around.recipe_folder) or Path(reference.path)
+        with suppress(OSError, UnicodeDecodeError, HubError):
+            said = read_front_matter((folder / "README.md").read_text(encoding="utf-8"))[0].get("license")
+    card = f" (its README.md says {said}, which is not taken unasked)" if isinstance(said, str) else ""
+    yield (
+        f"publish.policy_license: missing: nothing says the licence of {policy.model}, and a release of its answers "
+        f"would be `other`{card}; name it: policy_license: {said if card else 'ID'}"
+    )
 
 
 def chain_for_publish(recipe: Recipe, config: PublishConfig) -> Iterator[str]:

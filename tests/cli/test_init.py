@@ -467,7 +467,9 @@ def test_the_licence_of_the_model_is_asked_for_where_it_will_be_published(tmp_pa
     tiny_model(tmp_path / "model", "smollm2")
     words = ["init", "--model", "model", "--languages", "en,de", "--yes", "--force"]
     assert main([*words, "--publish", "me/mine"]) == 0
-    assert "nothing says the licence of model, and a release of its answers would be `other`" in capsys.readouterr().err
+    assert (
+        "nothing says the licence of ./model, and a release of its answers would be `other`" in capsys.readouterr().err
+    )
     assert main([*words, "--publish", "me/mine", "--policy-license", "apache-2.0"]) == 0
     assert "nothing says" not in capsys.readouterr().err
     recipe = lidr.load_recipe("my.yaml")

@@ -104,7 +104,7 @@ def test_a_policy_that_the_chain_does_not_train_is_refused_where_it_would_be_pub
     recipe.write_text(recipe.read_text().replace("iterations:", f"{steps}iterations:"))
     if path is None:
         main(["validate", str(recipe)])
-        assert "publish" not in capsys.readouterr().err
+        assert not re.search(r"publish\.(policy|adapter_only):", capsys.readouterr().err)
         return
     found = problems(capsys, str(recipe))
     assert [said in one["text"] for one in found if one["path"] == path] == [True], found
@@ -132,6 +132,38 @@ def test_a_policy_whose_commit_is_known_has_no_note_about_it(recipe, tmp_path, c
     overrides = ("--set", f"policy.model=org/name{commit}", "--set", "runtime.engine=vllm")
     main(["validate", str(recipe), *overrides])
     assert capsys.readouterr().err.count("is unpinned") == count
+
+
+def test_prompts_of_an_unpinned_data_set_are_a_note_at_their_source(recipe, capsys):
+    source = ["--set", "prompts.source=org/prompts"]
+    assert main(["validate", str(recipe), *source, "--json"]) == 0
+    notes = {note["path"]: note["text"] for note in json.loads(capsys.readouterr().out)["notes"]}
+    assert "datasets/org/prompts is no commit: `lidr lock RECIPE` writes" in notes["prompts.source"]
+    assert "is no commit" not in validated(recipe, capsys, f"prompts.source=org/prompts@{'a' * 40}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "card", "said"),
+    [
+        ("", "---\nlicense: mit\n---\n# A model\n", "(its README.md says mit, which is not taken unasked)"),
+        ("", "# A model\n", "would be `other`; name it: policy_license: ID"),
+        ("", "---\nlicense: [mit\n---\n", "would be `other`; name it: policy_license: ID"),
+        (", policy_license: mit", "", None),
+        (", license: {id: cc-by-4.0, reason: asked}", "", None),
+    ],
+)
+def test_a_policy_whose_licence_nobody_says_is_noted_with_the_setting_and_what_its_card_says(
+    recipe, tmp_path, capsys, settings, card, said
+):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/README.md").write_text(card)
+    text = recipe.read_text().replace('"openai:canned@http://127.0.0.1:9"', str(tmp_path / "model"))
+    recipe.write_text(text.replace("iterations:", f"  - publish: {{pairs: me/pairs{settings}}}\niterations:"))
+    main(["validate", str(recipe), "--json"])
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    found = [note for note in notes if note["path"] == "chain[4].publish.policy_license"]
+    assert [said in note["text"] for note in found] == ([] if said is None else [True])
+    assert all(recipe.read_text().splitlines()[note["line"] - 1].startswith("  - publish") for note in found)
 
 
 @pytest.mark.parametrize("step", ["translate", "prompts.translate"])

@@ -101,11 +101,6 @@ def main(options: argparse.Namespace) -> int:
     _say_columns(prompts, recipe.languages.all)
     if _licence(given, options) == "unknown":
         say("note: the licence of the prompts is written as unknown, and every card will say so; name it: --license ID")
-    if given["publish"] and not options.policy_license and not _says_its_licence(given["model"]):
-        say(
-            f"note: nothing says the licence of {given['model']}, and a release of its answers would be `other`; name "
-            "it: --policy-license ID, or publish.policy_license in the file"
-        )
     codes = recipe.languages.all
     if not isinstance(parse_reference(recipe.policy.model), ServerReference) and (
         few := too_few(codes, rows_for(codes, options.data))

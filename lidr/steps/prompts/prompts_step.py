@@ -178,10 +178,13 @@ def check_prompts(around: Surroundings, config: PromptsConfig) -> Sequence[str]:
     Raises:
         PlanError, RowError: what is wrong of the files.
         RecipeError: iterations that take more than there are, each at its place.
+        Unresolved: a data set is unpinned.
     """
     codes, iterations = given_languages(around, config), around.recipe.iterations
-    found = place_of_prompts(around, config, codes).found
+    place = place_of_prompts(around, config, codes)
+    found = place.found
     if not isinstance(found, Path):
+        place.identity()
         return []
     how = _how(config)
     if max(one.stop for one in iterations) <= (parallel_prompts(found, codes, **how) or 0):
