@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lidr.errors import HubError
@@ -59,6 +60,18 @@ def target_of_environment() -> Target | None:
 
         token = get_token()
     return None if token is None and endpoint == HUGGING_FACE else Target(endpoint, token)
+
+
+def endpoint_of_environment() -> str | None:
+    """The endpoint of `target_of_environment`, for who only says it: a log-in is looked for, and neither asked for a
+    token nor renewed, which would be a request.
+    """
+    from huggingface_hub import constants
+
+    endpoint = without_user(os.environ.get("HF_ENDPOINT", "").rstrip("/")) or HUGGING_FACE
+    names = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE")
+    is_logged_in = any(map(os.environ.get, names)) or Path(constants.HF_TOKEN_PATH).is_file()
+    return endpoint if is_logged_in or endpoint != HUGGING_FACE else None
 
 
 class _ClientSettings:

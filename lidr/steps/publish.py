@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from lidr import hub_server, release
 from lidr.errors import HubError, PlanError
-from lidr.hub import problem_of_repo, read_front_matter, target_of_environment
+from lidr.hub import endpoint_of_environment, problem_of_repo, read_front_matter
 from lidr.recipe import Frozen, Recipe
 from lidr.references import DistReference, FolderReference, parse_reference
 from lidr.resources import resolve_source
@@ -205,10 +205,9 @@ def expect_publish(config: PublishConfig, scale: Scale) -> Expected:
 def count_publish(around: Surroundings, config: PublishConfig, scale: Scale) -> Expected:
     """The same, with the Hub."""
     is_embedded = around.recipe.runtime.hub == "embedded"
-    target = None if is_embedded else target_of_environment()
+    where = None if is_embedded else endpoint_of_environment()
     expected = expect_publish(config, scale)
-    where = "the Hub on this machine" if target is None else target.endpoint
-    return replace(expected, note=f"{expected.note}, at {where}")
+    return replace(expected, note=f"{expected.note}, at {where or 'the Hub on this machine'}")
 
 
 STEP = StepKind(

@@ -238,3 +238,15 @@ def test_the_row_of_publish_says_where_to(tmp_path, capsys, monkeypatch, more, s
     lines, _ = planned(capsys, file, "runtime.hub=embedded", "runtime.push=true", *more)
     (row,) = starting(lines, "iter_2/publish")
     assert said in row
+
+
+def test_the_hub_is_told_without_asking_anybody_for_a_token(tmp_path, capsys, monkeypatch) -> None:
+    for name in ("HF_ENDPOINT", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(
+        "HF_OIDC_RESOURCE", "datasets/me/mine-pairs"
+    )  # exchanged for a token, by a request, where wanted
+    chain = TRAINS.replace("iterations:", "  - publish: {{pairs: me/mine-pairs}}\niterations:")
+    lines, _ = planned(capsys, write_world(tmp_path / "w", chain), "runtime.push=true")
+    (row,) = starting(lines, "iter_2/publish")
+    assert "at https://huggingface.co" in row
