@@ -101,6 +101,12 @@ def test_a_temperature_that_the_engine_refuses_is_refused_at_its_setting(recipe:
     assert [one.path for one in other if one.path.endswith("temperature")] == []
 
 
+def test_a_template_with_settings_of_its_own_is_looked_at_like_any(recipe: str) -> None:
+    thinking = "policy.chat_template={kwargs: {enable_thinking: false}}"
+    said = refusal(recipe, "runtime.tensor_parallel=3", thinking)
+    assert said.startswith("runtime.tensor_parallel: 3 GPUs cannot share the model's 8 attention heads evenly")
+
+
 def test_gpus_that_cannot_share_the_heads_are_refused(recipe: str) -> None:
     said = refusal(recipe, "runtime.tensor_parallel=3")
     assert said == "runtime.tensor_parallel: 3 GPUs cannot share the model's 8 attention heads evenly: 1, 2, 4, 8 can"

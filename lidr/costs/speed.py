@@ -20,22 +20,25 @@ BANDWIDTH = 0.6
 """Share of its bandwidth that is assumed to be reached."""
 
 
-def generation_seconds(shape: ModelShape, card: Card, dtype: str, *, tokens: int, at_once: int, length: int) -> float:
-    """How long one card writes.
+def generation_seconds(
+    shape: ModelShape, card: Card, dtype: str, *, tokens: float, at_once: int, length: int, cards: int = 1
+) -> float:
+    """How long a model writes that lies on one card, or is shared by several.
 
     Args:
         shape: the model.
         card: which card.
         dtype: of weights, keys and values.
         tokens: written in all.
-        at_once: texts that are written at once; fewer where keys and values of so many do not fit on the card.
+        at_once: texts that are written at once; fewer where keys and values of so many do not fit.
         length: of a text, tokens; while it is written half of it stands on the average.
+        cards: that share the weights, and keys and values; what they say to each other is not counted.
     """
-    weights, kept = weight_bytes(shape, dtype), cache_bytes(shape, dtype, length) / 2
+    weights, kept = weight_bytes(shape, dtype) / cards, cache_bytes(shape, dtype, length, cards) / 2
     room = max(card.memory * 1e9 * 0.9 - weights, kept)
     texts = max(min(at_once, int(room / kept)), 1)
     reading = (weights + texts * kept) / (card.bandwidth * 1e9 * BANDWIDTH)
-    counting = 2 * shape.active * texts / (card.flops(dtype) * ARITHMETIC)
+    counting = 2 * shape.active * texts / (card.flops(dtype) * ARITHMETIC * cards)
     return tokens / texts * max(reading, counting)
 
 

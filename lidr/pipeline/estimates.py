@@ -219,16 +219,17 @@ def _time(planned: Plan, step: PlannedStep, card: Card | None, shapes: dict[str,
         training, processes = training_of(planned, step), recipe.runtime.train_processes
         seconds = costs.training_seconds(shape, card, model.dtype, training, tokens=expected.trained)
         return StepTime(seconds / processes, False, processes)
+    replicas = replicas_of(planned) or 1
     seconds = costs.generation_seconds(
         shape,
         card,
         model.dtype,
-        tokens=expected.tokens,
-        at_once=recipe.runtime.engine_batch,
+        tokens=expected.tokens / replicas,
+        at_once=max(min(recipe.runtime.engine_batch, -(-expected.count // replicas)), 1),
         length=length_of(planned, step),
+        cards=recipe.runtime.tensor_parallel,
     )
-    cards = _cards_of(planned)
-    return StepTime(seconds / cards, False, cards)
+    return StepTime(seconds, False, _cards_of(planned))
 
 
 def _reading_time(planned: Plan, step: PlannedStep, card: Card, shapes: dict[str, ModelShape]) -> StepTime:

@@ -67,7 +67,11 @@ def of_another_machine(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
 def _unshared(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
     """Models whose heads `runtime.tensor_parallel` GPUs cannot share, where their config.json is here."""
     gpus = recipe.runtime.tensor_parallel
-    for model in dict.fromkeys(_by_vllm(recipe)):
+    asked: list[PolicyConfig] = []
+    for model in _by_vllm(recipe):
+        if model in asked:
+            continue
+        asked.append(model)
         found = [heads_in(folder) for folder in folders_of(model, recipe.folder)]
         here = [heads for heads in found if heads is not None]
         if not here or any(can_share(gpus, *heads) for heads in here):

@@ -119,6 +119,15 @@ def test_one_text_at_a_time_waits_for_the_memory_and_many_for_the_arithmetic():
     assert many == pytest.approx(2 * 8e9 / (312e12 * 0.35), rel=0.01)
 
 
+def test_cards_that_share_a_model_share_its_weights_and_hold_as_many_texts_as_they_have_memory_for():
+    how = {"dtype": "bfloat16", "tokens": 10**6, "at_once": 256, "length": 1280}
+    seventy, card = shape_named("meta-llama/Llama-3.1-70B-Instruct"), card_named("H100")
+    two, eight = (generation_seconds(seventy, card, cards=cards, **how) for cards in (2, 8))
+    assert two / eight > 4 * 3, "two have next to no memory left for texts"
+    one = generation_seconds(LLAMA, card, **how)
+    assert one / generation_seconds(LLAMA, card, cards=4, **how) == pytest.approx(4, rel=0.2), "they fit on one as well"
+
+
 @pytest.mark.parametrize(
     ("said", "name"),
     [
