@@ -230,6 +230,22 @@ def test_a_job_is_planned_and_written_on_a_machine_without_its_gpus(
     assert "this machine has none and only 2 CPUs: give at most 2, or `all`" in capsys.readouterr().err
 
 
+def test_what_does_not_fit_on_one_of_the_jobs_gpus_is_told_with_what_helps(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = f"policy={{model: org/some-70B, revision: {'a' * 40}, dtype: bfloat16}}"
+    words = ["slurm", *local(tmp_path, large, "runtime.replicas=8"), "--gpus", "8", "--time", "1:30:00"]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    answers, training = (line for line in err.splitlines() if "does not fit" in line)
+    assert answers.startswith("warning: translate: does not fit on one H100: ~14")
+    assert answers.endswith("; runtime.tensor_parallel 2 shares it among 2 GPUs")
+    assert training.endswith("; see runtime.sharding with train_processes, and train.lora")
+    assert {f"# {line.removeprefix('warning: ')}" for line in (answers, training)} <= set(out.splitlines())
+    assert main([*words, "--set", "runtime.replicas=1", "--set", "runtime.tensor_parallel=8"]) == 0
+    assert "translate: does not fit" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("time", ["24:00:00", "2-00", "2-12:30", "2-00:00:00"])
 def test_times_that_people_and_slurm_read_alike_are_taken(
     time: str, recipe: Path, capsys: pytest.CaptureFixture[str]

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,13 +81,28 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _checked(recipe: Recipe, options: argparse.Namespace) -> list[str]:
-    """See that the job would not stop at once; returns which of its GPUs are of no use."""
+    """See that the job would not stop at once; returns which of its GPUs are of no use and what does not fit on one."""
     planned = pipeline.plan(recipe)
     try:
         pipeline.refuse_unresolved(planned)
-        return pipeline.check_job(planned, options.nodes, options.gpus)
+        idle = pipeline.check_job(planned, options.nodes, options.gpus)
     except PlanError as error:
         raise PlanError(f"{error}\n{options.recipe}: {_NO_JOB}") from None
+    return [*idle, *_too_large(planned)] if options.gpus else idle
+
+
+def _too_large(planned: pipeline.Plan) -> Iterator[str]:
+    """What takes more memory than a GPU has, by the estimates of `lidr plan`."""
+    costs = pipeline.costs_of(planned)
+    if costs.card is None:
+        return
+    example = "" if planned.recipe.runtime.gpu else " (an example: name the job's with --set runtime.gpu=NAME)"
+    for need in costs.memory:
+        if not need.fits:
+            yield (
+                f"{need.what}: does not fit on one {costs.card.name}{example}: ~{pipeline.gigabytes(need.size)} of "
+                f"memory, by `lidr plan`, of {pipeline.gigabytes(need.most)}; {need.advice}"
+            )
 
 
 def job_file(options: argparse.Namespace, recipe: Recipe, more: Mapping[str, str], remarks: Sequence[str]) -> str:
