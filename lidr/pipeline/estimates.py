@@ -202,20 +202,22 @@ def _card(planned: Plan) -> tuple[Card | None, str]:
 def _time(planned: Plan, step: PlannedStep, card: Card | None, shapes: dict[str, ModelShape]) -> StepTime:
     recipe, expected = planned.recipe, step.expected
     model = model_of(recipe, step.config, expected)
-    is_work = bool(expected.tokens or expected.trained)
+    is_work = bool(expected.tokens or expected.trains)
     has_card = bool(this_machine().cards)
     if not _is_elsewhere(planned) and (measured := step.seconds) is not None:
-        cards = recipe.runtime.train_processes if expected.trained else _cards_of(planned)
+        cards = recipe.runtime.train_processes if expected.trains else _cards_of(planned)
         return StepTime(measured, True, cards if is_work and has_card else 0)
     if card is not None and not is_work:
         return _reading_time(planned, step, card, shapes)
     if model is None or card is None:
         return StepTime(None, False)
     shape = shape_of(planned, model)
-    if shape is None or (not expected.trained and asks_elsewhere(planned, step)):
+    if shape is None or (not expected.trains and asks_elsewhere(planned, step)):
+        return StepTime(None, False)
+    if expected.trains and not expected.trained:
         return StepTime(None, False)
     shapes[model.model] = shape
-    if expected.trained:
+    if expected.trains:
         training, processes = training_of(planned, step), recipe.runtime.train_processes
         seconds = costs.training_seconds(shape, card, model.dtype, training, tokens=expected.trained)
         return StepTime(seconds / processes, False, processes)

@@ -85,7 +85,7 @@ class _Fitting:
         shape = shape_of(planned, model) if model is not None else None
         if model is None or shape is None:
             return
-        if step.expected.trained:
+        if step.expected.trains:
             yield self._training(shape, model)
         elif step.expected.tokens and not asks_elsewhere(planned, step):
             yield self._writing(shape, model)

@@ -29,7 +29,7 @@ class Need:
 
 def unsized_models(planned: Plan, todo: list[PlannedStep]) -> tuple[str, ...]:
     """Models that are run here, and of which nobody knows how large they are."""
-    run = [step for step in todo if step.expected.trained or not asks_elsewhere(planned, step)]
+    run = [step for step in todo if step.expected.trains or not asks_elsewhere(planned, step)]
     models = [model_of(planned.recipe, step.config, step.expected) for step in run if step.expected.unit != "model"]
     models += [model for step in todo for model in _brought(planned, step)]
     here = [one for one in models if one and not isinstance(parse_reference(one.model), ServerReference)]
@@ -47,8 +47,8 @@ def disk_needs(planned: Plan, todo: list[PlannedStep]) -> tuple[Need, ...]:
     recipe, shape = planned.recipe, shape_of(planned, planned.recipe.policy)
     if shape is None:
         return ()
-    made = [step for step in todo if step.expected.trained or step.expected.unit == "model"]
-    trains = [step for step in made if step.expected.trained]
+    made = [step for step in todo if step.expected.trains or step.expected.unit == "model"]
+    trains = [step for step in made if step.expected.trains]
     weights = costs.weight_bytes(shape, recipe.policy.dtype)
     parts = f"{len(made)} x {gigabytes(weights)}{_of_download(planned, made)}"
     needs = [Need("policies", len(made) * weights, parts)] if made else []

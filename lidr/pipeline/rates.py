@@ -12,13 +12,13 @@ from lidr.steps import Expected
 def model_of(recipe: Recipe, config: Frozen, expected: Expected) -> PolicyConfig | None:
     """The model that a step runs: one of its own, else the policy; None where it runs none."""
     own: tuple[PolicyConfig, ...] = getattr(config, "models", ())
-    runs_policy = expected.tokens or expected.trained or expected.unit == "model"
+    runs_policy = expected.tokens or expected.trains or expected.unit == "model"
     return own[0] if own else recipe.policy if runs_policy else None
 
 
 def engine_of(recipe: Recipe, config: Frozen, expected: Expected) -> str | None:
     """Who runs it; None where it is trained, or nothing is run."""
-    if expected.trained or model_of(recipe, config, expected) is None:
+    if expected.trains or model_of(recipe, config, expected) is None:
         return None
     return getattr(config, "engine", None) or recipe.runtime.engine
 
@@ -39,5 +39,5 @@ def measured_on(recipe: Recipe, config: Frozen, expected: Expected) -> dict[str,
         **({"engine": engine} if (engine := engine_of(recipe, config, expected)) else {}),
         **(runtime.model_dump(include={"replicas"}) if engine else {}),  # where there are several
         **({"size": expected.size} if expected.size else {}),
-        **(of_training if expected.trained else {}),
+        **(of_training if expected.trains else {}),
     }

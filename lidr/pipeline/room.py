@@ -117,7 +117,7 @@ def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
     if gpus == 0:
         return []
     todo = [step for step in planned.steps if step.state not in NOTHING_TO_DO]
-    training = ", ".join(dict.fromkeys(step.name for step in todo if step.expected.trained))
+    training = ", ".join(dict.fromkeys(step.name for step in todo if step.expected.trains))
     answering = ", ".join(dict.fromkeys(step.name for step in todo if _takes_replicas(planned.recipe, step)))
     alone = {name: by for step in todo for name, by in models_alone(planned.recipe, step)}
     each, processes = runtime.tensor_parallel, runtime.train_processes
@@ -171,7 +171,7 @@ def models_alone(recipe: Recipe, step: PlannedStep) -> Iterator[tuple[str, bool]
     `runtime.tensor_parallel` GPUs, or one GPU does.
     """
     for name, why in step.kind.alone(recipe, step.config):
-        if why != ITS_SERVER and not step.expected.trained:
+        if why != ITS_SERVER and not step.expected.trains:
             setting = getattr(step.config, name.partition(".")[2], None)
             yield name, getattr(setting, "engine", None) == "vllm"
 

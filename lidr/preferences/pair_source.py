@@ -24,7 +24,7 @@ from lidr.release import HUB, Licence, Parent, parents_of_run, parents_of_set, r
 from lidr.resources import near_file
 from lidr.rows import SWITCHES, WEIGHT, Pair
 from lidr.store import Record, Store, file_sha256, folder_sha256, open_artifact, read_record, store_root
-from lidr.tables import TABLE_FILES, file_batches, file_schema
+from lidr.tables import TABLE_FILES, file_batches, file_schema, row_count
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,6 +73,11 @@ class PairSource:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns, of the first file."""
         return tuple(file_schema(self.files[0][1]).names)
+
+    @property
+    def rows(self) -> int:
+        """How many rows the files have; of Parquet files no row is read."""
+        return sum(row_count(path) for _, path in self.files)
 
     @property
     def is_ours(self) -> bool:

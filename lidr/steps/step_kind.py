@@ -43,7 +43,8 @@ class Expected:
     unit: str = ""
     tokens: int = 0  # generated, at most
     note: str = ""
-    trained: int = 0  # tokens trained on, at most, each as often as it is
+    trained: int = 0  # tokens trained on, at most, each as often as it is; 0 too where nobody knows how many
+    trains: bool = False  # whether it trains the policy
     calls: int = 0  # questions to a judge, at most
 
     @property

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lidr.tables.arrow_types import decoded, plain_type, text_type
     from lidr.tables.delimited import DELIMITERS, columns_place, has_semicolons
     from lidr.tables.prompt_parts import NOTHING, OTHER_PARTS, PROMPT_PARTS, THOUGHTS, holds_anything
-    from lidr.tables.row_files import file_batches, file_schema, values_among_texts
+    from lidr.tables.row_files import file_batches, file_schema, row_count, values_among_texts
     from lidr.tables.rows_in_place import placed_rows
     from lidr.tables.strict_json import decode, json_array, json_lines, parse_json
     from lidr.tables.text_files import TABLE_FILES, contents, kind_of, table_files
@@ -44,6 +44,7 @@ __all__ = [
     "parse_json",
     "placed_rows",
     "plain_type",
+    "row_count",
     "same",
     "table_files",
     "text_type",

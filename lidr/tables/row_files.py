@@ -49,6 +49,25 @@ def file_batches(path: Path, rows: int, columns: Sequence[str] | None) -> Iterat
         raise RowError(f"{path}: cannot be read as Parquet: {error}. Write the file again") from error
 
 
+def row_count(path: Path) -> int:
+    """How many rows a file has.
+
+    Raises:
+        RowError: it cannot be read as what its name says.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if kind_of(path) in _WHOLE:
+        return _whole(path).height
+    if kind_of(path) != ".parquet":
+        return sum(bool(line) for _, lines in _parts(path) for line in lines)
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise RowError(f"{path}: cannot be read as Parquet: {error}. Write the file again") from error
+
+
 def _need(path: Path, columns: Sequence[str] | None, there: Sequence[str]) -> None:
     missing = [name for name in columns or () if name not in there]
     if missing:

@@ -99,12 +99,10 @@ def test_a_time_that_is_not_known_is_never_counted_as_none(tmp_path, capsys) -> 
 def test_of_pairs_that_nobody_has_counted_no_time_is_known(tmp_path, capsys) -> None:
     file = write_world(tmp_path / "w")
     lidr.run(lidr.load_recipe(file))
-    (tmp_path / "w/others.jsonl").write_text('{"prompt": "1?", "chosen": "a", "rejected": "b"}\n' * 3)
     head, _, rest = file.read_text().partition("prompts: ")
     runtime = rest.partition("runtime: ")[2]
-    chain = (
-        "chain:\n  - pairs: {dataset: ./others.jsonl, license: mit}\n  - filter: {length_ratio: {min: 0.1, max: 9}}\n"
-    )
+    pairs = f"{{dataset: org/others, revision: {'a' * 40}, license: mit}}"
+    chain = f"chain:\n  - pairs: {pairs}\n  - filter: {{length_ratio: {{min: 0.1, max: 9}}}}\n"
     file.write_text(f"{head}{chain}runtime: {runtime}")
     assert main(["plan", str(file), "--set", "version=0.2.0"]) == 0
     said = capsys.readouterr().out

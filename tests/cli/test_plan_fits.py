@@ -106,6 +106,57 @@ def test_a_local_judge_s_memory_and_download_are_counted(tmp_path, capsys, monke
     assert starting(lines, "Memory and disk of org/judge: unknown")
 
 
+ROW = {"prompt": "1?", "chosen": "a", "rejected": "b"}
+FILES = {
+    "jsonl": "".join(json.dumps(ROW) + "\n" for _ in range(6)) + "\n",
+    "json": json.dumps([ROW] * 6),
+    "csv": "prompt,chosen,rejected\n" + '1?,"a\nb",b\n' * 6,
+}
+
+
+def from_pairs(folder: Path, pairs: str) -> Path:
+    """A recipe that trains on pairs that are there."""
+    file = write_world(folder, TRAINS)
+    head, _, rest = file.read_text().partition("prompts: ")
+    train = next(line for line in rest.splitlines() if line.startswith("  - train"))
+    runtime = rest.partition("runtime: ")[2]
+    file.write_text(f"{head}chain:\n  - pairs: {pairs}\n{train}\nruntime: {runtime}")
+    return file
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_training_on_pairs_that_lie_here_is_planned_by_their_rows(tmp_path, capsys, kind) -> None:
+    """6 rows, chosen and rejected, of 400 tokens at most."""
+    file = from_pairs(tmp_path / "w", f"{{dataset: ./others.{kind}, license: mit}}")
+    (tmp_path / f"w/others.{kind}").write_text(FILES[kind])
+    lines, plan = planned(capsys, file)
+    (step,) = [one for one in plan["steps"] if one["place"] == "iter_1/train"]
+    assert (step["expected"]["count"], step["expected"]["trained"]) == (6, 6 * 2 * 400)
+    assert step["seconds"] > 0
+    assert plan["gpu_hours"] > 0
+    (line,) = starting(lines, "Memory, train: ")
+    assert "of the 80 GB of one H100 (" in line
+    capped = "chain.pairs={sets: [{dataset: ./others.KIND, license: mit, cap: 4}]}".replace("KIND", kind)
+    _, plan = planned(capsys, file, capped)
+    assert [one["expected"]["count"] for one in plan["steps"] if one["place"] == "iter_1/train"] == [4]
+
+
+def test_training_on_pairs_that_nobody_has_counted_has_its_memory_and_no_time(tmp_path, capsys) -> None:
+    file = from_pairs(tmp_path / "w", f"{{dataset: org/others, revision: {COMMIT}, license: mit}}")
+    lines, plan = planned(capsys, file)
+    assert starting(lines, "Memory, train: ")
+    assert starting(lines, "Disk, policies: ")
+    assert plan["does_not_fit"] == []
+    assert plan["gpu_hours"] is None
+    (train,) = starting(lines, "iter_1/train")
+    assert train.endswith("no rate yet")
+    large = "policy={model: org/some-70B, revision: unpinned, dtype: bfloat16}"
+    lines, plan = planned(capsys, file, large)
+    assert plan["does_not_fit"] == ["iter_1/train"]
+    (hours,) = starting(lines, "GPU hours")
+    assert hours == "GPU hours and price: unknown; train does not fit on one H100 as planned: see Memory"
+
+
 def test_a_step_that_does_not_fit_has_no_hours_and_advice_of_its_own(tmp_path, capsys) -> None:
     file = write_world(tmp_path / "w", TRAINS)
     large = "policy={model: org/some-70B, revision: unpinned, dtype: bfloat16}"

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lidr import preferences
-from lidr.errors import RowError
+from lidr.errors import LidrError, RowError
 from lidr.recipe import template_kwargs
 from lidr.references import RunReference, parse_reference
 from lidr.rows import Pair
@@ -180,13 +180,34 @@ def _identity(around: Surroundings, one: PairSet) -> dict[str, Any]:
 
 def expect_pairs(config: PairsConfig, scale: Scale) -> Expected:
     """As many as there are; under weights as many as keep the sets' parts, by the caps that are known."""
+    return _at_most(config, [one.cap for one in config.all_sets])
+
+
+def count_pairs(around: Surroundings, config: PairsConfig, scale: Scale) -> Expected:
+    """As `expect_pairs`, by the rows of the sets that are on this machine."""
+    bounds = [(one.cap, _rows_here(around, one)) for one in config.all_sets]
+    return _at_most(config, [min((known for known in both if known is not None), default=None) for both in bounds])
+
+
+def _rows_here(around: Surroundings, one: PairSet) -> int | None:
+    """Rows of a set that is on this machine; None of one that is not, or cannot be read, which is said elsewhere."""
+    if one.hub is not None:
+        return None
+    try:
+        return open_set(around, one).rows
+    except LidrError:
+        return None
+
+
+def _at_most(config: PairsConfig, caps: list[int | None]) -> Expected:
+    """Pairs at most, by the most of each set; None where nobody knows it."""
     sets = config.all_sets
-    caps = [one.cap for one in sets]
     if not any(one.weight for one in sets):
-        known = sum(cap for cap in caps if cap)
-        return Expected(known if all(caps) else 0, "pairs", note="all that the sets hold" if not all(caps) else "")
+        if None in caps:
+            return Expected(0, "pairs", note="all that the sets hold")
+        return Expected(sum(cap or 0 for cap in caps), "pairs")
     weights = [one.weight or 1.0 for one in sets]
-    bounds = [cap / weight for cap, weight in zip(caps, weights, strict=True) if cap]
+    bounds = [cap / weight for cap, weight in zip(caps, weights, strict=True) if cap is not None]
     most = sum(int(min(bounds) * weight + 1e-9) for weight in weights) if bounds else 0
     return Expected(most, "pairs", note="at most; rows are left out until the weights hold")
 
@@ -198,6 +219,7 @@ STEP = StepKind(
     writes=Pair,
     run=run_pairs,
     expects=expect_pairs,
+    counted=count_pairs,
     uses=("languages", "seed", "iteration.number"),
     outside=outside_pairs,
     checks=check_pairs,

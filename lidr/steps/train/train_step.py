@@ -202,7 +202,8 @@ def outside_train(around: Surroundings, config: TrainConfig) -> dict[str, Any]:
 def expect_train(config: TrainConfig, scale: Scale) -> Expected:
     """At most every pair; of the tokens, those of every pair at its longest, in each epoch."""
     sides = 1 if config.method == "sft" else 2
-    return Expected(scale.pairs, "pairs", trained=round(scale.pairs * sides * config.max_length * config.epochs))
+    tokens = round(scale.pairs * sides * config.max_length * config.epochs)
+    return Expected(scale.pairs, "pairs", trained=tokens, trains=True)
 
 
 STEP = StepKind(
