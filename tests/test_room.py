@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import lidr
+from lidr.cli.main import main
 from lidr.costs import Machine
 from lidr.errors import PlanError
 from lidr.pipeline import check_recipe, room, run
@@ -27,6 +28,22 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     for module in (room, train_processes):
         monkeypatch.setattr(module, "this_machine", lambda: machine)
     return str(path)
+
+
+def test_an_engine_that_is_not_installed_is_noted_where_a_step_asks_it(tmp_path, capsys, monkeypatch) -> None:
+    file = write_world(tmp_path / "w")
+    words = [str(file), "--set", "runtime.engine=vllm", "--set", f"policy={{model: org/some-8B, revision: {'a' * 40}}}"]
+    note = "runtime.engine: vLLM is not installed here, and a run needs it: pip install 'lidr[vllm]'"
+    for is_here in (True, False):
+        monkeypatch.setattr(room, "has", lambda package, found=is_here: found)
+        assert main(["validate", *words]) == 0
+        assert (note in capsys.readouterr().err) is not is_here
+        assert main(["plan", *words]) == 0
+        said = capsys.readouterr().out
+        assert (note in said) is not is_here
+        assert ("\nNext, on a machine that has what `runtime` asks for: lidr run " in said) is not is_here
+    assert main(["plan", *words, "--set", "runtime.gpu=H100"]) == 0
+    assert note not in capsys.readouterr().out
 
 
 def refusal(recipe: str, *overrides: str) -> str:

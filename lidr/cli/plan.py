@@ -50,7 +50,7 @@ def main(options: argparse.Namespace) -> int:
     else:
         show(planned)
         if _can_run(planned):
-            where = ", on a machine that has what `runtime` asks for" if any(pipeline.lacking_here(recipe)) else ""
+            where = "" if pipeline.can_run_here(recipe) else ", on a machine that has what `runtime` asks for"
             print(f"\nNext{where}: {_run_words(options)}")
     return 0
 
@@ -156,12 +156,12 @@ def _whole_time(costs: Costs) -> str:
     how = "a first run measures it"
     if costs.card_helps:
         how += "; for an estimate name a card: --set runtime.gpu=H100"
-    first = f"none for what does not fit: {_names(costs.unfit)}; " if costs.unfit else ""
-    if not said:
-        return f"{first}no rate yet ({how})"
-    if number := len(costs.unknown):
-        first += f"unknown for {_steps(number)} ({how}): {_names(costs.unknown)}; "
-    return f"{first}for the others {' and '.join(said)}" if first else " and ".join(said)
+    parts = [f"none for what does not fit: {_names(costs.unfit)}"] if costs.unfit else []
+    if (number := len(costs.unknown)) and (said or parts):
+        parts.append(f"unknown for {_steps(number)} ({how}): {_names(costs.unknown)}")
+    if said:
+        parts.append(("for the others " if parts else "") + " and ".join(said))
+    return "; ".join(parts) or f"no rate yet ({how})"
 
 
 def _names(places: Iterable[str]) -> str:

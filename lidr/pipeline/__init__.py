@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lidr.pipeline.needs import Need, gigabytes
     from lidr.pipeline.planned import DONE, KEPT, NOTHING_TO_DO, Plan, PlannedStep
     from lidr.pipeline.recipe_file import load_recipe
-    from lidr.pipeline.room import asked_alone, check_job, lacking_here, of_another_machine
+    from lidr.pipeline.room import asked_alone, can_run_here, check_job, lacking_here, of_another_machine
     from lidr.pipeline.run_log import LOG_FILE, LOG_FORM, SAID, how_it_ended, kept_in
     from lidr.pipeline.run_plan import Say, package_versions, refuse_unresolved, run
     from lidr.pipeline.slots_kept import KeptShare, is_last_of_pairs, kept_share, setting_of
@@ -47,6 +47,7 @@ __all__ = [
     "Say",
     "StepTime",
     "asked_alone",
+    "can_run_here",
     "check_job",
     "check_recipe",
     "costs_of",

@@ -29,7 +29,7 @@ from lidr.pipeline.needs import (
 )
 from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
 from lidr.pipeline.rates import model_of
-from lidr.pipeline.room import models_alone
+from lidr.pipeline.room import is_for_another_card, models_alone
 from lidr.steps import Beside
 
 USUAL = "A100 80GB"
@@ -177,12 +177,6 @@ def _beside(planned: Plan, todo: list[PlannedStep]) -> tuple[Beside, ...]:
     return tuple(Beside(what, count, unit) for (what, unit), count in counts.items())
 
 
-def _is_elsewhere(planned: Plan) -> bool:
-    """Whether the plan is for another machine: one with a card that this one has not."""
-    named, here = planned.recipe.runtime.gpu, this_machine().cards
-    return named is not None and card_named(named) not in map(card_named, here)
-
-
 def _card(planned: Plan) -> tuple[Card | None, str]:
     """The card that is planned for, and who says so."""
     named = planned.recipe.runtime.gpu
@@ -204,7 +198,7 @@ def _time(planned: Plan, step: PlannedStep, card: Card | None, shapes: dict[str,
     model = model_of(recipe, step.config, expected)
     is_work = bool(expected.tokens or expected.trains)
     has_card = bool(this_machine().cards)
-    if not _is_elsewhere(planned) and (measured := step.seconds) is not None:
+    if not is_for_another_card(planned.recipe) and (measured := step.seconds) is not None:
         cards = recipe.runtime.train_processes if expected.trains else _cards_of(planned)
         return StepTime(measured, True, cards if is_work and has_card else 0)
     if card is not None and not is_work:
@@ -257,7 +251,7 @@ def replicas_of(planned: Plan) -> int | None:
     runtime, cards = planned.recipe.runtime, len(this_machine().cards)
     if runtime.replicas != "all":
         return runtime.replicas
-    if runtime.cluster != "local" or not cards or _is_elsewhere(planned):
+    if runtime.cluster != "local" or not cards or is_for_another_card(planned.recipe):
         return None
     return max(cards // runtime.tensor_parallel, 1)
 

@@ -137,8 +137,9 @@ class _Fitting:
         most = int(self.room * share)
         waits = is_vllm and self.card is not None
         fitting = max((most - weights) // one, 1)
-        texts = min(runtime.engine_batch, fitting) if waits else runtime.engine_batch
-        which = f"{texts} of {runtime.engine_batch}" if texts < runtime.engine_batch else f"{texts}"
+        asked = min(runtime.engine_batch, self.step.expected.count)
+        texts = min(asked, fitting) if waits else asked
+        which = f"{texts} of {asked}" if texts < asked else f"{texts}"
         kept = f"keys and values of {which} texts of {length:,} tokens {gigabytes(texts * one)}"
         if not waits and weights + one <= most:
             advice = f"runtime.engine_batch {fitting} is the most"

@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, NoReturn
 
-from lidr.costs import can_share, heads_in, this_machine
+from lidr.costs import can_share, card_named, heads_in, this_machine
 from lidr.engines import engine_row
 from lidr.errors import PlanError
+from lidr.extras import has
 from lidr.pipeline.needs import folders_of
 from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
 from lidr.pipeline.rates import engine_of
@@ -43,19 +44,44 @@ def lacking_here(recipe: Recipe) -> Iterator[Lack]:
     if not is_local or not isinstance(wanted, int) or wanted == 1:
         return
     each, cards = runtime.tensor_parallel if runtime.engine == "vllm" else 1, len(machine.cards)
-    for what, one, has in (("GPU", each, cards), ("CPU", threads, machine.cpus)):
-        if has and wanted * one > has:
-            said = f"{wanted} replicas of {one} {what}{'s' * (one > 1)} need {wanted * one}, and this machine has {has}"
+    for what, one, there in (("GPU", each, cards), ("CPU", threads, machine.cpus)):
+        if there and wanted * one > there:
+            said = (
+                f"{wanted} replicas of {one} {what}{'s' * (one > 1)} need {wanted * one}, and this machine has {there}"
+            )
             if runtime.engine == "vllm" and not cards:
-                said = f"{wanted} replicas need {wanted * each} GPUs, and this machine has none and only {has} CPUs"
-            advice = f"give at most {has // one}, or `all`" if has // one else "give fewer threads"
+                said = f"{wanted} replicas need {wanted * each} GPUs, and this machine has none and only {there} CPUs"
+            advice = f"give at most {there // one}, or `all`" if there // one else "give fewer threads"
             yield Lack(("runtime", "replicas"), said, f"{advice}, or name a cluster in runtime.cluster")
             return
+
+
+def is_for_another_card(recipe: Recipe) -> bool:
+    """Whether `runtime.gpu` names a card that this machine has not."""
+    named, here = recipe.runtime.gpu, this_machine().cards
+    return named is not None and card_named(named) not in map(card_named, here)
+
+
+def can_run_here(recipe: Recipe) -> bool:
+    """Whether this machine has what `runtime` asks for, its card and the packages of its engine included."""
+    return not (is_for_another_card(recipe) or _not_installed(recipe) or any(lacking_here(recipe)))
+
+
+def _not_installed(recipe: Recipe) -> bool:
+    """Whether a step asks `runtime.engine`, and packages of it are not here."""
+    is_asked = any(STEPS[step.name].asks for step in recipe.chain)
+    return is_asked and not all(map(has, engine_row(recipe.runtime.engine).packages))
 
 
 def of_another_machine(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
     """The same for people who plan here and run elsewhere; nothing where the recipe says for which GPU to plan."""
     if recipe.runtime.gpu is None:
+        if _not_installed(recipe):
+            row = engine_row(recipe.runtime.engine)
+            yield (
+                ("runtime", "engine"),
+                f"{row.title or row.name} is not installed here, and a run needs it: pip install 'lidr[{row.extra}]'",
+            )
         for path, said, _ in lacking_here(recipe):
             yield (
                 path,

@@ -157,6 +157,14 @@ def test_training_on_pairs_that_nobody_has_counted_has_its_memory_and_no_time(tm
     assert hours == "GPU hours and price: unknown; train does not fit on one H100 as planned: see Memory"
 
 
+def test_memory_is_of_no_more_texts_than_are_asked(tmp_path, capsys) -> None:
+    file = write_world(tmp_path / "w", TRAINS)
+    for batch, texts in (("2", "2 texts"), ("256", "16 texts")):
+        lines, _ = planned(capsys, file, f"runtime.engine_batch={batch}")
+        (line,) = starting(lines, "Memory, generate: ", "Memory, translate: ")
+        assert f"keys and values of {texts} of " in line
+
+
 def test_a_step_that_does_not_fit_has_no_hours_and_advice_of_its_own(tmp_path, capsys) -> None:
     file = write_world(tmp_path / "w", TRAINS)
     large = "policy={model: org/some-70B, revision: unpinned, dtype: bfloat16}"
@@ -170,7 +178,8 @@ def test_a_step_that_does_not_fit_has_no_hours_and_advice_of_its_own(tmp_path, c
     unfit = ("generate", "translate", "train")
     assert all(row.endswith("  does not fit") == (place.partition("/")[2] in unfit) for place, row in rows.items())
     (todo,) = starting(lines, "Still to do: ")
-    assert "does not fit: generate, translate, train" in todo.replace("do not fit", "does not fit")
+    assert " Time: none for what does not fit: generate, translate, train; unknown for " in todo
+    assert "no rate yet" not in todo
     (hours,) = starting(lines, "GPU hours")
     assert (
         hours
@@ -193,7 +202,7 @@ def test_a_step_that_does_not_fit_has_no_hours_and_advice_of_its_own(tmp_path, c
             "translate",
             "runtime.engine vllm and runtime.tensor_parallel 2 share",
         ),
-        (("runtime.engine=transformers", "runtime.engine_batch=900000"), "translate", "runtime.engine_batch "),
+        (("runtime.engine=transformers", "chain.translate.max_tokens=32000"), "translate", "runtime.engine_batch "),
         (("runtime.gpu=T4",), "translate", "runtime.tensor_parallel 2 shares it among 2 GPUs"),
     ],
 )
@@ -206,7 +215,7 @@ def test_advice_for_an_answer_names_what_helps_an_answer(tmp_path, capsys, setti
     if "engine_batch" in advice:
         most = int(line.partition(advice)[2].partition(" is the most (")[0])
         for batch, fits in ((most, True), (most + 1, False)):
-            _, plan = planned(capsys, Path(tmp_path / "w/recipe.yaml"), *settings[:1], f"runtime.engine_batch={batch}")
+            _, plan = planned(capsys, Path(tmp_path / "w/recipe.yaml"), *settings, f"runtime.engine_batch={batch}")
             assert (plan["does_not_fit"] == []) is fits
 
 

@@ -221,6 +221,8 @@ def test_a_job_is_planned_and_written_on_a_machine_without_its_gpus(
     said = capsys.readouterr().out
     assert f"\nruntime.replicas: {note}" in said
     assert "\nNext, on a machine that has what `runtime` asks for: lidr run " in said
+    assert main(["plan", *words, "--set", "runtime.gpu=H100", "--set", "runtime.replicas=1"]) == 0
+    assert "\nNext, on a machine that has what `runtime` asks for: lidr run " in capsys.readouterr().out
     assert main(["plan", *words, "--set", "runtime.gpu=H100", "--json"]) == 0
     assert [one["path"] for one in json.loads(capsys.readouterr().out)["lacking_here"]] == ["runtime.replicas"]
     assert "gpus-per-node=8" in job(capsys, *words, "--gpus", "8", "--time", "1:30:00")
