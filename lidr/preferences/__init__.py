@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from lidr.preferences.columns import REASONS
     from lidr.preferences.export_forms import FORMS, export_pairs
     from lidr.preferences.export_switches import switches_said
-    from lidr.preferences.mapped_rows import Mapped, check_weights_of, columns_there, language_tags, weights_of
+    from lidr.preferences.mapped_rows import (
+        Mapped,
+        check_weights_of,
+        columns_there,
+        language_tags,
+        says_language,
+        weights_of,
+    )
     from lidr.preferences.pair_source import PairSource, open_pairs
     from lidr.preferences.query import PairQuery
     from lidr.preferences.read_pairs import Census, census, load_pairs, pair_batches, readings, switches_of, unread_said
@@ -39,6 +46,7 @@ __all__ = [
     "open_pairs",
     "pair_batches",
     "readings",
+    "says_language",
     "settings_changed",
     "switches_of",
     "switches_said",

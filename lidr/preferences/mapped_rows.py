@@ -197,6 +197,14 @@ def columns_there(source: PairSource, columns: Columns) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*source.columns, *more)))
 
 
+def says_language(source: PairSource, mapped: Mapped) -> bool:
+    """Whether anybody says the language of a set's pairs: a column, or the settings."""
+    if mapped.language is not None or mapped.is_native(source):
+        return True
+    columns = mapped.form or usual_columns([path for _, path in source.files])
+    return "language" in columns.named
+
+
 def language_tags(source: PairSource, mapped: Mapped) -> dict[str, str]:
     """What the set writes for a language -> the language it is read as, where these are not the same."""
     if mapped.is_native(source):

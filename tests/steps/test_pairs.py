@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lidr
+from lidr.cli.main import main
 from lidr.errors import PlanError, RecipeError, RowError
 from lidr.rows import Pair
 from lidr.steps import STEPS
@@ -100,6 +101,24 @@ def test_a_row_without_a_language_among_others_is_not_taken_for_one_of_the_domin
         made(world, f"{{dataset: {world}/some.jsonl, license: mit}}", "1.0.4")
     pairs, _, _ = made(world, f"{{dataset: {world}/some.jsonl, license: mit, language: es}}", "1.0.5")
     assert pairs["language"].to_list() == ["de", "es"]
+
+
+@pytest.mark.parametrize(
+    ("row", "more", "is_said"),
+    [
+        ({"prompt": "Q"}, "", False),
+        ({"question": "Q"}, ", columns: {prompt: question}", False),
+        ({"question": "Q", "lang": "de"}, ", columns: {prompt: question, language: lang}", True),
+        ({"prompt": "Q", "language": "de"}, "", True),
+        ({"prompt": "Q"}, ", language: es", True),
+    ],
+)
+def test_pairs_of_which_nobody_says_a_language_are_noted(world, capsys, row, more, is_said):
+    (world / "mute.jsonl").write_text(json.dumps({**row, "chosen": "A", "rejected": "B"}) + "\n")
+    recipe_of(world, f"{{dataset: {world}/mute.jsonl, license: mit{more}}}")
+    assert main(["validate", str(world / "mix.yaml")]) == 0
+    note = "mute.jsonl: no column says the language of its pairs, so all count as en; pairs.language or pairs.columns"
+    assert (note in capsys.readouterr().err) is not is_said
 
 
 def test_every_row_of_another_set_is_a_pair_or_dropped_with_its_reason(world):

@@ -147,8 +147,14 @@ def _to_say(around: Surroundings, one: PairSet, source: PairSource) -> Iterator[
     """What a person should know of a set; not what the recipe says itself."""
     notes = _notes(around, one, source)
     yield from (note for name, note in notes.items() if name != "weights_left_out" or not is_left_out(one))
-    if (column := preferences.weights_of(source, mapped_of(around, one))) is not None:
+    mapped = mapped_of(around, one)
+    if (column := preferences.weights_of(source, mapped)) is not None:
         yield f"{source.name}: its column {column} says how much a pair counts in training"
+    if not preferences.says_language(source, mapped):
+        yield (
+            f"{source.name}: no column says the language of its pairs, so all count as {mapped.otherwise}; "
+            "pairs.language or pairs.columns.language says another"
+        )
 
 
 def identity_pairs(config: PairsConfig) -> dict[str, Any]:
