@@ -139,7 +139,9 @@ def totals(planned: Plan, costs: Costs) -> str:
         return "Everything is there: a run makes no request and writes nothing."
     requests = sum(step.expected.count for step in todo if step.expected.unit == "requests")
     tokens = sum(step.expected.tokens for step in todo)
-    asked = f", {requests:,} requests, at most {tokens:,} tokens" if requests or tokens else ", no requests"
+    retried = any(getattr(getattr(step.config, "retry", None), "times", 0) for step in todo if step.expected.tokens)
+    without = ", without retries" if retried else ""
+    asked = f", {requests:,} requests, at most {tokens:,} tokens{without}" if requests or tokens else ", no requests"
     return f"Still to do: {_steps(len(todo))}{asked}. Time: {_whole_time(costs)}."
 
 

@@ -165,6 +165,8 @@ def test_plan_shows_each_step_its_work_and_then_that_nothing_is_left(tmp_path, c
     text = capsys.readouterr().out
     assert re.search(r"iter_1/generate +new +12 requests +768 +no rate yet", text)
     assert "Still to do: 11 steps, 56 requests, at most 4,096 tokens. Time: no rate yet" in text
+    assert main(["plan", recipe, "--set", "chain.translate.retry={times: 1}"]) == 0
+    assert ", at most 4,096 tokens, without retries. Time: " in capsys.readouterr().out
     assert main(["run", recipe, "--quiet"]) == 0
     capsys.readouterr()
     main(["plan", recipe])
