@@ -17,7 +17,15 @@ from lidr.lazy import lazily
 if TYPE_CHECKING:
     from lidr.costs.cards import CARDS, SOURCE, Card, card_named
     from lidr.costs.machine import Machine, main_memory, this_machine
-    from lidr.costs.memory import BYTES, Training, cache_bytes, trained_parameters, training_bytes, weight_bytes
+    from lidr.costs.memory import (
+        BYTES,
+        Training,
+        cache_bytes,
+        saved_bytes,
+        trained_parameters,
+        training_bytes,
+        weight_bytes,
+    )
     from lidr.costs.model_shape import ModelShape, can_share, heads_in, shape_in, shape_named
     from lidr.costs.speed import ARITHMETIC, BANDWIDTH, generation_seconds, reading_seconds, training_seconds
 
@@ -38,6 +46,7 @@ __all__ = [
     "heads_in",
     "main_memory",
     "reading_seconds",
+    "saved_bytes",
     "shape_in",
     "shape_named",
     "this_machine",

@@ -2,9 +2,10 @@
 
 weights          parameters x bytes of a number
 keys and values  2 x layers that keep them x width of the keys x bytes, a token
-full training    16 bytes a parameter: float32 weights, gradients and AdamW's two moments, 4 each
-LoRA             the frozen weights, and 16 bytes a parameter of the adapter: rank x (inputs + outputs) of each layer,
-                 and of each expert where experts have adapters
+full training    16 bytes a parameter: float32 weights, gradients and AdamW's two moments, 4 each; other optimisers
+                 keep less or more than these two (`moment_bytes`)
+LoRA             the frozen weights, and as many bytes a parameter of the adapter: rank x (inputs + outputs) of each
+                 layer, and of each expert where experts have adapters
 QLoRA            the same; of the frozen weights all but embeddings and head take 0.52 (nf4) or 1 byte (int8)
 activations      R = 2 x micro-batch rows of T tokens, 2 bytes each; with checkpointing
                  2 R T h L for the inputs of all blocks + 2 R T (8 h + 3 f + 2 kv) for the one that is recomputed,
@@ -22,8 +23,19 @@ from dataclasses import dataclass
 from lidr.costs.model_shape import ModelShape
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}  # auto: not resolved yet; most checkpoints have 16 bit
-STATE = 16
-"""Bytes a trained parameter: weight, gradient, AdamW's two moments, float32 each."""
+_MOMENTS = {
+    "adamw_torch_8bit": 2,
+    "adamw_torch_4bit": 1,
+    "ademamix": 12,
+    "adafactor": 0,
+    "adagrad": 4,
+    "adamw": 8,
+    "lion": 4,
+    "rmsprop": 4,
+    "sgd": 0,
+}
+"""What an optimiser's name in `train.trl.optim` begins with, after `paged_` -> bytes a trained parameter that it keeps
+beside weight and gradient; bitsandbytes' 8 bits take a quarter. Adafactor keeps a row and a column of each matrix."""
 ROUTERS = ("router", "gate", "shared_expert_gate")
 """Layers that choose among experts; they get adapters on request only."""
 PACKED = {"nf4": 0.52, "int8": 1.0}
@@ -48,6 +60,7 @@ class Training:
         parameters: names of parameters that get one besides: experts.
         parts: processes of which each holds a part of every weight, but for adapters; 1: all of it.
         on_cpu: whether a CPU trains and no card.
+        optimiser: as `train.trl.optim` names it.
     """
 
     adapter: int
@@ -61,6 +74,36 @@ class Training:
     layers: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     on_cpu: bool = False
+    optimiser: str = "adamw_torch"
+
+
+def moment_bytes(optimiser: str) -> int | None:
+    """Bytes a trained parameter that an optimiser keeps from step to step; None: nobody knows.
+
+    >>> [moment_bytes(name) for name in ("adamw_torch", "paged_adamw_8bit", "adafactor", "lion_32bit", "galore_adamw")]
+    [8, 2, 0, 4, None]
+    """
+    name = optimiser.removeprefix("paged_")
+    kept = next((size for start, size in _MOMENTS.items() if name.startswith(start)), None)
+    return kept // 4 if kept and name.endswith("8bit") and name not in _MOMENTS else kept
+
+
+def saved_bytes(shape: ModelShape, training: Training) -> int:
+    """Of a checkpoint of a training: what is trained in float32, and the optimiser's state."""
+    return (4 + _moments(training)) * trained_parameters(shape, training)
+
+
+def _moments(training: Training) -> int:
+    """As AdamW's, of an optimiser of which nobody knows."""
+    known = moment_bytes(training.optimiser)
+    return _MOMENTS["adamw"] if known is None else known
+
+
+def _optimiser_said(training: Training) -> str:
+    name = training.optimiser
+    if name.startswith("adamw_torch") and name not in _MOMENTS:
+        return "AdamW"
+    return name if moment_bytes(name) is not None else f"{name}, counted as AdamW,"
 
 
 def weight_bytes(shape: ModelShape, dtype: str) -> int:
@@ -123,7 +166,9 @@ def training_bytes(shape: ModelShape, dtype: str, training: Training) -> dict[st
     frozen = frozen_bytes(shape, dtype, training.quantization) // parts
     found = {
         "weights": frozen if training.adapter else 0,
-        "trained parameters, their gradients and AdamW": STATE * trained // (1 if training.adapter else parts),
+        f"trained parameters, their gradients and {_optimiser_said(training)}": (8 + _moments(training))
+        * trained
+        // (1 if training.adapter else parts),
         "reference": frozen if training.second_model else 0,
         "two layers and the head, whole": _whole_bytes(shape, dtype, training) if parts > 1 else 0,
         "activations": kept * BYTES[dtype] // 2,

@@ -268,7 +268,9 @@ def _sources(planned: Plan, card: Card, why: str, shapes: dict[str, ModelShape],
         f"card: {card.name} ({why}): {card.memory} GB, {card.bandwidth:,} GB/s, {card.half:g} TFLOP/s in 16 bits, "
         f"{card.single:g} in float32, by {costs.SOURCE}",
         f"assumed, not measured: {costs.BANDWIDTH:.0%} of the bandwidth and {costs.ARITHMETIC:.0%} of the FLOP/s are "
-        "reached; every answer and every pair as long as it may be; prompts are not counted",
+        "reached; every answer and every pair as long as it may be",
+        "not counted: reading prompts, retries, and starting engines, loading, merging and saving models, which is "
+        "most of a short run's time",
         *([_IF_READ] if reads else []),
         *([_IF_SLOWER] if planned.recipe.runtime.engine == "transformers" else []),
     )

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from lidr import costs
@@ -16,6 +17,7 @@ from lidr.recipe import PolicyConfig
 from lidr.references import FolderReference, HubReference, ServerReference, parse_reference
 from lidr.resources import resolve_source
 from lidr.steps import InitialPolicy
+from lidr.train import KEPT_CHECKPOINTS
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,19 @@ def disk_needs(planned: Plan, todo: list[PlannedStep]) -> tuple[Need, ...]:
     parts = f"{len(made)} x {gigabytes(weights)}{_of_download(planned, made)}"
     needs = [Need("policies", len(made) * weights, parts)] if made else []
     if trains and recipe.runtime.save_steps:
-        trained = costs.trained_parameters(shape, training_of(planned, trains[0]))
-        needs.append(Need("checkpoints of training, while it runs", 12 * trained, "weights and AdamW's state"))
+        number = max(_checkpoints(planned, step) for step in trains)
+        each = max(costs.saved_bytes(shape, training_of(planned, step)) for step in trains)
+        parts = f"{number} x {gigabytes(each)}, weights and the optimiser's state"
+        needs.append(Need("checkpoints of training, while it runs", number * each, parts))
     return tuple(needs)
+
+
+def _checkpoints(planned: Plan, step: PlannedStep) -> int:
+    """How many a training keeps at most: two, and the next one is written before the older goes."""
+    if not step.expected.count:
+        return KEPT_CHECKPOINTS + 1
+    steps: float = ceil(step.expected.count / step.config.batch) * step.config.epochs
+    return min(ceil(steps / planned.recipe.runtime.save_steps), KEPT_CHECKPOINTS + 1)
 
 
 def downloads(planned: Plan, todo: list[PlannedStep]) -> Need | None:
@@ -153,6 +165,7 @@ def training_of(planned: Plan, step: PlannedStep) -> Training:
         parts=runtime.train_processes if runtime.sharding != "none" else 1,
         layers=config.lora.target_modules if config.lora else (),
         parameters=config.lora.peft.target_parameters if config.lora else (),
+        optimiser=config.trl.get("optim", "adamw_torch"),
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lidr.train.train_process import train
     from lidr.train.training_spec import (
         DROP_REASONS,
+        KEPT_CHECKPOINTS,
         HeldOutSpec,
         LoraSpec,
         LrScheduler,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DROP_REASONS",
+    "KEPT_CHECKPOINTS",
     "AnswerLogp",
     "AskedLogp",
     "HeldOutSpec",

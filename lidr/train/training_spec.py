@@ -47,6 +47,10 @@ DROP_REASONS = ("prompt_too_long", "over_long", "empty_completion", "equal_compl
 """Why a pair cannot be trained on: see `lidr.train.tokens`, which finds it before TRL would drop or cut it."""
 
 
+KEPT_CHECKPOINTS = 2
+"""Of a training that goes on: the newest may be half-written when a run is cut off."""
+
+
 @dataclass(frozen=True)
 class LoraSpec:
     """Low-rank adapters on the linear layers."""

@@ -11,7 +11,7 @@ from trl import DPOConfig
 
 from lidr.errors import TrainError
 from lidr.train.loss import pair_loss
-from lidr.train.training_spec import TrainSpec
+from lidr.train.training_spec import KEPT_CHECKPOINTS, TrainSpec
 from lidr.train.trl_options import CHANGES_TERM, MOVES_FIRST, check_options
 
 # Largest distance of the first DPO term from ln 2, nats, at beta = 0.1, where it is h / 20. A wrong reference puts h
@@ -70,7 +70,7 @@ def _own_settings(spec: TrainSpec, folder: Path) -> dict[str, Any]:
         # what is kept and said
         "save_strategy": "steps" if spec.save_steps else "no",
         "save_steps": spec.save_steps or 500,
-        "save_total_limit": 2,  # none; the newest may be half-written when a run is cut off
+        "save_total_limit": KEPT_CHECKPOINTS,  # none
         "logging_strategy": "steps",
         "logging_steps": 1,  # 10
         "logging_nan_inf_filter": False,  # True replaces a loss that is not a number by the average so far

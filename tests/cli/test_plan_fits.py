@@ -157,6 +157,40 @@ def test_training_on_pairs_that_nobody_has_counted_has_its_memory_and_no_time(tm
     assert hours == "GPU hours and price: unknown; train does not fit on one H100 as planned: see Memory"
 
 
+@pytest.mark.parametrize(("epochs", "number"), [(1, 1), (8, 2), (60, 3)])
+def test_disk_is_for_all_checkpoints_that_stand_at_once(tmp_path, capsys, epochs, number) -> None:
+    """6 pairs by 4 are 2 steps an epoch, one checkpoint every 10 steps and one at the end; two stay while a third is
+    written.
+    """
+    file = from_pairs(tmp_path / "w", "{dataset: ./others.jsonl, license: mit}")
+    (tmp_path / "w/others.jsonl").write_text(FILES["jsonl"])
+    settings = (f"chain.train.epochs={epochs}", "chain.train.lora=null", "runtime.save_steps=10")
+    lines, plan = planned(capsys, file, *settings)
+    (line,) = starting(lines, "Disk, checkpoints of training, while it runs: ")
+    assert line.endswith(f": ~{number * 96:.1f} GB ({number} x 96.0 GB, weights and the optimiser's state)")
+    assert [one["size"] for one in plan["disk"]][1] == number * 96 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "said", "size"),
+    [
+        ("adamw_torch_fused", "AdamW 128.0 GB", 128),
+        ("adafactor", "adafactor 64.0 GB", 64),
+        ("paged_adamw_8bit", "paged_adamw_8bit 80.0 GB", 80),
+        ("lion_32bit", "lion_32bit 96.0 GB", 96),
+        ("galore_adamw", "galore_adamw, counted as AdamW, 128.0 GB", 128),
+    ],
+)
+def test_memory_of_training_is_that_of_its_optimiser(tmp_path, capsys, optimiser, said, size) -> None:
+    file = write_world(tmp_path / "w", TRAINS)
+    settings = ("chain.train.lora=null", f"chain.train.trl={{optim: {optimiser}}}")
+    lines, plan = planned(capsys, file, *settings)
+    (line,) = starting(lines, "Memory, train: ")
+    assert f"(trained parameters, their gradients and {said}, " in line
+    saved = next(one["size"] for one in plan["disk"] if one["what"].startswith("checkpoints"))
+    assert saved % ((size - 32) * 10**9) == 0
+
+
 def test_memory_is_of_no_more_texts_than_are_asked(tmp_path, capsys) -> None:
     file = write_world(tmp_path / "w", TRAINS)
     for batch, texts in (("2", "2 texts"), ("256", "16 texts")):
