@@ -13,7 +13,7 @@ from lidr.costs import Machine
 from lidr.errors import PlanError
 from lidr.pipeline import check_recipe, room, run
 from lidr.steps.train import train_processes
-from tests.scripted import TINY, write_world
+from tests.scripted import RECIPE, TINY, write_world
 
 VLLM = ("runtime.engine=vllm", "policy.dtype=bfloat16")
 
@@ -28,6 +28,40 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     for module in (room, train_processes):
         monkeypatch.setattr(module, "this_machine", lambda: machine)
     return str(path)
+
+
+TRAINED = RECIPE.replace(
+    "  - filter: {{length_ratio: {{min: 0.2, max: 5.0}}}}\n", "  - train: {{learning_rate: 1e-5, batch: 4}}\n"
+)
+
+
+def test_a_folder_of_the_machine_that_is_planned_for_need_not_be_here(tmp_path, capsys) -> None:
+    """Only by its whole path, and only where runtime.gpu says that another machine is meant."""
+    file = write_world(tmp_path / "w", TRAINED)
+    there = ["--set", "policy={model: /nowhere/ours-7b, dtype: auto}", "--set", "runtime.engine=vllm"]
+    there += ["--set", "chain.train.reference=initial", "--set", "runtime.answers=null"]
+    for command in ("validate", "plan"):
+        assert main([command, str(file), *there]) == 2
+        assert "no folder /nowhere/ours-7b" in capsys.readouterr().err
+    there += ["--set", "runtime.gpu=H100"]
+    note = "policy.model: no folder /nowhere/ours-7b on this machine; a run needs it where it runs, and its size is "
+    assert main(["validate", str(file), *there]) == 0
+    assert note.partition(": ")[2] in capsys.readouterr().err
+    assert main(["plan", str(file), *there]) == 0
+    said = capsys.readouterr().out
+    assert said.count(note) == 1
+    assert "/nowhere/ours-7b: 7.00 billion parameters (by its name" in said
+    assert "GPU hours: " in said
+    assert "Memory, train: ~" in said
+    job = ["slurm", str(file), *there, "--gpus", "1", "--time", "1:00:00"]
+    assert main(job) == 0
+    found = capsys.readouterr()
+    assert f"\n# {note}" in found.out
+    assert f"warning: {note}" in found.err
+    for more in ("policy.model=nowhere/there/ours-7b", "policy.model=./ours-7b"):
+        assert main(["plan", str(file), *there, "--set", more]) == 2
+    assert main(["run", str(file), *there]) == 2
+    assert note.partition("; ")[0] in capsys.readouterr().err
 
 
 def test_an_engine_that_is_not_installed_is_noted_where_a_step_asks_it(tmp_path, capsys, monkeypatch) -> None:

@@ -29,8 +29,8 @@ from lidr.pipeline.needs import (
 )
 from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
 from lidr.pipeline.rates import model_of
-from lidr.pipeline.room import is_for_another_card, models_alone
-from lidr.steps import Beside
+from lidr.pipeline.room import models_alone
+from lidr.steps import Beside, is_for_another_card
 
 USUAL = "A100 80GB"
 """The card that is estimated for where vLLM is asked for, this machine has none, and the recipe names none."""

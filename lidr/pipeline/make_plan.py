@@ -18,7 +18,7 @@ from lidr.pipeline.room import check_room
 from lidr.pipeline.step_order import check_order, order
 from lidr.recipe import Recipe
 from lidr.rows import Pair, Prompt
-from lidr.steps import STEPS, Scale, StepKind, Surroundings, Unresolved, with_own_dtype
+from lidr.steps import STEPS, Elsewhere, Scale, StepKind, Surroundings, Unresolved, with_own_dtype
 from lidr.store import (
     ACCEPTED,
     KnownRecords,
@@ -111,7 +111,7 @@ class _Planner:
         try:
             outside = self._outside_of(kind, config)
         except Unresolved as reason:
-            return replace(step, why=(str(reason),))
+            return replace(step, why=(str(reason),), is_elsewhere=isinstance(reason, Elsewhere))
         if any(source.fingerprint is None for source in inputs.values()):
             return step
         identity = {

@@ -71,6 +71,7 @@ class PlannedStep:
         known: the store's records, of which `seconds` is read.
         measured_on: what a rate must be of, to count for it.
         rules: those that made or began it, where this lidr has others, by the name of the step or benchmark.
+        is_elsewhere: what is missing lies on another machine, for which the recipe is planned.
         accepted: the address that the user has said the answers are of, where none was recorded.
     """
 
@@ -90,6 +91,7 @@ class PlannedStep:
     is_begun: bool = False
     rules: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     accepted: str | None = None
+    is_elsewhere: bool = False
 
     @property
     def seconds(self) -> float | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, NoReturn
 
-from lidr.costs import can_share, card_named, heads_in, this_machine
+from lidr.costs import can_share, heads_in, this_machine
 from lidr.engines import engine_row
 from lidr.errors import PlanError
 from lidr.extras import has
@@ -15,7 +15,7 @@ from lidr.pipeline.needs import folders_of
 from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
 from lidr.pipeline.rates import engine_of
 from lidr.recipe import KeyPath, PolicyConfig, Recipe
-from lidr.steps import ITS_SERVER, STEPS
+from lidr.steps import ITS_SERVER, STEPS, is_for_another_card
 
 
 def room_problems(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
@@ -54,12 +54,6 @@ def lacking_here(recipe: Recipe) -> Iterator[Lack]:
             advice = f"give at most {there // one}, or `all`" if there // one else "give fewer threads"
             yield Lack(("runtime", "replicas"), said, f"{advice}, or name a cluster in runtime.cluster")
             return
-
-
-def is_for_another_card(recipe: Recipe) -> bool:
-    """Whether `runtime.gpu` names a card that this machine has not."""
-    named, here = recipe.runtime.gpu, this_machine().cards
-    return named is not None and card_named(named) not in map(card_named, here)
 
 
 def can_run_here(recipe: Recipe) -> bool:

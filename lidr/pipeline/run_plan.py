@@ -153,13 +153,18 @@ def _refuse(planned: Plan, again: set[str]) -> None:
     raise StoreError("\n".join(said) + f"\n{more}{keep}")
 
 
-def refuse_unresolved(planned: Plan) -> None:
+def refuse_unresolved(planned: Plan, *, runs_here: bool = True) -> None:
     """Refuse a plan of which something is not here yet, as a model without a commit.
+
+    Args:
+        planned: it.
+        runs_here: false: it is to be run on another machine, and what lies there is not missing.
 
     Raises:
         PlanError: names each step, what it lacks and what to do.
     """
-    missing = [f"{step.place}: {why}" for step in planned.in_state("unresolved") for why in step.why]
+    unresolved = [step for step in planned.in_state("unresolved") if runs_here or not step.is_elsewhere]
+    missing = [f"{step.place}: {why}" for step in unresolved for why in step.why]
     if missing:
         raise PlanError("\n".join(missing))
 

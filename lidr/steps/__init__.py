@@ -22,6 +22,7 @@ from lidr.steps.pairs import STEP as PAIRS
 from lidr.steps.parallel import STEP as PARALLEL
 from lidr.steps.policy import STEP as POLICY
 from lidr.steps.policy import unpublished_policy
+from lidr.steps.policy_files import is_for_another_card
 from lidr.steps.progress import Progress
 from lidr.steps.prompts import STEP as PROMPTS
 from lidr.steps.prompts import PromptDraft, column_form, draft_prompts
@@ -33,6 +34,7 @@ from lidr.steps.step_kind import (
     LITTLE_KEPT,
     Beside,
     Decision,
+    Elsewhere,
     Expected,
     InitialPolicy,
     Outcome,
@@ -55,6 +57,7 @@ __all__ = [
     "STEPS",
     "Beside",
     "Decision",
+    "Elsewhere",
     "Expected",
     "InitialPolicy",
     "Outcome",
@@ -74,6 +77,7 @@ __all__ = [
     "draft_prompts",
     "finished_for",
     "halved_by_auto",
+    "is_for_another_card",
     "lines_of",
     "own_dtype",
     "published_by",

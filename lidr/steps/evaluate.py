@@ -25,6 +25,7 @@ from lidr.references import DistReference, FolderReference, HubReference, RunRef
 from lidr.resources import resolve_source
 from lidr.rows import RowType
 from lidr.steps.answering import ANSWER_FIELDS, budget_identity, vllm_identity
+from lidr.steps.policy_files import folder_here
 from lidr.steps.step_kind import (
     ITS_SERVER,
     Beside,
@@ -315,7 +316,7 @@ def check_rows_and_judge(around: Surroundings, config: EvaluateConfig) -> None:
         Unresolved: the folder depends on LIDR_DATA, which is not set; a data set is not locked.
     """
     if config.judge is not None and set(config.tasks) & set(JUDGED):
-        check_judge(config.judge)
+        check_judge(around.recipe, config.judge)
     data = _data(config, around)
     _, problems = evals.read_each(_tasks(config, around.recipe), evals.check_rows, data)
     if problems:
@@ -362,7 +363,7 @@ def judge_identity(around: Surroundings, config: JudgeConfig, where: str = "eval
     Raises:
         PlanError: see `check_judge`.
     """
-    check_judge(config, where)
+    check_judge(around.recipe, config, where)
     reference = parse_reference(config.model)
     template = {"template": kept_sha256(Path(config.template), around.store_root)} if config.template else {}
     if isinstance(reference, HubReference):
@@ -374,7 +375,7 @@ def judge_identity(around: Surroundings, config: JudgeConfig, where: str = "eval
     return {"model": config.model, **template}
 
 
-def check_judge(config: JudgeConfig, where: str = "evaluate.judge.model") -> None:
+def check_judge(recipe: Recipe, config: JudgeConfig, where: str = "evaluate.judge.model") -> None:
     """Look for a judge on this machine; neither its weights nor a network are needed.
 
     Raises:
@@ -386,7 +387,7 @@ def check_judge(config: JudgeConfig, where: str = "evaluate.judge.model") -> Non
     if isinstance(reference, DistReference):
         dist_file(reference, where)
     if isinstance(reference, FolderReference):
-        check_model_folder(Path(reference.path), where)
+        folder_here(recipe, Path(reference.path), where)
     if config.template is not None and not Path(config.template).is_file():
         setting = f"{where.removesuffix('.model')}.template"
         raise PlanError(f"{setting}: no file {config.template}; give a template file, or null for lidr's own")

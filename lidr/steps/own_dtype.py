@@ -13,6 +13,7 @@ from lidr.hub import cached_folder, read_file
 from lidr.recipe import Dtype, Recipe
 from lidr.references import FolderReference, HubReference, RunReference, parse_reference
 from lidr.resources import resolve_source
+from lidr.steps.policy_files import lies_elsewhere
 from lidr.steps.step_kind import Surroundings
 from lidr.store import locate
 from lidr.weights import packed_by, refused_base
@@ -105,8 +106,8 @@ def own_dtype(config: Path) -> Dtype:
 
 
 def _config_file(around: Surroundings) -> Path | None:
-    """The checkpoint's config.json; None while its commit is not known; an empty path where there is none: a server
-    loads nothing here, and a GGUF file is unpacked to float32.
+    """The checkpoint's config.json; None while its commit is not known, and where it lies on another machine; an empty
+    path where there is none: a server loads nothing here, and a GGUF file is unpacked to float32.
     """
     policy = around.recipe.policy
     reference = parse_reference(policy.model)
@@ -117,7 +118,7 @@ def _config_file(around: Surroundings) -> Path | None:
         return locate(reference, around.recipe).model_folder / "config.json"
     if isinstance(reference, FolderReference):
         folder = resolve_source(reference.path, around.recipe_folder) or Path(reference.path)
-        return folder / "config.json"
+        return None if lies_elsewhere(around.recipe, folder) else folder / "config.json"
     return Path()
 
 

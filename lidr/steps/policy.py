@@ -35,6 +35,7 @@ from lidr.steps.own_dtype import refuse_packed
 from lidr.steps.policy_files import (
     check_adapter,
     check_files,
+    folder_here,
     is_of_hub,
     merge_policy,
     outside_adapter,
@@ -282,7 +283,8 @@ def model_folder(around: Surroundings, config: PolicyConfig, reference: Any, whe
     if isinstance(reference, RunReference):
         return check_model_folder(locate(reference, around.recipe).model_folder, where)
     assert isinstance(reference, FolderReference)
-    return check_model_folder(resolve_source(reference.path, around.recipe_folder) or Path(reference.path), where)
+    folder = resolve_source(reference.path, around.recipe_folder) or Path(reference.path)
+    return folder_here(around.recipe, folder, where)
 
 
 def _put(path: Path, target: Path, *, is_ours: bool) -> None:

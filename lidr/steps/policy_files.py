@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr import engines
+from lidr.costs import card_named, this_machine
 from lidr.engines import AdapterFolder, bring_tokenizer
 from lidr.errors import EngineError, PlanError, StoreError
-from lidr.hub import cached_folder, model_files, model_snapshot
-from lidr.recipe import PolicyConfig
+from lidr.hub import cached_folder, check_model_folder, model_files, model_snapshot
+from lidr.recipe import PolicyConfig, Recipe
 from lidr.references import FolderReference, HubReference, RunReference, parse_reference
 from lidr.resources import resolve_source
-from lidr.steps.step_kind import ADAPTER, BASE, StepRun, Surroundings
+from lidr.steps.step_kind import ADAPTER, BASE, Elsewhere, StepRun, Surroundings
 from lidr.store import hashed, kept_sha256, locate
 from lidr.weights import quantised_by, refused_base
 
@@ -199,13 +200,42 @@ def policy_folder(around: Surroundings) -> Path | None:
     """Where the policy's tokenizer lies on this machine already: a folder, a run's, or what the Hub's cache has."""
     reference = parse_reference(around.recipe.policy.model)
     if isinstance(reference, FolderReference):
-        return resolve_source(reference.path, around.recipe_folder) or Path(reference.path)
+        folder = resolve_source(reference.path, around.recipe_folder) or Path(reference.path)
+        return None if lies_elsewhere(around.recipe, folder) else folder
     if isinstance(reference, RunReference):
         return locate(reference, around.recipe).model_folder
     if isinstance(reference, HubReference):
         commit = around.recipe.policy.pinned or around.lock.commits.get(reference.repo)
         return cached_folder(reference.repo, commit) if commit else None
     return None
+
+
+def is_for_another_card(recipe: Recipe) -> bool:
+    """Whether `runtime.gpu` names a card that this machine has not."""
+    named, here = recipe.runtime.gpu, this_machine().cards
+    return named is not None and card_named(named) not in map(card_named, here)
+
+
+def lies_elsewhere(recipe: Recipe, folder: Path) -> bool:
+    """Whether a folder is to be on the machine that has `runtime.gpu`: it is named by its whole path, and neither it
+    nor such a card is here.
+    """
+    return folder.is_absolute() and not folder.exists() and is_for_another_card(recipe)
+
+
+def folder_here(recipe: Recipe, folder: Path, where: str) -> Path:
+    """A model's folder, if it is one; `where` opens what is said of it.
+
+    Raises:
+        Elsewhere: it is not here, and the recipe is for another machine.
+        PlanError: see `check_model_folder`.
+    """
+    if lies_elsewhere(recipe, folder):
+        raise Elsewhere(
+            f"{where}: no folder {folder} on this machine; a run needs it where it runs, and its size is read off its "
+            "name"
+        )
+    return check_model_folder(folder, where)
 
 
 def local_adapter(around: Surroundings, config: PolicyConfig) -> Path | None:

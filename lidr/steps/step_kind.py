@@ -35,6 +35,10 @@ class Unresolved(Exception):
     """Something outside the store is not here yet; a plan says so, a run refuses."""
 
 
+class Elsewhere(Unresolved):
+    """It lies on another machine, for which the recipe is planned; a job for that can be made, too."""
+
+
 @dataclass(frozen=True)
 class Expected:
     """How much a step will have to do, at most."""

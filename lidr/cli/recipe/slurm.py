@@ -81,14 +81,15 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _checked(recipe: Recipe, options: argparse.Namespace) -> list[str]:
-    """See that the job would not stop at once; returns which of its GPUs are of no use and what does not fit on one."""
+    """See that the job would not stop at once; returns what it needs there, which GPUs are idle, what does not fit."""
     planned = pipeline.plan(recipe)
     try:
-        pipeline.refuse_unresolved(planned)
+        pipeline.refuse_unresolved(planned, runs_here=False)
         idle = pipeline.check_job(planned, options.nodes, options.gpus)
     except PlanError as error:
         raise PlanError(f"{error}\n{options.recipe}: {_NO_JOB}") from None
-    return [*idle, *_too_large(planned)] if options.gpus else idle
+    there = dict.fromkeys(why for step in planned.steps if step.is_elsewhere for why in step.why)
+    return [*there, *idle, *(_too_large(planned) if options.gpus else ())]
 
 
 def _too_large(planned: pipeline.Plan) -> Iterator[str]:
