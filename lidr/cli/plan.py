@@ -20,7 +20,7 @@ from lidr.cli.common import (
     refuse_wrong,
 )
 from lidr.cli.run import iterations_of
-from lidr.steps import STEPS, check_template, halved_by_auto
+from lidr.steps import STEPS, check_template, halved_by_auto, is_for_another_card
 from lidr.store import find_store, rules_json
 
 if TYPE_CHECKING:
@@ -184,7 +184,8 @@ def _cost_lines(planned: Plan, costs: Costs) -> Iterator[str]:
         is_estimated = bool(costs.estimated_s)
         left_out = "; ".join(f"{one.what}, {one.number:,} {one.unit}" for one in costs.beside)
         without = f"; without {left_out}" if left_out else ""
-        yield f"GPU hours: {hours_of(costs.gpu_hours, is_estimated=is_estimated)}{price}{without}"
+        at_once = f", on {costs.gpus} GPUs at most" if costs.gpus > 1 else ""
+        yield f"GPU hours: {hours_of(costs.gpu_hours, is_estimated=is_estimated)}{at_once}{price}{without}"
         if costs.reserved_hours is not None:
             price = f"; price: {_price(costs.reserved_hours * each)}" if each else ""
             hours = hours_of(costs.reserved_hours, is_estimated=is_estimated)
@@ -199,7 +200,10 @@ def _cost_lines(planned: Plan, costs: Costs) -> Iterator[str]:
     if costs.free is not None and costs.disk:
         needed = sum(kept.size for kept in costs.disk)
         advice = "; too little: free some space, or name another store with --store FOLDER"
-        yield f"Disk, free: {pipeline.gigabytes(costs.free)}{advice if costs.free < needed else ''}"
+        if is_for_another_card(planned.recipe):
+            yield f"Disk, free here, which is not the machine that is planned for: {pipeline.gigabytes(costs.free)}"
+        else:
+            yield f"Disk, free: {pipeline.gigabytes(costs.free)}{advice if costs.free < needed else ''}"
     if (fetched := costs.fetched) is not None:
         few = costs.free_for_fetched is not None and costs.free_for_fetched < fetched.size
         free = f"; its disk has {pipeline.gigabytes(costs.free_for_fetched or 0)} free, too little" if few else ""
@@ -262,6 +266,7 @@ def as_json(planned: Plan) -> dict[str, Any]:
         "gpu_hours": costs.gpu_hours,
         "price": costs.price,
         "gpu_hours_reserved": costs.reserved_hours,
+        "gpus_at_once": costs.gpus,
         "not_estimated": [{"what": one.what, "number": one.number, "unit": one.unit} for one in costs.beside],
         "memory": [asdict(need) for need in costs.memory],
         "size_unknown": list(costs.unsized),

@@ -39,6 +39,11 @@ _IF_READ = (
     "a reward model reads each answer once, after a prompt as long as an answer may be: 2 FLOP a parameter and token; "
     "by transformers one text after the other, which reads the weights each time"
 )
+_IF_FEW = (
+    "runtime.engine_batch is {batch}: vLLM on a GPU answers hundreds at once, in a fraction of the time; "
+    "--set runtime.engine_batch=256 plans so"
+)
+_FEW = 64
 _IF_SLOWER = (
     "answers are counted as vLLM writes them, many at once without a pause; runtime.engine is transformers, which is "
     "slower than that: on a GPU take --set runtime.engine=vllm"
@@ -73,6 +78,7 @@ class Costs:
         disk: in the store.
         free: bytes that its disk has.
         gpu_hours: None where nothing is known of any step on GPUs, or a step does not fit.
+        gpus: at work at once, at most; 0 where none is known to be.
         price: of the GPU hours, where the recipe says what one costs.
         held: GPUs of the step that takes most, where another takes fewer: 0 where none does.
         card_helps: whether a step of unknown time could be estimated for a card, and none is named.
@@ -96,6 +102,7 @@ class Costs:
     held: int = 0
     fetched: Need | None = None
     free_for_fetched: int | None = None
+    gpus: int = 0
 
     @property
     def unfit(self) -> tuple[str, ...]:
@@ -165,6 +172,7 @@ def costs_of(planned: Plan) -> Costs:
         max(numbers) if hours is not None and len(numbers) > 1 and replicas_of(planned) is not None else 0,
         downloads(planned, todo),
         free_bytes(hub_cache()),
+        max(numbers, default=0),
     )
 
 
@@ -262,6 +270,9 @@ def _cards_of(planned: Plan) -> int:
 
 
 def _sources(planned: Plan, card: Card, why: str, shapes: dict[str, ModelShape], *, reads: bool) -> tuple[str, ...]:
+    runtime = planned.recipe.runtime
+    waiting = any(step.expected.count > runtime.engine_batch for step in planned.steps if step.expected.tokens)
+    has_few = runtime.engine == "vllm" and runtime.engine_batch < _FEW and waiting
     models = (f"{name}: {_count(shape.parameters)} parameters ({shape.source})" for name, shape in shapes.items())
     return (
         "; ".join(models),
@@ -272,7 +283,8 @@ def _sources(planned: Plan, card: Card, why: str, shapes: dict[str, ModelShape],
         "not counted: reading prompts, retries, and starting engines, loading, merging and saving models, which is "
         "most of a short run's time",
         *([_IF_READ] if reads else []),
-        *([_IF_SLOWER] if planned.recipe.runtime.engine == "transformers" else []),
+        *([_IF_SLOWER] if runtime.engine == "transformers" else []),
+        *([_IF_FEW.format(batch=runtime.engine_batch)] if has_few else []),
     )
 
 

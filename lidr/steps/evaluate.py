@@ -326,12 +326,14 @@ def check_rows_and_judge(around: Surroundings, config: EvaluateConfig) -> None:
 
 
 def notes_evaluate(recipe: Recipe, config: EvaluateConfig) -> Iterator[str]:
-    """What nobody judges."""
+    """What nobody judges, and who judges nothing."""
     if config.judge is None and "x_alpacaeval" in config.tasks:
         yield (
             "evaluate.judge: missing: the answers to X-AlpacaEval are kept and get no win rate. Name a judge, judge "
             "them later with `lidr eval judge`, or take x_alpacaeval out of tasks"
         )
+    if config.judge is not None and not set(config.tasks) & set(JUDGED):
+        yield f"evaluate.judge: it is asked nothing: of the benchmarks it judges {', '.join(JUDGED)} alone. See tasks"
 
 
 def _length_control_identity(
@@ -511,7 +513,8 @@ def beside_judge(recipe: Recipe, step: str, judge: JudgeConfig | None, calls: in
 def alone_evaluate(recipe: Recipe, config: EvaluateConfig) -> Iterator[tuple[str, str]]:
     """Of who answers and who judges, as of `StepKind`."""
     yield from by_server(recipe, "evaluate")
-    yield from (("evaluate.judge", why) for why in judged_alone(config.judge))
+    if set(config.tasks) & set(JUDGED):
+        yield from (("evaluate.judge", why) for why in judged_alone(config.judge))
 
 
 def judged_alone(judge: JudgeConfig | None) -> Iterator[str]:

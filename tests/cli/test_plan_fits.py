@@ -64,7 +64,8 @@ def test_questions_to_a_local_judge_are_those_on_open_instructions_alone(tmp_pat
         {"what": "evaluate: judge", "number": calls * 3 * 5 * len(evaluated), "unit": "calls"}
     ]
     lines, _ = planned(capsys, file, "chain.evaluate.tasks=[mgsm]", f"chain.evaluate.data=[{tmp_path}/w/rows]")
-    assert "judge" not in "".join(lines)
+    note = "evaluate.judge: it is asked nothing: of the benchmarks it judges x_alpacaeval alone. See tasks"
+    assert [line for line in lines if "judge" in line] == [note]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +190,21 @@ def test_memory_of_training_is_that_of_its_optimiser(tmp_path, capsys, optimiser
     assert f"(trained parameters, their gradients and {said}, " in line
     saved = next(one["size"] for one in plan["disk"] if one["what"].startswith("checkpoints"))
     assert saved % ((size - 32) * 10**9) == 0
+
+
+def test_a_plan_says_its_gpus_the_batch_that_is_small_and_whose_disk_is_free(tmp_path, capsys) -> None:
+    file = write_world(tmp_path / "w", TRAINS)
+    lines, plan = planned(capsys, file, "runtime.tensor_parallel=2", "runtime.replicas=4", "runtime.engine_batch=4")
+    (hours,) = starting(lines, "GPU hours: ")
+    assert ", on 8 GPUs at most; price: " in hours
+    assert plan["gpus_at_once"] == 8
+    hint = "  runtime.engine_batch is 4: vLLM on a GPU answers hundreds at once"
+    assert len(starting(lines, hint)) == 1
+    assert starting(lines, "Disk, free here, which is not the machine that is planned for: ")
+    lines, plan = planned(capsys, file, "runtime.engine_batch=256")
+    assert plan["gpus_at_once"] == 1
+    assert "GPUs at most" not in "".join(lines)
+    assert not starting(lines, "  runtime.engine_batch is ")
 
 
 def test_memory_is_of_no_more_texts_than_are_asked(tmp_path, capsys) -> None:

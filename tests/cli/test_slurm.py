@@ -263,9 +263,12 @@ def test_the_store_and_the_data_of_the_shell_go_with_the_job_and_nothing_else(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [str(recipe), "--gpus", "0", "--time", "1:30:00"]
-    for name in ("LIDR_STORE", "LIDR_DATA"):
+    for name in ("LIDR_STORE", "LIDR_DATA", "HF_HOME"):
         monkeypatch.delenv(name, raising=False)
     assert exported(job(capsys, *words)) == []
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    assert exported(job(capsys, *words)) == [f"export HF_HOME={tmp_path}/hub"]
+    monkeypatch.delenv("HF_HOME")
     monkeypatch.setenv("HF_TOKEN", "hf_" + "a" * 34)
     monkeypatch.setenv("LIDR_JUDGE_API_KEY", "a secret of mine")
     monkeypatch.setenv("LIDR_STORE", str(tmp_path / "my runs"))

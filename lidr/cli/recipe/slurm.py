@@ -137,17 +137,19 @@ def job_file(options: argparse.Namespace, recipe: Recipe, more: Mapping[str, str
 
 def _surroundings() -> list[str]:
     """Where it is called now, and by which Python."""
-    lines = [f"cd {shlex.quote(str(Path.cwd()))}"]
+    lines = ["# Paths of the machine that wrote this file; change what is elsewhere on the cluster."]
+    lines.append(f"cd {shlex.quote(str(Path.cwd()))}")
     if sys.prefix != sys.base_prefix:
         lines.append(f". {shlex.quote(str(Path(sys.prefix) / 'bin' / 'activate'))}")
     return lines
 
 
 def _folders(options: argparse.Namespace, recipe: Recipe) -> list[str]:
-    """What the shell says of the store and of data, which a job that is submitted with --export=NONE does not get."""
+    """What the shell says of store, data and the Hub's cache, which a job submitted with --export=NONE does not get."""
     used = {
         "LIDR_STORE": not options.store,  # else the command says it
         "LIDR_DATA": not options.data and _reads_data(recipe),
+        "HF_HOME": True,
     }
     told = {name: os.environ.get(name) for name, is_used in used.items() if is_used}
     return [f"export {name}={shlex.quote(value)}" for name, value in told.items() if value]
