@@ -277,7 +277,7 @@ def _sentence(item: Any, parent: type[BaseModel] | None, wanted: type[BaseModel]
         allowed = re.findall(r"'([^']*)'", item["ctx"]["expected"]) or [item["ctx"]["expected"]]
         return _unknown("value", found, allowed)
     if kind == "missing":
-        meaning = descriptions(parent).get(name) if parent else None
+        meaning = " ".join((descriptions(parent).get(name) or "").split()).removesuffix(".") if parent else ""
         return f"missing; it must be given{f' ({meaning})' if meaning else ''}"
     if kind == "value_error":
         return str(item["ctx"]["error"])
@@ -296,6 +296,8 @@ def _sentence(item: Any, parent: type[BaseModel] | None, wanted: type[BaseModel]
         return Problem(f"found {_show(found)} ({kind_said(found)}); write a list: [{entry}]", hint=f"[{entry}]")
     if kind == "too_long":
         return f"{item['ctx']['actual_length']:,} entries; at most {item['ctx']['max_length']:,} are allowed"
+    if kind == "too_short":
+        return f"{item['ctx']['actual_length']:,} entries; at least {item['ctx']['min_length']:,} must be given"
     if kind in _WANTED:
         unquoted = f", without quotes: {found}" if isinstance(found, str) and kind.endswith("_type") else ""
         meaning = descriptions(parent).get(name) if parent else None

@@ -167,6 +167,8 @@ def test_all_problems_are_shown_at_once_in_file_order(tmp_path):
         ("name: bees", "name: ../bees", 'r.yaml:2:1 name: found "../bees": Name of the run in the store'),
         ("learning_rate: 1e-5", "learning_rate: .inf", 'found ".inf"'),
         ("learning_rate: 1e-5, batch", "batch", "train.learning_rate: missing; it must be given"),
+        ("iterations:", "steps:", "prompts_each: N}, of which later ones may never be made)"),
+        ("others: [es]", "others: []", "others: 0 entries; at least 1 must be given"),
         (
             "batch: 8",
             "batch: 8, reference: adapter_off",
