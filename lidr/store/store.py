@@ -10,6 +10,7 @@ import datetime as dt
 import glob
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -38,11 +39,23 @@ def store_root(text: str = DEFAULT_STORE, beside: Path | None = None) -> Path:
     return find_store(text, beside).root
 
 
+_ADDRESS = re.compile(r"[a-zA-Z][\w+.-]*://")
+
+
 class StorePlace(NamedTuple):
     """Where a store is, and why there."""
 
     root: Path
     why: str
+
+
+def _folder(text: str, setting: str) -> Path:
+    if _ADDRESS.match(text):
+        raise StoreError(
+            f"{setting} names {text}, an address: a store is a folder on a disk of this machine, or one that it shares "
+            "with others. Name a folder; finished runs can be copied to a bucket by its own tools, or published"
+        )
+    return Path(text).expanduser()
 
 
 def find_store(text: str = DEFAULT_STORE, beside: Path | None = None) -> StorePlace:
@@ -54,14 +67,14 @@ def find_store(text: str = DEFAULT_STORE, beside: Path | None = None) -> StorePl
         beside: the recipe's folder; inside an installed lidr it does not count.
 
     Raises:
-        StoreError: a new one would stand inside an installed lidr, or LIDR_STORE names a file.
+        StoreError: a new one would stand inside an installed lidr, LIDR_STORE names a file, or it is no path.
     """
     if (given := os.environ.get("LIDR_STORE")) is not None and given:
-        named = Path(given).expanduser()
+        named = _folder(given, "LIDR_STORE (or --store)")
         if named.exists() and not named.is_dir():
             raise StoreError(f"LIDR_STORE (or --store) names {named}, which is a file; name a folder")
         return StorePlace(named, "by --store or LIDR_STORE")
-    root = Path(text).expanduser()
+    root = _folder(text, "runtime.store")
     if root.is_absolute():
         return StorePlace(root, "by runtime.store")
     if root.exists():

@@ -316,6 +316,18 @@ def test_the_environment_says_where_the_store_is_before_the_recipe(monkeypatch, 
         store_root("runs")
 
 
+def test_a_bucket_is_no_store_and_no_folder_is_made_of_its_address(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match=r"^runtime\.store names gs://mine/runs, an address: a store is a folder"):
+        store_root("gs://mine/runs")
+    monkeypatch.setenv("LIDR_STORE", "s3://mine/runs")
+    with pytest.raises(StoreError, match=r"^LIDR_STORE \(or --store\) names s3://mine/runs, an address"):
+        store_root("runs")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("LIDR_STORE", str(tmp_path / "a:b"))
+    assert store_root("runs") == tmp_path / "a:b"
+
+
 def test_a_store_is_called_runs_where_nothing_says_another_name(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert str(store_root()) == "runs"
