@@ -277,8 +277,8 @@ def _sentence(item: Any, parent: type[BaseModel] | None, wanted: type[BaseModel]
         allowed = re.findall(r"'([^']*)'", item["ctx"]["expected"]) or [item["ctx"]["expected"]]
         return _unknown("value", found, allowed)
     if kind == "missing":
-        meaning = " ".join((descriptions(parent).get(name) or "").split()).removesuffix(".") if parent else ""
-        return f"missing; it must be given{f' ({meaning})' if meaning else ''}"
+        told = " ".join((descriptions(parent).get(name) or "").split()) if parent else ""
+        return "missing; it must be given" + (f" ({told.removesuffix('.')})" if told else "")
     if kind == "value_error":
         return str(item["ctx"]["error"])
     if name == "version" and kind in ("string_type", "string_pattern_mismatch") and (fits := _three_numbers(found)):
