@@ -44,7 +44,7 @@ def test_a_folder_of_the_machine_that_is_planned_for_need_not_be_here(tmp_path, 
         assert main([command, str(file), *there]) == 2
         assert "no folder /nowhere/ours-7b" in capsys.readouterr().err
     there += ["--set", "runtime.gpu=H100"]
-    note = "policy.model: no folder /nowhere/ours-7b on this machine; a run needs it where it runs, and its size is "
+    note = "policy.model: no folder /nowhere/ours-7b on this machine; a run needs it where it runs. Until then its "
     assert main(["validate", str(file), *there]) == 0
     assert note.partition(": ")[2] in capsys.readouterr().err
     assert main(["plan", str(file), *there]) == 0

@@ -232,8 +232,8 @@ def folder_here(recipe: Recipe, folder: Path, where: str) -> Path:
     """
     if lies_elsewhere(recipe, folder):
         raise Elsewhere(
-            f"{where}: no folder {folder} on this machine; a run needs it where it runs, and its size is read off its "
-            "name"
+            f"{where}: no folder {folder} on this machine; a run needs it where it runs. Until then its size is what "
+            "its name says, and its template and heads are not looked at"
         )
     return check_model_folder(folder, where)
 

@@ -183,6 +183,19 @@ def test_a_column_of_a_table_with_a_row_for_each_language_is_not_translated_wher
         assert (prompts.columns.prompt, prompts.translate is not None) == ("question", is_translated)
 
 
+@pytest.mark.parametrize("given", [[], ["--column", "question"]])
+def test_a_column_that_holds_language_codes_is_found_under_any_name(tmp_path, given):
+    words = ["--languages", "en,de", "--prompts", "mine.csv", "--license", "mit", "--yes", *given]
+    rows = "".join(f"q{i},{code},Question {i} in {code}?\n" for i in range(3) for code in ("en", "de"))
+    (tmp_path / "mine.csv").write_text(f"qid,lang,question\n{rows}")
+    assert main(["init", "--model", SERVER, *words]) == 0
+    recipe = lidr.load_recipe("my.yaml")
+    columns = recipe.prompts.columns
+    assert (columns.id, columns.language, columns.prompt) == ("qid", "lang", "question")
+    assert recipe.prompts.translate is None
+    assert "START:STOP of 3;" in (tmp_path / "my.yaml").read_text()
+
+
 def test_of_a_folder_each_language_has_its_own_column_too(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/en.csv").write_text("id,question\nq1,What is it?\n")

@@ -11,6 +11,7 @@ from typing import Any
 
 from lidr.errors import RowError
 from lidr.hub import is_published
+from lidr.languages import LANGUAGES
 from lidr.recipe import PromptColumns, PromptsConfig
 from lidr.references import HubReference, parse_reference
 from lidr.resources import near_file, resolve_source
@@ -121,9 +122,15 @@ def _of_table(path: Path, languages: Sequence[str], column: Column | None) -> tu
     place = columns_place(place)
     columns = dict[str, Any]()
     named = () if column is None else (column,) if isinstance(column, str) else tuple(column.values())
-    own = own_id_column(path, languages, PromptsConfig(source=str(path), license="unknown"))
+    is_wide = isinstance(column, Mapping) or (column is None and all(code in row for code in languages))
+    spoken = None if is_wide or LANGUAGE in row else _language_column(path, row, languages)
+    said = PromptColumns(language=spoken) if spoken else None
+    own = own_id_column(path, languages, PromptsConfig(source=str(path), license="unknown", columns=said))
     if own is not None and own not in named:
         columns["id"] = own
+    if spoken is not None:
+        columns["language"] = spoken
+        row = {name: value for name, value in row.items() if name != spoken}
     for name in named:
         if name not in row:
             near = difflib.get_close_matches(name, list(row), n=1)
@@ -141,8 +148,25 @@ def _of_table(path: Path, languages: Sequence[str], column: Column | None) -> tu
             f"has: --languages {','.join(there)}"
         )
     text = column or _text_column(place, row, languages)
-    is_long = any(row.get(LANGUAGE) in languages[1:] for _, row in placed_rows(path))
+    is_long = spoken is not None or any(row.get(LANGUAGE) in languages[1:] for _, row in placed_rows(path))
     return columns | ({} if text in TEXTS else {"prompt": text}), not is_long
+
+
+def _language_column(path: Path, row: Mapping[str, Any], languages: Sequence[str]) -> str | None:
+    """A column of another name than `language` that holds codes alone, those of the dominant language and of another
+    one among them; None where there is none.
+    """
+    held: dict[str, set[str]] = {name: set() for name in row}
+    for _, values in placed_rows(path):
+        for name in [*held]:
+            if isinstance(code := values.get(name), str) and code in LANGUAGES:
+                held[name].add(code)
+            else:
+                del held[name]
+        if not held:
+            return None
+    others = set(languages[1:])
+    return next((name for name, codes in held.items() if languages[0] in codes and codes & others), None)
 
 
 def _text_column(place: str, row: Mapping[str, Any], languages: Sequence[str]) -> str:
