@@ -21,7 +21,7 @@ from typing import Any
 os.environ["POLARS_MAX_THREADS"] = "1"
 
 CODES = ("en", "es", "fr")
-FOR_EACH = 8
+FOR_EACH = 4
 """Replicas whose answers one process reads, as lidr/steps/translate/readers.py has it."""
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from lidr.transforms import Parsed, Unchecked, checked
 from lidr.worker import Worker, serve
 
-FOR_EACH = 8
+FOR_EACH = 4
 """Replicas whose answers one process reads."""
 
 FEWEST = 32
