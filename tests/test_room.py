@@ -78,6 +78,8 @@ def test_an_engine_that_is_not_installed_is_noted_where_a_step_asks_it(tmp_path,
         assert ("\nNext, on a machine that has what `runtime` asks for: lidr run " in said) is not is_here
     assert main(["plan", *words, "--set", "runtime.gpu=H100"]) == 0
     assert note not in capsys.readouterr().out
+    assert main(["validate", *words, "--set", "chain=[{generate: {max_tokens: 8}}]"]) == 0
+    assert note in capsys.readouterr().err
 
 
 def refusal(recipe: str, *overrides: str) -> str:

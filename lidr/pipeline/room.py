@@ -15,7 +15,7 @@ from lidr.pipeline.needs import folders_of
 from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
 from lidr.pipeline.rates import engine_of
 from lidr.recipe import KeyPath, PolicyConfig, Recipe
-from lidr.steps import ITS_SERVER, STEPS, is_for_another_card
+from lidr.steps import ASKING, ITS_SERVER, STEPS, is_for_another_card
 
 
 def room_problems(recipe: Recipe) -> Iterator[tuple[KeyPath, str]]:
@@ -63,7 +63,7 @@ def can_run_here(recipe: Recipe) -> bool:
 
 def _not_installed(recipe: Recipe) -> bool:
     """Whether a step asks `runtime.engine`, and packages of it are not here."""
-    is_asked = any(STEPS[step.name].asks for step in recipe.chain)
+    is_asked = any(step.name in ASKING for step in recipe.chain)
     return is_asked and not all(map(has, engine_row(recipe.runtime.engine).packages))
 
 

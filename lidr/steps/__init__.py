@@ -14,7 +14,7 @@ from lidr.steps.evaluate import check_evaluate
 from lidr.steps.filter import STEP as FILTER
 from lidr.steps.gate import STEP as GATE
 from lidr.steps.generate import STEP as GENERATE
-from lidr.steps.local_policy import check_template, write_template
+from lidr.steps.local_policy import ASKING, check_template, write_template
 from lidr.steps.measure import STEP as MEASURE
 from lidr.steps.own_dtype import halved_by_auto, own_dtype, recipe_with_dtype, with_own_dtype
 from lidr.steps.pair import STEP as PAIR
@@ -51,6 +51,7 @@ from lidr.steps.translate import STEP as TRANSLATE
 from lidr.steps.weigh import STEP as WEIGH
 
 __all__ = [
+    "ASKING",
     "CHAIN_STEPS",
     "ITS_SERVER",
     "LITTLE_KEPT",
