@@ -64,6 +64,32 @@ def test_a_folder_of_the_machine_that_is_planned_for_need_not_be_here(tmp_path, 
     assert note.partition("; ")[0] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("step", "setting"),
+    [
+        (
+            "evaluate: {tasks: [x_alpacaeval], data: [FOLDER], judge: {model: /nowhere/judge-8b}}",
+            "evaluate.judge.model",
+        ),
+        ("score: {reward_model: {model: /nowhere/reward-8b}}", "score.reward_model.model"),
+        ("translate: {max_tokens: 8, by: {model: /nowhere/nmt-1b, engine: vllm}}", "translate.by.model"),
+    ],
+)
+def test_judges_reward_models_and_translators_need_not_be_here_either(tmp_path, capsys, step, setting) -> None:
+    file = write_world(tmp_path / "w")
+    chain = f"chain=[{{generate: {{max_tokens: 8}}}}, {{{step.replace('FOLDER', 'recipes/prompts')}}}]"
+    words = [str(file), "--set", f"policy={{model: org/some-8B, revision: {'a' * 40}}}", "--set", "runtime.engine=vllm"]
+    words += ["--set", "runtime.answers=null", "--set", chain]
+    assert main(["plan", *words]) == 2
+    assert "no folder /nowhere/" in capsys.readouterr().err
+    words += ["--set", "runtime.gpu=H100"]
+    assert main(["validate", *words]) == 0
+    assert main(["plan", *words]) == 0
+    assert f": {setting}: no folder /nowhere/" in capsys.readouterr().out
+    assert main(["slurm", *words, "--gpus", "1", "--time", "1:00:00"]) == 0
+    assert main(["run", *words]) == 2
+
+
 def test_an_engine_that_is_not_installed_is_noted_where_a_step_asks_it(tmp_path, capsys, monkeypatch) -> None:
     file = write_world(tmp_path / "w")
     words = [str(file), "--set", "runtime.engine=vllm", "--set", f"policy={{model: org/some-8B, revision: {'a' * 40}}}"]
