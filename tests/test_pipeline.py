@@ -238,7 +238,7 @@ def test_status_says_why_a_run_ended_that_was_made_from_python_or_interrupted(tm
     with pytest.raises(KeyboardInterrupt):
         lidr.run(recipe)
     assert main(["status", str(recipe)]) == 0
-    assert "The last try ended: KeyboardInterrupt\n" in capsys.readouterr().out
+    assert "The last try ended: interrupted\n" in capsys.readouterr().out
     monkeypatch.undo()
     for until in ("translate", None):
         lidr.run(recipe, until=until)
@@ -246,16 +246,29 @@ def test_status_says_why_a_run_ended_that_was_made_from_python_or_interrupted(tm
         assert "The last try ended" not in capsys.readouterr().out
 
 
-def killed(recipe, until: Callable[[], bool]) -> int:
-    """Start a run and end it by SIGKILL as soon as something is there; its process id."""
+def killed(recipe, until: Callable[[], bool], by: signal.Signals = signal.SIGKILL) -> tuple[int, int, str]:
+    """Start a run and end it by a signal as soon as something is there; its process id, exit code, and what it said."""
     command = [sys.executable, "-m", "lidr.cli.main", "run", str(recipe), "--quiet"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not until():
         assert process.poll() is None
         time.sleep(0.02)
-    process.kill()
-    process.wait()
-    return process.pid
+    process.send_signal(by)
+    said = process.communicate()[1]
+    return process.pid, process.returncode, said
+
+
+@pytest.mark.parametrize(
+    ("by", "code", "said"), [(signal.SIGTERM, 143, "stopped by SIGTERM"), (signal.SIGINT, 130, "interrupted")]
+)
+def test_kill_ends_a_run_as_an_interrupt_does_and_status_says_so(tmp_path, capsys, by, code, said):
+    recipe = write_world(tmp_path)
+    write_answers(tmp_path / "answers.jsonl", delay_s=0.2)
+    progress = tmp_path / "runs/scripted/0.1.0/iter_1/generate.partial/progress.json"
+    _, ended, told = killed(recipe, lambda: progress.exists() and json.loads(progress.read_text())["done"] > 0, by)
+    assert ended == code
+    assert f"{said}; the same command goes on from here" in told
+    assert last_line(capsys, recipe) == f"The last try ended: {said}"
 
 
 def last_line(capsys, recipe) -> str:
@@ -276,7 +289,7 @@ def test_status_says_that_a_run_was_killed_and_no_more_where_its_process_is_of_a
     write_answers(answers, delay_s=0.2)
     progress = tmp_path / "runs/scripted/0.1.0/iter_1/generate.partial/progress.json"
     progress.unlink(missing_ok=True)
-    pid = killed(recipe, lambda: progress.exists() and json.loads(progress.read_text())["done"] > 0)
+    pid, *_ = killed(recipe, lambda: progress.exists() and json.loads(progress.read_text())["done"] > 0)
     assert re.fullmatch(GONE.format(pid), last_line(capsys, recipe))
     holder = tmp_path / "runs/.holder.json"
     kept, there = holder.read_text(), progress.read_text()
@@ -304,7 +317,7 @@ def test_status_says_that_a_run_was_killed_and_no_more_where_its_process_is_of_a
 def test_status_says_that_a_run_was_killed_before_its_first_step_wrote_anything(tmp_path, capsys):
     recipe = write_world(tmp_path)
     write_answers(tmp_path / "answers.jsonl", delay_s=0.2)
-    pid = killed(recipe, (tmp_path / "runs/.holder.json").exists)
+    pid, *_ = killed(recipe, (tmp_path / "runs/.holder.json").exists)
     assert last_line(capsys, recipe).startswith(f"The last try ended without a word: process {pid} is gone")
 
 

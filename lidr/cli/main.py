@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     argv = list(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:
-        signal.signal(signal.SIGINT, _interrupted)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _Stop(os.getpid()))
     with cleaned_output():
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look for them in every distribution
         _endpoint_without_user()
@@ -101,9 +102,9 @@ def _carry_out(argv: list[str]) -> int:
 def _called(options: argparse.Namespace) -> int:
     try:
         return int(_module(options.command).main(options))
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        print(f"\n{str(error) or 'interrupted'}; the same command goes on from here", file=sys.stderr)
+        return 143 if error.args else 130
     except BrokenPipeError:  # whoever read our output has gone, as `| head` does
         sys.stderr.close()
         return 141
@@ -161,15 +162,29 @@ def _store_of(options: argparse.Namespace) -> Iterator[None]:
             os.environ.update({} if before is None else {"LIDR_STORE": before})
 
 
-def _interrupted(*_: object) -> None:
-    """Ctrl-C: what runs comes to an end by itself; the second time, at once. Workers end with this process."""
-    signal.signal(signal.SIGINT, _ended)
-    raise KeyboardInterrupt
+class _Stop:
+    """Ctrl-C or `kill`: what runs comes to an end by itself; the second time, at once.
+
+    Workers end with this process.
+    """
+
+    def __init__(self, process: int) -> None:
+        self._process = process
+
+    def __call__(self, number: int, _: object) -> None:
+        """Handle a signal; a process that a library forked from this one ends by it, as it would by itself."""
+        if os.getpid() != self._process:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, _ended)
+        raise KeyboardInterrupt(*(["stopped by SIGTERM"] if number == signal.SIGTERM else []))
 
 
-def _ended(*_: object) -> None:
+def _ended(number: int, _: object) -> None:
     os.write(2, b"\nended at once; the same command goes on from here\n")
-    os._exit(130)
+    os._exit(128 + number)
 
 
 def _parser(argv: Sequence[str]) -> Parser:

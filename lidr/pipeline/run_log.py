@@ -73,7 +73,9 @@ def last_error(folder: Path) -> str | None:
     said = _SAID.findall(text)
     level, line = said[-1] if said else ("", "")
     what, _, why = line.partition(": ")
-    return why.strip() or what or None if level == "ERROR" else None
+    if level != "ERROR":
+        return None
+    return why.strip() or ("interrupted" if what == KeyboardInterrupt.__name__ else what) or None
 
 
 def how_it_ended(planned: Plan) -> str | None:

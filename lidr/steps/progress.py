@@ -12,6 +12,8 @@ from lidr.store import Rate, write_json
 from lidr.worker import this_process
 
 _EVERY_S = 0.5
+_FULL = "{l_bar}{bar}{r_bar}"
+_WITHOUT_TIME = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 
 
 class Progress:
@@ -45,6 +47,7 @@ class Progress:
             mininterval=0.2 if self._stream.isatty() else 15.0,
             dynamic_ncols=True,
             smoothing=0.1,
+            bar_format=_WITHOUT_TIME,
         )
         self._write(force=True)
 
@@ -64,6 +67,8 @@ class Progress:
         """Count finished units."""
         self._done += count
         if self._bar is not None:
+            if self._tells_time:
+                self._bar.bar_format = _FULL
             self._bar.update(count)
         self._write()
 
@@ -87,6 +92,11 @@ class Progress:
         """What this try did, and how long it took."""
         return Rate(self._unit, self._done - self._resumed, round(time.monotonic() - self._began, 3))
 
+    @property
+    def _tells_time(self) -> bool:
+        """Whether enough is done to guess how long the rest takes: the first units wait for an engine that starts."""
+        return self._done - self._resumed >= min(100, max(2, self._total / 20)) or self._done == self._total
+
     def _write(self, force: bool = False) -> None:
         now = time.monotonic()
         if force or now - self._written >= _EVERY_S:
@@ -95,8 +105,9 @@ class Progress:
             state = {**this_process(), "unit": self._unit, "done": self._done, "total": self._total}
             new = self._done - self._resumed
             state |= {"replicas": self.replicas} if self.replicas else {}
-            rest = elapsed / new * (self._total - self._done) if new else None
-            speed = {"per_s": float(f"{new / elapsed:.3g}")} if new and elapsed else {}
+            is_known = bool(new and elapsed) and self._tells_time
+            rest = elapsed / new * (self._total - self._done) if is_known else None
+            speed = {"per_s": float(f"{new / elapsed:.3g}")} if is_known else {}
             times = {"elapsed_s": round(elapsed, 1), "remaining_s": rest and round(rest, 1)}
             write_json(self._file, {**state, **speed, **times})
 

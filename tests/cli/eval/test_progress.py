@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
+
+import pytest
+
 from lidr.cli.eval.progress import listening
 from lidr.steps.progress import Progress
 
@@ -42,3 +47,23 @@ def test_a_quiet_step_counts_what_was_done_before(tmp_path, capsys):
         progress.add(88)
         assert progress.rate().count == 88
     assert capsys.readouterr().err == ""
+
+
+def test_one_answer_is_too_few_to_say_how_long_the_rest_takes(tmp_path, capsys):
+    file = tmp_path / "progress.json"
+    with Progress(file, "generate") as progress:
+        progress.start(100, "answers")
+        time.sleep(0.6)  # an engine starts; what is written is written at most every half second
+        progress.add()
+        first = json.loads(file.read_text())
+        time.sleep(0.6)
+        progress.add(9)
+        later = json.loads(file.read_text())
+        progress.note("judging", at_once=True)
+    assert first["done"] == 1
+    assert first["remaining_s"] is None
+    assert "per_s" not in first
+    assert later["remaining_s"] == pytest.approx(9 * later["elapsed_s"], abs=1)
+    drawn = capsys.readouterr().err.split("\r")
+    assert not any("<" in line or "?" in line for line in drawn if "0/100" in line and "10/100" not in line)
+    assert "answers/s, judging" in drawn[-2] or "answers/s, judging" in drawn[-1]
