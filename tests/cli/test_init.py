@@ -286,7 +286,9 @@ def test_what_the_model_lacks_is_said_and_fails(tmp_path, capsys):
 def test_a_folder_that_is_not_there_is_named_with_the_one_beside_it(tmp_path, capsys):
     tiny_model(tmp_path / "models" / "first-7b", "smollm2")
     assert main(["init", "--model", "./models/frist-7b", "--yes"]) == 2
-    assert "no folder models/frist-7b; did you mean models/first-7b?" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no folder models/frist-7b; did you mean models/first-7b?" in said
+    assert "that lies on another machine" in said
     assert not (tmp_path / "my.yaml").exists()
 
 

@@ -74,16 +74,21 @@ def _of_options(options: argparse.Namespace) -> tuple[CheckedTask, ...]:
         raise EvaluationError("--adapter: needs its base, --model REF")
     if options.chat_template_kwargs and not options.model:
         raise EvaluationError("--chat-template-kwargs: needs the model whose template reads them, --model REF")
-    return check(
-        words(options.tasks or "mgsm,x_alpacaeval", "--tasks"),
-        words(options.langs, "--langs"),
-        variant=options.variant,
-        data=options.data,
-        model=options.model,
-        adapter=options.adapter,
-        kwargs=template_kwargs(options),
-        say=say,
-    )
+    try:
+        return check(
+            words(options.tasks or "mgsm,x_alpacaeval", "--tasks"),
+            words(options.langs, "--langs"),
+            variant=options.variant,
+            data=options.data,
+            model=options.model,
+            adapter=options.adapter,
+            kwargs=template_kwargs(options),
+            say=say,
+        )
+    except EvaluationError as error:
+        if not any(line.startswith("--model: ") for line in str(error).splitlines()):
+            raise
+        raise EvaluationError(f"{error}\nWithout --model the rows and their prompts alone are checked") from None
 
 
 def _first_line(text: str, longest: int = 60) -> str:

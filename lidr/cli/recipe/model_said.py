@@ -147,7 +147,9 @@ def _template(reference: Reference) -> tuple[Path | None, str | None]:
         if not folder.is_dir():
             meant = near_file(folder)
             raise PlanError(
-                f"--model: no folder {folder}{meant}; give one with config.json and *.safetensors, or org/name"
+                f"--model: no folder {folder}{meant}; give one with config.json and *.safetensors, or org/name. For "
+                "one that lies on another machine name the same model of the Hub here, then write its path there and "
+                "runtime.gpu into the recipe"
             )
         return folder, template_of(folder) or ""
     found = [path for name in (TEMPLATE_FILES[0], "tokenizer_config.json") if (path := _file(reference, name))]

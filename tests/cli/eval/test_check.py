@@ -135,6 +135,17 @@ def test_a_folder_that_is_no_model_is_said(tmp_path):
         call("--tasks", "mgsm", "--langs", "de", "--data", OWN, "--model", tmp_path / "model")
 
 
+def test_a_model_that_is_not_here_can_be_left_out(tmp_path):
+    of_rows = ("--tasks", "mgsm", "--langs", "de", "--data", OWN)
+    with pytest.raises(
+        EvaluationError, match=r"no folder .*there;.*\nWithout --model the rows and their prompts alone"
+    ):
+        call(*of_rows, "--model", tmp_path / "there")
+    with pytest.raises(EvaluationError, match="no mgsm rows") as other:
+        call("--tasks", "mgsm", "--langs", "de", "--data", tmp_path, "--model", tiny_model(tmp_path / "m", "qwen2"))
+    assert "Without" not in str(other.value)
+
+
 def test_a_template_that_refuses_a_turn_is_said(tmp_path):
     model = tiny_model(tmp_path / "model", "qwen2")
     (model / "chat_template.jinja").write_text("{{ raise_exception('no users here') }}")
