@@ -58,6 +58,8 @@ def test_a_folder_of_the_machine_that_is_planned_for_need_not_be_here(tmp_path, 
     found = capsys.readouterr()
     assert f"\n# {note}" in found.out
     assert f"warning: {note}" in found.err
+    assert main(["plan", str(file), *there, "--set", "policy.model=/nowhere/ours"]) == 0
+    assert "Until then its size is not known, for its name says none, as `-7B` does" in capsys.readouterr().out
     for more in ("policy.model=nowhere/there/ours-7b", "policy.model=./ours-7b"):
         assert main(["plan", str(file), *there, "--set", more]) == 2
     assert main(["run", str(file), *there]) == 2

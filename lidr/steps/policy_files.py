@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lidr import engines
-from lidr.costs import card_named, this_machine
+from lidr.costs import card_named, shape_named, this_machine
 from lidr.engines import AdapterFolder, bring_tokenizer
 from lidr.errors import EngineError, PlanError, StoreError
 from lidr.hub import cached_folder, check_model_folder, model_files, model_snapshot
@@ -231,9 +231,15 @@ def folder_here(recipe: Recipe, folder: Path, where: str) -> Path:
         PlanError: see `check_model_folder`.
     """
     if lies_elsewhere(recipe, folder):
+        shape = shape_named(folder.name)
+        size = (
+            "its size is taken from its name"
+            if shape
+            else "its size is not known, for its name says none, as `-7B` does: time and memory cannot be told"
+        )
         raise Elsewhere(
-            f"{where}: no folder {folder} on this machine; a run needs it where it runs. Until then its size is what "
-            "its name says, and its template and heads are not looked at"
+            f"{where}: no folder {folder} on this machine; a run needs it where it runs. Until then {size}, and its "
+            "template and heads are not looked at"
         )
     return check_model_folder(folder, where)
 
