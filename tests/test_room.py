@@ -82,10 +82,12 @@ def test_judges_reward_models_and_translators_need_not_be_here_either(tmp_path, 
     chain = f"chain=[{{generate: {{max_tokens: 8}}}}, {{{step.replace('FOLDER', 'recipes/prompts')}}}]"
     words = [str(file), "--set", f"policy={{model: org/some-8B, revision: {'a' * 40}}}", "--set", "runtime.engine=vllm"]
     words += ["--set", "runtime.answers=null", "--set", chain]
-    assert main(["plan", *words]) == 2
-    assert "no folder /nowhere/" in capsys.readouterr().err
+    for command in ("validate", "plan"):
+        assert main([command, *words]) == 2
+        assert "no folder /nowhere/" in capsys.readouterr().err
     words += ["--set", "runtime.gpu=H100"]
     assert main(["validate", *words]) == 0
+    assert f"{setting}: no folder /nowhere/" in " ".join(capsys.readouterr().err.split())
     assert main(["plan", *words]) == 0
     assert f": {setting}: no folder /nowhere/" in capsys.readouterr().out
     assert main(["slurm", *words, "--gpus", "1", "--time", "1:00:00"]) == 0

@@ -8,7 +8,14 @@ from typing import Any
 from lidr.engines import EngineSpec, text_arguments
 from lidr.hub import converted, dist_file
 from lidr.recipe import ParallelConfig, TranslateConfig, Translator, server_fields
-from lidr.references import DistReference, HubReference, RunReference, ServerReference, parse_reference
+from lidr.references import (
+    DistReference,
+    FolderReference,
+    HubReference,
+    RunReference,
+    ServerReference,
+    parse_reference,
+)
 from lidr.steps.policy import model_folder, notes_unpinned, outside_model
 from lidr.steps.policy_files import check_files
 from lidr.steps.step_kind import StepRun, Surroundings
@@ -31,8 +38,11 @@ def outside_translator(around: Surroundings, config: TranslateConfig) -> dict[st
 
 
 def notes_translator(around: Surroundings, config: TranslateConfig) -> tuple[str, ...]:
-    """That a translator which is a Hub model is not pinned."""
-    return notes_unpinned(around, _translator(config).source(), _where(config))
+    """That a translator which is a Hub model is not pinned; one in a folder must be there."""
+    by, where = _translator(config), _where(config)
+    if isinstance(reference := parse_reference(by.model or ""), FolderReference):
+        model_folder(around, by.source(), reference, where=where)
+    return notes_unpinned(around, by.source(), where)
 
 
 def translator_name(around: Surroundings, config: TranslateConfig) -> str:
