@@ -21,7 +21,15 @@ BANDWIDTH = 0.6
 
 
 def generation_seconds(
-    shape: ModelShape, card: Card, dtype: str, *, tokens: float, at_once: int, length: int, cards: int = 1
+    shape: ModelShape,
+    card: Card,
+    dtype: str,
+    *,
+    tokens: float,
+    at_once: int,
+    length: int,
+    cards: int = 1,
+    share: float = 0.9,
 ) -> float:
     """How long a model writes that lies on one card, or is shared by several.
 
@@ -33,9 +41,10 @@ def generation_seconds(
         at_once: texts that are written at once; fewer where keys and values of so many do not fit.
         length: of a text, tokens; while it is written half of it stands on the average.
         cards: that share the weights, and keys and values; what they say to each other is not counted.
+        share: of a card's memory, that is taken.
     """
     weights, kept = weight_bytes(shape, dtype) / cards, cache_bytes(shape, dtype, length, cards) / 2
-    room = max(card.memory * 1e9 * 0.9 - weights, kept)
+    room = max(card.memory * 1e9 * share - weights, kept)
     texts = max(min(at_once, int(room / kept)), 1)
     reading = (weights + texts * kept) / (card.bandwidth * 1e9 * BANDWIDTH)
     counting = 2 * shape.active * texts / (card.flops(dtype) * ARITHMETIC * cards)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, TypedDict
 
+from lidr.engines.vllm.vllm_arguments import gpus_of_one
 from lidr.rows import FinishReason
 
 
@@ -168,6 +169,11 @@ class EngineSpec:
     vllm: Mapping[str, Any] = field(default_factory=dict)
     judges: bool = False
     adapter: str | None = None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that one engine takes, where there are any; those but `vllm` use one, and know no more."""
+        return gpus_of_one(self.tensor_parallel, self.vllm) if self.kind == "vllm" else 1
 
     @property
     def longest(self) -> int | None:

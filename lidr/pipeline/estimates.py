@@ -24,11 +24,12 @@ from lidr.pipeline.needs import (
     hub_cache,
     length_of,
     shape_of,
+    texts_at_once,
     training_of,
     unsized_models,
 )
 from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
-from lidr.pipeline.rates import model_of
+from lidr.pipeline.rates import engine_of, model_of
 from lidr.pipeline.room import models_alone
 from lidr.steps import Beside, is_for_another_card
 
@@ -229,9 +230,10 @@ def _time(planned: Plan, step: PlannedStep, card: Card | None, shapes: dict[str,
         card,
         model.dtype,
         tokens=expected.tokens / replicas,
-        at_once=max(min(recipe.runtime.engine_batch, -(-expected.count // replicas)), 1),
+        at_once=max(min(texts_at_once(planned, step), -(-expected.count // replicas)), 1),
         length=length_of(planned, step),
-        cards=recipe.runtime.tensor_parallel,
+        cards=recipe.runtime.gpus_of_one,
+        share=recipe.runtime.gpu_memory if engine_of(recipe, step.config, expected) == "vllm" else 0.9,
     )
     return StepTime(seconds, False, _cards_of(planned))
 
@@ -261,12 +263,12 @@ def replicas_of(planned: Plan) -> int | None:
         return runtime.replicas
     if runtime.cluster != "local" or not cards or is_for_another_card(planned.recipe):
         return None
-    return max(cards // runtime.tensor_parallel, 1)
+    return max(cards // runtime.gpus_of_one, 1)
 
 
 def _cards_of(planned: Plan) -> int:
     """Cards that answer at once; replicas of unknown number are counted as one."""
-    return planned.recipe.runtime.tensor_parallel * (replicas_of(planned) or 1)
+    return planned.recipe.runtime.gpus_of_one * (replicas_of(planned) or 1)
 
 
 def _sources(planned: Plan, card: Card, why: str, shapes: dict[str, ModelShape], *, reads: bool) -> tuple[str, ...]:

@@ -12,7 +12,16 @@ from typing import Any
 from lidr import costs
 from lidr.costs import Card, ModelShape
 from lidr.engines import engine_row
-from lidr.pipeline.needs import Need, asks_elsewhere, folders_of, gigabytes, length_of, shape_of, training_of
+from lidr.pipeline.needs import (
+    Need,
+    asks_elsewhere,
+    folders_of,
+    gigabytes,
+    length_of,
+    shape_of,
+    texts_at_once,
+    training_of,
+)
 from lidr.pipeline.planned import Plan, PlannedStep
 from lidr.pipeline.rates import engine_of, model_of
 from lidr.recipe import PolicyConfig
@@ -127,17 +136,18 @@ class _Fitting:
         length = length_of(planned, self.step)
         is_vllm = engine_of(planned.recipe, self.step.config, self.step.expected) == "vllm"
         cards, share = (runtime.tensor_parallel, runtime.gpu_memory) if is_vllm else (1, 1.0)
+        stages = self._stages if is_vllm else 1
 
         def on(number: int) -> tuple[int, int]:
-            """The weights, and one text, on each of so many cards."""
+            """The weights, and one text, on each of the cards, of which so many share a layer."""
             one = costs.cache_bytes(shape, model.dtype, length, number)
-            return costs.weight_bytes(shape, model.dtype) // number, one
+            return costs.weight_bytes(shape, model.dtype) // (number * stages), max(one // stages, 1)
 
         weights, one = on(cards)
         most = int(self.room * share)
         waits = is_vllm and self.card is not None
         fitting = max((most - weights) // one, 1)
-        asked = min(runtime.engine_batch, self.step.expected.count)
+        asked = min(texts_at_once(planned, self.step), self.step.expected.count)
         texts = min(asked, fitting) if waits else asked
         which = f"{texts} of {asked}" if texts < asked else f"{texts}"
         kept = f"keys and values of {which} texts of {length:,} tokens {gigabytes(texts * one)}"
@@ -146,6 +156,12 @@ class _Fitting:
         else:
             advice = self._shared(model, lambda number: sum(on(number)), self._engine_setting(), is_vllm=is_vllm)
         return self._need("writing", weights + texts * one, f"weights {gigabytes(weights)}, {kept}", advice, share)
+
+    @property
+    def _stages(self) -> int:
+        """Groups of layers that `runtime.vllm` puts on GPUs of their own."""
+        runtime = self.planned.recipe.runtime
+        return runtime.gpus_of_one // runtime.tensor_parallel
 
     def _engine_setting(self) -> str | None:
         """The setting that gives the step's model to vLLM; None where that cannot run it."""
@@ -210,6 +226,6 @@ class _Fitting:
             divides = costs.can_share(number, *heads) if heads else number & (number - 1) == 0
             if divides and on(number) <= most:
                 if is_vllm:
-                    return f"runtime.tensor_parallel {number} shares it among {number} GPUs"
+                    return f"runtime.tensor_parallel {number} shares it among {number * self._stages} GPUs"
                 return f"{setting} vllm and runtime.tensor_parallel {number} share it among {number} GPUs"
         return _SMALLER

@@ -177,3 +177,11 @@ def length_of(planned: Plan, step: PlannedStep) -> int:
 def asks_elsewhere(planned: Plan, step: PlannedStep) -> bool:
     """Whether canned answers or a server answer, of whose machine nothing is known."""
     return engine_of(planned.recipe, step.config, step.expected) in ("openai", "scripted")
+
+
+def texts_at_once(planned: Plan, step: PlannedStep) -> int:
+    """Texts that one engine writes at the same time: what is asked at once, or what vLLM is told to take of it."""
+    runtime = planned.recipe.runtime
+    most = runtime.vllm.get("max_num_seqs")
+    is_vllm = engine_of(planned.recipe, step.config, step.expected) == "vllm"
+    return min(runtime.engine_batch, most) if is_vllm and isinstance(most, int) and most > 0 else runtime.engine_batch

@@ -43,7 +43,7 @@ def lacking_here(recipe: Recipe) -> Iterator[Lack]:
     is_local = runtime.cluster == "local" and engine_row(runtime.engine).model == "folder"
     if not is_local or not isinstance(wanted, int) or wanted == 1:
         return
-    each, cards = runtime.tensor_parallel if runtime.engine == "vllm" else 1, len(machine.cards)
+    each, cards = runtime.gpus_of_one if runtime.engine == "vllm" else 1, len(machine.cards)
     for what, one, there in (("GPU", each, cards), ("CPU", threads, machine.cpus)):
         if there and wanted * one > there:
             said = (
@@ -140,7 +140,7 @@ def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
     training = ", ".join(dict.fromkeys(step.name for step in todo if step.expected.trains))
     answering = ", ".join(dict.fromkeys(step.name for step in todo if _takes_replicas(planned.recipe, step)))
     alone = {name: by for step in todo for name, by in models_alone(planned.recipe, step)}
-    each, processes = runtime.tensor_parallel, runtime.train_processes
+    each, processes = runtime.gpus_of_one, runtime.train_processes
     replicas = has // each if runtime.replicas == "all" else runtime.replicas
     if training and (launch := planned.recipe.launch) is not None and launch.on_cpu:
         raise PlanError(
@@ -165,7 +165,9 @@ def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
         *idle(training, processes, more),
         *idle(", ".join(n for n, by in alone.items() if not by), 1, ": one model does it, and no setting changes that"),
         *idle(
-            ", ".join(n for n, by in alone.items() if by), each, ": one vLLM does it, whatever runtime.replicas says"
+            ", ".join(n for n, by in alone.items() if by),
+            runtime.tensor_parallel,
+            ": one vLLM does it, whatever runtime.replicas says",
         ),
     ]
 

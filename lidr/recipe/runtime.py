@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, field_validator
 
-from lidr.engines import check_arguments, engines
+from lidr.engines import check_arguments, engines, gpus_of_one
 from lidr.errors import RecipeError
 from lidr.recipe.frozen import Frozen
 from lidr.recipe.yaml_positions import KeyPath, Problems, dotted, kind_said, read_yaml
@@ -97,6 +97,11 @@ class Runtime(Frozen):
     def _vllm_takes_it(cls, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
         check_arguments(arguments)
         return arguments
+
+    @property
+    def gpus_of_one(self) -> int:
+        """GPUs that one replica takes, where vLLM answers."""
+        return gpus_of_one(self.tensor_parallel, self.vllm)
 
     @property
     def longest(self) -> int | None:

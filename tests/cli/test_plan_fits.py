@@ -374,3 +374,17 @@ def test_gpus_that_share_a_model_write_faster_and_few_prompts_fill_no_batches(tm
     alone, at_once = (seconds("70B", "runtime.tensor_parallel=8", f"runtime.engine_batch={n}") for n in (1, 12))
     assert alone > 8 * at_once, "texts find a place beside the weights of which each GPU has an eighth"
     assert seconds("8B", "runtime.engine_batch=256") == seconds("8B", "runtime.engine_batch=12"), "twelve requests"
+
+
+def test_what_vllm_is_told_of_stages_and_of_texts_at_once_counts(tmp_path, capsys) -> None:
+    file = write_world(tmp_path / "w")
+
+    def generate(*more: str) -> tuple[float, int]:
+        found = planned(capsys, file, "runtime.engine_batch=12", *more)[1]
+        return next((one["seconds"], one["gpus"]) for one in found["steps"] if one["place"] == "iter_1/generate")
+
+    seconds, gpus = generate()
+    fewer, _ = generate("runtime.vllm.max_num_seqs=1")
+    assert fewer > 8 * seconds
+    assert gpus == 1
+    assert generate("runtime.vllm.pipeline_parallel_size=2", "runtime.replicas=2")[1] == 4

@@ -62,12 +62,13 @@ def main(options: argparse.Namespace) -> int:
     recipe = read_recipe(options)
     refuse_wrong(recipe, options, _NO_JOB)
     runtime = recipe.runtime
-    if options.gpus % runtime.tensor_parallel and options.gpus:
+    if options.gpus % (each := runtime.gpus_of_one) and options.gpus:
+        of = "" if each == runtime.tensor_parallel else f", {each} with what runtime.vllm says"
         raise PlanError(
-            f"--gpus {options.gpus}: not divisible by runtime.tensor_parallel {runtime.tensor_parallel}; the GPUs of "
-            "one replica lie on one node"
+            f"--gpus {options.gpus}: not divisible by runtime.tensor_parallel {runtime.tensor_parallel}{of}; the GPUs "
+            "of one replica lie on one node"
         )
-    spread = runtime.replicas == 1 and (options.nodes > 1 or options.gpus > runtime.tensor_parallel)
+    spread = runtime.replicas == 1 and (options.nodes > 1 or options.gpus > each)
     more = {"runtime.replicas": "all"} if spread else {}
     overrides = [*options.overrides, *(f"{key}={value}" for key, value in more.items())]
     idle = _checked(pipeline.load_recipe(options.recipe, overrides=overrides), options)

@@ -115,8 +115,7 @@ class RayEngine(Engine):
         ray_cluster.connect(spec.cluster)
         try:
             has_cards = any(one.get("GPU") for one in ray_cluster.nodes().values())
-            cards = spec.tensor_parallel if spec.kind == "vllm" else 1  # the others use one, and know no more
-            self._needs = Needs(cpus, cards if has_cards and row.model == "folder" else 0)
+            self._needs = Needs(cpus, spec.gpus if has_cards and row.model == "folder" else 0)
             self._begin()
         except RayError as error:
             self.close()

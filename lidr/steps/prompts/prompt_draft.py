@@ -138,8 +138,10 @@ def _of_table(path: Path, languages: Sequence[str], column: Column | None) -> tu
             raise RowError(f"{place}: no column {name}; {hint}Its columns: {', '.join(row)}{_or_each(row, languages)}")
     if column is not None and not isinstance(column, str):
         return columns | {"prompt": column}, False
-    if column is None and (all(code in row for code in languages) or LANGUAGE in row):
+    if column is None and all(code in row for code in languages):
         return columns, False
+    if column is None and LANGUAGE in row:
+        return columns | _joined(path, row, columns, LANGUAGE, languages), False
     if column is None and (some := [code for code in languages[1:] if code in row]):
         there = [code for code in languages if code in row]
         lacking = [code for code in languages if code not in row]
@@ -149,7 +151,43 @@ def _of_table(path: Path, languages: Sequence[str], column: Column | None) -> tu
         )
     text = column or _text_column(place, row, languages)
     is_long = spoken is not None or any(row.get(LANGUAGE) in languages[1:] for _, row in placed_rows(path))
-    return columns | ({} if text in TEXTS else {"prompt": text}), not is_long
+    columns |= {} if text in TEXTS else {"prompt": text}
+    if is_long:
+        columns |= _joined(
+            path, {name: row[name] for name in row if name != text}, columns, spoken or LANGUAGE, languages
+        )
+    return columns, not is_long
+
+
+def _joined(
+    path: Path, row: Mapping[str, Any], columns: Mapping[str, Any], language: str, languages: Sequence[str]
+) -> dict[str, str]:
+    """The column that says which rows of several languages are one prompt, where no name tells it.
+
+    Raises:
+        RowError: there is none, or more than one.
+    """
+    if "id" in columns or any(name in row for name in IDS):
+        return {}
+    held: dict[str, dict[str, list[str]]] = {name: {} for name in row if name not in (language, *TEXTS)}
+    for _, values in placed_rows(path):
+        for name, by_language in held.items():
+            by_language.setdefault(str(values.get(language)), []).append(str(values.get(name)))
+    found = [name for name, values in held.items() if _joins(values, languages)]
+    if len(found) == 1:
+        return {"id": found[0]}
+    which = f"it may be {' or '.join(found)}" if found else "none of its columns does"
+    raise RowError(
+        f"{path}: a row for each language, and no column called id that says which rows are one prompt; {which}. Its "
+        f"columns: {', '.join([*row, language])}. Call the right one id: each value once in every language"
+    )
+
+
+def _joins(values: Mapping[str, list[str]], languages: Sequence[str]) -> bool:
+    """Whether no language has a value twice, and each shares some with the dominant one."""
+    first = set(values.get(languages[0], ()))
+    is_once = all(len(set(of_one)) == len(of_one) for of_one in values.values())
+    return is_once and all(first & set(values[code]) for code in languages[1:] if code in values)
 
 
 def _language_column(path: Path, row: Mapping[str, Any], languages: Sequence[str]) -> str | None:
