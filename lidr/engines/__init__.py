@@ -11,7 +11,7 @@ from lidr.lazy import lazily
 if TYPE_CHECKING:
     from lidr.engines.chat import ChatTokenizer, Prompt, sort_out
     from lidr.engines.chat_client import ChatClient, Hopeless, NoAnswer
-    from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure, Message, Sampling
+    from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure, Message, Sampling, gpus_of_one
     from lidr.engines.gguf import convert
     from lidr.engines.grouped_attention import use_grouped_attention
     from lidr.engines.merging import (
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
         arguments_of_others,
         budget_settings,
         check_arguments,
-        gpus_of_one,
         lora_settings,
         set_environment,
         text_arguments,

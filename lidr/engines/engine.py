@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, TypedDict
 
-from lidr.engines.vllm.vllm_arguments import gpus_of_one
 from lidr.rows import FinishReason
 
 
@@ -179,3 +178,19 @@ class EngineSpec:
     def longest(self) -> int | None:
         """`max_model_len` for an engine that fits nothing to memory."""
         return None if self.max_model_len == "auto" else self.max_model_len
+
+
+_STAGES = ("pipeline_parallel_size", "prefill_context_parallel_size")
+
+
+def gpus_of_one(tensor_parallel: int, arguments: Mapping[str, Any]) -> int:
+    """GPUs that one vLLM takes: those that share each layer, times those among which layers or texts are split.
+
+    >>> gpus_of_one(2, {"pipeline_parallel_size": 4})
+    8
+    """
+    found = tensor_parallel
+    for name in _STAGES:
+        number = arguments.get(name)
+        found *= number if isinstance(number, int) and number > 0 else 1
+    return found

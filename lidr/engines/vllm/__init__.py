@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.engines.vllm.vllm_arguments import arguments_of_others, check_arguments, gpus_of_one, text_arguments
+    from lidr.engines.vllm.vllm_arguments import arguments_of_others, check_arguments, text_arguments
     from lidr.engines.vllm.vllm_classifier import VllmClassifier
     from lidr.engines.vllm.vllm_engine import VllmEngine, budget_settings, lora_settings, set_environment
 
@@ -22,7 +22,6 @@ __all__ = [
     "arguments_of_others",
     "budget_settings",
     "check_arguments",
-    "gpus_of_one",
     "lora_settings",
     "set_environment",
     "text_arguments",

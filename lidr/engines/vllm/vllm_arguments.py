@@ -54,8 +54,6 @@ _COMMON = _words(
 
 _OF_OTHERS = _COMMON - {"compilation_config", "speculative_config"}
 
-_SPLIT = ("pipeline_parallel_size", "prefill_context_parallel_size")
-
 OWNED = {
     "model": "policy.model",
     "model_weights": "policy.model",
@@ -173,16 +171,3 @@ def _installed() -> frozenset[str]:
         for line in one.body
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and not line.target.id.startswith("_")
     )
-
-
-def gpus_of_one(tensor_parallel: int, arguments: Mapping[str, Any]) -> int:
-    """GPUs that one vLLM takes: those that share each layer, times those among which layers or texts are split.
-
-    >>> gpus_of_one(2, {"pipeline_parallel_size": 4})
-    8
-    """
-    found = tensor_parallel
-    for name in _SPLIT:
-        number = arguments.get(name)
-        found *= number if isinstance(number, int) and number > 0 else 1
-    return found
