@@ -521,3 +521,21 @@ def test_a_model_that_is_too_large_without_a_gpu_gets_vllm(tmp_path, monkeypatch
     assert lidr.load_recipe(tmp_path / "my.yaml").runtime.engine == engine
     (other,) = [line for line in text.splitlines() if line.startswith("# ") and "{engine: " in line]
     assert ("{engine: transformers" in other) is (engine == "vllm")
+
+
+def test_a_column_of_any_name_joins_rows_of_several_languages(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"case": f"c{n}", "lang": code, "question": f"{code} {n}?"} for n in range(3) for code in ("en", "de")]
+    words = ["init", "--model", "openai:m@http://localhost:1/v1", "--languages", "en,de", "--prompts", "long.jsonl"]
+    words += ["--license", "mit", "--column", "question", "--yes", "--force"]
+
+    def drafted(more: dict[str, str], *left_out: str) -> int:
+        kept = [{key: value for key, value in (row | more).items() if key not in left_out} for row in rows]
+        (tmp_path / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        return main(words)
+
+    assert drafted({"note": "none"}) == 0
+    assert "columns: {language: lang, prompt: question, id: case}" in (tmp_path / "my.yaml").read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert drafted({}, "case") == 2
+    assert "no column called id that says which rows are one prompt; none" in capsys.readouterr().err
