@@ -104,7 +104,7 @@ def _called(options: argparse.Namespace) -> int:
         return int(_module(options.command).main(options))
     except KeyboardInterrupt as error:
         print(f"\n{str(error) or 'interrupted'}; the same command goes on from here", file=sys.stderr)
-        return 143 if error.args else 130
+        return 128 + (signal.SIGTERM if str(error) == _TERMINATED else signal.SIGINT)
     except BrokenPipeError:  # whoever read our output has gone, as `| head` does
         sys.stderr.close()
         return 141
@@ -162,6 +162,9 @@ def _store_of(options: argparse.Namespace) -> Iterator[None]:
             os.environ.update({} if before is None else {"LIDR_STORE": before})
 
 
+_TERMINATED = "stopped by SIGTERM"
+
+
 class _Stop:
     """Ctrl-C or `kill`: what runs comes to an end by itself; the second time, at once.
 
@@ -179,7 +182,7 @@ class _Stop:
             return
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, _ended)
-        raise KeyboardInterrupt(*(["stopped by SIGTERM"] if number == signal.SIGTERM else []))
+        raise KeyboardInterrupt(*([_TERMINATED] if number == signal.SIGTERM else []))
 
 
 def _ended(number: int, _: object) -> None:

@@ -121,12 +121,12 @@ def frozen_bytes(shape: ModelShape, dtype: str, quantization: str) -> int:
     return plain * BYTES[dtype] + round((shape.parameters - plain) * PACKED[quantization])
 
 
-def cache_bytes(shape: ModelShape, dtype: str, tokens: int, cards: int = 1) -> int:
-    """Of the keys and values of so many tokens, on each of the cards that share a model: heads are shared out, and
-    where there are fewer than cards each card holds one.
+def cache_bytes(shape: ModelShape, dtype: str, tokens: int, cards: int = 1, stages: int = 1) -> int:
+    """Of the keys and values of so many tokens, on each of the cards that share a model: heads are shared out among
+    those of a stage, and where there are fewer than these each card holds one; each stage has its layers alone.
     """
-    width = shape.kv // min(cards, shape.kv_heads or cards)
-    return 2 * (shape.caching or shape.layers) * width * BYTES[dtype] * tokens
+    width = shape.kv // min(cards // stages, shape.kv_heads or cards)
+    return 2 * (shape.caching or shape.layers) * width * BYTES[dtype] * tokens // stages
 
 
 def adapter_parameters(shape: ModelShape, training: Training) -> int:

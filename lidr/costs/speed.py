@@ -29,6 +29,7 @@ def generation_seconds(
     at_once: int,
     length: int,
     cards: int = 1,
+    stages: int = 1,
     share: float = 0.9,
 ) -> float:
     """How long a model writes that lies on one card, or is shared by several.
@@ -41,9 +42,10 @@ def generation_seconds(
         at_once: texts that are written at once; fewer where keys and values of so many do not fit.
         length: of a text, tokens; while it is written half of it stands on the average.
         cards: that share the weights, and keys and values; what they say to each other is not counted.
-        share: of a card's memory, that is taken.
+        stages: groups of layers that lie on cards of their own.
+        share: of a card's memory that is taken.
     """
-    weights, kept = weight_bytes(shape, dtype) / cards, cache_bytes(shape, dtype, length, cards) / 2
+    weights, kept = weight_bytes(shape, dtype) / cards, cache_bytes(shape, dtype, length, cards, stages) / 2
     room = max(card.memory * 1e9 * share - weights, kept)
     texts = max(min(at_once, int(room / kept)), 1)
     reading = (weights + texts * kept) / (card.bandwidth * 1e9 * BANDWIDTH)

@@ -29,7 +29,7 @@ from lidr.pipeline.needs import (
     unsized_models,
 )
 from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
-from lidr.pipeline.rates import engine_of, model_of
+from lidr.pipeline.rates import model_of
 from lidr.pipeline.room import models_alone
 from lidr.steps import Beside, is_for_another_card
 
@@ -233,7 +233,8 @@ def _time(planned: Plan, step: PlannedStep, card: Card | None, shapes: dict[str,
         at_once=max(min(texts_at_once(planned, step), -(-expected.count // replicas)), 1),
         length=length_of(planned, step),
         cards=recipe.runtime.gpus_of_one,
-        share=recipe.runtime.gpu_memory if engine_of(recipe, step.config, expected) == "vllm" else 0.9,
+        stages=recipe.runtime.stages,
+        share=recipe.runtime.gpu_memory,
     )
     return StepTime(seconds, False, _cards_of(planned))
 

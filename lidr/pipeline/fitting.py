@@ -136,12 +136,13 @@ class _Fitting:
         length = length_of(planned, self.step)
         is_vllm = engine_of(planned.recipe, self.step.config, self.step.expected) == "vllm"
         cards, share = (runtime.tensor_parallel, runtime.gpu_memory) if is_vllm else (1, 1.0)
-        stages = self._stages if is_vllm else 1
+        stages = runtime.stages if is_vllm else 1
 
         def on(number: int) -> tuple[int, int]:
             """The weights, and one text, on each of the cards, of which so many share a layer."""
-            one = costs.cache_bytes(shape, model.dtype, length, number)
-            return costs.weight_bytes(shape, model.dtype) // (number * stages), max(one // stages, 1)
+            together = number * stages
+            one = costs.cache_bytes(shape, model.dtype, length, together, stages)
+            return costs.weight_bytes(shape, model.dtype) // together, one
 
         weights, one = on(cards)
         most = int(self.room * share)
@@ -156,12 +157,6 @@ class _Fitting:
         else:
             advice = self._shared(model, lambda number: sum(on(number)), self._engine_setting(), is_vllm=is_vllm)
         return self._need("writing", weights + texts * one, f"weights {gigabytes(weights)}, {kept}", advice, share)
-
-    @property
-    def _stages(self) -> int:
-        """Groups of layers that `runtime.vllm` puts on GPUs of their own."""
-        runtime = self.planned.recipe.runtime
-        return runtime.gpus_of_one // runtime.tensor_parallel
 
     def _engine_setting(self) -> str | None:
         """The setting that gives the step's model to vLLM; None where that cannot run it."""
@@ -226,6 +221,6 @@ class _Fitting:
             divides = costs.can_share(number, *heads) if heads else number & (number - 1) == 0
             if divides and on(number) <= most:
                 if is_vllm:
-                    return f"runtime.tensor_parallel {number} shares it among {number * self._stages} GPUs"
+                    return f"runtime.tensor_parallel {number} shares it among {number * runtime.stages} GPUs"
                 return f"{setting} vllm and runtime.tensor_parallel {number} share it among {number} GPUs"
         return _SMALLER

@@ -104,6 +104,11 @@ class Runtime(Frozen):
         return gpus_of_one(self.tensor_parallel, self.vllm)
 
     @property
+    def stages(self) -> int:
+        """Parts of such a replica that have `tensor_parallel` GPUs each."""
+        return self.gpus_of_one // self.tensor_parallel
+
+    @property
     def longest(self) -> int | None:
         """`max_model_len`, where it is a number."""
         return None if self.max_model_len == "auto" else self.max_model_len

@@ -539,3 +539,4 @@ def test_a_column_of_any_name_joins_rows_of_several_languages(tmp_path, capsys, 
     capsys.readouterr()
     assert drafted({}, "case") == 2
     assert "no column called id that says which rows are one prompt; none" in capsys.readouterr().err
+    assert drafted({"lang": "en"}, "case") == 0, "one language alone, to be translated"

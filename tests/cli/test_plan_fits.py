@@ -379,12 +379,15 @@ def test_gpus_that_share_a_model_write_faster_and_few_prompts_fill_no_batches(tm
 def test_what_vllm_is_told_of_stages_and_of_texts_at_once_counts(tmp_path, capsys) -> None:
     file = write_world(tmp_path / "w")
 
-    def generate(*more: str) -> tuple[float, list[str]]:
+    def generate(*more: str) -> tuple[float, list[str], list[str]]:
         lines, found = planned(capsys, file, "runtime.engine_batch=12", *more)
         seconds = next(one["seconds"] for one in found["steps"] if one["place"] == "iter_1/generate")
-        return seconds, starting(lines, "GPU hours")
+        return seconds, starting(lines, "GPU hours"), starting(lines, "Memory, ")
 
-    seconds, _ = generate()
+    seconds, _, (memory,) = generate()
+    assert "weights 16.0 GB" in memory
     assert generate("runtime.vllm.max_num_seqs=1")[0] > 8 * seconds
-    (said,) = generate("runtime.vllm.pipeline_parallel_size=2", "runtime.replicas=2")[1]
+    assert generate("runtime.gpu_memory=0.201")[0] > 1.2 * seconds, "fewer texts find a place beside 16 GB"
+    _, (said,), (memory,) = generate("runtime.vllm.pipeline_parallel_size=2", "runtime.replicas=2")
     assert "on 4 GPUs" in said
+    assert "weights 8.0 GB" in memory

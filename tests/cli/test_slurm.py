@@ -101,7 +101,7 @@ def test_one_node_needs_no_cluster_and_one_gpu_no_replicas(
         (("--gpus", "8", "--time", "1:30:00", "--set", "runtime.tensor_parallel=3"), "--gpus 8: not divisible by"),
         (
             ("--gpus", "8", "--time", "1:30:00", "--set", "runtime.vllm.pipeline_parallel_size=3"),
-            "runtime.tensor_parallel 1, 3 with what runtime.vllm says",
+            "by 3, the GPUs of one replica, which lie on one node (runtime.tensor_parallel 1, and what runtime.vllm",
         ),
         (("--gpus", "8", "--time", "1:30:00", "--set", "runtime.cluster=http://x"), "runtime.cluster"),
     ],

@@ -66,6 +66,7 @@ def test_memory_of_an_8b_model_is_what_was_computed_by_hand():
     assert weight_bytes(LLAMA, "bfloat16") == 16_000_000_000
     assert cache_bytes(LLAMA, "bfloat16", 1) == 131_072  # 2 x 32 layers x 1,024 x 2 bytes
     shared = [cache_bytes(LLAMA, "bfloat16", 1, cards) for cards in (2, 8, 16, 32)]
+    assert cache_bytes(LLAMA, "bfloat16", 1, 32, 4) == 131_072 // 32, "eight heads among eight cards, in four stages"
     assert shared == [65_536, 16_384, 16_384, 16_384], "eight heads of keys: each of sixteen cards holds one"
     parts = {part: size / 1e9 for part, size in training_bytes(LLAMA, "bfloat16", LORA).items()}
     assert parts["trained parameters, their gradients and AdamW"] == pytest.approx(2.7, abs=0.05)  # 168 M x 16

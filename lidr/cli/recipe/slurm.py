@@ -63,10 +63,10 @@ def main(options: argparse.Namespace) -> int:
     refuse_wrong(recipe, options, _NO_JOB)
     runtime = recipe.runtime
     if options.gpus % (each := runtime.gpus_of_one) and options.gpus:
-        of = "" if each == runtime.tensor_parallel else f", {each} with what runtime.vllm says"
+        split = ", and what runtime.vllm splits" if each != runtime.tensor_parallel else ""
         raise PlanError(
-            f"--gpus {options.gpus}: not divisible by runtime.tensor_parallel {runtime.tensor_parallel}{of}; the GPUs "
-            "of one replica lie on one node"
+            f"--gpus {options.gpus}: not divisible by {each}, the GPUs of one replica, which lie on one node "
+            f"(runtime.tensor_parallel {runtime.tensor_parallel}{split}): give a multiple of {each}"
         )
     spread = runtime.replicas == 1 and (options.nodes > 1 or options.gpus > each)
     more = {"runtime.replicas": "all"} if spread else {}

@@ -169,25 +169,30 @@ def _joined(
     """
     if "id" in columns or any(name in row for name in IDS):
         return {}
+    there = set[Any]()
     held: dict[str, dict[str, list[str]]] = {name: {} for name in row if name not in (language, *TEXTS)}
     for _, values in placed_rows(path):
+        there.add(code := values.get(language))
         for name, by_language in held.items():
-            by_language.setdefault(str(values.get(language)), []).append(str(values.get(name)))
+            by_language.setdefault(str(code), []).append(str(values.get(name)))
+    if not there & {*languages[1:]}:
+        return {}
     found = [name for name, values in held.items() if _joins(values, languages)]
     if len(found) == 1:
         return {"id": found[0]}
     which = f"it may be {' or '.join(found)}" if found else "none of its columns does"
     raise RowError(
-        f"{path}: a row for each language, and no column called id that says which rows are one prompt; {which}. Its "
-        f"columns: {', '.join([*row, language])}. Call the right one id: each value once in every language"
+        f"{path}: a row for each language, and no column called id that says which rows are one prompt; {which}. "
+        f"Its columns: {', '.join(dict.fromkeys([*row, language]))}. Call the right one id: each value once in every language"
     )
 
 
 def _joins(values: Mapping[str, list[str]], languages: Sequence[str]) -> bool:
-    """Whether no language has a value twice, and each shares some with the dominant one."""
-    first = set(values.get(languages[0], ()))
-    is_once = all(len(set(of_one)) == len(of_one) for of_one in values.values())
-    return is_once and all(first & set(values[code]) for code in languages[1:] if code in values)
+    """Whether no language has a value twice, and each has most of those of the dominant one."""
+    mine = {code: values[code] for code in languages if code in values}
+    first = set(mine.get(languages[0], ()))
+    is_once = all(len(set(of_one)) == len(of_one) for of_one in mine.values())
+    return is_once and all(2 * len(first & set(of_one)) > len(first) for of_one in mine.values())
 
 
 def _language_column(path: Path, row: Mapping[str, Any], languages: Sequence[str]) -> str | None:

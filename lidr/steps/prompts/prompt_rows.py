@@ -256,9 +256,10 @@ class _Reader:
             hint = f'; did you mean "{near}"?' if near else ""
             return RowError(f"{setting}: {said}; found: {_shown(row)}{hint or '. Name one of these'}")
         others = f" (or {', '.join(f'{chr(34)}{name}{chr(34)}' for name in names[1:])})" if len(names) > 1 else ""
-        is_long = LANGUAGE in row or self._columns.language is not None
-        made = "; or have ids made: ids: row" if names == IDS and not is_long else ""
-        made = ", the same in every row of a prompt" if names == IDS and is_long else made
+        made = ""
+        if names == IDS:
+            is_long = LANGUAGE in row or self._columns.language is not None
+            made = ", the same in every row of a prompt" if is_long else "; or have ids made: ids: row"
         return RowError(f"{said}{others}; found: {_shown(row)}. `columns` in the recipe names another{made}")
 
     def _texts(self, language: str | None) -> tuple[str, ...]:
