@@ -271,6 +271,21 @@ def test_kill_ends_a_run_as_an_interrupt_does_and_status_says_so(tmp_path, capsy
     assert last_line(capsys, recipe) == f"The last try ended: {said}"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_a_library_forks_ends_by_the_signal_itself(number):
+    code = f"""
+import os, signal
+from lidr.cli.main import _Stop
+signal.signal({number:d}, _Stop(os.getpid()))
+if (child := os.fork()) == 0:
+    os.kill(os.getpid(), {number:d})
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == (str(-number), "")
+
+
 def last_line(capsys, recipe) -> str:
     assert main(["status", str(recipe)]) == 0
     return capsys.readouterr().out.splitlines()[-1]

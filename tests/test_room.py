@@ -150,6 +150,7 @@ def test_more_replicas_than_cards_are_refused_where_they_run(recipe: str) -> Non
         "runtime.replicas: 3 replicas of 2 GPUs need 6, and this machine has 4: give at most 2, or `all`, or name a "
         "cluster in runtime.cluster"
     )
+    assert lacking(recipe, "runtime.replicas=3", "runtime.vllm.pipeline_parallel_size=2") == said
     for fits in (
         ["runtime.replicas=2", "runtime.tensor_parallel=2"],
         ["runtime.replicas=all"],

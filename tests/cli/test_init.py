@@ -537,6 +537,8 @@ def test_a_column_of_any_name_joins_rows_of_several_languages(tmp_path, capsys, 
     assert drafted({"note": "none"}) == 0
     assert "columns: {language: lang, prompt: question, id: case}" in (tmp_path / "my.yaml").read_text(encoding="utf-8")
     capsys.readouterr()
+    for row, other in zip(rows, ("a", "x", "b", "y", "x", "z"), strict=True):
+        row["other"] = other  # x stands in both languages, for different prompts
     assert drafted({}, "case") == 2
     assert "no column called id that says which rows are one prompt; none" in capsys.readouterr().err
     assert drafted({"lang": "en"}, "case") == 0, "one language alone, to be translated"

@@ -127,6 +127,11 @@ def test_more_processes_or_engines_than_the_job_has_gpus_are_refused(
         assert main(["slurm", *words, "--gpus", "4", "--time", "1:30:00"]) == 2
         assert f"{said}: write at most 4, or --gpus 8" in capsys.readouterr().err
         assert main(["slurm", *words, "--gpus", "8", "--time", "1:30:00"]) == 0
+    capsys.readouterr()
+    split = ("--set", "runtime.engine=vllm", "--set", "runtime.vllm.pipeline_parallel_size=2", "--gpus", "8")
+    words = local(tmp_path / "split", "runtime.replicas=8")
+    assert main(["slurm", *words, *split, "--time", "1:30:00"]) == 2
+    assert "8 engines of 2 GPUs need 16, and --gpus gives 8: write at most 4" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

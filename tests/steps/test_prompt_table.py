@@ -60,6 +60,9 @@ def test_files_without_ids_are_joined_by_row_only_where_the_recipe_says_so(tmp_p
         read_prompts(tmp_path, ["en", "de"])
     rows = read_prompts(tmp_path, ["en", "de"], ids="row")
     assert rows["prompt_id"].to_list() == ["1", "2", "1", "2"]
+    long = table(tmp_path / "long.csv", "language,prompt\nen,one\nde,eins\n")
+    with pytest.raises(RowError, match=r"`columns` in the recipe names another, the same in every row of a prompt$"):
+        read_prompts(long, ["en", "de"])
     with pytest.raises(RowError, match="ids: content would differ between languages"):
         read_prompts(tmp_path, ["en", "de"], ids="content")
 

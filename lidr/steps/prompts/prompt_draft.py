@@ -183,7 +183,8 @@ def _joined(
     which = f"it may be {' or '.join(found)}" if found else "none of its columns does"
     raise RowError(
         f"{path}: a row for each language, and no column called id that says which rows are one prompt; {which}. "
-        f"Its columns: {', '.join(dict.fromkeys([*row, language]))}. Call the right one id: each value once in every language"
+        f"Its columns: {', '.join(dict.fromkeys([*row, language]))}. Call the right one id: each value once in every "
+        "language"
     )
 
 

@@ -45,9 +45,9 @@ class Simulated:
         """HOST:PORT."""
         return str(self._cluster.address)
 
-    def add(self, cpus: int = 1) -> Any:
-        """One more node."""
-        node = self._started({"num_cpus": cpus, **_NODE})
+    def add(self, cpus: int = 1, gpus: int = 0) -> Any:
+        """One more node; of GPUs Ray believes what it is told."""
+        node = self._started({"num_cpus": cpus, "num_gpus": gpus, **_NODE})
         self.nodes.append(node)
         return node
 

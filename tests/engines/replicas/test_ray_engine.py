@@ -426,6 +426,20 @@ def test_a_replica_for_which_no_node_has_room_is_refused_with_what_there_is(
         open_engine(over(cluster, model, threads=64), log=tmp_path / "log")
 
 
+def test_a_replica_has_gpus_for_all_parts_into_which_vllm_splits_the_model(
+    cluster: Simulated, model: Path, tmp_path: Path
+) -> None:
+    node = cluster.add(gpus=2)
+    try:
+        split = {"tensor_parallel": 2, "vllm": {"pipeline_parallel_size": 2}}
+        with pytest.raises(
+            EngineError, match=r"no node has room for a replica: each needs 4 GPUs of one node and 1 CPU; "
+        ):
+            open_engine(over(cluster, model, "vllm", **split), log=tmp_path / "log")
+    finally:
+        cluster.lose(node)
+
+
 def test_a_model_that_cannot_be_loaded_is_an_error(cluster: Simulated, model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "damaged"
     shutil.copytree(model, folder)
