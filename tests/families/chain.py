@@ -53,6 +53,9 @@ TRAIN = """\
   - evaluate: {{tasks: [mgsm], languages: [en], limit: 2, max_tokens: 24, data: [{rows}]}}
 """
 LORA = "{rank: 4, alpha: 8}"
+THOUGHT_MARKS = ("<think>", "</think>", "<|channel|>", "analysis8", "assistantfinal")
+"""Of a thought that was taught (`Family.thought`), whole or without its special tokens. A random model may write a word
+of its vocabulary like "analysis" anywhere."""
 
 
 class Wrong(Exception):
@@ -130,9 +133,7 @@ class _Walk:
             found = open_artifact(planned.version_folder / f"iter_1/{step}").rows
             _check(found == rows, f"{step}: {found} rows of {rows}")
             texts = open_artifact(planned.version_folder / f"iter_1/{step}").read()["text"].to_pylist()
-            thoughts = [
-                text for text in texts if any(mark in text for mark in ("<think>", "</think>", "analysis", "channel"))
-            ]
+            thoughts = [text for text in texts if any(mark in text for mark in THOUGHT_MARKS)]
             _check(not thoughts, f"{step}: thoughts stand in {len(thoughts)} of {rows} texts: {thoughts[:1]}")
             _check(any(texts), f"{step}: all texts are empty")
         _check(self._answers(batch=16) == self._answers(batch=1), "a batch of 16 answers otherwise than 16 of one")

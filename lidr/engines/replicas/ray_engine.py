@@ -49,6 +49,8 @@ _END_S = 10.0
 """So long a replica that hangs has to end its worker, before it is killed itself."""
 _NO_PLACE_S = 1800.0
 """So long work waits for a first replica, and for another when all are gone."""
+_TELL_NO_PLACE_S = 60.0
+"""After so long of it, that it waits is told."""
 
 _LOSSES = (RayActorError, ObjectLostError, NodeDiedError)
 """What Ray says of an actor that is gone; of a lost node, also that what the actor said can no more be fetched."""
@@ -111,6 +113,7 @@ class RayEngine(Engine):
         self._patience = silence.Patience()
         self._new_places_every_s = _NEW_PLACES_EVERY_S
         self._placed_at = self._looked_at = time.monotonic()
+        self._is_wait_told = False
         cpus = spec.threads or 1 if row.model == "folder" else _LITTLE
         ray_cluster.connect(spec.cluster)
         try:
@@ -285,11 +288,19 @@ class RayEngine(Engine):
         """Use nodes that have joined; give up when nobody has been there for long."""
         now = time.monotonic()
         if any(slot.state in ("opening", "ready") for slot in self._slots):
-            self._placed_at = now
+            self._placed_at, self._is_wait_told = now, False
         elif now - self._placed_at > _NO_PLACE_S:
             raise EngineError(
                 f"no replica has found a place for {_NO_PLACE_S / 60:.0f} minutes: each needs {self._needs_said()}; "
                 f"{_cluster_said()}. Finished rows are kept: run the same command again"
+            )
+        elif now - self._placed_at > _TELL_NO_PLACE_S and not self._is_wait_told:
+            self._is_wait_told = True
+            _LOG.warning(
+                "no replica has found a place yet: each needs %s; %s. Waiting up to %.0f minutes for one",
+                self._needs_said(),
+                _cluster_said(),
+                _NO_PLACE_S / 60,
             )
         if self._wanted == "all" and now - self._looked_at > self._new_places_every_s:
             self._looked_at = now

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from lidr.engines.replicas.ray_cluster import _ENVIRONMENT, children, end_children
+from lidr.engines.replicas.ray_cluster import _ENVIRONMENT, children, end_children, nodes
 
 _NODE: dict[str, Any] = {"object_store_memory": 100 * 2**20}
 _TRIES = 4
@@ -67,6 +67,14 @@ class Simulated:
         """A node is gone without a word."""
         self._cluster.remove_node(node, allow_graceful=False)
         self.nodes.remove(node)
+
+    def forget(self, node: Any) -> None:
+        """A node is gone, and Ray knows it: until then it counts as a place for replicas, up to 20 s."""
+        self.lose(node)
+        until = time.monotonic() + 60
+        while node.node_id in nodes():
+            assert time.monotonic() < until, "Ray does not see that a node is gone"
+            time.sleep(0.1)
 
     def silence(self, node: Any) -> list[psutil.Process]:
         """All processes of a node stop, with its connections open; `wake` has them go on, and is never left out."""

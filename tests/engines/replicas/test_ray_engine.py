@@ -437,7 +437,29 @@ def test_a_replica_has_gpus_for_all_parts_into_which_vllm_splits_the_model(
         ):
             open_engine(over(cluster, model, "vllm", **split), log=tmp_path / "log")
     finally:
-        cluster.lose(node)
+        cluster.forget(node)
+
+
+def test_whoever_finds_no_place_says_what_it_waits_for_and_then_gives_up(
+    cluster: Simulated, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The only node with GPUs is gone when the replicas are placed, and no other one comes."""
+    node = cluster.add(gpus=2)
+    monkeypatch.setattr("lidr.engines.replicas.ray_engine._TELL_NO_PLACE_S", 1.0)
+    monkeypatch.setattr("lidr.engines.replicas.ray_engine._NO_PLACE_S", 5.0)
+    real = RayEngine._begin
+
+    def lost_first(engine: RayEngine) -> None:
+        cluster.forget(node)
+        monkeypatch.setattr(RayEngine, "_places", lambda _: 1)
+        real(engine)
+
+    monkeypatch.setattr(RayEngine, "_begin", lost_first)
+    with pytest.raises(EngineError, match=r"no replica has found a place for 0 minutes: each needs 1 GPU of one node"):
+        open_engine(over(cluster, model), log=tmp_path / "log")
+    said = [record.getMessage() for record in caplog.records if "no replica has found" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith("no replica has found a place yet: each needs 1 GPU of one node and 1 CPU; the cluster ")
 
 
 def test_a_model_that_cannot_be_loaded_is_an_error(cluster: Simulated, model: Path, tmp_path: Path) -> None:
