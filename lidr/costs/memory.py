@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from lidr.costs.model_shape import ModelShape
 
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}  # auto: not resolved yet; most checkpoints have 16 bit
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "fp8": 1, "auto": 2}  # auto: not known yet; mostly 16 bit
 _MOMENTS = {
     "adamw_torch_8bit": 2,
     "adamw_torch_4bit": 1,
@@ -38,7 +38,7 @@ _MOMENTS = {
 beside weight and gradient; bitsandbytes' 8 bits take a quarter. Adafactor keeps a row and a column of each matrix."""
 ROUTERS = ("router", "gate", "shared_expert_gate")
 """Layers that choose among experts; they get adapters on request only."""
-PACKED = {"nf4": 0.52, "int8": 1.0}
+PACKED = {"nf4": 0.52, "int8": 1.0, "fp8": 1.0}
 """Bytes a packed parameter: of nf4 4 bits and, for each 64 weights, a scale of 8 bits and a little."""
 _TILE = (4096, 32768)  # tokens, words
 _CPU_TILES = 9

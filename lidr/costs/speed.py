@@ -11,7 +11,7 @@ What a card reaches of its figures is assumed, not measured: `ARITHMETIC` and `B
 from __future__ import annotations
 
 from lidr.costs.cards import Card
-from lidr.costs.memory import Training, cache_bytes, weight_bytes
+from lidr.costs.memory import Training, cache_bytes, frozen_bytes, weight_bytes
 from lidr.costs.model_shape import ModelShape
 
 ARITHMETIC = 0.35
@@ -31,21 +31,26 @@ def generation_seconds(
     cards: int = 1,
     stages: int = 1,
     share: float = 0.9,
+    packed: str = "",
+    cache_dtype: str = "",
 ) -> float:
     """How long a model writes that lies on one card, or is shared by several.
 
     Args:
         shape: the model.
         card: which card.
-        dtype: of weights, keys and values.
+        dtype: of weights, keys and values, and of the arithmetic.
         tokens: written in all.
         at_once: texts that are written at once; fewer where keys and values of so many do not fit.
         length: of a text, tokens; while it is written half of it stands on the average.
         cards: that share the weights, and keys and values; what they say to each other is not counted.
         stages: groups of layers that lie on cards of their own.
         share: of a card's memory that is taken.
+        packed: how the weights are packed (`PACKED`); empty: they are not.
+        cache_dtype: of keys and values, where it is another one.
     """
-    weights, kept = weight_bytes(shape, dtype) / cards, cache_bytes(shape, dtype, length, cards, stages) / 2
+    weights = frozen_bytes(shape, dtype, packed) / cards
+    kept = cache_bytes(shape, cache_dtype or dtype, length, cards, stages) / 2
     room = max(card.memory * 1e9 * share - weights, kept)
     texts = max(min(at_once, int(room / kept)), 1)
     reading = (weights + texts * kept) / (card.bandwidth * 1e9 * BANDWIDTH)

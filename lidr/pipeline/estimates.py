@@ -21,6 +21,7 @@ from lidr.pipeline.needs import (
     disk_needs,
     downloads,
     free_bytes,
+    held_by,
     hub_cache,
     length_of,
     shape_of,
@@ -31,6 +32,7 @@ from lidr.pipeline.needs import (
 from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
 from lidr.pipeline.rates import model_of
 from lidr.pipeline.room import models_alone
+from lidr.recipe import Recipe
 from lidr.steps import Beside, is_for_another_card
 
 USUAL = "A100 80GB"
@@ -45,6 +47,7 @@ _IF_FEW = (
     "--set runtime.engine_batch=256 plans so"
 )
 _FEW = 64
+_EXCHANGE = "what the GPUs of one model and the processes of training say to each other, "
 _IF_SLOWER = (
     "answers are counted as vLLM writes them, many at once without a pause; runtime.engine is transformers, which is "
     "slower than that: on a GPU take --set runtime.engine=vllm"
@@ -225,6 +228,7 @@ def _time(planned: Plan, step: PlannedStep, card: Card | None, shapes: dict[str,
         seconds = costs.training_seconds(shape, card, model.dtype, training, tokens=expected.trained)
         return StepTime(seconds / processes, False, processes)
     replicas = replicas_of(planned) or 1
+    packed, cache_dtype = held_by(planned, step, model.dtype)
     seconds = costs.generation_seconds(
         shape,
         card,
@@ -235,6 +239,8 @@ def _time(planned: Plan, step: PlannedStep, card: Card | None, shapes: dict[str,
         cards=recipe.runtime.gpus_of_one,
         stages=recipe.runtime.stages,
         share=recipe.runtime.gpu_memory,
+        packed=packed,
+        cache_dtype=cache_dtype,
     )
     return StepTime(seconds, False, _cards_of(planned))
 
@@ -276,6 +282,7 @@ def _sources(planned: Plan, card: Card, why: str, shapes: dict[str, ModelShape],
     runtime = planned.recipe.runtime
     waiting = any(step.expected.count > runtime.engine_batch for step in planned.steps if step.expected.tokens)
     has_few = runtime.engine == "vllm" and runtime.engine_batch < _FEW and waiting
+    exchange = _EXCHANGE if _are_several(planned.recipe) else ""
     models = (f"{name}: {_count(shape.parameters)} parameters ({shape.source})" for name, shape in shapes.items())
     return (
         "; ".join(models),
@@ -283,12 +290,17 @@ def _sources(planned: Plan, card: Card, why: str, shapes: dict[str, ModelShape],
         f"{card.single:g} in float32, by {costs.SOURCE}",
         f"assumed, not measured: {costs.BANDWIDTH:.0%} of the bandwidth and {costs.ARITHMETIC:.0%} of the FLOP/s are "
         "reached; every answer and every pair as long as it may be",
-        "not counted: reading prompts, retries, and starting engines, loading, merging and saving models, which is "
-        "most of a short run's time",
+        f"not counted: reading prompts, retries, {exchange}and starting engines, loading, "
+        "merging and saving models, which is most of a short run's time",
         *([_IF_READ] if reads else []),
         *([_IF_SLOWER] if runtime.engine == "transformers" else []),
         *([_IF_FEW.format(batch=runtime.engine_batch)] if has_few else []),
     )
+
+
+def _are_several(recipe: Recipe) -> bool:
+    """Whether GPUs share a model, or a training."""
+    return recipe.runtime.gpus_of_one > 1 or recipe.runtime.train_processes > 1
 
 
 def _count(number: int) -> str:

@@ -17,6 +17,7 @@ from lidr.pipeline.needs import (
     asks_elsewhere,
     folders_of,
     gigabytes,
+    held_by,
     length_of,
     shape_of,
     texts_at_once,
@@ -137,12 +138,13 @@ class _Fitting:
         is_vllm = engine_of(planned.recipe, self.step.config, self.step.expected) == "vllm"
         cards, share = (runtime.tensor_parallel, runtime.gpu_memory) if is_vllm else (1, 1.0)
         stages = runtime.stages if is_vllm else 1
+        packed, cache_dtype = held_by(planned, self.step, model.dtype)
 
         def on(number: int) -> tuple[int, int]:
             """The weights, and one text, on each of the cards, of which so many share a layer."""
             together = number * stages
-            one = costs.cache_bytes(shape, model.dtype, length, together, stages)
-            return costs.weight_bytes(shape, model.dtype) // together, one
+            one = costs.cache_bytes(shape, cache_dtype, length, together, stages)
+            return costs.frozen_bytes(shape, model.dtype, packed) // together, one
 
         weights, one = on(cards)
         most = int(self.room * share)

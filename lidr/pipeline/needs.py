@@ -185,3 +185,16 @@ def texts_at_once(planned: Plan, step: PlannedStep) -> int:
     most = runtime.vllm.get("max_num_seqs")
     is_vllm = engine_of(planned.recipe, step.config, step.expected) == "vllm"
     return min(runtime.engine_batch, most) if is_vllm and isinstance(most, int) and most > 0 else runtime.engine_batch
+
+
+def held_by(planned: Plan, step: PlannedStep, dtype: str) -> tuple[str, str]:
+    """How an engine packs the weights of a model that answers (`costs.PACKED`; empty: it does not), and the number
+    format of keys and values: what vLLM is told, else the model's own.
+    """
+    if engine_of(planned.recipe, step.config, step.expected) != "vllm":
+        return "", dtype
+    given = planned.recipe.runtime.vllm
+    packed, cache = str(given.get("quantization") or ""), str(given.get("kv_cache_dtype") or "auto")
+    known = {"fp8": "fp8", "bitsandbytes": "nf4"}
+    kept = "fp8" if cache.startswith("fp8") else cache
+    return known.get(packed, ""), kept if kept in costs.BYTES and kept != "auto" else dtype

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         check_weights_of,
         columns_there,
         language_tags,
+        languages_of,
         says_language,
         weights_of,
     )
@@ -42,6 +43,7 @@ __all__ = [
     "compare_sets",
     "export_pairs",
     "language_tags",
+    "languages_of",
     "load_pairs",
     "open_pairs",
     "pair_batches",

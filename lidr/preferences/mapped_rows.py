@@ -207,11 +207,22 @@ def says_language(source: PairSource, mapped: Mapped) -> bool:
 
 def language_tags(source: PairSource, mapped: Mapped) -> dict[str, str]:
     """What the set writes for a language -> the language it is read as, where these are not the same."""
+    return {value: code for value, code in _spoken(source, mapped) if value != code}
+
+
+def languages_of(source: PairSource, mapped: Mapped) -> frozenset[str]:
+    """The languages that a set's columns name, as the recipe names them; of these columns alone rows are read."""
+    return frozenset(code for _, code in _spoken(source, mapped))
+
+
+def _spoken(source: PairSource, mapped: Mapped) -> Iterator[tuple[str, str]]:
+    """What is written for a language, and the language that it is, of each column of languages."""
     if mapped.is_native(source):
         spoken = [languages_in([p for _, p in source.files], role, mapped.languages, source.name) for role in SPOKEN]
     else:
         spoken = [dict(values) for values in foreign_of(source, mapped).spoken.values()]
-    return {value: code for values in spoken for value, code in sorted(values.items()) if value != code}
+    for values in spoken:
+        yield from sorted(values.items())
 
 
 def _named(frame: Any, name: str) -> Any:

@@ -391,3 +391,35 @@ def test_what_vllm_is_told_of_stages_and_of_texts_at_once_counts(tmp_path, capsy
     _, (said,), (memory,) = generate("runtime.vllm.pipeline_parallel_size=2", "runtime.replicas=2")
     assert "on 4 GPUs" in said
     assert "weights 8.0 GB" in memory
+
+
+def test_numbers_in_8_bits_that_vllm_is_told_of_count_in_memory_and_time(tmp_path, capsys) -> None:
+    file = write_world(tmp_path / "w")
+
+    def generate(*more: str) -> tuple[float, str]:
+        lines, found = planned(capsys, file, "runtime.engine_batch=12", *more)
+        (memory,) = (line for line in starting(lines, "Memory, ") if "keys and values" in line)
+        return next(one["seconds"] for one in found["steps"] if one["place"] == "iter_1/generate"), memory
+
+    seconds, plain = generate()
+    less, weights = generate("runtime.vllm.quantization=fp8")
+    assert "weights 16.0 GB" in plain
+    assert "weights 9.1 GB" in weights, "embeddings and head stay in 16 bits"
+    assert less < 0.7 * seconds
+    texts = {kind: generate(f"runtime.vllm.kv_cache_dtype={kind}")[1] for kind in ("auto", "fp8_e5m2", "float32")}
+    size = {kind: float(line.split(" tokens ")[1].split(" GB")[0]) for kind, line in texts.items()}
+    assert size["fp8_e5m2"] == pytest.approx(size["auto"] / 2, rel=0.05)
+    assert size["float32"] == pytest.approx(size["auto"] * 2, rel=0.05)
+    transformers = planned(capsys, file, "runtime.engine=transformers", "runtime.vllm.quantization=fp8")[0]
+    assert any("weights 16.0 GB" in line for line in transformers)
+
+
+def test_what_gpus_say_to_each_other_is_told_as_not_counted_where_there_are_several(tmp_path, capsys) -> None:
+    file = write_world(tmp_path / "w", TRAINS)
+
+    def is_told(*more: str) -> bool:
+        return any("say to each other" in line for line in planned(capsys, file, *more)[0])
+
+    assert not is_told()
+    assert is_told("runtime.tensor_parallel=2")
+    assert is_told("runtime.train_processes=2")

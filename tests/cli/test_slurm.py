@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lidr.cli.main import main
+from lidr.cli.recipe import slurm
 from lidr.costs import Machine
 from lidr.pipeline import room
 from tests.scripted import RECIPE, write_world
@@ -255,6 +256,28 @@ def test_what_does_not_fit_on_one_of_the_jobs_gpus_is_told_with_what_helps(
     assert {f"# {line.removeprefix('warning: ')}" for line in (answers, training)} <= set(out.splitlines())
     assert main([*words, "--set", "runtime.replicas=1", "--set", "runtime.tensor_parallel=8"]) == 0
     assert "translate: does not fit" not in capsys.readouterr().err
+
+
+def test_work_that_takes_longer_than_a_job_is_told_with_what_the_job_s_gpus_need(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = f"policy={{model: org/some-8B, revision: {'a' * 40}, dtype: bfloat16}}"
+    words = ["slurm", *local(tmp_path, large, "runtime.engine_batch=1"), "--gpus"]
+    found: list[float] = []
+    monkeypatch.setattr(slurm, "duration", lambda seconds: found.append(seconds) or "so long")
+
+    def said(gpus: int, time: str) -> str:
+        capsys.readouterr()
+        assert main([*words, str(gpus), "--time", time]) == 0
+        return capsys.readouterr().err
+
+    assert "warning: --time 0:00:01: the work takes up to so long, by `lidr plan`: when its time is up" in said(
+        1, "0:00:01"
+    )
+    assert "--time" not in said(1, "30-00")
+    said(2, "0:00:01")
+    one, two = found
+    assert two < 0.7 * one, "two replicas"
 
 
 @pytest.mark.parametrize("time", ["24:00:00", "2-00", "2-12:30", "2-00:00:00"])

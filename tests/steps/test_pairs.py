@@ -121,6 +121,25 @@ def test_pairs_of_which_nobody_says_a_language_are_noted(world, capsys, row, mor
     assert (note in capsys.readouterr().err) is not is_said
 
 
+@pytest.mark.parametrize(
+    ("more", "note"),
+    [
+        ("", "some.jsonl: pairs in fi, fr are dropped, as the recipe has only en, es, de (languages.others)"),
+        (", languages: [de]", None),  # the others are not asked for
+        (", columns: {prompt: prompt}", None),  # the column is not read
+    ],
+)
+def test_pairs_in_a_language_that_the_recipe_has_not_are_noted_before_a_run(world, capsys, more, note):
+    codes = ("de", "Finnish", "fr", "DE")
+    rows = [{"prompt": "Q", "chosen": "A", "rejected": "B", "language": code} for code in codes]
+    (world / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe_of(world, f"{{dataset: {world}/some.jsonl, license: mit{more}}}")
+    assert main(["validate", str(world / "mix.yaml")]) == 0
+    said = capsys.readouterr().err
+    assert ("are dropped" in said) is (note is not None)
+    assert (note or "") in said
+
+
 def test_every_row_of_another_set_is_a_pair_or_dropped_with_its_reason(world):
     pairs, dropped, counts = made(world, "{" + OTHERS.format(w=world) + "}", "1.1.0")
     assert pairs.height + dropped.height == 40

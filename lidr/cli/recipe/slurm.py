@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidr import pipeline
-from lidr.cli.common import print_json, read_recipe, recipe_arguments, refuse_wrong, say
+from lidr.cli.common import duration, print_json, read_recipe, recipe_arguments, refuse_wrong, say
 from lidr.errors import PlanError
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def main(options: argparse.Namespace) -> int:
         )
     spread = runtime.replicas == 1 and (options.nodes > 1 or options.gpus > each)
     more = {"runtime.replicas": "all"} if spread else {}
-    overrides = [*options.overrides, *(f"{key}={value}" for key, value in more.items())]
+    overrides = list(options.overrides)
+    if options.gpus and (spread or runtime.replicas == "all"):  # as many as the job has room for
+        overrides.append(f"runtime.replicas={options.nodes * options.gpus // each}")
     idle = _checked(pipeline.load_recipe(options.recipe, overrides=overrides), options)
     job = job_file(options, recipe, more, idle)
     if options.json:
@@ -82,7 +84,9 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _checked(recipe: Recipe, options: argparse.Namespace) -> list[str]:
-    """See that the job would not stop at once; returns what it needs there, which GPUs are idle, what does not fit."""
+    """See that the job would not stop at once; returns what it needs there, which GPUs are idle, what does not fit, and
+    whether its time is up before the work is done.
+    """
     planned = pipeline.plan(recipe)
     try:
         pipeline.refuse_unresolved(planned, runs_here=False)
@@ -90,12 +94,33 @@ def _checked(recipe: Recipe, options: argparse.Namespace) -> list[str]:
     except PlanError as error:
         raise PlanError(f"{error}\n{options.recipe}: {_NO_JOB}") from None
     there = dict.fromkeys(why for step in planned.steps if step.is_elsewhere for why in step.why)
-    return [*there, *idle, *(_too_large(planned) if options.gpus else ())]
-
-
-def _too_large(planned: pipeline.Plan) -> Iterator[str]:
-    """What takes more memory than a GPU has, by the estimates of `lidr plan`."""
     costs = pipeline.costs_of(planned)
+    return [*there, *idle, *(_too_large(planned, costs) if options.gpus else ()), *_too_long(costs, options)]
+
+
+def _too_long(costs: pipeline.Costs, options: argparse.Namespace) -> Iterator[str]:
+    """Whether the work takes longer than one job has, as far as its time is known; estimates are those of GPUs."""
+    known = costs.measured_s + (costs.estimated_s if options.gpus else 0)
+    if known > seconds_of(options.time):
+        yield (
+            f"--time {options.time}: the work takes up to {duration(known)}, by `lidr plan`: when its time is up the "
+            "job goes back into the queue, and lidr goes on by row"
+        )
+
+
+def seconds_of(time: str) -> int:
+    """Seconds of [D-]HH:MM:SS, as Slurm reads it.
+
+    >>> seconds_of("1:30:00"), seconds_of("2-12"), seconds_of("2-12:30")
+    (5400, 216000, 217800)
+    """
+    days, _, clock = time.rpartition("-")
+    hours, minutes, seconds = ([int(part) for part in clock.split(":")] + [0, 0])[:3]
+    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def _too_large(planned: pipeline.Plan, costs: pipeline.Costs) -> Iterator[str]:
+    """What takes more memory than a GPU has, by the estimates of `lidr plan`."""
     if costs.card is None:
         return
     example = "" if planned.recipe.runtime.gpu else " (an example: name the job's with --set runtime.gpu=NAME)"

@@ -27,7 +27,7 @@ from lidr.engines import (
     use_grouped_attention,
 )
 from lidr.errors import EngineError, EvaluationError
-from lidr.evals.harness.engine_lm import EngineLM
+from lidr.evals.harness.engine_lm import MAX_TOKENS, EngineLM
 from lidr.evals.harness.thought_cut import cut_thoughts
 from lidr.evals.spec import EvalSpec
 from lidr.weights import policy_class
@@ -211,6 +211,6 @@ def _check_lengths(lm: LM, spec: EvalSpec, prompts: Sequence[str]) -> None:
     if longest + spec.decoding.max_tokens > lm.max_length:
         room = lm.max_length - longest
         raise EvaluationError(
-            f"the longest prompt has {longest:,} tokens, and with --max-tokens {spec.decoding.max_tokens:,} it goes "
-            f"beyond the model's {lm.max_length:,}; give --max-tokens {max(room, 0):,} or less"
+            f"the longest prompt has {longest:,} tokens, and with {spec.decoding.max_tokens:,} of an answer it goes "
+            f"beyond the model's {lm.max_length:,}; give {MAX_TOKENS} {max(room, 0):,} or less"
         )

@@ -17,6 +17,9 @@ from lidr.engines import ChatRequest, Completion, Engine, Sampling
 from lidr.errors import EvaluationError
 from lidr.evals.results import Declined
 
+MAX_TOKENS = "--max-tokens (in a recipe evaluate.max_tokens)"
+"""The setting for how long answers may be, as messages name it."""
+
 
 class EngineLM(LM):  # type: ignore[misc]  # lm-eval is untyped here
     """Asks an engine; conversations travel through lm-eval as JSON.
@@ -52,8 +55,8 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval is untyped here
                 failed.append(result.error)
         if asked and len(too_long) == len(asked):
             raise EvaluationError(
-                f"the server finds each of the {len(asked)} prompts too long: give a smaller --max-tokens (max_tokens "
-                "of the evaluate step), or a larger context to the server"
+                f"the server finds each of the {len(asked)} prompts too long: give a smaller {MAX_TOKENS}, or a larger "
+                "context to the server"
             )
         for key in too_long:  # kept only now: where all are, nothing is to be kept
             self.cache_hook.add_partial("generate_until", requests[int(key)].args, answers[key])

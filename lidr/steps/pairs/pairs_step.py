@@ -150,6 +150,12 @@ def _to_say(around: Surroundings, one: PairSet, source: PairSource) -> Iterator[
     mapped = mapped_of(around, one)
     if (column := preferences.weights_of(source, mapped)) is not None:
         yield f"{source.name}: its column {column} says how much a pair counts in training"
+    languages = around.recipe.languages.all
+    if not one.languages and (others := sorted(preferences.languages_of(source, mapped) - {*languages})):
+        yield (
+            f"{source.name}: pairs in {', '.join(others)} are dropped, as the recipe has only {', '.join(languages)} "
+            "(languages.others)"
+        )
     if not preferences.says_language(source, mapped):
         yield (
             f"{source.name}: no column says the language of its pairs, so all count as {mapped.otherwise}; "

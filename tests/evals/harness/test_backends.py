@@ -57,7 +57,8 @@ def test_a_prompt_that_would_be_cut_is_refused_and_says_how_long_answers_may_be(
         check_lengths_first(lm, long)
         request = Instance("generate_until", {}, ("Hello there", {"max_gen_toks": 100_000}), 0)
         with pytest.raises(
-            EvaluationError, match=r"the longest prompt has \d+ tokens.*give --max-tokens [\d,]+ or less"
+            EvaluationError,
+            match=r"the longest prompt has \d+ tokens.*give --max-tokens \(in a recipe .*\) [\d,]+ or less",
         ):
             lm.generate_until([request])
 
