@@ -135,6 +135,8 @@ class _Walk:
             texts = open_artifact(planned.version_folder / f"iter_1/{step}").read()["text"].to_pylist()
             thoughts = [text for text in texts if any(mark in text for mark in THOUGHT_MARKS)]
             _check(not thoughts, f"{step}: thoughts stand in {len(thoughts)} of {rows} texts: {thoughts[:1]}")
+            leaked = sum(text.startswith("8") for text in texts)  # what is thought; a random answer may begin so, too
+            _check(leaked <= rows // 2, f"{step}: {leaked} of {rows} texts begin with a thought")
             _check(any(texts), f"{step}: all texts are empty")
         _check(self._answers(batch=16) == self._answers(batch=1), "a batch of 16 answers otherwise than 16 of one")
 
