@@ -10,6 +10,7 @@ QLoRA            the same; of the frozen weights all but embeddings and head tak
 activations      R = 2 x micro-batch rows of T tokens, 2 bytes each; with checkpointing
                  2 R T h L for the inputs of all blocks + 2 R T (8 h + 3 f + 2 kv) for the one that is recomputed,
                  without it the second part for every block
+reference        where it is other weights (`reference: initial`): a second model for one pass before the first step
 logits           TRL's head makes them in tiles of at most 4,096 tokens x 32,768 words: one on a card; on a CPU,
                  in float32, 9 (measured: 8.7 of 4,096 tokens, 9.3 of 2,000)
 in parts         of n processes (FSDP2) each holds 1 / n of weights, gradients and moments, and two layers and the head
@@ -54,7 +55,7 @@ class Training:
         length: longest prompt plus completion, tokens.
         checkpointing: whether activations are computed again instead of kept.
         compares: whether a reference's log-probabilities are needed.
-        second_model: whether the reference is other weights, loaded beside the policy.
+        second_model: whether the reference is other weights, loaded beside the policy before the first step.
         quantization: how the frozen weights are packed; empty: they are not.
         layers: names of the layers that get adapters; empty: every linear one but head, experts and routers.
         parameters: names of parameters that get one besides: experts.
@@ -158,7 +159,9 @@ def trained_parameters(shape: ModelShape, training: Training) -> int:
 
 
 def training_bytes(shape: ModelShape, dtype: str, training: Training) -> dict[str, int]:
-    """What training takes on one card, by part: weights and state, adapter, reference, activations, head."""
+    """What training takes on one card, by part: weights and state, adapter, activations, head; or, where the reference
+    is other weights and takes more, those of the pass before the first step, which has no gradients and moments.
+    """
     rows = 2 * training.micro_batch * training.length
     block = 2 * rows * (8 * shape.hidden + 3 * shape.inner + 2 * shape.kv)
     kept = 2 * rows * shape.hidden * shape.layers + block if training.checkpointing else block * shape.layers
@@ -169,13 +172,21 @@ def training_bytes(shape: ModelShape, dtype: str, training: Training) -> dict[st
         f"trained parameters, their gradients and {_optimiser_said(training)}": (8 + _moments(training))
         * trained
         // (1 if training.adapter else parts),
-        "reference": frozen if training.second_model else 0,
         "two layers and the head, whole": _whole_bytes(shape, dtype, training) if parts > 1 else 0,
         "activations": kept * BYTES[dtype] // 2,
         "logits, in tiles": _tile_bytes(rows, shape, "float32") * _CPU_TILES
         if training.on_cpu
         else _tile_bytes(rows, shape, dtype),
     }
+    if training.second_model:
+        stored = weight_bytes(shape, "float32") // parts
+        before = {
+            "weights": frozen + 4 * trained if training.adapter else stored,
+            "reference, before the first step": frozen if training.adapter else stored,
+            **{part: found[part] for part in ("two layers and the head, whole", "logits, in tiles")},
+            "activations": block * BYTES[dtype] // 2,
+        }
+        found = max(found, before, key=lambda parts: sum(parts.values()))
     return {part: size for part, size in found.items() if size}
 
 
