@@ -133,7 +133,8 @@ def parse_reference(text: str) -> Reference:
     if match := _HUB.fullmatch(text):
         return HubReference(match["repo"], match["revision"])
     variable = "; variables are not filled in here: write the path itself" if "$" in text else ""
-    raise ValueError(f'"{text}" is no reference{variable}; allowed forms: {FORMS}')
+    address = "; its URL begins with http:// or https://, as http://127.0.0.1:8000/v1" if text[:7] == "openai:" else ""
+    raise ValueError(f'"{text}" is no reference{variable}; allowed forms: {FORMS}{address}')
 
 
 def repository_of(parent: Mapping[str, Any]) -> str | None:

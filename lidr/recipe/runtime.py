@@ -29,7 +29,7 @@ class Runtime(Frozen):
     answers: str | None = None
     """For `scripted`: the JSON-lines file of canned answers. Part of the identity."""
     engine_batch: int = Field(16, ge=1)
-    """Requests in flight at once."""
+    """Requests in flight at once, with each replica."""
     micro_batch: int = Field(2, ge=1)
     """Pairs in one forward pass of training."""
     train_processes: int = Field(1, ge=1, exclude_if=lambda value: value == 1)

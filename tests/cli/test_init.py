@@ -542,3 +542,14 @@ def test_a_column_of_any_name_joins_rows_of_several_languages(tmp_path, capsys, 
     assert drafted({}, "case") == 2
     assert "no column called id that says which rows are one prompt; none" in capsys.readouterr().err
     assert drafted({"lang": "en"}, "case") == 0, "one language alone, to be translated"
+
+
+@pytest.mark.parametrize("more", [[], ["--one-language"]])
+def test_rows_of_one_language_that_say_so_need_no_ids(tmp_path, capsys, more):
+    (tmp_path / "mine.csv").write_text("text,language\nWhat is rain?,en\nWhat is snow?,en\n")
+    options = ["--prompts", "mine.csv", "--license", "mit", "--languages", "en,de", "--model", SERVER, *more]
+    assert main(["init", *options, "--yes"]) == 0
+    assert "translate: {max_tokens: 256}" in (tmp_path / "my.yaml").read_text()
+    assert lidr.load_recipe("my.yaml").iterations[0].prompts == "0:2"
+    assert main(["validate", "my.yaml"]) == 0
+    assert "so the prompts' ids are made from their texts" in capsys.readouterr().err

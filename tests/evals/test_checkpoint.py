@@ -95,7 +95,7 @@ def test_a_folder_that_is_not_there_is_said_to_be_missing_however_it_is_written(
 
 
 def test_what_is_no_model_is_named(tmp_path):
-    with pytest.raises(EvaluationError, match=r'--model: "openai:m" is no reference; allowed forms'):
+    with pytest.raises(EvaluationError, match=r'--model: "openai:m" is no reference; allowed forms.*; its URL begins'):
         find_checkpoint("openai:m")
     with pytest.raises(PlanError, match=r"the judge: .*no config\.json"):
         find_checkpoint(str(tmp_path), where="the judge")

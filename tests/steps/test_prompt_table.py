@@ -67,6 +67,17 @@ def test_files_without_ids_are_joined_by_row_only_where_the_recipe_says_so(tmp_p
         read_prompts(tmp_path, ["en", "de"], ids="content")
 
 
+@pytest.mark.parametrize(("ids", "named"), [("row", ["1", "3"]), (None, None)])
+def test_of_rows_in_several_languages_one_alone_needs_no_ids(tmp_path, ids, named):
+    long = table(tmp_path / "long.csv", "language,prompt\nen,one\nde,eins\nen,two\n")
+    found = read_prompts(long, ["en"], ids=ids)
+    assert found["text"].to_list() == ["one", "two"]
+    assert named is None or found["prompt_id"].to_list() == named
+    assert found["prompt_id"].n_unique() == 2
+    given = table(tmp_path / "given.csv", "id,language,prompt\na,en,one\na,de,eins\n")
+    assert read_prompts(given, ["en"])["prompt_id"].to_list() == ["a"]
+
+
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [

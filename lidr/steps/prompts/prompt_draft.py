@@ -141,7 +141,8 @@ def _of_table(path: Path, languages: Sequence[str], column: Column | None) -> tu
     if column is None and all(code in row for code in languages):
         return columns, False
     if column is None and LANGUAGE in row:
-        return columns | _joined(path, row, columns, LANGUAGE, languages), False
+        joined = _joined(path, row, columns, LANGUAGE, languages)
+        return columns | joined, not any(row.get(LANGUAGE) in languages[1:] for _, row in placed_rows(path))
     if column is None and (some := [code for code in languages[1:] if code in row]):
         there = [code for code in languages if code in row]
         lacking = [code for code in languages if code not in row]

@@ -122,7 +122,7 @@ class _Reader:
         """The prompts of one table, in all languages."""
         first, rows = self._begun(files)
         if self._layout(first) == "long":
-            yield from self._long(files[0], rows)
+            yield from self._long(files[0], rows, has_ids=not self._made(first))
             return
         made = _made_ids(self._ids or "content") if self._made(first) else None
         wide = self._wide_columns(first)
@@ -136,13 +136,11 @@ class _Reader:
         """Read the first row; how ids are made."""
         first, rows = self._begun(files)
         place, row = next(rows)
-        if self._layout(first) == "long":
-            self._id(place, row)
+        if is_long := self._layout(first) == "long":
             self._text(place, row, self._texts(None))
-            return None
-        for names in self._wide_columns(first).values():
+        for names in () if is_long else self._wide_columns(first).values():
             self._text(place, row, names, blank=True)
-        if self._made(first):
+        if self._made(first) and not (is_long and len(self._languages) > 1):
             return self._ids or "content"
         self._id(place, row)
         return None
@@ -214,19 +212,23 @@ class _Reader:
             return True
         return self._columns.id is None and not any(name in first[1] for name in IDS)
 
-    def _long(self, path: Path, rows: Iterator[tuple[str, Any]]) -> Iterator[PlacedPrompt]:
-        if self._ids is not None:
+    def _long(self, path: Path, rows: Iterator[tuple[str, Any]], *, has_ids: bool) -> Iterator[PlacedPrompt]:
+        """A row for each language; where one alone is read, nothing is joined, and ids can be made."""
+        if self._ids is not None and len(self._languages) > 1:
             raise RowError(
                 f"{path}: ids: {self._ids} cannot join rows that hold one language each; give them a column id, the "
                 "same in every language"
             )
         column = self._columns.language or LANGUAGE
         there: Counter[str] = Counter()
-        for place, row in rows:
+        names = self._texts(None)
+        made = None if has_ids or len(self._languages) > 1 else _made_ids(self._ids or "content")
+        for number, (place, row) in enumerate(rows, start=1):
             code = self._field(place, row, column)
             there[code] += 1
             if code in self._languages:
-                yield from self._read(iter([(place, row)]), code)
+                text = self._text(place, row, names)
+                yield place, code, made(number, text) if made else self._id(place, row), text
         if lacking := [code for code in self._languages if code not in there]:
             shown = ", ".join(f"{code!r} ({n})" for code, n in sorted(there.items()))
             raise RowError(f"{path}: no rows in {', '.join(lacking)}; its column {column} has {shown}")
