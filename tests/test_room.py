@@ -264,6 +264,7 @@ TRAINED = TINY.replace("batch: 4", "batch: 12")
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_parts = ["runtime.train_processes=2", "runtime.sharding=fsdp", "chain.train.lora=null"]
     monkeypatch.setattr(room, "this_machine", lambda: Machine(cards=(), processor="x", cpus=8))
     recipe = str(write_world(tmp_path / "world", TRAINED))
     fits = lidr.load_recipe(recipe, overrides=["runtime.train_processes=3", "runtime.micro_batch=4"])
@@ -288,8 +289,19 @@ def test_a_batch_that_processes_cannot_share_is_refused(tmp_path: Path, monkeypa
             ["runtime.train_processes=2", "runtime.sharding=fsdp", "chain.train.lora={peft: {use_dora: true}}"],
             "fsdp does not go with train.lora.peft.use_dora: take one of the two out",
         ),
+        (
+            [*in_parts, "chain.train.trl={optim: adafactor}"],
+            "fsdp does not go with train.trl.optim adafactor, which needs whole weights: take one of adagrad, adamw_",
+        ),
+        (
+            [*in_parts, "chain.train.trl={optim: paged_adamw_8bit}"],
+            "fsdp does not go with train.trl.optim paged_adamw_8bit",
+        ),
     ):
         assert said in refusal(recipe, "runtime.engine=transformers", *overrides)
+    for optimiser, lora in (("sgd", "null"), ("adafactor", "{rank: 8}")):
+        more = [f"chain.train.trl={{optim: {optimiser}}}", f"chain.train.lora={lora}", "runtime.engine=transformers"]
+        assert list(room.room_problems(lidr.load_recipe(recipe, overrides=[*in_parts, *more]))) == []
 
 
 def test_more_processes_than_cards_are_refused_where_they_run(recipe: str) -> None:

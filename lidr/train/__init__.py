@@ -45,10 +45,11 @@ if TYPE_CHECKING:
         TrainResult,
         TrainSpec,
     )
-    from lidr.train.trl_options import check_options, result_options
+    from lidr.train.trl_options import IN_PARTS, check_options, result_options
 
 __all__ = [
     "DROP_REASONS",
+    "IN_PARTS",
     "KEPT_CHECKPOINTS",
     "AnswerLogp",
     "AskedLogp",

@@ -8,7 +8,7 @@ and nobody has to guess what a new one does: a test compares them with the DPOCo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -126,6 +126,22 @@ CHANGES_TERM = frozenset(
 enter it, and it is not known for pairs that are kept aside."""
 
 
+OPTIMISERS = _words(
+    """
+    adafactor adagrad adalomo adamw_8bit adamw_anyprecision adamw_bnb_8bit adamw_torch adamw_torch_4bit
+    adamw_torch_8bit adamw_torch_fused adamw_torch_npu_fused adamw_torch_xla ademamix ademamix_8bit apollo_adamw
+    apollo_adamw_layerwise galore_adafactor galore_adafactor_layerwise galore_adamw galore_adamw_8bit
+    galore_adamw_8bit_layerwise galore_adamw_layerwise grokadamw lion_32bit lion_8bit lomo paged_ademamix_32bit
+    paged_ademamix_8bit paged_adamw_32bit paged_adamw_8bit paged_lion_32bit paged_lion_8bit rmsprop rmsprop_bnb
+    rmsprop_bnb_32bit rmsprop_bnb_8bit schedule_free_adamw schedule_free_radam schedule_free_sgd sgd stable_adamw
+    """
+)
+"""What `optim` may name: transformers' OptimizerNames; a test compares them with those that are installed."""
+
+IN_PARTS = ("adagrad", "adamw_torch", "adamw_torch_4bit", "adamw_torch_8bit", "adamw_torch_fused", "rmsprop", "sgd")
+"""Optimisers that take weights of which each process holds a part: torch's own, and torchao's. Adafactor and those of
+bitsandbytes cannot."""
+
 _UNKNOWN_ASIDE = "with it the loss of pairs that are kept aside is not known; take it out, or held_out"
 
 
@@ -156,6 +172,8 @@ def _wrong(name: str, value: Any, *, is_compared: bool) -> str | None:
         return f"trl.{name}: TRL's DPOConfig has no such setting{_meant(name)}"
     if name in COMPARES and not is_compared:
         return f"trl.{name} compares two sides, and method: sft sees one; take it out"
+    if name == "optim" and value not in OPTIMISERS:
+        return f"trl.optim: transformers has no optimiser {value!r}{_meant(str(value), sorted(OPTIMISERS))}"
     return _wrong_deepspeed(value) if name == "deepspeed" else None
 
 
@@ -172,8 +190,7 @@ def _wrong_deepspeed(config: Any) -> str | None:
     return None
 
 
-def _meant(name: str) -> str:
-    known: Iterable[str] = (*sorted(RESULT | EXECUTION), *OWNED)
+def _meant(name: str, known: Sequence[str] = (*sorted(RESULT | EXECUTION), *OWNED)) -> str:
     near = get_close_matches(name, known, n=3)
     return f"; did you mean {' or '.join(near)}?" if near else ": see its documentation for the names"
 

@@ -139,6 +139,7 @@ class _Ranks:
             elif "ended" in reply:
                 del self._names[rank]
             elif "error" in reply:
+                self._names.pop(rank, None)  # it has said why it ends
                 self.failures.append(_Failure(2 if reply["kind"] == "EngineError" else 0, reply))
             else:
                 self.is_done |= "result" in reply
@@ -177,6 +178,7 @@ def serve_rank(path: str, handle: Callable[[dict[str, Any]], Iterable[Mapping[st
     def tell(reply: Mapping[str, Any]) -> None:
         connection.sendall((json.dumps(reply) + "\n").encode())
 
+    _outlast_torchrun()
     tell({"rank": rank})
     message = json.loads(worker.readline())
     threading.Thread(target=_end_with, args=(worker,), daemon=True).start()
@@ -196,6 +198,19 @@ def serve_rank(path: str, handle: Callable[[dict[str, Any]], Iterable[Mapping[st
     if rank:
         tell({"ended": rank})
     return 0
+
+
+def _outlast_torchrun() -> None:
+    """When one fails, torchrun asks the others to end, whose reason may be the first: they end with the connection.
+    Processes that a rank forks end when they are asked to.
+    """
+    own = os.getpid()
+
+    def asked(number: int, frame: object) -> None:
+        if os.getpid() != own:
+            os._exit(128 + number)
+
+    signal.signal(signal.SIGTERM, asked)
 
 
 def _end_with(worker: TextIO) -> None:

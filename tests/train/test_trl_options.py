@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from transformers.training_args import OptimizerNames
 from trl import DPOConfig
 
 from lidr.errors import TrainError
 from lidr.steps.train import TrainConfig, identity_train
 from lidr.train.checkpoints import run_folder
 from lidr.train.training_spec import TrainSpec
-from lidr.train.trl_options import EXECUTION, NOT_OFFERED, OWNED, RESULT
+from lidr.train.trl_options import EXECUTION, IN_PARTS, NOT_OFFERED, OPTIMISERS, OWNED, RESULT
 from lidr.train.trl_settings import check, dpo_config
 from tests.train.runs import make_trainer, train_here
 
@@ -27,6 +28,11 @@ def test_every_setting_of_dpo_config_stands_in_exactly_one_table() -> None:
     tables = (RESULT, EXECUTION, OWNED, NOT_OFFERED)
     names = {one.name for one in dataclasses.fields(DPOConfig)}
     assert sorted(name for table in tables for name in table) == sorted(names)
+
+
+def test_optimisers_are_those_of_transformers() -> None:
+    assert {str(one.value) for one in OptimizerNames} == OPTIMISERS
+    assert {*IN_PARTS} < OPTIMISERS
 
 
 def test_owned_settings_name_fields_that_a_recipe_has() -> None:
@@ -50,6 +56,8 @@ def test_owned_settings_name_fields_that_a_recipe_has() -> None:
         ({"fsdp": "full_shard"}, r"trl\.fsdp is not passed on: use runtime.sharding"),
         ({"adam_beta": 0.9}, r"no such setting; did you mean adam_beta2 or adam_beta1"),
         ({"zzz": 1}, r"trl\.zzz: TRL's DPOConfig has no such setting: see its documentation"),
+        ({"optim": "adamw_9bit"}, r"trl\.optim: transformers has no optimiser 'adamw_9bit'; did you mean adamw_8bit"),
+        ({"optim": 8}, r"trl\.optim: transformers has no optimiser 8: see its documentation"),
         ({"deepspeed": "ds.json"}, r"trl\.deepspeed: write the settings themselves, not the name of a file"),
         ({"deepspeed": {"zero_optimization": {"stage": 3}}}, r"stage 3 splits the weights.*take stage 2 or lower"),
     ],

@@ -8,7 +8,7 @@ from lidr.costs import this_machine
 from lidr.errors import PlanError
 from lidr.recipe import Recipe
 from lidr.steps.train.train_config import TrainConfig
-from lidr.train import Launch
+from lidr.train import IN_PARTS, Launch
 
 
 def process_problems(recipe: Recipe, config: TrainConfig) -> Iterator[tuple[str, str]]:
@@ -95,6 +95,13 @@ def _unshareable(recipe: Recipe, config: TrainConfig) -> Iterator[tuple[str, str
         )
     if runtime.sharding != "none" and (unshared := _unshared(config)):
         yield "sharding", f"{runtime.sharding} does not go with train.{unshared}: take one of the two out"
+    optimiser = config.trl.get("optim", IN_PARTS[0])
+    if runtime.sharding != "none" and config.lora is None and optimiser not in IN_PARTS:
+        yield (
+            "sharding",
+            f"{runtime.sharding} does not go with train.trl.optim {optimiser}, which needs whole weights: take one of "
+            f"{', '.join(IN_PARTS)}, or train an adapter (train.lora), which is whole on each GPU",
+        )
 
 
 def _what_fits(recipe: Recipe, batch: int, micro: int) -> str:
