@@ -44,7 +44,8 @@ def generation_seconds(
         at_once: texts that are written at once; fewer where keys and values of so many do not fit.
         length: of a text, tokens; while it is written half of it stands on the average.
         cards: that share the weights, and keys and values; what they say to each other is not counted.
-        stages: groups of layers that lie on cards of their own.
+        stages: groups of layers that lie on cards of their own; each works on a part of the texts at a time, and reads
+            its weights for each part.
         share: of a card's memory that is taken.
         packed: how the weights are packed (`PACKED`); empty: they are not.
         cache_dtype: of keys and values, where it is another one.
@@ -53,7 +54,7 @@ def generation_seconds(
     kept = cache_bytes(shape, cache_dtype or dtype, length, cards, stages) / 2
     room = max(card.memory * 1e9 * share - weights, kept)
     texts = max(min(at_once, int(room / kept)), 1)
-    reading = (weights + texts * kept) / (card.bandwidth * 1e9 * BANDWIDTH)
+    reading = (weights * stages + texts * kept) / (card.bandwidth * 1e9 * BANDWIDTH)
     counting = 2 * shape.active * texts / (card.flops(dtype) * ARITHMETIC * cards)
     return tokens / texts * max(reading, counting)
 

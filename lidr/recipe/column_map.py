@@ -96,7 +96,7 @@ class PromptColumns(Frozen):
     id: str | None = None
     """Names the prompt, the same in every language; null: id or prompt_id."""
     language: str | None = None
-    """The language code of a row, where one file has a row for each language; null: language."""
+    """The language of a row (de, DE, German), where one file has a row for each language; null: language."""
 
     @field_validator("system")
     @classmethod

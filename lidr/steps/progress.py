@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -122,4 +123,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and self._total:  # so far it came, for `lidr status`
+            with contextlib.suppress(OSError):  # a full disk may be what ended it
+                self._write(force=True)
         self._close_bar()

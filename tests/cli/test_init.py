@@ -544,6 +544,19 @@ def test_a_column_of_any_name_joins_rows_of_several_languages(tmp_path, capsys, 
     assert drafted({"lang": "en"}, "case") == 0, "one language alone, to be translated"
 
 
+def test_a_column_of_language_names_is_found_under_any_name(tmp_path, capsys):
+    names = ("English", "German")
+    rows = [{"case": f"q{i}", "Sprache": name, "frage_text": f"{i} in {name}"} for i in range(3) for name in names]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ["--prompts", "mine.jsonl", "--license", "mit", "--languages", "en,de", "--model", SERVER, "--yes"]
+    assert main(["init", *options, "--column", "frage_text"]) == 0
+    prompts = lidr.load_recipe("my.yaml").prompts
+    found = prompts.columns
+    assert (found.language, found.prompt, found.id) == ("Sprache", "frage_text", "case")
+    assert prompts.translate is None
+    assert main(["validate", "my.yaml"]) == 0
+
+
 @pytest.mark.parametrize("more", [[], ["--one-language"]])
 def test_rows_of_one_language_that_say_so_need_no_ids(tmp_path, capsys, more):
     (tmp_path / "mine.csv").write_text("text,language\nWhat is rain?,en\nWhat is snow?,en\n")

@@ -77,6 +77,17 @@ def test_memory_of_an_8b_model_is_what_was_computed_by_hand():
     assert full["trained parameters, their gradients and AdamW"] == 128_000_000_000
 
 
+def test_stages_spare_no_reading_of_weights():
+    """Each of two stages has half of the weights, and reads them for each half of the texts."""
+
+    def seconds(**more: int) -> float:  # of few keys and values: what is read is nearly all weights
+        how = {"tokens": 10**6, "length": 16, "at_once": 8, **more}
+        return generation_seconds(LLAMA, card_named("H100"), "bfloat16", **how)
+
+    assert seconds(cards=2, stages=2) == pytest.approx(seconds(), rel=0.01)
+    assert seconds(cards=2) == pytest.approx(seconds() / 2, rel=0.01)
+
+
 def test_on_a_cpu_the_head_holds_several_tiles_of_float32():
     """Measured of TRL's head on a CPU, forward and backward, 2,000 tokens and 152,064 words: 2.44 GB."""
     small = replace(LORA, micro_batch=1, length=1_000, on_cpu=True)

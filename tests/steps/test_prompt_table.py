@@ -67,6 +67,15 @@ def test_files_without_ids_are_joined_by_row_only_where_the_recipe_says_so(tmp_p
         read_prompts(tmp_path, ["en", "de"], ids="content")
 
 
+def test_languages_of_rows_are_read_in_any_case_as_tags_and_by_name(tmp_path):
+    rows = "a,EN,one\na,German,eins\nb,english,two\nb,de-AT,zwei\nb,French,deux\nb,easy,2\n"
+    long = table(tmp_path / "long.csv", f"id,language,prompt\n{rows}")
+    found = read_prompts(long, ["en", "de"])
+    assert sorted(found.rows()) == [("a", "de", "eins"), ("a", "en", "one"), ("b", "de", "zwei"), ("b", "en", "two")]
+    with pytest.raises(RowError, match=r"no rows in es; its column language has 'EN' \(1\), 'French' \(1\), "):
+        read_prompts(long, ["en", "es"])
+
+
 @pytest.mark.parametrize(("ids", "named"), [("row", ["1", "3"]), (None, None)])
 def test_of_rows_in_several_languages_one_alone_needs_no_ids(tmp_path, ids, named):
     long = table(tmp_path / "long.csv", "language,prompt\nen,one\nde,eins\nen,two\n")
@@ -85,9 +94,9 @@ def test_of_rows_in_several_languages_one_alone_needs_no_ids(tmp_path, ids, name
         ("id,en\n1,x\n", {"prompt": {"en": "en"}}, r"^prompts\.columns\.prompt: .*p\.csv:1: it names no column for de"),
         ("id,en\n1,x\n", {"prompt": {"en": "en", "de": "Deutsch"}}, r'p\.csv:1: no field "Deutsch"; found: id, en'),
         (
-            "id,language,text\n1,en,x\n1,DE,y\n",
+            "id,language,text\n1,en,x\n1,easy,y\n",
             None,
-            r"p\.csv: no rows in de; its column language has 'DE' ",
+            r"p\.csv: no rows in de; its column language has 'easy' ",
         ),
         ("language,text\nen,x\nde,y\n", None, r'p\.csv:1: no field "id"'),
         ("\n\nlanguage,text\nen,x\nde,y\n", None, r'p\.csv:3: no field "id"'),

@@ -52,7 +52,7 @@ def run_evaluate(run: StepRun) -> Outcome:
         log=run.log,
         judge=opened,
         listen=evals.Listener(
-            say=lambda text: run.progress.note("judging"),
+            say=lambda text: run.progress.note("judging" if text.startswith("judging") else "scoring"),
             kept=lambda count: run.progress.more(0, count),
             asked=run.progress.add,
             judged=run.progress.add,

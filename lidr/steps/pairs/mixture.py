@@ -97,7 +97,7 @@ def take_rows(run: StepRun, one: OpenedSet, ledger: Ledger, *, is_alone: bool, a
         ledger.keep(kept)
         ledger.drop(batch.dropped.with_columns(pl.col(_TOLD_BY).fill_null("")), step="pairs")
         ledger.not_requested(batch.unwanted.with_columns(reason=pl.lit(UNWANTED)))
-        run.progress.add(len(kept))
+        run.progress.add(len(batch.kept) + len(batch.dropped) + len(batch.unwanted))
     if ids and (twice := pl.concat(ids).is_duplicated()).any():
         _refuse_twice(run, one, twice)
     if lots is None:

@@ -49,7 +49,7 @@ def run_pairs(run: StepRun) -> Outcome:
             run.progress.say(note)
     if any(one.weight or one.cap for one in config.all_sets):
         share_out(run, sets)
-    run.progress.start(0, "pairs")
+    run.progress.start(sum(one.source.rows for one in sets), "pairs")
     ledger, are_weighted = Ledger(run, preferences.REASONS), any(one.pair_weights is not None for one in sets)
     run.out.start_tables()
     for one in sets:

@@ -11,11 +11,11 @@ from typing import Any
 
 from lidr.errors import RowError
 from lidr.hub import is_published
-from lidr.languages import LANGUAGES
+from lidr.language_tags import read_tag
 from lidr.recipe import PromptColumns, PromptsConfig
 from lidr.references import HubReference, parse_reference
 from lidr.resources import near_file, resolve_source
-from lidr.steps.prompts.prompt_rows import IDS, LANGUAGE, TEXTS, makes_ids
+from lidr.steps.prompts.prompt_rows import IDS, LANGUAGE, TEXTS, code_of, makes_ids
 from lidr.steps.prompts.prompt_table import prompt_texts
 from lidr.steps.prompts.reading_notes import like_ids, own_id_column
 from lidr.tables import TABLE_FILES, columns_place, placed_rows
@@ -142,7 +142,7 @@ def _of_table(path: Path, languages: Sequence[str], column: Column | None) -> tu
         return columns, False
     if column is None and LANGUAGE in row:
         joined = _joined(path, row, columns, LANGUAGE, languages)
-        return columns | joined, not any(row.get(LANGUAGE) in languages[1:] for _, row in placed_rows(path))
+        return columns | joined, not _has_others(path, languages)
     if column is None and (some := [code for code in languages[1:] if code in row]):
         there = [code for code in languages if code in row]
         lacking = [code for code in languages if code not in row]
@@ -151,7 +151,7 @@ def _of_table(path: Path, languages: Sequence[str], column: Column | None) -> tu
             f"has: --languages {','.join(there)}"
         )
     text = column or _text_column(place, row, languages)
-    is_long = spoken is not None or any(row.get(LANGUAGE) in languages[1:] for _, row in placed_rows(path))
+    is_long = spoken is not None or _has_others(path, languages)
     columns |= {} if text in TEXTS else {"prompt": text}
     if is_long:
         columns |= _joined(
@@ -170,12 +170,12 @@ def _joined(
     """
     if "id" in columns or any(name in row for name in IDS):
         return {}
-    there = set[Any]()
+    there = set[str]()
     held: dict[str, dict[str, list[str]]] = {name: {} for name in row if name not in (language, *TEXTS)}
     for _, values in placed_rows(path):
-        there.add(code := values.get(language))
+        there.add(code := code_of(str(values.get(language)), (*languages,)))
         for name, by_language in held.items():
-            by_language.setdefault(str(code), []).append(str(values.get(name)))
+            by_language.setdefault(code, []).append(str(values.get(name)))
     if not there & {*languages[1:]}:
         return {}
     found = [name for name, values in held.items() if _joins(values, languages)]
@@ -197,15 +197,21 @@ def _joins(values: Mapping[str, list[str]], languages: Sequence[str]) -> bool:
     return is_once and all(2 * len(first & set(of_one)) > len(first) for of_one in mine.values())
 
 
+def _has_others(path: Path, languages: Sequence[str]) -> bool:
+    """Whether any row says that it is in another language than the dominant one."""
+    said = (str(row.get(LANGUAGE)) for _, row in placed_rows(path))
+    return any(code_of(one, (*languages,)) in languages[1:] for one in said)
+
+
 def _language_column(path: Path, row: Mapping[str, Any], languages: Sequence[str]) -> str | None:
-    """A column of another name than `language` that holds codes alone, those of the dominant language and of another
-    one among them; None where there is none.
+    """A column of another name than `language` that holds codes or names of languages alone, those of the dominant
+    language and of another one among them; None where there is none.
     """
     held: dict[str, set[str]] = {name: set() for name in row}
     for _, values in placed_rows(path):
         for name in [*held]:
-            if isinstance(code := values.get(name), str) and code in LANGUAGES:
-                held[name].add(code)
+            if isinstance(written := values.get(name), str) and read_tag(written) is not None:
+                held[name].add(code_of(written, (*languages,)))
             else:
                 del held[name]
         if not held:

@@ -22,11 +22,13 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 from lidr.errors import RowError
+from lidr.language_tags import in_recipe, read_tag
 from lidr.languages import LANGUAGES
 from lidr.recipe import PromptColumns
 from lidr.tables import OTHER_PARTS, PROMPT_PARTS, TABLE_FILES, columns_place, holds_anything, is_visible, placed_rows
@@ -81,6 +83,17 @@ def files_of(source: Path, languages: Sequence[str]) -> list[Path]:
         RowError: a language has none.
     """
     return [source] if source.is_file() else [_find(source, code) for code in languages]
+
+
+@lru_cache(maxsize=4096)
+def code_of(written: str, languages: tuple[str, ...]) -> str:
+    """The code of what a row says of its language: a code in any case, a tag, a name; as written, if it says none.
+
+    >>> [code_of(written, ("en", "pt")) for written in ("EN", "English", "pt-BR", "fr", "easy")]
+    ['en', 'en', 'pt', 'fr', 'easy']
+    """
+    tag = read_tag(written) if written not in languages else None
+    return written if tag is None else in_recipe(tag, languages)
 
 
 def is_blank_row(row: Mapping[str, Any], columns: PromptColumns | None, ids: Ids) -> bool:
@@ -224,12 +237,13 @@ class _Reader:
         names = self._texts(None)
         made = None if has_ids or len(self._languages) > 1 else _made_ids(self._ids or "content")
         for number, (place, row) in enumerate(rows, start=1):
-            code = self._field(place, row, column)
-            there[code] += 1
-            if code in self._languages:
+            written = self._field(place, row, column)
+            there[written] += 1
+            if (code := code_of(written, self._languages)) in self._languages:
                 text = self._text(place, row, names)
                 yield place, code, made(number, text) if made else self._id(place, row), text
-        if lacking := [code for code in self._languages if code not in there]:
+        found = {code_of(written, self._languages) for written in there}
+        if lacking := [code for code in self._languages if code not in found]:
             shown = ", ".join(f"{code!r} ({n})" for code, n in sorted(there.items()))
             raise RowError(f"{path}: no rows in {', '.join(lacking)}; its column {column} has {shown}")
 

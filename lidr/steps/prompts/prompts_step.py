@@ -222,5 +222,5 @@ STEP = StepKind(
     checks=check_prompts,
     place="iteration",
     section="prompts",
-    version=2,  # 2: what is empty or repeated is told without white space and marks that no reader sees
+    version=3,  # 2: what is empty or repeated is told without marks that nobody sees; 3: languages in any case, by name
 )

@@ -70,3 +70,18 @@ def test_one_answer_is_too_few_to_say_how_long_the_rest_takes(tmp_path, capsys):
     assert "<" not in early
     assert early.rstrip().endswith(", judging]")
     assert any(" 10/100 [" in line and "<" in line and "answers/s, judging" in line for line in drawn)
+
+
+def test_what_ends_a_step_leaves_the_count_that_it_came_to(tmp_path, capsys):
+    file = tmp_path / "progress.json"
+
+    def interrupted() -> None:
+        with Progress(file, "evaluate") as progress:
+            progress.start(16, "answers")
+            for _ in range(9):
+                progress.add()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert json.loads(file.read_text())["done"] == 9
