@@ -338,6 +338,6 @@ def test_a_run_without_a_pair_step_that_keeps_nothing_names_no_setting_of_that_s
 
 
 def test_progress_is_of_all_rows_that_are_read(world, capsys):
-    recipe_of(world, "{" + OTHERS.format(w=world) + "}")
+    recipe_of(world, "{" + OTHERS.format(w=world) + ", cap: 30}")
     assert main(["run", str(world / "mix.yaml"), "--set", "version=1.9.0", "--until", "pairs"]) == 0
     assert "40/40" in capsys.readouterr().err
