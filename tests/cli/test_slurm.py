@@ -355,3 +355,22 @@ def test_whole_nodes_are_asked_for_with_their_memory(recipe: Path, capsys: pytes
     assert '--mem "much": write a number of MB, or with a unit, as 200G; 0 is all of a node' in capsys.readouterr().err
     assert main(["slurm", *words, "--cpus", "0"]) == 2
     assert "--cpus 0: at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://judge.lan:8000/v1", "http://judge.lan:8000/v1: the job's nodes must reach this server, with its key"),
+        ("http://localhost:8000/v1", "http://localhost:8000/v1, which on a node is the node itself: the job's nodes"),
+    ],
+)
+def test_a_server_must_be_reached_from_the_job_s_nodes(
+    url: str, said: str, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged = f"{{score: {{judge: {{model: 'openai:m@{url}'}}}}}}"
+    chain = f"chain=[{{generate: {{max_tokens: 8, n: 2, temperature: 1.0}}}}, {judged}, {{pair: {{from: scores}}}}]"
+    assert main(["slurm", str(recipe), "--set", chain, "--gpus", "0", "--time", "1:30:00"]) == 0
+    out, err = capsys.readouterr()
+    assert f"warning: {said}" in err
+    assert f"# {said}" in out
+    assert "LIDR_JUDGE_API_KEY for a judge, OPENAI_API_KEY for others" in err

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from lidr import pipeline
 from lidr.cli.common import duration, print_json, read_recipe, recipe_arguments, refuse_wrong, say
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lidr.recipe import Recipe
 
 _NO_JOB = "no job is written for it"
+_SERVER = re.compile(r'"openai:[^@"]+@(https?://[^"]+)"')
 _TIME = re.compile(r"\d+-\d+(:\d\d){0,2}|\d+:\d\d:\d\d")
 _UNCLEAR = re.compile(r"(\d+)(?::(\d\d))?")
 """What people write for hours, and Slurm reads as minutes and seconds."""
@@ -95,7 +97,20 @@ def _checked(recipe: Recipe, options: argparse.Namespace) -> list[str]:
         raise PlanError(f"{error}\n{options.recipe}: {_NO_JOB}") from None
     there = dict.fromkeys(why for step in planned.steps if step.is_elsewhere for why in step.why)
     costs = pipeline.costs_of(planned)
-    return [*there, *idle, *(_too_large(planned, costs) if options.gpus else ()), *_too_long(costs, options)]
+    large = _too_large(planned, costs) if options.gpus else ()
+    return [*there, *idle, *large, *_too_long(costs, options), *_servers(recipe)]
+
+
+def _servers(recipe: Recipe) -> Iterator[str]:
+    """Servers that the recipe names anywhere, which the job's nodes ask and not the machine that wrote its file."""
+    unasked = {"policy"} if recipe.runtime.engine == "scripted" else None
+    for url in dict.fromkeys(_SERVER.findall(recipe.model_dump_json(exclude=unasked))):
+        is_own = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+        whose = ", which on a node is the node itself" if is_own else ""
+        yield (
+            f"{url}{whose}: the job's nodes must reach this server, with its key, if it wants one, in the environment: "
+            f"LIDR_JUDGE_API_KEY for a judge, {recipe.runtime.api_key_env} for others"
+        )
 
 
 def _too_long(costs: pipeline.Costs, options: argparse.Namespace) -> Iterator[str]:
