@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -452,6 +453,7 @@ def test_whoever_finds_no_place_says_what_it_waits_for_and_then_gives_up(
     def lost_first(engine: RayEngine) -> None:
         cluster.forget(node)
         monkeypatch.setattr(RayEngine, "_places", lambda _: 1)
+        engine._placed_at = time.monotonic()
         real(engine)
 
     monkeypatch.setattr(RayEngine, "_begin", lost_first)
