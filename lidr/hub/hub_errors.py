@@ -153,7 +153,10 @@ def away(repo: str, error: Exception) -> HubError:
 
     name, _, revision = repo.partition("@")
     if revision and isinstance(error, RevisionNotFoundError):
-        return HubError(f"{repo}: the Hub has {name}, and no revision {revision} in it: never there, or deleted")
+        return HubError(
+            f"{repo}: the Hub has {name}, and no revision {revision} in it: never there, or deleted. "
+            "Name one that it has; in a recipe `lidr lock` pins a tag or branch at its commit"
+        )
     if isinstance(error, RepositoryNotFoundError) and not isinstance(error, GatedRepoError):
         asked = re.match(r"https?://[^/]+", str(error.response.url))
         return HubError(

@@ -135,7 +135,8 @@ def check_job(planned: Plan, nodes: int, gpus: int) -> list[str]:
     """
     runtime, has = planned.recipe.runtime, nodes * gpus
     if gpus == 0:
-        return []
+        said = f"--gpus 0 gives the job no GPU, and the recipe is planned for one (runtime.gpu {runtime.gpu})"
+        return [said] if runtime.gpu is not None else []
     todo = [step for step in planned.steps if step.state not in NOTHING_TO_DO]
     training = ", ".join(dict.fromkeys(step.name for step in todo if step.expected.trains))
     answering = ", ".join(dict.fromkeys(step.name for step in todo if _takes_replicas(planned.recipe, step)))

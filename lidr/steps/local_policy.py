@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from lidr.engines import (
     unread,
     without_fixing,
 )
-from lidr.errors import EngineError, PlanError
+from lidr.errors import EngineError, LidrError, PlanError
 from lidr.recipe import AUTO, template_identity, template_kwargs
 from lidr.references import FolderReference, ServerReference, parse_reference
 from lidr.resources import resolve_source
@@ -71,6 +72,14 @@ def check_template(around: Surroundings, folder: Path | None = None) -> tuple[st
         if found is None or not found.is_dir():
             return unseen
         return _look_at(around, found, unseen)
+
+
+def refused_system(around: Surroundings) -> str | None:
+    """Why the policy's chat template takes no system message; None where it does, or where nobody can tell yet."""
+    with policy_tokenizer(around) as found, suppress(LidrError):  # what is wrong with it, `check_template` says
+        template = template_for(around, found) if found is not None and found.is_dir() else None
+        return probe(found, template).refuses_system("Be brief.") if found and template is not None else None
+    return None
 
 
 def _look_at(around: Surroundings, folder: Path, unseen: tuple[str, ...] = ()) -> tuple[str, ...]:

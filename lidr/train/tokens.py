@@ -23,6 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from jinja2 import TemplateError
 
 from lidr.errors import RowError, TrainError
 from lidr.reasoning import ThoughtForm
@@ -50,6 +51,8 @@ _WHAT_TO_DO = {
     "over_long": "raise max_length, or lower max_tokens of generate and translate",
     "empty_completion": "look at the responses and translations: an answer is empty",
     "equal_completions": "chosen and rejected are the same text, which teaches nothing: look at the pairs",
+    "template_refused": "the policy's chat template refuses the conversation, as Gemma 2's does one with a system "
+    "message: take it out of the pairs (a column: columns: {system: null}), or name another policy.chat_template.file",
     "prompt_mismatch": "the chat template or the tokenizer writes a prompt with an answer differently from the prompt "
     "alone, so that training would see another prompt than generation did: set policy.chat_template.training (auto, or "
     "a template for training), or policy.chat_template.file",
@@ -286,8 +289,11 @@ def _tokenise_row(
     for side in sides:
         if not any(message["content"].strip() for message in row[side]):
             return drop("empty_completion", f"{side} is empty")
-    prompt = prompt_ids(tokenizer, row["prompt"])
-    whole = [_whole(tokenizer, row["prompt"], _without_leading_space(row[side]), prompt, form) for side in sides]
+    try:
+        prompt = prompt_ids(tokenizer, row["prompt"])
+        whole = [_whole(tokenizer, row["prompt"], _without_leading_space(row[side]), prompt, form) for side in sides]
+    except TemplateError as error:
+        return drop("template_refused", str(error))
     if any(ids[: len(prompt)] != prompt for ids in whole):
         return drop("prompt_mismatch", f"the prompt's {len(prompt):,} tokens do not begin the prompt with an answer")
     _check_bos(prompt, tokenizer)

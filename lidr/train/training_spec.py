@@ -43,7 +43,10 @@ OverLong = Literal["drop", "refuse"]
 """What happens to a pair that does not fit into max_length: dropped with a reason, or an error."""
 
 
-DROP_REASONS = ("prompt_too_long", "over_long", "empty_completion", "equal_completions", "prompt_mismatch")
+DROP_REASONS = (
+    *("prompt_too_long", "over_long", "empty_completion", "equal_completions", "prompt_mismatch"),
+    "template_refused",
+)
 """Why a pair cannot be trained on: see `lidr.train.tokens`, which finds it before TRL would drop or cut it."""
 
 
@@ -187,7 +190,7 @@ class DroppedPair:
     """A pair that training could not use, found before TRL would drop or cut it in silence."""
 
     pair_id: str
-    reason: str  # prompt_too_long, over_long, empty_completion, equal_completions, prompt_mismatch
+    reason: str  # of DROP_REASONS
     detail: str  # "1,312 tokens of at most 1,024"
 
 

@@ -327,6 +327,10 @@ def test_a_job_whose_steps_need_no_gpu_is_told_so(recipe: Path, capsys: pytest.C
     assert "warning: no step that is still to make uses a GPU; --gpus 0 reserves none" in capsys.readouterr().err
     assert main(["slurm", str(recipe), "--gpus", "0", "--time", "1:30:00"]) == 0
     assert capsys.readouterr().err == ""
+    assert main(["slurm", str(recipe), "--set", "runtime.gpu=H100", "--gpus", "0", "--time", "1:30:00"]) == 0
+    assert "warning: --gpus 0 gives the job no GPU, and the recipe is planned for one (runtime.gpu H1" in (
+        capsys.readouterr().err
+    )
 
 
 def test_what_run_would_stop_at_gets_no_job(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from lidr.steps.pairs.pairs_config import PairsConfig
 from lidr.steps.step_kind import Scale
 from lidr.store.artifact import open_artifact
 from tests.scripted import write_world
+from tests.tiny import tiny_model
 
 RECIPE = """\
 schema: 1
@@ -341,3 +342,19 @@ def test_progress_is_of_all_rows_that_are_read(world, capsys):
     recipe_of(world, "{" + OTHERS.format(w=world) + ", cap: 30}")
     assert main(["run", str(world / "mix.yaml"), "--set", "version=1.9.0", "--until", "pairs"]) == 0
     assert "40/40" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("family", "is_said"), [("gemma", True), ("smollm2", False)])
+def test_system_messages_that_the_policys_template_refuses_are_noted_before_a_run(tmp_path, capsys, family, is_said):
+    tiny_model(tmp_path / "model", family)
+    row = {"prompt": "Q", "sys": "Be brief.", "chosen": "A", "rejected": "B"}
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps({**row, "prompt": f"Q{i}"}) + "\n" for i in range(3)))
+    pairs = f"{{dataset: {tmp_path}/own.jsonl, license: mit, language: en, columns: {{prompt: prompt, system: sys}}}}"
+    (tmp_path / "own.yaml").write_text(
+        "schema: 1\nname: own\nversion: 0.1.0\nlanguages: {dominant: en, others: [de]}\n"
+        f"policy: {{model: {tmp_path}/model}}\nchain:\n  - pairs: {pairs}\n"
+        "  - train: {learning_rate: 1.0e-5, batch: 2}\niterations: [{}]\nruntime: {engine: transformers}\n"
+    )
+    assert main(["validate", str(tmp_path / "own.yaml")]) == 0
+    note = "own.jsonl: 3 of its first 3 pairs have a system message, which the policy's chat template does not take ("
+    assert (note in capsys.readouterr().err) is is_said

@@ -131,6 +131,18 @@ def test_every_pair_is_kept_or_dropped_with_its_reason(tokenizers: dict[str, Any
     assert dropped[3].detail.endswith("tokens of at most 100")
 
 
+def test_a_conversation_that_the_template_refuses_is_dropped_with_its_words(tokenizers: dict[str, Any]) -> None:
+    kept, refused = (row(name, "Why?", "Because.", "No.") for name in ("kept", "refused"))
+    refused["prompt"] = [{"role": "system", "content": "Be brief."}, *refused["prompt"]]
+    pairs, dropped = tokenise([kept, refused], tokenizers["gemma"], max_length=100, over_long="drop")
+    assert [pair.pair_id for pair in pairs] == ["kept"]
+    assert [(pair.pair_id, pair.reason, pair.detail) for pair in dropped] == [
+        ("refused", "template_refused", "System role not supported")
+    ]
+    with pytest.raises(TrainError, match=r"1 template_refused: the policy's chat template refuses the conversation"):
+        tokenise([refused], tokenizers["gemma"], max_length=100, over_long="drop")
+
+
 def test_a_pair_that_just_fits_is_kept(tokenizers: dict[str, Any]) -> None:
     given = [row("a", "Why?", "Because.", "No, and for no reason.")]
     (pair,), _ = tokenise(given, tokenizers["smollm2"], max_length=512, over_long="drop")

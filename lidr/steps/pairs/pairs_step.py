@@ -26,13 +26,15 @@ from lidr.recipe import template_kwargs
 from lidr.references import RunReference, parse_reference
 from lidr.rows import Pair
 from lidr.steps.ledger import Ledger
-from lidr.steps.local_policy import is_trained
+from lidr.steps.local_policy import is_trained, refused_system
 from lidr.steps.pairs.pair_weights import is_left_out, mapped_of, unread_note
 from lidr.steps.pairs.pairs_config import PairsConfig, PairSet
 from lidr.steps.step_kind import Expected, Outcome, Scale, StepKind, StepRun, Surroundings
 
 if TYPE_CHECKING:
     from lidr.preferences import PairSource
+
+_FIRST_ROWS = 100  # of a set, that are looked at for system messages
 
 
 def run_pairs(run: StepRun) -> Outcome:
@@ -95,7 +97,23 @@ def check_pairs(around: Surroundings, config: PairsConfig) -> tuple[str, ...]:
         preferences.check_weights_of(source, mapped_of(around, one))
     for hub in config.datasets:
         around.commit_of(hub)
-    return tuple(note for one, source in here for note in _to_say(around, one, source))
+    notes = [note for one, source in here for note in _to_say(around, one, source)]
+    if here and is_trained(around) and (why := refused_system(around)) is not None:
+        notes += [note for one, source in here for note in _system_note(around, one, source, why)]
+    return tuple(notes)
+
+
+def _system_note(around: Surroundings, one: PairSet, source: PairSource, why: str) -> Iterator[str]:
+    """That pairs have a system message which the policy's chat template does not take, by the first rows of a set."""
+    batch, _ = next(preferences.readings(source, _FIRST_ROWS, ["prompt"], mapped_of(around, one)), (None, None))
+    prompts = [] if batch is None else batch["prompt"].to_pylist()
+    if number := sum(any(message["role"] == "system" for message in prompt) for prompt in prompts):
+        yield (
+            f"{source.name}: {number} of its first {len(prompts)} pairs have a system message, which the policy's chat "
+            f"template does not take ({why}): `train` drops pairs that it refuses, and does not see what it leaves "
+            "out. Take the message out of the set (of a column: columns: {system: null}), or name another template in "
+            "policy.chat_template.file"
+        )
 
 
 def _sets_here(around: Surroundings, config: PairsConfig) -> list[tuple[PairSet, PairSource]]:
