@@ -113,8 +113,8 @@ def weight_bytes(shape: ModelShape, dtype: str) -> int:
 
 
 def frozen_bytes(shape: ModelShape, dtype: str, quantization: str) -> int:
-    """Of weights that are not trained. Embeddings and head, taken to be two tables, are never packed, nor are experts,
-    which are no linear layers.
+    """Of weights that are not trained, while another part is or while the model answers. Embeddings and head, taken to
+    be two tables, are never packed, nor are experts, which are no linear layers.
     """
     if not quantization:
         return weight_bytes(shape, dtype)

@@ -139,8 +139,8 @@ OPTIMISERS = _words(
 """What `optim` may name: transformers' OptimizerNames; a test compares them with those that are installed."""
 
 IN_PARTS = ("adagrad", "adamw_torch", "adamw_torch_4bit", "adamw_torch_8bit", "adamw_torch_fused", "rmsprop", "sgd")
-"""Optimisers that take weights of which each process holds a part: torch's own, and torchao's. Adafactor and those of
-bitsandbytes cannot."""
+"""Optimisers that are taken where each process holds a part of every weight: torch's own, tried, and torchao's, not tried
+here. Adafactor and those of bitsandbytes were seen to fail."""
 
 _UNKNOWN_ASIDE = "with it the loss of pairs that are kept aside is not known; take it out, or held_out"
 
@@ -172,7 +172,7 @@ def _wrong(name: str, value: Any, *, is_compared: bool) -> str | None:
         return f"trl.{name}: TRL's DPOConfig has no such setting{_meant(name)}"
     if name in COMPARES and not is_compared:
         return f"trl.{name} compares two sides, and method: sft sees one; take it out"
-    if name == "optim" and value not in OPTIMISERS:
+    if name == "optim" and str(value) not in OPTIMISERS:
         return f"trl.optim: transformers has no optimiser {value!r}{_meant(str(value), sorted(OPTIMISERS))}"
     return _wrong_deepspeed(value) if name == "deepspeed" else None
 

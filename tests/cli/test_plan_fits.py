@@ -406,6 +406,7 @@ def test_numbers_in_8_bits_that_vllm_is_told_of_count_in_memory_and_time(tmp_pat
     assert "weights 16.0 GB" in plain
     assert "weights 9.1 GB" in weights, "embeddings and head stay in 16 bits"
     assert less < 0.7 * seconds
+    assert "weights 5.7 GB" in generate("runtime.vllm.quantization=bitsandbytes")[1], "4 bits, as vLLM packs them"
     texts = {kind: generate(f"runtime.vllm.kv_cache_dtype={kind}")[1] for kind in ("auto", "fp8_e5m2", "float32")}
     size = {kind: float(line.split(" tokens ")[1].split(" GB")[0]) for kind, line in texts.items()}
     assert size["fp8_e5m2"] == pytest.approx(size["auto"] / 2, rel=0.05)

@@ -26,6 +26,13 @@ def handle(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     if what == "loses the other":
         time.sleep(1)
         raise RuntimeError("connection closed by peer")
+    if what == "ends what it forks":
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+        time.sleep(0.2)
+        os.kill(child, signal.SIGTERM)
+        raise RuntimeError(f"the child ended by {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}")
     time.sleep(60)  # waits for the other, until it is ended
     yield {"result": None}
 

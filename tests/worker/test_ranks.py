@@ -19,6 +19,7 @@ RAISED = "NotImplementedError: this operator cannot be shared (the traceback is 
         ("raises", "raises", RAISED),
         ("raises", "is refused", "row 3 is empty"),
         ("dies", "loses the other", "process 0 ended early, as when memory runs out. Run the same command again"),
+        ("ends what it forks", "waits", "the child ended by 143 (the traceback is in the worker's log)"),
         ("dies", "waits", "process 0 ended early, as when memory runs out. Run the same command again"),
     ],
 )
