@@ -139,8 +139,8 @@ OPTIMISERS = _words(
 """What `optim` may name: transformers' OptimizerNames; a test compares them with those that are installed."""
 
 IN_PARTS = ("adagrad", "adamw_torch", "adamw_torch_4bit", "adamw_torch_8bit", "adamw_torch_fused", "rmsprop", "sgd")
-"""Optimisers that are taken where each process holds a part of every weight: torch's own, tried, and torchao's, not tried
-here. Adafactor and those of bitsandbytes were seen to fail."""
+"""Optimisers that are taken where each process holds a part of every weight: torch's own, tried, and torchao's, not
+tried here. Adafactor and those of bitsandbytes were seen to fail."""
 
 _UNKNOWN_ASIDE = "with it the loss of pairs that are kept aside is not known; take it out, or held_out"
 
