@@ -23,7 +23,7 @@ _SETTINGS = {
     "other_direction_failed": "pair.drop (independent takes only the pair that needs the translation)",
     "truncated_response": "generate.max_tokens, or pair.truncated",
     "empty_response": "generate, and the policy's chat template",
-    "prompt_too_long": "the prompts' length, and generate.max_tokens: they share the model's window",
+    "prompt_too_long": "generate.max_tokens and the length of the prompts: they share the model's window",
     "too_few_scored": "generate.n, and the scorer in score: fewer than two answers of a prompt have a score",
     "tied": "generate.n and generate.temperature, or another scorer in score: all answers score the same",
     "identical": "policy.model: its answers do not differ between the languages",
