@@ -184,6 +184,8 @@ def _cost_lines(planned: Plan, costs: Costs) -> Iterator[str]:
         is_estimated = bool(costs.estimated_s)
         left_out = "; ".join(f"{one.what}, {one.number:,} {one.unit}" for one in costs.beside)
         without = f"; without {left_out}" if left_out else ""
+        if costs.waiting:
+            without += f"; without GPUs that wait for servers in {_names(costs.waiting)}, for a time that is unknown"
         at_once = f", on {costs.gpus} GPUs at most" if costs.gpus > 1 else ""
         yield f"GPU hours: {hours_of(costs.gpu_hours, is_estimated=is_estimated)}{at_once}{price}{without}"
         if costs.reserved_hours is not None:
@@ -267,6 +269,7 @@ def as_json(planned: Plan) -> dict[str, Any]:
         "price": costs.price,
         "gpu_hours_reserved": costs.reserved_hours,
         "gpus_at_once": costs.gpus,
+        "waits_for_servers": list(costs.waiting),
         "not_estimated": [{"what": one.what, "number": one.number, "unit": one.unit} for one in costs.beside],
         "memory": [asdict(need) for need in costs.memory],
         "size_unknown": list(costs.unsized),

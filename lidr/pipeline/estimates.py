@@ -83,6 +83,7 @@ class Costs:
         free: bytes that its disk has.
         gpu_hours: None where nothing is known of any step on GPUs, or a step does not fit.
         gpus: at work at once, at most; 0 where none is known to be.
+        waiting: places of the steps of unknown time that a server answers, while GPUs of a step after them wait.
         price: of the GPU hours, where the recipe says what one costs.
         held: GPUs of the step that takes most, where another takes fewer: 0 where none does.
         card_helps: whether a step of unknown time could be estimated for a card, and none is named.
@@ -107,6 +108,7 @@ class Costs:
     fetched: Need | None = None
     free_for_fetched: int | None = None
     gpus: int = 0
+    waiting: tuple[str, ...] = ()
 
     @property
     def unfit(self) -> tuple[str, ...]:
@@ -158,6 +160,8 @@ def costs_of(planned: Plan) -> Costs:
     on_cards = [time for time in times.values() if time.gpus and time.seconds is not None]
     hours = sum((time.seconds or 0) * time.gpus for time in on_cards) / 3600 if on_cards and all_fit else None
     price = planned.recipe.runtime.gpu_price
+    waits = (step for step in todo if step.expected.tokens and times[step.place].seconds is None)
+    served = (step.place for step in waits if asks_elsewhere(planned, step))
     alone = (by_vllm for step in todo for _, by_vllm in models_alone(planned.recipe, step))
     numbers = {time.gpus for time in on_cards}
     numbers |= {planned.recipe.runtime.tensor_parallel if by_vllm else 1 for by_vllm in alone}
@@ -177,6 +181,7 @@ def costs_of(planned: Plan) -> Costs:
         downloads(planned, todo),
         free_bytes(hub_cache()),
         max(numbers, default=0),
+        tuple(served),
     )
 
 

@@ -318,6 +318,24 @@ def test_gpus_are_reserved_too_while_a_scorer_s_model_takes_one(tmp_path, capsys
     assert [line.partition("; without score: ")[2] for line in lines] == ([] if without is None else [without])
 
 
+@pytest.mark.parametrize(
+    ("by", "is_waited"), [("", False), (', by: {{model: "openai:mt@http://x", engine: openai}}', True)]
+)
+def test_gpus_that_wait_for_a_server_are_said_to_be_in_no_hours(tmp_path, capsys, by, is_waited) -> None:
+    chain = TRAINS.replace("check_language: false", f"check_language: false{by}")
+    settings = ("policy={model: org/some-8B, revision: unpinned}", "runtime.engine=vllm", "runtime.gpu=H100",
+                "runtime.replicas=8", "runtime.gpu_price=2", "chain.train.batch=16")  # fmt: skip
+    words = [str(write_world(tmp_path / "w", chain)), *(word for one in settings for word in ("--set", one))]
+    assert main(["plan", *words]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("GPU hours")]
+    assert len(lines) == 2  # at work; reserved
+    said = "; without GPUs that wait for servers in translate, for a time that is unknown"
+    assert [said in line for line in lines] == [is_waited] * 2
+    assert main(["plan", *words, "--json"]) == 0
+    waits = json.loads(capsys.readouterr().out)["waits_for_servers"]
+    assert waits == (["iter_1/translate", "iter_2/translate"] if is_waited else [])
+
+
 def test_of_all_replicas_it_is_said_that_their_number_is_unknown(tmp_path, capsys) -> None:
     file = str(write_world(tmp_path / "w", TRAINS))
     for replicas, is_said in (("all", True), ("2", False)):
