@@ -33,7 +33,7 @@ from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
 from lidr.pipeline.rates import model_of
 from lidr.pipeline.room import models_alone
 from lidr.recipe import Recipe
-from lidr.steps import Beside, is_for_another_card
+from lidr.steps import ITS_SERVER, Beside, is_for_another_card
 
 USUAL = "A100 80GB"
 """The card that is estimated for where vLLM is asked for, this machine has none, and the recipe names none."""
@@ -83,7 +83,7 @@ class Costs:
         free: bytes that its disk has.
         gpu_hours: None where nothing is known of any step on GPUs, or a step does not fit.
         gpus: at work at once, at most; 0 where none is known to be.
-        waiting: places of the steps of unknown time that a server answers, while GPUs of a step after them wait.
+        waiting: places of the steps in which GPUs that are reserved wait for a server, for a time that nobody knows.
         price: of the GPU hours, where the recipe says what one costs.
         held: GPUs of the step that takes most, where another takes fewer: 0 where none does.
         card_helps: whether a step of unknown time could be estimated for a card, and none is named.
@@ -160,8 +160,7 @@ def costs_of(planned: Plan) -> Costs:
     on_cards = [time for time in times.values() if time.gpus and time.seconds is not None]
     hours = sum((time.seconds or 0) * time.gpus for time in on_cards) / 3600 if on_cards and all_fit else None
     price = planned.recipe.runtime.gpu_price
-    waits = (step for step in todo if step.expected.tokens and times[step.place].seconds is None)
-    served = (step.place for step in waits if asks_elsewhere(planned, step))
+    served = (step.place for step in todo if _waits(planned, step) and not times[step.place].is_measured)
     alone = (by_vllm for step in todo for _, by_vllm in models_alone(planned.recipe, step))
     numbers = {time.gpus for time in on_cards}
     numbers |= {planned.recipe.runtime.tensor_parallel if by_vllm else 1 for by_vllm in alone}
@@ -183,6 +182,11 @@ def costs_of(planned: Plan) -> Costs:
         max(numbers, default=0),
         tuple(served),
     )
+
+
+def _waits(planned: Plan, step: PlannedStep) -> bool:
+    """Whether a server answers something of a step, for a time that nobody knows."""
+    return any(why == ITS_SERVER for _, why in step.kind.alone(planned.recipe, step.config))
 
 
 def _beside(planned: Plan, todo: list[PlannedStep]) -> tuple[Beside, ...]:

@@ -318,22 +318,35 @@ def test_gpus_are_reserved_too_while_a_scorer_s_model_takes_one(tmp_path, capsys
     assert [line.partition("; without score: ")[2] for line in lines] == ([] if without is None else [without])
 
 
-@pytest.mark.parametrize(
-    ("by", "is_waited"), [("", False), (', by: {{model: "openai:mt@http://x", engine: openai}}', True)]
+SERVER = "openai:other@http://127.0.0.1:9"
+JUDGED = TRAINS.replace(
+    "max_length: 400}}\n",
+    "max_length: 400}}\n  - evaluate: {{tasks: [x_alpacaeval], max_tokens: 8, judge: {{model: JUDGE}}}}\n",
 )
-def test_gpus_that_wait_for_a_server_are_said_to_be_in_no_hours(tmp_path, capsys, by, is_waited) -> None:
-    chain = TRAINS.replace("check_language: false", f"check_language: false{by}")
+
+
+@pytest.mark.parametrize(
+    ("chain", "names"),
+    [
+        (TRAINS, ()),
+        (TRAINS.replace("check_language: false", f"by: {{{{model: '{SERVER}', engine: openai}}}}"), ("translate",)),
+        (JUDGED.replace("JUDGE", f"'{SERVER}'"), ("evaluate",)),
+        (JUDGED.replace("JUDGE", f"org/judge-2B@{'a' * 40}"), ()),
+    ],
+)
+def test_gpus_that_wait_for_a_server_are_said_to_be_in_no_hours(tmp_path, capsys, chain, names) -> None:
     settings = ("policy={model: org/some-8B, revision: unpinned}", "runtime.engine=vllm", "runtime.gpu=H100",
                 "runtime.replicas=8", "runtime.gpu_price=2", "chain.train.batch=16")  # fmt: skip
-    words = [str(write_world(tmp_path / "w", chain)), *(word for one in settings for word in ("--set", one))]
+    file = write_world(tmp_path / "w", chain)
+    words = [str(file), *(word for one in settings for word in ("--set", one))]
     assert main(["plan", *words]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("GPU hours")]
     assert len(lines) == 2  # at work; reserved
-    said = "; without GPUs that wait for servers in translate, for a time that is unknown"
-    assert [said in line for line in lines] == [is_waited] * 2
+    said = f"; without GPUs that wait for servers in {', '.join(names)}, for a time that is unknown"
+    assert [line.endswith(said) for line in lines] == [bool(names)] * 2
     assert main(["plan", *words, "--json"]) == 0
     waits = json.loads(capsys.readouterr().out)["waits_for_servers"]
-    assert waits == (["iter_1/translate", "iter_2/translate"] if is_waited else [])
+    assert [place for place in waits if place != "iter_0/evaluate"] == [f"iter_{i}/{n}" for i in (1, 2) for n in names]
 
 
 def test_of_all_replicas_it_is_said_that_their_number_is_unknown(tmp_path, capsys) -> None:
