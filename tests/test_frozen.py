@@ -31,7 +31,7 @@ _TWO = {"made_by": 1, "now": 2}
 RULES = {
     **{name: {name: _TWO} for name in ("generate", "translate", "pair", "pairs", "filter", "measure", "train")},
     "prompts": {"prompts": {**_TWO, "now": 3}},
-    "evaluate": {"evaluate": {**_TWO, "now": 3}, "mgsm": _TWO, "x_alpacaeval": _TWO},
+    "evaluate": {"evaluate": {**_TWO, "now": 4}, "mgsm": _TWO, "x_alpacaeval": _TWO},
 }
 """Steps whose rules are others today: what those of cf61f58 made is kept, and named."""
 

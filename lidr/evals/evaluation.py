@@ -179,6 +179,8 @@ def identity_of(spec: EvalSpec, model: ModelFacts, loaded: Mapping[str, Loaded])
     asked["rules"] = {task.benchmark: benchmark(task.benchmark).VERSION for task in _own(spec.tasks)}
     data = {task: found.facts.model_dump() for task, found in loaded.items()}
     asked |= {"gold": spec.gold} if spec.gold != "number" else {}
+    own = ModelFolder(Path(spec.model)).own_generation() if spec.backend == "hf" else ()
+    asked |= {"own_generation": "ignored"} if own else {}  # answers of before obeyed it
     asked |= {"thoughts": thoughts} if (thoughts := _thoughts(spec)) else {}
     told = text_arguments(spec.vllm) if spec.row.name == "vllm" else {}
     asked |= {"vllm": told} if told else {}

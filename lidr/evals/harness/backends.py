@@ -76,7 +76,7 @@ def shares(spec: EvalSpec) -> bool:
 def _hf(spec: EvalSpec) -> LM:
     import torch
     from lm_eval.models.huggingface import HFLM
-    from transformers import AutoConfig
+    from transformers import AutoConfig, GenerationConfig
 
     if spec.threads:
         torch.set_num_threads(spec.threads)
@@ -96,6 +96,9 @@ def _hf(spec: EvalSpec) -> LM:
         trust_remote_code=spec.trust_remote_code,
         use_safetensors=True,
     )
+    # A model's own may ask for penalties, beams or another length; the evaluation alone decides on those.
+    ends = sorted(ModelFolder(Path(spec.model)).end_ids())
+    lm.model.generation_config = GenerationConfig(eos_token_id=ends or None)
     if spec.adapter is not None:  # by its own `peft` it would say nothing of a tensor that has no place in the model
         put_over(lm.model, AdapterFolder(Path(spec.adapter)), tied=is_tied(lm.model))
     return lm

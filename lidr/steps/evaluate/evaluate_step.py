@@ -153,6 +153,5 @@ STEP = StepKind(
     at_first=True,
     checks=check_rows_and_judge,
     notes=notes_evaluate,
-    version=3,
-    resumes_since=1,
+    version=4,  # 4: a model's own generation_config has no part in its answers
 )

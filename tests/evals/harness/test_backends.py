@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from lidr.engines import ModelFolder
 from lidr.errors import EvaluationError
 from lidr.evals.harness.backends import check_lengths_first, open_lm
-from lidr.evals.harness.lm_eval_run import _ends
+from lidr.evals.harness.lm_eval_run import _ends, gen_kwargs
 from lidr.evals.spec import Decoding, EvalSpec
 from tests.engines.templates.shapes import DATED, HYBRID, shaped
 from tests.engines.templates.test_fixed_template import move_clock
@@ -79,6 +80,41 @@ def test_an_answer_ends_at_its_turn_where_the_models_files_name_another_end(spec
         asked = _asking(spec, shaped(tmp_path / str(ends), HYBRID, ends=ends))
         with open_lm(asked) as lm:
             assert _ends(lm, asked) == until
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"max_new_tokens": 3},
+        {"max_length": 3},
+        {"min_new_tokens": 11},
+        {"repetition_penalty": 1.8},
+        {"no_repeat_ngram_size": 1},
+        {"num_beams": 3},
+        {"do_sample": True, "temperature": 9.0, "top_k": 0},
+        {"suppress_tokens": [*range(20, 300)]},
+        {"bad_words_ids": [[one] for one in range(20, 300)]},
+        {"stop_strings": ["e"]},
+    ],
+    ids=lambda own: next(iter(own)),
+)
+def test_what_a_model_s_own_generation_config_asks_for_changes_no_answer(spec, model, tmp_path, own):
+    from lm_eval.api.instance import Instance
+
+    answers = []
+    for name, more in (("plain", {}), ("asking", own)):
+        shutil.copytree(model, tmp_path / name)
+        file = tmp_path / name / "generation_config.json"
+        ends = ModelFolder(model).end_ids()
+        file.write_text(json.dumps({"eos_token_id": sorted(ends), **more}), encoding="utf-8")
+        asked = _asking(spec, tmp_path / name, decoding=Decoding(max_tokens=12))
+        with open_lm(asked) as lm:
+            words = gen_kwargs(asked) | {"until": []}
+            talks = [[{"role": "user", "content": text}] for text in ("Hallo", "Was ist ein Leuchtturm?")]
+            prompts = [lm.apply_chat_template(talk) for talk in talks]
+            answers.append(lm.generate_until([Instance("generate_until", {}, (text, words), 0) for text in prompts]))
+    assert answers[0] == answers[1]
+    assert all(answers[0])
 
 
 def test_switches_of_the_template_are_those_that_are_asked_for(spec, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ def test_vllm_and_hf_give_the_same_answers_of_a_model_with_an_adapter(smollm2: P
     monkeypatch.setenv("LIDR_STORE", str(tmp_path / "store"))
     adapter = make_adapter(smollm2, tmp_path / "adapter", lora(modules_to_save=["lm_head"])).folder
     folder = find_checkpoint(str(smollm2), str(adapter)).folder
+    own = {"eos_token_id": 2, "max_new_tokens": 1, "repetition_penalty": 1.8}  # no back end obeys it
+    (folder / "generation_config.json").write_text(json.dumps(own), encoding="utf-8")
     how = {"model": str(folder), "max_model_len": 512, "decoding": Decoding(max_tokens=6)}
     said = {
         backend: answer(
@@ -39,6 +42,7 @@ def test_vllm_and_hf_give_the_same_answers_of_a_model_with_an_adapter(smollm2: P
     whole = [{key: text.rstrip(HALF) for key, text in found.responses.items()} for found in said.values()]
     same = sum(whole[0][key] == whole[1][key] for key in whole[0])
     assert whole[0].keys() == whole[1].keys()
+    assert max(map(len, whole[1].values())) > 10  # more than one token
     assert same >= 0.7 * len(whole[0])  # near ties; without the adapter not one is the same
 
 
