@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import httpx
 
@@ -70,6 +70,18 @@ class NoAnswer:
     tries: int = 1
     is_unreachable: bool = False
     body: str = ""
+
+
+class Listed(NamedTuple):
+    """What a list of models says of one.
+
+    Args:
+        root: what the server has under the model's name (`root` of vLLM's list), of a path the last part; else empty.
+        owner: `owned_by`, which names the kind of many servers; else empty.
+    """
+
+    root: str = ""
+    owner: str = ""
 
 
 class _TryAgain(Exception):
@@ -156,20 +168,20 @@ class ChatClient:
                     raise Hopeless(f"{self.base_url}: no server answers there ({fault})") from None
                 time.sleep(min(left, self._retry.wait_s(attempt, fault.headers)))
 
-    def root(self) -> str:
-        """What the server says that it has under the model's name (`root` of vLLM's list of models); else empty.
-
-        Of a path on the server's machine, the last part.
-        """
+    def listed(self) -> Listed | None:
+        """What the server's list of models says of this one; None where no server is there."""
         try:
             _, _, content = self._exchange("GET", "models")
             (found,) = (one for one in json.loads(content)["data"] if one["id"] == self._model)
-            root = found["root"]
-        except (Hopeless, _TryAgain, ValueError, LookupError, TypeError, RecursionError):
-            return ""
+            root, owner = found.get("root"), found.get("owned_by")
+        except _TryAgain as fault:
+            return None if isinstance(fault.__cause__, _NOBODY_THERE) else Listed()
+        except (Hopeless, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return Listed()
+        owner = owner if isinstance(owner, str) else ""
         if not isinstance(root, str) or root == self._model:
-            return ""
-        return PurePath(root).name if PurePath(root).is_absolute() else root[:100]
+            return Listed("", owner)
+        return Listed(PurePath(root).name if PurePath(root).is_absolute() else root[:100], owner)
 
     def close(self) -> None:
         """Close the connections."""

@@ -19,7 +19,7 @@ import httpx
 
 from lidr.engines.arrivals import LOOK_S, Arrivals
 from lidr.engines.chat import cut_at_stop
-from lidr.engines.chat_client import ChatClient, Hopeless, NoAnswer
+from lidr.engines.chat_client import ChatClient, Hopeless, Listed, NoAnswer
 from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
 from lidr.engines.openai_fields import RequestFields
 from lidr.errors import EngineError
@@ -54,7 +54,7 @@ class OpenAIEngine(Engine):
         self._unreachable = 0  # requests in a row that met no server
         self._has_answered = False
         self._probing = threading.Lock()
-        self._stated: str | None = None  # what the server says that the model is; asked once
+        self._listed: Listed | None = None  # what the server says that the model is; asked once
         self._client = ChatClient(
             _base_url(spec.url),
             model=spec.model,
@@ -113,7 +113,8 @@ class OpenAIEngine(Engine):
         self._has_answered |= found.finish_reason in ("stop", "length")
         learned = self._fields.learned
         asked = f"(asked with {learned})" if learned else ""
-        served_by = " ".join(filter(None, (self._root(), found.served_by, asked)))
+        root = self._listed.root if self._listed else ""
+        served_by = " ".join(filter(None, (root, found.served_by, asked)))
         # Some servers repeat the key, and answers are kept and published.
         return replace(
             found,
@@ -124,6 +125,8 @@ class OpenAIEngine(Engine):
 
     def _ask(self, request: ChatRequest, left: threading.Event) -> Completion | NoAnswer:
         """Ask, and again where the server's refusal says how it wants to be asked."""
+        if self._listed is None:
+            self._meet()
         while True:
             body = self._fields.of(request)
             found = self._client.ask(body, partial(_completion, request, parser=self._spec.reasoning_parser), left)
@@ -132,12 +135,14 @@ class OpenAIEngine(Engine):
             if not self._fields.learn(body, found.body) or self._fields.of(request) == body:
                 return found
 
-    def _root(self) -> str:
-        """Which model the server has under this name, where it says so: a name tells nothing of what stands behind."""
+    def _meet(self) -> None:
+        """Ask which model the server has under this name, where it says so: a name tells nothing of what stands
+        behind; and what kind of server it is.
+        """
         with self._probing:
-            if self._stated is None:
-                self._stated = self._client.root()
-            return self._stated
+            if self._listed is None and (found := self._client.listed()) is not None:
+                self._listed = found
+                self._fields.served_by(found.owner)
 
     def _unanswered(self, request: ChatRequest, found: NoAnswer, left: threading.Event) -> Completion | Failure:
         """A row with its reason where the prompt is at fault; a failure, to be asked again, where the server is."""

@@ -21,6 +21,9 @@ _CAN_GO = ("temperature", "top_p", "top_k", "min_p", "presence_penalty")
 """Fields without which an answer is still one: the server then samples as it does by itself."""
 _WORDS = ("temperature", "top_p")
 """Of these, names that a message may hold without refusing them; only in quotes they are meant."""
+_OWN_DEFAULTS = ("vllm", "sglang", "llamacpp")
+"""Servers, by the owner in their lists of models, that give what a request does not name a value of their own: vLLM and
+SGLang the model's generation_config.json's, llama.cpp 40 and 0.05 for top_k and min_p. They are told every value."""
 _REFUSES = re.compile(
     r"unsupported|unrecogni[sz]ed|unknown|not (?:supported|permitted|allowed)|extra inputs", re.IGNORECASE
 )
@@ -43,6 +46,12 @@ class RequestFields:
         self._learned: list[str] = []
         self._without = {name for name, value in self._body.items() if value is None}
         self._is_started = True
+        self._tells_all = False
+
+    def served_by(self, owner: str) -> None:
+        """Take into account what kind of server it is, by what its list of models says."""
+        with self._lock:
+            self._tells_all = owner in _OWN_DEFAULTS
 
     @property
     def learned(self) -> str:
@@ -55,21 +64,25 @@ class RequestFields:
         sampling = request.sampling
         with self._lock:
             limit, without, is_started = self._token_limit, set(self._without), self._is_started
+            all_told = self._tells_all
         body: dict[str, Any] = {
             "model": self._model,
             "messages": list(request.messages),
             limit: sampling.max_tokens,
             "temperature": sampling.temperature,
         }
-        # Only what differs from the servers' defaults: repetition_penalty is not OpenAI's, and some servers refuse it.
-        if sampling.repetition_penalty != 1.0:
+        # Else only what differs from OpenAI's defaults: repetition_penalty is not OpenAI's, and some servers refuse it.
+        if sampling.repetition_penalty != 1.0 or all_told:
             body["repetition_penalty"] = sampling.repetition_penalty
         if sampling.presence_penalty:
             body["presence_penalty"] = sampling.presence_penalty
         if sampling.temperature > 0:
             body |= {"seed": sampling.seed, "top_p": sampling.top_p}
             # Not OpenAI's either, but vLLM's, SGLang's and llama.cpp's.
-            body |= {name: value for name in ("top_k", "min_p") if (value := getattr(sampling, name))}
+            if sampling.top_k or all_told:
+                body["top_k"] = sampling.top_k or -1  # all of them
+            if sampling.min_p or all_told:
+                body["min_p"] = sampling.min_p
         if sampling.stop:
             body["stop"] = list(sampling.stop)
         if request.prefill and is_started:
@@ -94,7 +107,8 @@ class RequestFields:
                 return False
             if _STARTED in refused and "add_generation_prompt" in words:
                 return self._change("no started answer", is_new=self._is_started)
-            for name in _CAN_GO:
+            usual = ("repetition_penalty",) if refused.get("repetition_penalty") == 1.0 else ()
+            for name in (*_CAN_GO, *usual):
                 quoted = rf"['\"`]{name}['\"`]" if name in _WORDS else rf"\b{name}\b"
                 if name in refused and (named == name or re.search(quoted, words)):
                     return self._change(f"no {name}", is_new=name not in self._without)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,7 +36,8 @@ def completion(text: str | None = "Honey.", finish_reason: str | None = "stop", 
 class Server:
     """Serves `reply(body, number)` for each request, numbered from 0; keeps what it was sent."""
 
-    def __init__(self, reply: Callable[[dict[str, Any], int], Reply]) -> None:
+    def __init__(self, reply: Callable[[dict[str, Any], int], Reply], *, models: Sequence[Mapping] = ()) -> None:
+        """`models`: what GET /v1/models lists; where it lists none, there is no such address."""
         self._reply, self._lock, self._open = reply, threading.Lock(), 0
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[Mapping[str, str]] = []
@@ -48,6 +49,13 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 owner._serve(self)
+
+            def do_GET(self) -> None:
+                content = json.dumps({"object": "list", "data": list(models)}).encode()
+                self.send_response(200 if models else 404)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
 
             def log_message(self, *_: object) -> None: ...
 

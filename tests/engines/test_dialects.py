@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from lidr.engines.chat_client import ChatClient
 from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Failure, Sampling
 from lidr.engines.openai import OpenAIEngine
 from lidr.engines.openai_fields import RequestFields
@@ -12,8 +13,8 @@ from lidr.errors import EngineError
 from lidr.recipe import OpenAIConfig, PolicyConfig, server_fields
 from lidr.retry import Retry
 from lidr.transforms import PREFILL, parse_translation, translation_messages
-from tests.engines.dialects import ANSWER, DIALECTS, openai_reasoning, refusal, vllm
-from tests.engines.server import Server
+from tests.engines.dialects import ANSWER, DIALECTS, answer, openai_reasoning, refusal, vllm
+from tests.engines.server import Reply, Server
 
 
 @pytest.fixture(autouse=True)
@@ -179,3 +180,47 @@ def test_fields_of_the_recipe_are_not_set_twice(body, words):
 def test_it_is_of_servers_alone():
     with pytest.raises(ValueError, match="says how a server is asked"):
         PolicyConfig(model="./folder", openai=OpenAIConfig())
+
+
+@pytest.mark.parametrize(
+    ("owner", "is_told"), [("vllm", True), ("sglang", True), ("llamacpp", True), ("openai", False)]
+)
+def test_a_server_that_has_defaults_of_its_own_is_told_every_value(owner: str, is_told: bool) -> None:
+    """vLLM takes what a request does not name from the model's generation_config.json: Qwen2.5's penalty is 1.05."""
+    with Server(lambda body, number: answer({"content": ANSWER}), models=[{"id": "m", "owned_by": owner}]) as server:
+        assert all(isinstance(one, Completion) for one in asked(server, question("a"), question("b", temperature=0.7)))
+        greedy, sampled = server.bodies
+    told = {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0}
+    assert greedy.items() & told.items() == ({("repetition_penalty", 1.0)} if is_told else set())
+    assert sampled.items() & told.items() == (told.items() if is_told else set())
+    assert sampled["top_p"] == 1.0
+
+
+def test_what_the_recipe_leaves_away_a_server_is_not_told() -> None:
+    config = OpenAIConfig(body={"repetition_penalty": None, "top_k": None})
+    with Server(lambda body, number: answer({"content": ANSWER}), models=[{"id": "m", "owned_by": "vllm"}]) as server:
+        asked(server, question("a", temperature=0.7), config=config)
+        assert not server.bodies[0].keys() & {"repetition_penalty", "top_k"}
+
+
+def test_a_server_behind_one_that_refuses_what_it_would_be_told_is_asked_without() -> None:
+    def strict(body: dict, number: int) -> Reply:
+        if "repetition_penalty" in body:
+            return refusal("Unrecognized request argument supplied: repetition_penalty")
+        return answer({"content": ANSWER})
+
+    with Server(strict, models=[{"id": "m", "owned_by": "vllm"}]) as server:
+        (found,) = asked(server, question("a"))
+    assert isinstance(found, Completion)
+    assert "no repetition_penalty" in (found.served_by or "")
+
+
+def test_a_server_that_comes_later_is_still_known_for_what_it_is(monkeypatch) -> None:
+    real, calls = ChatClient.listed, []
+    monkeypatch.setattr(
+        ChatClient, "listed", lambda self: calls.append(self) or (real(self) if len(calls) > 1 else None)
+    )
+    with Server(lambda body, number: answer({"content": ANSWER}), models=[{"id": "m", "owned_by": "vllm"}]) as server:
+        asked(server, question("a"), question("b"), question("c"))
+        assert ["repetition_penalty" in body for body in server.bodies] == [False, True, True]
+    assert len(calls) == 2
