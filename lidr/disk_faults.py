@@ -14,7 +14,12 @@ from lidr.errors import StoreError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # Libraries that write by themselves (safetensors, torch, SQLite), and workers, say it in words alone.
-_SAID = re.compile(r"no space left|disk is full|quota exceeded|file too large|os error (28|27|122)\b", re.IGNORECASE)
+# torch names no disk: it says that less was written than was given.
+_SAID = re.compile(
+    r"no space left|disk is full|quota exceeded|file too large|os error (28|27|122)\b"
+    r"|inline_container\.cc.*unexpected pos|basic_ios::clear: iostream error",
+    re.IGNORECASE,
+)
 _TOLD = "no space left"
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
