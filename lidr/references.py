@@ -26,6 +26,7 @@ UNPINNED = "unpinned"
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HUB = re.compile(rf"(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>[^\s@]+))?")
+_PLAIN = re.compile(r"[\w .-]+(?:/[\w .-]+)*")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _RUN = re.compile(rf"run:(?P<name>{_NAME})(?:@(?P<version>[^/\s]+))?(?:/iter_(?P<iteration>\d+)/(?P<step>[a-z_]+))?")
 _DIST = re.compile(rf"dist:(?P<package>{_NAME})/(?P<file>[^/\\\s][^\\\s]*\.gguf)")
@@ -133,8 +134,9 @@ def parse_reference(text: str) -> Reference:
     if match := _HUB.fullmatch(text):
         return HubReference(match["repo"], match["revision"])
     variable = "; variables are not filled in here: write the path itself" if "$" in text else ""
+    here = f"; a file or folder beside the recipe is ./{text}" if _PLAIN.fullmatch(text) else ""
     address = "; its URL begins with http:// or https://, as http://127.0.0.1:8000/v1" if text[:7] == "openai:" else ""
-    raise ValueError(f'"{text}" is no reference{variable}; allowed forms: {FORMS}{address}')
+    raise ValueError(f'"{text}" is no reference{variable}; allowed forms: {FORMS}{here}{address}')
 
 
 def repository_of(parent: Mapping[str, Any]) -> str | None:

@@ -20,6 +20,22 @@ def test_the_first_policy_is_an_input_only_where_it_is_the_reference():
     assert STEPS["train"].reads == (Pair, Policy)
 
 
+@pytest.mark.parametrize(
+    ("most", "longest", "named"),
+    [(64, 1024, ""), (1024, 1024, "generate"), (2000, 1024, "generate"), (64, 70, "translate")],
+)
+def test_answers_that_may_be_longer_than_what_is_trained_on_are_noted(tmp_path, most, longest, named):
+    """Translations have at most 80 tokens there."""
+    chain = TRAIN.replace("batch: 8", f"batch: 8, max_length: {longest}").replace(
+        "max_tokens: 64", f"max_tokens: {most}"
+    )
+    recipe = lidr.load_recipe(write_world(tmp_path, chain))
+    (config,) = (step.config for step in recipe.chain if step.name == "train")
+    notes = list(STEPS["train"].notes(recipe, config))
+    assert len(notes) == bool(named)
+    assert all(f"and {named}.max_tokens lets an answer alone have" in note for note in notes)
+
+
 def test_a_policy_behind_a_server_cannot_be_trained(tmp_path):
     recipe = write_world(tmp_path, TRAIN)
     with pytest.raises(

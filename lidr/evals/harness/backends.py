@@ -213,7 +213,12 @@ def _check_lengths(lm: LM, spec: EvalSpec, prompts: Sequence[str]) -> None:
     longest = max(len(lm.tok_encode(prompt)) for prompt in prompts)
     if longest + spec.decoding.max_tokens > lm.max_length:
         room = lm.max_length - longest
+        if room < 1:
+            raise EvaluationError(
+                f"the longest prompt has {longest:,} tokens, and the model takes {lm.max_length:,} with the answer: "
+                "these rows can be asked of a model with a longer window alone"
+            )
         raise EvaluationError(
             f"the longest prompt has {longest:,} tokens, and with {spec.decoding.max_tokens:,} of an answer it goes "
-            f"beyond the model's {lm.max_length:,}; give {MAX_TOKENS} {max(room, 0):,} or less"
+            f"beyond the model's {lm.max_length:,}; give {MAX_TOKENS} {room:,} or less"
         )

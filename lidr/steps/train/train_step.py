@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lidr import train
 from lidr.errors import PlanError
-from lidr.recipe import Dtype
+from lidr.recipe import Dtype, Recipe
 from lidr.references import RunReference, ServerReference, parse_reference
 from lidr.rows import Pair, RowType
 from lidr.steps.ledger import Ledger
@@ -41,6 +41,7 @@ from lidr.train import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -206,6 +207,18 @@ def expect_train(config: TrainConfig, scale: Scale) -> Expected:
     return Expected(scale.pairs, "pairs", trained=tokens, trains=True)
 
 
+def notes_train(recipe: Recipe, config: TrainConfig) -> Iterator[str]:
+    """Whether answers may be longer than what is trained on."""
+    made = {step.name: step.config for step in recipe.chain if step.name in ("generate", "translate")}
+    most = {f"{name}.max_tokens": tokens for name, one in made.items() if (tokens := one.max_tokens) is not None}
+    if longer := {name: tokens for name, tokens in most.items() if tokens >= config.max_length}:
+        name, tokens = max(longer.items(), key=lambda item: item[1])
+        yield (
+            f"train.max_length: {config.max_length:,} tokens for a prompt and its answer, and {name} lets an answer "
+            f"alone have {tokens:,}; longer pairs are left out as over_long. Raise max_length, or lower {name}"
+        )
+
+
 STEP = StepKind(
     name="train",
     config=TrainConfig,
@@ -222,6 +235,7 @@ STEP = StepKind(
     room=process_problems,
     lacks=process_lacks,
     identity=identity_train,
+    notes=notes_train,
     # 2: experts, routers and towers for images get adapters on request only; packed weights are unpacked; what stands
     # after the end of a turn is not trained
     version=2,

@@ -64,6 +64,16 @@ def test_a_prompt_that_would_be_cut_is_refused_and_says_how_long_answers_may_be(
             lm.generate_until([request])
 
 
+def test_a_prompt_that_leaves_no_room_for_an_answer_is_refused_without_advice_on_its_length(spec):
+    from lm_eval.api.instance import Instance
+
+    with open_lm(spec) as lm:
+        check_lengths_first(lm, spec)
+        words = {"max_gen_toks": spec.decoding.max_tokens}
+        with pytest.raises(EvaluationError, match=r"asked of a model with a longer window alone$"):
+            lm.generate_until([Instance("generate_until", {}, ("Hello there " * 5_000, words), 0)])
+
+
 def test_prompts_are_the_ids_that_the_chat_template_makes_with_one_bos(spec):
     with open_lm(spec) as lm:
         text = lm.apply_chat_template([{"role": "user", "content": "Hallo"}])
