@@ -134,7 +134,7 @@ def parse_reference(text: str) -> Reference:
     if match := _HUB.fullmatch(text):
         return HubReference(match["repo"], match["revision"])
     variable = "; variables are not filled in here: write the path itself" if "$" in text else ""
-    here = f"; a file or folder beside the recipe is ./{text}" if _PLAIN.fullmatch(text) else ""
+    here = f"; a file or folder of this machine is ./{text}" if _PLAIN.fullmatch(text) else ""
     address = "; its URL begins with http:// or https://, as http://127.0.0.1:8000/v1" if text[:7] == "openai:" else ""
     raise ValueError(f'"{text}" is no reference{variable}; allowed forms: {FORMS}{here}{address}')
 

@@ -50,7 +50,6 @@ def test_a_full_disk_is_known_however_it_is_said(error):
 
 SAVING = """
 import resource, sys, torch
-sys.path.insert(0, "")
 from lidr.disk_faults import is_full
 limit = int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

@@ -42,7 +42,7 @@ def test_anything_else_is_refused_with_the_forms(text):
 def test_a_file_without_its_dot_is_told_how_to_be_written(text, is_told):
     with pytest.raises(ValueError, match="is no reference") as found:
         parse_reference(text)
-    assert (f"; a file or folder beside the recipe is ./{text}" in str(found.value)) == is_told
+    assert (f"; a file or folder of this machine is ./{text}" in str(found.value)) == is_told
 
 
 def test_only_a_commit_is_a_pin():

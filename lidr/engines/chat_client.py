@@ -73,7 +73,7 @@ class NoAnswer:
 
 
 class Listed(NamedTuple):
-    """What a list of models says of one.
+    """What a server's list of models says of one.
 
     Args:
         root: what the server has under the model's name (`root` of vLLM's list), of a path the last part; else empty.
@@ -169,11 +169,12 @@ class ChatClient:
                 time.sleep(min(left, self._retry.wait_s(attempt, fault.headers)))
 
     def listed(self) -> Listed | None:
-        """What the server's list of models says of this one; None where no server is there."""
+        """What the server's list of models says of this one and of itself; None where no server is there."""
         try:
             _, _, content = self._exchange("GET", "models")
-            (found,) = (one for one in json.loads(content)["data"] if one["id"] == self._model)
-            root, owner = found.get("root"), found.get("owned_by")
+            models = json.loads(content)["data"]
+            owner = models[0].get("owned_by")  # one server, also where it takes any name, as llama.cpp's does
+            root = next((one.get("root") for one in models if one["id"] == self._model), None)
         except _TryAgain as fault:
             return None if isinstance(fault.__cause__, _NOBODY_THERE) else Listed()
         except (Hopeless, ValueError, LookupError, TypeError, AttributeError, RecursionError):

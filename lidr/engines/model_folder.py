@@ -24,12 +24,9 @@ TEMPLATE_FILE = "chat_template.jinja"
 TEMPLATE_FILES = (TEMPLATE_FILE, "chat_template.json", "additional_chat_templates")
 """Where chat templates stand that are not in tokenizer_config.json; the last is a folder."""
 
-
-_OF_NO_ANSWER = frozenset(
-    {
-        *("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"),
-        *("max_length", "use_cache", "transformers_version", "_from_model_config"),
-    }
+_NOT_OF_GREEDY = (
+    *("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"),
+    *("max_length", "use_cache", "transformers_version", "_from_model_config"),
 )
 """Entries of generation_config.json that change no greedy answer of a given length."""
 
@@ -88,11 +85,11 @@ class ModelFolder:
             return frozenset(ids)
         return frozenset()
 
-    def own_generation(self) -> tuple[str, ...]:
-        """Return the settings of generation_config.json that could change a greedy answer. lidr obeys none of them."""
+    def decodes_its_own_way(self) -> bool:
+        """Return whether generation_config.json asks for what could change a greedy answer. lidr obeys none of it."""
         said = read_model_json(self.path / "generation_config.json")
-        asks = (name for name, value in said.items() if value is not None and not name.endswith("_token_id"))
-        return tuple(sorted(name for name in asks if name not in _OF_NO_ANSWER))
+        asked = {name for name, value in said.items() if value not in (None, 0, 1) and not name.endswith("_token_id")}
+        return bool(asked.difference(_NOT_OF_GREEDY))
 
     def thought_marks(self) -> str | None:
         """Return the family of marks by which its thoughts are told from its answers; None if it has none.

@@ -136,13 +136,11 @@ class OpenAIEngine(Engine):
                 return found
 
     def _meet(self) -> None:
-        """Ask which model the server has under this name, where it says so: a name tells nothing of what stands
-        behind; and what kind of server it is.
-        """
+        """Ask what kind of server it is, and which model it has under this name, which alone tells nothing of that."""
         with self._probing:
             if self._listed is None and (found := self._client.listed()) is not None:
                 self._listed = found
-                self._fields.served_by(found.owner)
+                self._fields.meet(found.owner)
 
     def _unanswered(self, request: ChatRequest, found: NoAnswer, left: threading.Event) -> Completion | Failure:
         """A row with its reason where the prompt is at fault; a failure, to be asked again, where the server is."""

@@ -22,8 +22,8 @@ _CAN_GO = ("temperature", "top_p", "top_k", "min_p", "presence_penalty")
 _WORDS = ("temperature", "top_p")
 """Of these, names that a message may hold without refusing them; only in quotes they are meant."""
 _OWN_DEFAULTS = ("vllm", "sglang", "llamacpp")
-"""Servers, by the owner in their lists of models, that give what a request does not name a value of their own: vLLM and
-SGLang the model's generation_config.json's, llama.cpp 40 and 0.05 for top_k and min_p. They are told every value."""
+"""Servers, by `owned_by` in their lists of models, that give what a request does not name a value of their own: vLLM
+and SGLang that of the model's generation_config.json, llama.cpp that of its command line. They are told every value."""
 _REFUSES = re.compile(
     r"unsupported|unrecogni[sz]ed|unknown|not (?:supported|permitted|allowed)|extra inputs", re.IGNORECASE
 )
@@ -48,7 +48,7 @@ class RequestFields:
         self._is_started = True
         self._tells_all = False
 
-    def served_by(self, owner: str) -> None:
+    def meet(self, owner: str) -> None:
         """Take into account what kind of server it is, by what its list of models says."""
         with self._lock:
             self._tells_all = owner in _OWN_DEFAULTS
@@ -64,7 +64,7 @@ class RequestFields:
         sampling = request.sampling
         with self._lock:
             limit, without, is_started = self._token_limit, set(self._without), self._is_started
-            all_told = self._tells_all
+            tells_all = self._tells_all
         body: dict[str, Any] = {
             "model": self._model,
             "messages": list(request.messages),
@@ -72,16 +72,16 @@ class RequestFields:
             "temperature": sampling.temperature,
         }
         # Else only what differs from OpenAI's defaults: repetition_penalty is not OpenAI's, and some servers refuse it.
-        if sampling.repetition_penalty != 1.0 or all_told:
+        if sampling.repetition_penalty != 1.0 or tells_all:
             body["repetition_penalty"] = sampling.repetition_penalty
         if sampling.presence_penalty:
             body["presence_penalty"] = sampling.presence_penalty
         if sampling.temperature > 0:
             body |= {"seed": sampling.seed, "top_p": sampling.top_p}
             # Not OpenAI's either, but vLLM's, SGLang's and llama.cpp's.
-            if sampling.top_k or all_told:
+            if sampling.top_k or tells_all:
                 body["top_k"] = sampling.top_k or -1  # all of them
-            if sampling.min_p or all_told:
+            if sampling.min_p or tells_all:
                 body["min_p"] = sampling.min_p
         if sampling.stop:
             body["stop"] = list(sampling.stop)

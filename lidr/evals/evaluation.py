@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lidr.disk_faults import locked
 from lidr.engines import MERGE_RULES, ModelFolder, distributions, text_arguments
@@ -31,9 +31,6 @@ from lidr.evals.results import Declined, ModelFacts, Results, read_results, read
 from lidr.evals.scoring import write_scored
 from lidr.evals.spec import EvalSpec, TaskSpec
 from lidr.store import fingerprint
-
-if TYPE_CHECKING:
-    from lidr.evals.judge import Comparison
 
 
 @dataclass(frozen=True)
@@ -179,8 +176,8 @@ def identity_of(spec: EvalSpec, model: ModelFacts, loaded: Mapping[str, Loaded])
     asked["rules"] = {task.benchmark: benchmark(task.benchmark).VERSION for task in _own(spec.tasks)}
     data = {task: found.facts.model_dump() for task, found in loaded.items()}
     asked |= {"gold": spec.gold} if spec.gold != "number" else {}
-    own = ModelFolder(Path(spec.model)).own_generation() if spec.backend == "hf" else ()
-    asked |= {"own_generation": "ignored"} if own else {}  # answers of before obeyed it
+    if spec.backend == "hf" and ModelFolder(Path(spec.model)).decodes_its_own_way():
+        asked["own_generation"] = "ignored"  # before, answers obeyed it
     asked |= {"thoughts": thoughts} if (thoughts := _thoughts(spec)) else {}
     told = text_arguments(spec.vllm) if spec.row.name == "vllm" else {}
     asked |= {"vllm": told} if told else {}

@@ -314,7 +314,7 @@ def test_all_replicas_are_counted_where_the_machine_is_known_and_else_nothing_is
     tmp_path, capsys, monkeypatch, gpus
 ) -> None:
     here = Machine(cards=("NVIDIA H100 80GB HBM3",) * gpus, processor="x", cpus=8)
-    for module in ("pipeline.estimates", "pipeline.room", "pipeline.rates", "steps.policy_files"):
+    for module in ("pipeline.estimates.plan_costs", "pipeline.room", "pipeline.rates", "steps.policy_files"):
         monkeypatch.setattr(f"lidr.{module}.this_machine", lambda: here)
     file = write_world(tmp_path / "w", TRAINS)
     more = ("runtime.train_processes=4", "runtime.micro_batch=1", "runtime.gpu=H100")

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from lidr.engines.chat_client import ChatClient
 from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Failure, Sampling
 from lidr.engines.openai import OpenAIEngine
 from lidr.engines.openai_fields import RequestFields
@@ -215,12 +214,21 @@ def test_a_server_behind_one_that_refuses_what_it_would_be_told_is_asked_without
     assert "no repetition_penalty" in (found.served_by or "")
 
 
-def test_a_server_that_comes_later_is_still_known_for_what_it_is(monkeypatch) -> None:
-    real, calls = ChatClient.listed, []
-    monkeypatch.setattr(
-        ChatClient, "listed", lambda self: calls.append(self) or (real(self) if len(calls) > 1 else None)
-    )
+def test_a_server_that_takes_any_name_is_known_for_what_it_is() -> None:
+    """llama.cpp lists its file, and answers whatever it is called."""
+    models = [{"id": "/models/gemma.gguf", "owned_by": "llamacpp"}]
+    with Server(lambda body, number: answer({"content": ANSWER}), models=models) as server:
+        asked(server, question("a", temperature=0.7))
+        assert server.bodies[0]["top_k"] == -1
+
+
+def test_a_server_that_comes_later_is_asked_anew_what_it_is() -> None:
     with Server(lambda body, number: answer({"content": ANSWER}), models=[{"id": "m", "owned_by": "vllm"}]) as server:
-        asked(server, question("a"), question("b"), question("c"))
-        assert ["repetition_penalty" in body for body in server.bodies] == [False, True, True]
-    assert len(calls) == 2
+        gone = "http://127.0.0.1:9/v1"  # nobody listens there
+        with OpenAIEngine(EngineSpec("openai", model="m", url=gone, batch=1), retry=Retry(attempts=1)) as engine:
+            assert engine._client.listed() is None
+            engine._meet()
+            assert "repetition_penalty" not in engine._fields.of(question("a"))
+            engine._client.base_url = server.url
+            engine._meet()
+            assert engine._fields.of(question("a"))["repetition_penalty"] == 1.0

@@ -120,6 +120,27 @@ def test_batch_threads_and_work_folder_are_no_part_of_what_was_asked(done):
     assert identity_of(spec, FACTS, loaded) == identity_of(same, FACTS, loaded) != identity_of(other, FACTS, loaded)
 
 
+@pytest.mark.parametrize(
+    ("own", "is_other"),
+    [
+        ({"temperature": 0.7, "top_p": 0.8, "do_sample": True, "max_length": 4096}, False),
+        ({"repetition_penalty": 1.0, "num_beams": 1, "no_repeat_ngram_size": 0, "pad_token_id": 5}, False),
+        ({"repetition_penalty": 1.05}, True),
+        ({"suppress_tokens": [7]}, True),
+    ],
+)
+def test_old_results_of_a_model_that_decoded_its_own_way_are_not_those_of_today(done, tmp_path, own, is_other):
+    """Before, transformers obeyed generation_config.json; vLLM never did."""
+    loaded, found = load_all(done[0]), []
+    for name, more in (("plain", {}), ("own", own)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "generation_config.json").write_text(json.dumps({"eos_token_id": 2, **more}))
+        spec = dataclasses.replace(done[0], model=str(tmp_path / name))
+        found.append([identity_of(dataclasses.replace(spec, backend=one), FACTS, loaded) for one in ("hf", "vllm")])
+    assert (found[0][0] != found[1][0]) == is_other
+    assert found[0][1] == found[1][1]
+
+
 def test_tasks_that_lm_eval_scores_itself_are_part_of_what_was_asked(done):
     spec = done[0]
     loaded = load_all(spec)

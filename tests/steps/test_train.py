@@ -33,6 +33,9 @@ def test_answers_that_may_be_longer_than_what_is_trained_on_are_noted(tmp_path, 
     (config,) = (step.config for step in recipe.chain if step.name == "train")
     notes = list(STEPS["train"].notes(recipe, config))
     assert len(notes) == bool(named)
+    assert all("longer pairs are left out as over_long" in note for note in notes)
+    refusing = config.model_copy(update={"over_long": "refuse"})
+    assert all("longer pairs end the training" in note for note in STEPS["train"].notes(recipe, refusing))
     assert all(f"and {named}.max_tokens lets an answer alone have" in note for note in notes)
 
 

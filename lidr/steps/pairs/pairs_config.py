@@ -23,8 +23,8 @@ class PairSet(Frozen):
     """One split; null: every iteration of a set that lidr made, or the only split."""
     columns: Columns | None = None
     """For a set that lidr did not make; null: prompt (if there is one), chosen, rejected, and of language, kind,
-    iteration, scores and margin what stands under these names and is valid. A map that
-    names weight alone changes nothing else, whoever made the set."""
+    iteration, scores and margin what stands under these names and is valid. A map that names
+    weight alone changes nothing else, whoever made the set."""
     language: LanguageCode | None = None
     """Language of every row, where no column says it; null: the dominant one."""
     languages: tuple[LanguageCode, ...] = ()

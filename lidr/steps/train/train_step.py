@@ -213,9 +213,10 @@ def notes_train(recipe: Recipe, config: TrainConfig) -> Iterator[str]:
     most = {f"{name}.max_tokens": tokens for name, one in made.items() if (tokens := one.max_tokens) is not None}
     if longer := {name: tokens for name, tokens in most.items() if tokens >= config.max_length}:
         name, tokens = max(longer.items(), key=lambda item: item[1])
+        meets = "are left out as over_long" if config.over_long == "drop" else "end the training"
         yield (
             f"train.max_length: {config.max_length:,} tokens for a prompt and its answer, and {name} lets an answer "
-            f"alone have {tokens:,}; longer pairs are left out as over_long. Raise max_length, or lower {name}"
+            f"alone have {tokens:,}; longer pairs {meets}. Raise max_length, or lower {name}"
         )
 
 

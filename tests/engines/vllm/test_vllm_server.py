@@ -37,22 +37,12 @@ def server(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = ["-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--served-model-name", "m"]
-    how = [
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--max-model-len",
-        "256",
-        "--dtype",
-        "float32",
-        "--enforce-eager",
-    ]
+    how = f"--served-model-name m --host 127.0.0.1 --port {port} --max-model-len 256 --dtype float32 --enforce-eager"
+    command = ["-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), *how.split()]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "CUDA_VISIBLE_DEVICES": ""}
     with (folder.parent / "log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [sys.executable, *command, *how], stdout=log, stderr=log, env=environment, start_new_session=True
+            [sys.executable, *command], stdout=log, stderr=log, env=environment, start_new_session=True
         )
     try:
         url = f"http://127.0.0.1:{port}/v1"
@@ -62,9 +52,9 @@ def server(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
                 httpx.get(f"{url}/models", timeout=5, trust_env=False)
                 break
             except httpx.HTTPError:
-                said = (folder.parent / "log").read_text(encoding="utf-8")[-3000:]
-                assert process.poll() is None, said
-                assert time.monotonic() < until, said
+                logged = (folder.parent / "log").read_text(encoding="utf-8")[-3000:]
+                assert process.poll() is None, logged
+                assert time.monotonic() < until, logged
                 time.sleep(0.5)
         yield url
     finally:

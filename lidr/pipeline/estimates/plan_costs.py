@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from lidr import costs
 from lidr.costs import Card, ModelShape, card_named, this_machine
 from lidr.errors import PlanError
+from lidr.pipeline.estimates.sources import sources_of
 from lidr.pipeline.fitting import MemoryNeed, largest, memory_needs
 from lidr.pipeline.needs import (
     Need,
@@ -32,26 +33,10 @@ from lidr.pipeline.needs import (
 from lidr.pipeline.planned import NOTHING_TO_DO, Plan, PlannedStep
 from lidr.pipeline.rates import model_of
 from lidr.pipeline.room import models_alone
-from lidr.recipe import Recipe
 from lidr.steps import ITS_SERVER, Beside, is_for_another_card
 
 USUAL = "A100 80GB"
 """The card that is estimated for where vLLM is asked for, this machine has none, and the recipe names none."""
-
-_IF_READ = (
-    "a reward model reads each answer once, after a prompt as long as an answer may be: 2 FLOP a parameter and token; "
-    "by transformers one text after the other, which reads the weights each time"
-)
-_IF_FEW = (
-    "runtime.engine_batch is {batch}: vLLM on a GPU answers hundreds at once, in a fraction of the time; "
-    "--set runtime.engine_batch=256 plans so"
-)
-_FEW = 64
-_EXCHANGE = "what the GPUs of one model and the processes of training say to each other, "
-_IF_SLOWER = (
-    "answers are counted as vLLM writes them, many at once without a pause; runtime.engine is transformers, which is "
-    "slower than that: on a GPU take --set runtime.engine=vllm"
-)
 
 
 @dataclass(frozen=True)
@@ -83,7 +68,6 @@ class Costs:
         free: bytes that its disk has.
         gpu_hours: None where nothing is known of any step on GPUs, or a step does not fit.
         gpus: at work at once, at most; 0 where none is known to be.
-        waiting: places of the steps in which GPUs that are reserved wait for a server, for a time that nobody knows.
         price: of the GPU hours, where the recipe says what one costs.
         held: GPUs of the step that takes most, where another takes fewer: 0 where none does.
         card_helps: whether a step of unknown time could be estimated for a card, and none is named.
@@ -91,6 +75,7 @@ class Costs:
         beside: what models do besides, and neither the times nor the hours hold.
         fetched: in the Hub's cache, of models beside the policy.
         free_for_fetched: bytes that its disk has.
+        waiting: places of the steps in which GPUs that are reserved wait for a server, for a time that nobody knows.
     """
 
     times: dict[str, StepTime]
@@ -156,7 +141,7 @@ def costs_of(planned: Plan) -> Costs:
     )
     estimated = any(time.seconds is not None and not time.is_measured for time in times.values())
     reads = any(times[step.place].gpus and step.expected.unit == "values" for step in todo)
-    sources = _sources(planned, card, why, shapes, reads=reads) if card is not None and estimated else ()
+    sources = sources_of(planned, card, why, shapes, reads=reads) if card is not None and estimated else ()
     on_cards = [time for time in times.values() if time.gpus and time.seconds is not None]
     hours = sum((time.seconds or 0) * time.gpus for time in on_cards) / 3600 if on_cards and all_fit else None
     price = planned.recipe.runtime.gpu_price
@@ -285,32 +270,3 @@ def replicas_of(planned: Plan) -> int | None:
 def _cards_of(planned: Plan) -> int:
     """Cards that answer at once; replicas of unknown number are counted as one."""
     return planned.recipe.runtime.gpus_of_one * (replicas_of(planned) or 1)
-
-
-def _sources(planned: Plan, card: Card, why: str, shapes: dict[str, ModelShape], *, reads: bool) -> tuple[str, ...]:
-    runtime = planned.recipe.runtime
-    waiting = any(step.expected.count > runtime.engine_batch for step in planned.steps if step.expected.tokens)
-    has_few = runtime.engine == "vllm" and runtime.engine_batch < _FEW and waiting
-    exchange = _EXCHANGE if _are_several(planned.recipe) else ""
-    models = (f"{name}: {_count(shape.parameters)} parameters ({shape.source})" for name, shape in shapes.items())
-    return (
-        "; ".join(models),
-        f"card: {card.name} ({why}): {card.memory} GB, {card.bandwidth:,} GB/s, {card.half:g} TFLOP/s in 16 bits, "
-        f"{card.single:g} in float32, by {costs.SOURCE}",
-        f"assumed, not measured: {costs.BANDWIDTH:.0%} of the bandwidth and {costs.ARITHMETIC:.0%} of the FLOP/s are "
-        "reached; every answer and every pair as long as it may be",
-        f"not counted: reading prompts, retries, {exchange}and starting engines, loading, "
-        "merging and saving models, which is most of a short run's time",
-        *([_IF_READ] if reads else []),
-        *([_IF_SLOWER] if runtime.engine == "transformers" else []),
-        *([_IF_FEW.format(batch=runtime.engine_batch)] if has_few else []),
-    )
-
-
-def _are_several(recipe: Recipe) -> bool:
-    """Whether GPUs share a model, or a training."""
-    return recipe.runtime.gpus_of_one > 1 or recipe.runtime.train_processes > 1
-
-
-def _count(number: int) -> str:
-    return f"{number / 1e9:.2f} billion" if number >= 1e9 else f"{number / 1e6:.1f} million"
