@@ -12,6 +12,8 @@ import pytest
 import lidr
 from lidr.cli.main import main
 from lidr.costs import ARITHMETIC, BANDWIDTH
+from tests.engines.dialects import answer, text_for
+from tests.engines.server import Server
 from tests.scripted import RECIPE, write_world
 
 TOO_LARGE = "more than it has; "
@@ -347,6 +349,18 @@ def test_gpus_that_wait_for_a_server_are_said_to_be_in_no_hours(tmp_path, capsys
     assert main(["plan", *words, "--json"]) == 0
     waits = json.loads(capsys.readouterr().out)["waits_for_servers"]
     assert [place for place in waits if place != "iter_0/evaluate"] == [f"iter_{i}/{n}" for i in (1, 2) for n in names]
+
+
+def test_a_server_that_was_measured_is_not_waited_for_an_unknown_time(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Server(lambda body, number: answer({"content": text_for(body)})) as server:
+        by = f"by: {{{{model: 'openai:mt@{server.url}', engine: openai}}}}"
+        file = write_world(tmp_path / "w", RECIPE.replace("check_language: false", f"check_language: false, {by}"))
+        before = json.loads(plan_of(capsys, file))["waits_for_servers"]
+        lidr.run(lidr.load_recipe(file), until="translate")
+        capsys.readouterr()
+        after = json.loads(plan_of(capsys, file, "version=0.2.0", "seed=7"))["waits_for_servers"]
+    assert (before, after) == (["iter_1/translate", "iter_2/translate"], [])
 
 
 def test_of_all_replicas_it_is_said_that_their_number_is_unknown(tmp_path, capsys) -> None:

@@ -69,9 +69,12 @@ def test_a_prompt_that_leaves_no_room_for_an_answer_is_refused_without_advice_on
 
     with open_lm(spec) as lm:
         check_lengths_first(lm, spec)
-        words = {"max_gen_toks": spec.decoding.max_tokens}
-        with pytest.raises(EvaluationError, match=r"asked of a model with a longer window alone$"):
-            lm.generate_until([Instance("generate_until", {}, ("Hello there " * 5_000, words), 0)])
+        request = Instance("generate_until", {}, ("Hello there", {"max_gen_toks": spec.decoding.max_tokens}), 0)
+        length = len(lm.tok_encode("Hello there"))
+        for window, said in ((length, "asked of a model with a longer window alone$"), (length + 1, "1 or less$")):
+            lm._max_length = window
+            with pytest.raises(EvaluationError, match=said):
+                lm.generate_until([request])
 
 
 def test_prompts_are_the_ids_that_the_chat_template_makes_with_one_bos(spec):
