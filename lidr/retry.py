@@ -21,12 +21,14 @@ class Retry:
         base_s: longest wait before the second try, seconds; it doubles with each further try.
         cap_s: longest wait, also when the server asks for more.
         timeout_s: how long one answer may take.
+        told_after_s: so long nothing at all is answered before that is told; None: it never is.
     """
 
     attempts: int = 6
     base_s: float = 1.0
     cap_s: float = 60.0
     timeout_s: float = 600.0
+    told_after_s: float | None = 60.0
 
     def wait_s(self, attempt: int, headers: Mapping[str, str]) -> float:
         """Return the seconds to wait after the given failed try, counted from 1.

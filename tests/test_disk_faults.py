@@ -19,7 +19,7 @@ import lidr
 from lidr.cli.main import main
 from lidr.disk_faults import is_full, locked
 from lidr.engines.engine import EngineSpec
-from lidr.engines.openai import OpenAIEngine
+from lidr.engines.remote.openai import OpenAIEngine
 from lidr.errors import EngineError, StoreError
 from lidr.retry import Retry
 from tests.engines.helpers import ask

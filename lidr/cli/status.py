@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,11 +60,15 @@ def read_progress(path: Path, store: Store) -> dict[str, Any] | None:
     """
     try:
         progress: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        age_s = max(0.0, time.time() - path.stat().st_mtime)
     except (FileNotFoundError, ValueError, RecursionError):
         return None
     alive = is_alive(progress)
     if alive and (store.holder or {}).get("pid") != progress["pid"]:
         alive = False  # of a notebook: it goes on to live after the run
+    if progress["remaining_s"] is not None:
+        left = progress["remaining_s"] - age_s
+        progress["remaining_s"] = round(left, 1) if left > 0 else None  # longer than was thought, nobody knows how long
     return {**progress, "alive": alive}
 
 
@@ -82,8 +87,10 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _speed(progress: dict[str, Any]) -> str:
-    """Units a second in this try, and of several replicas how many are ready."""
+    """Units a second in this try, or how long a server has been silent, and of several replicas how many are ready."""
     found = []
+    if since := progress.get("silent_since"):
+        found.append(f"no answer for {duration(max(0.0, time.time() - since))}")
     if progress.get("per_s"):
         found.append(f"{progress['per_s']:,.3g}/s")
     if replicas := progress.get("replicas"):

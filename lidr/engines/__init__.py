@@ -10,7 +10,6 @@ from lidr.lazy import lazily
 
 if TYPE_CHECKING:
     from lidr.engines.chat import ChatTokenizer, Prompt, sort_out
-    from lidr.engines.chat_client import ChatClient, Hopeless, NoAnswer
     from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure, Message, Sampling, gpus_of_one
     from lidr.engines.gguf import convert
     from lidr.engines.grouped_attention import use_grouped_attention
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     )
     from lidr.engines.process import KeptEngine, open_engine
     from lidr.engines.registry import ENGINES, EngineRow, distributions, engine_row, engines
+    from lidr.engines.remote import ChatClient, Hopeless, NoAnswer
     from lidr.engines.templates import (
         FIXED_DATE,
         Probe,

@@ -142,6 +142,7 @@ class EngineSpec:
         body: for `openai`, more fields of each request; None takes out one of ours.
         reasoning_parser: how thoughts are told from answers: `auto`, `none`, or a family of `lidr.reasoning`.
         thinking_budget: most tokens of a thought, for `vllm`; None sets no end.
+        timeout_s: for `openai`, how long one answer may take before it is asked for again.
         codes: for `seq2seq`, our language codes and the model's own, where they are not found by its family's rule.
     """
 
@@ -168,6 +169,7 @@ class EngineSpec:
     vllm: Mapping[str, Any] = field(default_factory=dict)
     judges: bool = False
     adapter: str | None = None
+    timeout_s: float = 600.0
 
     @property
     def gpus(self) -> int:

@@ -99,7 +99,7 @@ _ROWS = (
         adapters=True,
         judge="lidr.evals.judge.local.judge_worker:serve_vllm",
     ),
-    EngineRow("openai", opens="lidr.engines.openai:OpenAIEngine", model="server"),
+    EngineRow("openai", opens="lidr.engines.remote.openai:OpenAIEngine", model="server"),
     EngineRow("scripted", opens="lidr.engines.scripted:ScriptedEngine.of", model="script"),
 )
 

@@ -53,7 +53,7 @@ class EvalSpec:
         work: folder for what an interruption leaves; answers there are not asked for again.
         threads: of torch; 0 leaves its own choice.
         gold: MGSM's gold answers are compared as numbers, or as they are written, thousands comma included.
-        token_limit, body, vllm, reasoning_parser: as of `EngineSpec`.
+        token_limit, body, vllm, reasoning_parser, timeout_s: as of `EngineSpec`.
         adapter: folder of a LoRA that lm-eval's back end, or of several replicas lidr's engine, puts over the model;
             None: there is none, or it is merged.
     """
@@ -72,6 +72,7 @@ class EvalSpec:
     max_model_len: int | Literal["auto"] | None = None
     trust_remote_code: bool = False
     api_key_env: str = "OPENAI_API_KEY"
+    timeout_s: float = 600.0
     tensor_parallel: int = 1
     replicas: int | Literal["all"] = 1
     cluster: str = "local"
@@ -101,6 +102,7 @@ class EvalSpec:
             max_model_len=self.max_model_len,
             trust_remote_code=self.trust_remote_code,
             api_key_env=self.api_key_env,
+            timeout_s=self.timeout_s,
             tensor_parallel=self.tensor_parallel,
             replicas=self.replicas,
             cluster=self.cluster,

@@ -73,6 +73,8 @@ class Runtime(Frozen):
     """Trackers that training reports to."""
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable that holds the key of an openai: server."""
+    server_timeout_s: float = Field(600.0, gt=0, exclude_if=lambda value: value == 600)
+    """How long one answer of an openai: server may take, in seconds, before it is given up and asked for again."""
     store: str = "runs"
     """Folder of the artifacts: an existing one in the working folder, else beside the recipe, else a new one in the
     working folder. LIDR_STORE and --store override it."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
 from lidr.store import Rate, write_json
+from lidr.warned import showing
 from lidr.worker import this_process
 
 _EVERY_S = 0.5
@@ -18,7 +21,7 @@ _WITHOUT_TIME = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 
 
 class Progress:
-    """Counts finished units; shows count, rate and remaining time."""
+    """Counts finished units; shows count, rate and remaining time, and what lidr warns of meanwhile."""
 
     def __init__(self, file: Path, label: str, *, stream: TextIO | None = None, quiet: bool = False) -> None:
         """Prepare; nothing is shown before `start`."""
@@ -30,6 +33,9 @@ class Progress:
         self._done = self._resumed = self._total = 0
         self._unit = "rows"
         self.engine: Any = None  # of several replicas: how many are ready is written, too
+        self._silent_since: float | None = None  # of a server that is asked; seconds since the epoch
+        self._lock, self._later = threading.RLock(), threading.Timer(_EVERY_S, lambda: None)
+        self._stack, self._is_over = contextlib.ExitStack(), False
 
     def start(self, total: int, unit: str, done: int = 0) -> None:
         """Say how much there is to do, and how much of it an earlier try finished."""
@@ -67,6 +73,7 @@ class Progress:
     def add(self, count: int = 1) -> None:
         """Count finished units."""
         self._done += count
+        self._silent_since = None
         if self._bar is not None:
             if self._tells_time:
                 self._bar.bar_format = _FULL
@@ -98,10 +105,34 @@ class Progress:
         """Whether enough is done to guess how long the rest takes: the first units wait for an engine that starts."""
         return self._done - self._resumed >= min(100, max(2, self._total / 20)) or self._done == self._total
 
+    def _warned(self, record: logging.LogRecord) -> None:
+        self.say(record.getMessage())
+        if (since := getattr(record, "silent_since", None)) is not None:
+            self._silent_since = since
+            if self._bar is not None:
+                self._bar.bar_format = _WITHOUT_TIME
+                self._bar.refresh()
+            self._write(force=True)
+
     def _write(self, force: bool = False) -> None:
-        now = time.monotonic()
-        if force or now - self._written >= _EVERY_S:
-            self._written = now
+        """Write the state, at most every half second; what comes in between is written at the end of it."""
+        with self._lock:
+            if force or time.monotonic() - self._written >= _EVERY_S:
+                self._write_now()
+            elif not self._later.is_alive():
+                self._later = threading.Timer(_EVERY_S, self._write_later)
+                self._later.daemon = True
+                self._later.start()
+
+    def _write_later(self) -> None:
+        with contextlib.suppress(OSError):  # what it is, who counts the next unit will meet
+            self._write_now()
+
+    def _write_now(self) -> None:
+        with self._lock:
+            if self._is_over:
+                return
+            self._written = now = time.monotonic()
             elapsed = now - self._began
             state = {**this_process(), "unit": self._unit, "done": self._done, "total": self._total}
             new = self._done - self._resumed
@@ -110,6 +141,8 @@ class Progress:
             rest = elapsed / new * (self._total - self._done) if is_known else None
             speed = {"per_s": float(f"{new / elapsed:.3g}")} if is_known else {}
             times = {"elapsed_s": round(elapsed, 1), "remaining_s": rest and round(rest, 1)}
+            if self._silent_since is not None:
+                speed, times = {"silent_since": round(self._silent_since, 1)}, {**times, "remaining_s": None}
             write_json(self._file, {**state, **speed, **times})
 
     def _close_bar(self) -> None:
@@ -118,12 +151,17 @@ class Progress:
             self._bar = None
 
     def __enter__(self) -> Progress:
+        self._stack.enter_context(showing(self._warned))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stack.close()
         if kind is not None and self._total:  # so far it came, for `lidr status`
             with contextlib.suppress(OSError):  # a full disk may be what ended it
                 self._write(force=True)
+        with self._lock:
+            self._is_over = True  # the file's folder is renamed now
+        self._later.cancel()
         self._close_bar()

@@ -244,6 +244,7 @@ class StepRun:
             max_model_len=runtime.max_model_len,
             trust_remote_code=self.recipe.policy.trust_remote_code,
             api_key_env=runtime.api_key_env,
+            timeout_s=runtime.server_timeout_s,
             tensor_parallel=runtime.tensor_parallel,
             replicas=runtime.replicas,
             cluster=runtime.cluster,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import signal
@@ -26,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from lidr import errors, secrecy
+from lidr import errors, secrecy, warned
 from lidr.worker import fork_server
 from lidr.worker.root_cause import explained
 
@@ -93,7 +94,7 @@ class Worker:
             raise errors.WorkerDied(self._death()) from None
 
     def replies(self) -> Iterator[dict[str, Any]]:
-        """Yield the replies to one message, up to its end mark; raise what the worker raised."""
+        """Yield the replies to one message, up to its end mark; raise what the worker raised, warn as it warned."""
         for line in self._replies:
             reply = json.loads(line)
             if "done" in reply:
@@ -103,6 +104,9 @@ class Worker:
                 if reply.get("is_logged"):
                     text = f"{explained(text, self.log, self._began)} (the traceback is in {self.log})"
                 raise _again(reply["kind"], text)
+            if "warned" in reply:
+                logging.getLogger(reply["logger"]).warning("%s", reply["warned"], extra=reply["facts"])
+                continue
             yield reply
         raise errors.WorkerDied(self._death())
 
@@ -171,18 +175,31 @@ def serve(handle: Callable[[dict[str, Any]], Iterable[Mapping[str, Any]]]) -> No
 def _serve(handle: Callable[[dict[str, Any]], Iterable[Mapping[str, Any]]]) -> None:
     inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read_parent, args=(inbox,), daemon=True).start()
+    lock = threading.Lock()  # a warning may come from any thread
     with os.fdopen(int(os.environ[_REPLY_FD]), "w", encoding="utf-8", buffering=1) as out:
-        while (message := inbox.get()) != _CLOSE:
-            try:
-                for reply in handle(message):
-                    out.write(json.dumps(reply) + "\n")
-                out.write('{"done": true}\n')
-            except errors.LidrError as error:
-                out.write(json.dumps({"error": str(error), "kind": type(error).__name__}) + "\n")
-            except Exception as error:
-                traceback.print_exc()
-                said = secrecy.without_secrets(f"{type(error).__name__}: {error}")
-                out.write(json.dumps({"error": said, "kind": "EngineError", "is_logged": True}) + "\n")
+
+        def tell(reply: Mapping[str, Any]) -> None:
+            with lock:
+                out.write(json.dumps(reply) + "\n")
+
+        with warned.showing(lambda record: tell(_warning(record))):
+            while (message := inbox.get()) != _CLOSE:
+                try:
+                    for reply in handle(message):
+                        tell(reply)
+                    tell({"done": True})
+                except errors.LidrError as error:
+                    tell({"error": str(error), "kind": type(error).__name__})
+                except Exception as error:
+                    traceback.print_exc()
+                    said = secrecy.without_secrets(f"{type(error).__name__}: {error}")
+                    tell({"error": said, "kind": "EngineError", "is_logged": True})
+
+
+def _warning(record: logging.LogRecord) -> dict[str, Any]:
+    """A warning as a reply: its text, the logger's name, and since when a server is silent where it is about that."""
+    facts = {"silent_since": record.silent_since} if hasattr(record, "silent_since") else {}
+    return {"warned": secrecy.without_secrets(record.getMessage()), "logger": record.name, "facts": facts}
 
 
 def replies_of(work: Callable[[Callable[[Mapping[str, Any]], None]], Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

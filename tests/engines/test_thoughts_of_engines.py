@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Sampling
-from lidr.engines.openai import OpenAIEngine
 from lidr.engines.process import open_engine
+from lidr.engines.remote.openai import OpenAIEngine
 from lidr.retry import Retry
 from tests.engines.dialects import ANSWER, DIALECTS, answer
 from tests.engines.server import Reply, Server

@@ -10,7 +10,7 @@ import pytest
 from lm_eval.api.instance import Instance
 
 from lidr.engines.engine import EngineSpec
-from lidr.engines.openai import OpenAIEngine
+from lidr.engines.remote.openai import OpenAIEngine
 from lidr.errors import EvaluationError, StoreError
 from lidr.evals.evaluation import Listener, evaluate
 from lidr.evals.harness.engine_lm import EngineLM

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Sampling
-from lidr.engines.openai import OpenAIEngine
+from lidr.engines.remote.openai import OpenAIEngine
 from lidr.retry import Retry
 from tests.damaged_files import Trial
 from tests.engines.server import Reply, Server, completion
@@ -134,7 +134,7 @@ def trials(folder: Path, numbers: Sequence[int]) -> Iterator[Trial]:
     """Trials by their numbers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_PROXY", "127.0.0.1")
-        patch.setattr("lidr.engines.openai.Retry", lambda: _PATIENCE)
+        patch.setattr("lidr.engines.remote.openai.Retry", lambda: _PATIENCE)
         for number in numbers:
             script = Script(f"calls {number}")
             with Server(script.reply) as server:

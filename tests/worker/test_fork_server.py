@@ -15,7 +15,7 @@ from lidr.worker import Worker, fork_server
 
 MODULE = '''
 """A worker that tells about itself."""
-import os, sys
+import logging, os, sys, threading, time
 EARLY = "torch" in sys.modules
 from lidr.worker import serve
 
@@ -23,6 +23,12 @@ def handle(message):
     if "end" in message:
         print("last words", flush=True)
         os._exit(message["end"])
+    if "warn" in message:
+        said = {"silent_since": 7.5} if message["warn"] == "silent" else {}
+        threading.Thread(target=logging.getLogger("lidr.servers").warning, args=("%s!", message["warn"]),
+                         kwargs={"extra": said}).start()
+        logging.getLogger("other").warning("of a library")
+        time.sleep(0.2)
     yield {
         "name": __name__, "argv": sys.argv[1:], "cwd": os.getcwd(), "first": sys.path[0], "early": EARLY,
         "group": os.getpgid(0), "session": os.getsid(0), "env": os.environ.get("LIDR_TOLD"),
@@ -121,3 +127,14 @@ def test_the_server_ends_with_its_process_however_that_ends(talk, tmp_path):
     assert len(pids) == 2
     _, alive = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=20)
     assert alive == []
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_what_lidr_warns_of_in_a_worker_its_parent_hears_and_libraries_stay_in_the_log(talk, caplog, fresh):
+    with talk(fresh=fresh) as worker:
+        for word in ("silent", "cache"):
+            worker.send({"warn": word})
+            assert [reply["name"] for reply in worker.replies()] == ["__main__"]
+    heard = [(record.name, record.getMessage(), getattr(record, "silent_since", None)) for record in caplog.records]
+    assert heard == [("lidr.servers", "silent!", 7.5), ("lidr.servers", "cache!", None)]
+    assert "of a library" in worker.log.read_text()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from lidr.cli.common import say
+from lidr.warned import showing
 
 if TYPE_CHECKING:
     from lidr.evals import Listener
@@ -49,6 +50,7 @@ def listening(asked: int, judged: int, what: str = "comparisons") -> Iterator[Li
                     bar.close()  # else the text would stand behind it, on its line
             say(text)
 
+        stack.enter_context(showing(lambda record: tqdm.write(record.getMessage(), file=sys.stderr)))
         yield Listener(
             say=tell,
             kept=keep,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PAPER = {"repetition_penalty": 1.1, "system_prompt": "You are a helpful assistant."}
 """The paper's decoding for Llama-3 and Qwen: ZNLP/Language-Imbalance-Driven-Rewarding at bd9764e, batch_inference."""
 
-_MAX_TOKENS, _BATCH = 2048, 16
+_MAX_TOKENS, _BATCH, _TIMEOUT_S = 2048, 16, 600
 _COUNTED = {
     "limit": ("rows of each task", "all of them"),
     "max_tokens": ("tokens of the longest answer", f"{_MAX_TOKENS}"),
@@ -37,6 +37,7 @@ _COUNTED = {
     "max_model_len": ("tokens of prompt and answer", "the model's own"),
     "tensor_parallel": ("GPUs that share the model", "1"),
     "thinking_budget": ("tokens of a thought", "no limit"),
+    "server_timeout_s": ("seconds to wait for one answer", f"{_TIMEOUT_S}"),
 }
 """Option -> what it counts, and what holds without it."""
 
@@ -91,6 +92,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="an engine argument of vLLM, by its name there",
+    )
+    how.add_argument(
+        "--server-timeout-s",
+        type=int,
+        default=_TIMEOUT_S,
+        metavar="S",
+        help="longest wait for one answer of an openai: model before it is asked again; default %(default)s",
     )
     how.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
     judge_arguments(parser)
@@ -233,6 +241,7 @@ def _spec(options: argparse.Namespace, tasks: tuple[TaskSpec, ...], checkpoint: 
         replicas=options.replicas,
         cluster=options.cluster,
         gpu_memory=options.gpu_memory,
+        timeout_s=float(options.server_timeout_s),
         threads=options.threads,
         vllm=_vllm(options.vllm),
         adapter=str(checkpoint.adapter.resolve()) if checkpoint.adapter else None,

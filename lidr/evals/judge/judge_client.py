@@ -40,7 +40,8 @@ class JudgeClient:
             model=settings.model,
             api_key_env=settings.api_key_env,
             at_once=settings.concurrency,
-            retry=retry or Retry(attempts=settings.retries + 1, timeout_s=settings.patience_s),
+            retry=retry or settings.patience,
+            patience="the judge's timeout_s",
         )
 
     def ask(self, body: Mapping[str, Any], left: threading.Event) -> Reply:

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator
 from lidr.errors import EvaluationError
 from lidr.evals.judge.verdicts import JudgeMode
 from lidr.recipe import Frozen
+from lidr.retry import Retry
 
 MOST_AT_ONCE = 1024
 """Questions in flight."""
@@ -120,9 +121,11 @@ class JudgeSettings(Frozen):
             raise EvaluationError("settings of the judge: " + "; ".join(lines)) from None
 
     @property
-    def patience_s(self) -> float:
-        """How long one answer may take."""
-        return self.timeout_s or (120.0 if self.digest is None else 3600.0)
+    def patience(self) -> Retry:
+        """How long one answer may take, and how often it is asked for. That lidr's own server is slow is not told."""
+        if self.digest is not None:
+            return Retry(self.retries + 1, timeout_s=self.timeout_s or 3600.0, told_after_s=None)
+        return Retry(self.retries + 1, timeout_s=self.timeout_s or 120.0)
 
     @property
     def identity(self) -> str:

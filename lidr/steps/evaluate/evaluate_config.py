@@ -28,6 +28,8 @@ class JudgeConfig(Frozen):
     """Most calls; more are refused before the first; no identity."""
     max_error_share: float = Field(0.05, ge=0, le=1)
     """Share of comparisons that may fail."""
+    timeout_s: float | None = Field(None, gt=0, exclude_if=lambda value: value is None)
+    """How long one answer of the judge may take, in seconds; null is 120, and an hour for a local one; no identity."""
     max_tokens: int | None = Field(None, ge=1)
     """Longest answer of the judge; null takes the mode's own."""
 

@@ -97,6 +97,7 @@ def evaluate_spec(run: StepRun) -> EvalSpec:
         max_model_len=engine.max_model_len,
         trust_remote_code=engine.trust_remote_code,
         api_key_env=engine.api_key_env,
+        timeout_s=engine.timeout_s,
         tensor_parallel=engine.tensor_parallel,
         replicas=engine.replicas,
         cluster=engine.cluster,

@@ -19,6 +19,8 @@ from lidr.steps.policy_files import folder_here
 from lidr.steps.step_kind import ITS_SERVER, Beside, Served, StepRun, Surroundings
 from lidr.store import kept_sha256
 
+_NO_IDENTITY = ("model", "concurrency", "max_calls", "max_error_share", "timeout_s")
+
 
 def judge_for(run: StepRun, config: JudgeConfig) -> Any:
     """The judge that a step's settings name, to be opened when it is asked; all steps of a store share its cache."""
@@ -44,7 +46,7 @@ def _serves(recipe: Recipe) -> str:
 
 def judging_identity(judge: Mapping[str, Any]) -> dict[str, Any]:
     """What of a judge's settings can change a verdict; who it is, `judge_identity` says."""
-    return {k: v for k, v in judge.items() if k not in ("model", "concurrency", "max_calls", "max_error_share")}
+    return {k: v for k, v in judge.items() if k not in _NO_IDENTITY}
 
 
 def judge_identity(around: Surroundings, config: JudgeConfig, where: str = "evaluate.judge.model") -> dict[str, str]:

@@ -75,6 +75,7 @@ def translator_spec(run: StepRun) -> EngineSpec:
         batch=runtime.engine_batch,
         max_model_len=None if is_server or not by.is_chat else runtime.max_model_len,
         api_key_env=runtime.api_key_env,
+        timeout_s=runtime.server_timeout_s,
         tensor_parallel=runtime.tensor_parallel,
         replicas=runtime.replicas,
         cluster=runtime.cluster,

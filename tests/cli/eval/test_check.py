@@ -202,7 +202,7 @@ def test_a_recipes_rows_packages_and_judge_are_said_at_once(monkeypatch):
 
 
 def test_a_recipes_judge_that_is_away_is_said_and_one_that_is_there_is_not(capsys, monkeypatch):
-    monkeypatch.setattr("lidr.engines.chat_client._FIRST_CONTACT_S", 0.2)
+    monkeypatch.setattr("lidr.engines.remote.chat_client._FIRST_CONTACT_S", 0.2)
     away = "--set", "chain.evaluate.judge={model: 'openai:j@http://127.0.0.1:9/v1'}"
     with pytest.raises(
         EvaluationError, match=r"the judge j at http://127\.0\.0\.1:9/v1: no server answers there .*start"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import time
 
 import pytest
 
 from lidr.cli.eval.progress import listening
+from lidr.cli.status import read_progress
 from lidr.steps.progress import Progress
+from lidr.store import Store
 
 
 def test_what_an_interrupted_try_left_is_done_from_the_start(capsys):
@@ -85,3 +89,65 @@ def test_what_ends_a_step_leaves_the_count_that_it_came_to(tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert json.loads(file.read_text())["done"] == 9
+
+
+def test_what_was_counted_last_before_a_pause_is_written_too(tmp_path):
+    file = tmp_path / "progress.json"
+    with Progress(file, "generate", quiet=True) as progress:
+        progress.start(60, "answers")
+        progress.add(58)
+        progress.add()
+        time.sleep(1.2)
+        assert json.loads(file.read_text())["done"] == 59
+
+
+def test_nothing_is_written_when_the_step_has_ended(tmp_path):
+    file = tmp_path / "progress.json"
+    with Progress(file, "generate", quiet=True) as progress:
+        progress.start(2, "answers")
+        progress.add(2)
+    file.unlink()
+    time.sleep(0.8)
+    assert not file.exists()
+
+
+def test_a_warning_stands_above_the_bar_and_a_silent_server_leaves_no_time(tmp_path, capsys):
+    file, servers = tmp_path / "progress.json", logging.getLogger("lidr.servers")
+    with Progress(file, "generate") as progress:
+        progress.start(100, "answers")
+        progress.add(50)
+        servers.warning("it is silent", extra={"silent_since": time.time() - 60})
+        silent = json.loads(file.read_text())
+        progress.add()
+        time.sleep(0.8)
+        heard = json.loads(file.read_text())
+        logging.getLogger("lidr.said").warning("told already")
+    servers.warning("nobody looks any more")
+    assert time.time() - 65 < silent["silent_since"] < time.time() - 55
+    assert (silent["remaining_s"], "per_s" in silent) == (None, False)
+    assert "silent_since" not in heard
+    assert heard["remaining_s"] is not None
+    said = capsys.readouterr().err
+    assert said.count("generate: it is silent\n") == 1
+    assert "told already" not in said
+
+
+def test_a_warning_stands_above_the_bar_of_an_evaluation(capsys):
+    with listening(3, 0) as listen:
+        listen.asked(1)
+        logging.getLogger("lidr.judge").warning("the cache is full")
+    assert "the cache is full\n" in capsys.readouterr().err
+
+
+def test_what_takes_longer_than_was_thought_has_no_time_left(tmp_path):
+    file = tmp_path / "progress.json"
+    with Progress(file, "generate", quiet=True) as progress:
+        progress.start(100, "answers")
+        progress.add(50)
+    said = json.loads(file.read_text())
+    for age_s, left in ((0, 100), (60, 40), (140, None)):
+        file.write_text(json.dumps({**said, "remaining_s": 100}))
+        os.utime(file, (time.time() - age_s,) * 2)
+        found = read_progress(file, Store(tmp_path))
+        assert found is not None
+        assert found["remaining_s"] == (left if left is None else pytest.approx(left, abs=5))

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from lidr.engines.engine import EngineSpec
-from lidr.engines.openai import OpenAIEngine
 from lidr.engines.process.engine_process import ProcessEngine, open_engine
+from lidr.engines.remote.openai import OpenAIEngine
 from lidr.engines.scripted import ScriptedEngine
 from lidr.errors import EngineError, MissingExtraError
 from lidr.worker import Worker
@@ -161,6 +161,6 @@ def test_engines_without_a_model_run_in_this_process(tmp_path: Path) -> None:
 
 def test_opening_an_engine_loads_no_torch_here() -> None:
     check = "import sys, lidr.engines.process.engine_process, lidr.engines.gguf, lidr.engines.scripted;" + (
-        "import lidr.engines.openai; sys.exit(bool({'torch', 'transformers', 'vllm'} & set(sys.modules)))"
+        "import lidr.engines.remote.openai; sys.exit(bool({'torch', 'transformers', 'vllm'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Sampling
-from lidr.engines.openai import OpenAIEngine
+from lidr.engines.remote.openai import OpenAIEngine
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")]
 OWN = {"repetition_penalty": 1.8, "top_k": 1, "top_p": 0.01}

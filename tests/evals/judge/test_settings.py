@@ -73,9 +73,9 @@ def test_a_url_is_completed_and_a_wrong_one_refused():
 
 def test_a_judge_of_our_own_is_waited_for_longer():
     values = {"model": "m", "base_url": "http://h/v1"}
-    assert JudgeSettings(**values).patience_s == 120
-    assert JudgeSettings(**values, digest="ab").patience_s == 3600
-    assert JudgeSettings(**values, digest="ab", timeout_s=5).patience_s == 5
+    assert JudgeSettings(**values).patience.timeout_s == 120
+    assert JudgeSettings(**values, digest="ab").patience.timeout_s == 3600
+    assert JudgeSettings(**values, digest="ab", timeout_s=5).patience.timeout_s == 5
 
 
 def test_paths_may_be_given_as_paths():

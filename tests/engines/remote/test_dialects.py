@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Failure, Sampling
-from lidr.engines.openai import OpenAIEngine
-from lidr.engines.openai_fields import RequestFields
+from lidr.engines.remote.openai import OpenAIEngine
+from lidr.engines.remote.openai_fields import RequestFields
 from lidr.errors import EngineError
 from lidr.recipe import OpenAIConfig, PolicyConfig, server_fields
 from lidr.retry import Retry

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from lidr.engines.chat_client import MOST_BYTES
 from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Failure
-from lidr.engines.openai import OpenAIEngine
+from lidr.engines.remote.chat_client import MOST_BYTES
+from lidr.engines.remote.openai import OpenAIEngine
 from lidr.errors import EngineError
 from lidr.retry import Retry
 from tests.engines.helpers import ask, by_key

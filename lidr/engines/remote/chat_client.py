@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import httpx
 
+from lidr.engines.remote.server_silence import Silence
 from lidr.retry import TRANSIENT, Retry
 from lidr.secrecy import HIDDEN, keep_secret, without_known
 
@@ -31,6 +32,8 @@ MOST_BYTES = 64 * 2**20
 _AT_ONCE = 2**20
 _FIRST_CONTACT_S = 4.0
 """How long a server that has never answered may be away; one that has answered gets all tries."""
+_CONNECT_S = 20.0
+"""How long one that has answered may take to take a connection: it may be busy."""
 _NOBODY_THERE = (httpx.ConnectError, httpx.ConnectTimeout)
 
 # The words of vLLM, SGLang and llama.cpp, and OpenAI's code.
@@ -95,7 +98,9 @@ class _TryAgain(Exception):
 class ChatClient:
     """Asks one server; used by many threads at once. What it tells never holds the key, which some servers repeat."""
 
-    def __init__(self, base_url: str, *, model: str, api_key_env: str, at_once: int, retry: Retry) -> None:
+    def __init__(
+        self, base_url: str, *, model: str, api_key_env: str, at_once: int, retry: Retry, patience: str
+    ) -> None:
         """Prepare the connections; nothing is asked yet.
 
         Args:
@@ -104,15 +109,16 @@ class ChatClient:
             api_key_env: the environment variable that holds the server's key.
             at_once: most connections.
             retry: patience.
+            patience: the user's setting for its `timeout_s`, for messages.
         """
         self.base_url = base_url.rstrip("/")
         self._model, self._api_key_env, self._retry = model, api_key_env, retry
         self._key = os.environ.get(api_key_env, "")
         keep_secret(self._key)
         self._has_met = False
+        self._silence = Silence(self.base_url, retry, patience)
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=httpx.Timeout(retry.timeout_s, connect=min(20.0, retry.timeout_s)),
             trust_env=not _is_here(base_url),  # a proxy of the user's does not know this machine's ports
             limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
         )
@@ -207,8 +213,13 @@ class ChatClient:
         """Status, headers and text of an answer, of which no more is read than is wanted."""
         until = time.monotonic() + self._retry.timeout_s
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        connect_s = min(_CONNECT_S if self._has_met else _FIRST_CONTACT_S, self._retry.timeout_s)
+        how: dict[str, Any] = {"headers": headers, "timeout": httpx.Timeout(self._retry.timeout_s, connect=connect_s)}
         try:
-            with self._client.stream(method, f"{self.base_url}/{path}", content=body, headers=headers) as response:
+            with (
+                self._silence.waiting() as heard,
+                self._client.stream(method, f"{self.base_url}/{path}", content=body, **how) as response,
+            ):
                 self._has_met = True
                 content = bytearray()
                 for chunk in _unpacked(response):
@@ -218,6 +229,7 @@ class ChatClient:
                         raise _TryAgain(f"the answer has more than {MOST_BYTES:,} bytes", is_unreadable=True)
                     if time.monotonic() > until:
                         raise _TryAgain(f"the answer was not complete after {self._retry.timeout_s:g} s")
+                heard()
                 return response.status_code, response.headers, content.decode("utf-8", "replace")
         except httpx.InvalidURL as error:
             raise Hopeless(f"{self.base_url} is not a server's URL ({error}); write http://HOST:PORT/v1") from None

@@ -19,9 +19,9 @@ import httpx
 
 from lidr.engines.arrivals import LOOK_S, Arrivals
 from lidr.engines.chat import cut_at_stop
-from lidr.engines.chat_client import ChatClient, Hopeless, Listed, NoAnswer
 from lidr.engines.engine import ChatRequest, Completion, Engine, EngineSpec, Failure
-from lidr.engines.openai_fields import RequestFields
+from lidr.engines.remote.chat_client import ChatClient, Hopeless, Listed, NoAnswer
+from lidr.engines.remote.openai_fields import RequestFields
 from lidr.errors import EngineError
 from lidr.reasoning import FAMILIES, told_apart
 from lidr.retry import Retry
@@ -35,6 +35,7 @@ _FINISH: dict[str, FinishReason] = {
     "length": "length",
     "content_filter": "content_filter",
 }
+_PATIENCE = "runtime.server_timeout_s; of `lidr eval run` --server-timeout-s"
 _HARMLESS = "Hello!"
 _MOST_TOKENS = 2**31 - 1
 """What a row can hold."""
@@ -60,7 +61,8 @@ class OpenAIEngine(Engine):
             model=spec.model,
             api_key_env=spec.api_key_env,
             at_once=spec.batch,
-            retry=retry or Retry(),
+            retry=retry or Retry(timeout_s=spec.timeout_s),
+            patience=_PATIENCE,
         )
 
     def generate(self, requests: Iterable[ChatRequest | None]) -> Iterator[Completion | Failure]:
