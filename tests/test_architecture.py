@@ -21,7 +21,7 @@ HOUSE = House(Path(lidr.__file__).parent)
 ROOT = HOUSE.package.parent
 
 FLOORS = (
-    ("secrecy",),
+    ("secrecy", "warned"),
     (
         "errors",
         "languages",

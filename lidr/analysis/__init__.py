@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.analysis.findings import COLUMNS, Line, gates, lines, measurements, sentences, source_of
+    from lidr.analysis.findings import COLUMNS, Line, gate_sentences, gates, lines, measurements, source_of
     from lidr.analysis.pairs_aside import aside_sentences
     from lidr.analysis.recorded_scores import MEAN, Difference, Evaluated, evaluated, few_of
     from lidr.analysis.run_outcome import Outcome, outcome_of
@@ -27,11 +27,11 @@ __all__ = [
     "aside_sentences",
     "evaluated",
     "few_of",
+    "gate_sentences",
     "gates",
     "lines",
     "measurements",
     "outcome_of",
-    "sentences",
     "source_of",
     "title_of",
 ]

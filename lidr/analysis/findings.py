@@ -57,7 +57,7 @@ def lines(record: Record) -> Iterator[Line]:
             one["language"],
             _interval(one["accuracy"]) + unsure,
             f"{one['accuracy']['n']:,} + {one['ties']:,} ties",
-            _published(published, "reward_accuracy", pairs),
+            "-" if one["kind"] == "sampled" else _published(published, "reward_accuracy", pairs),
         )
     for one in record.counts.get("scorer_accuracy", ()):
         label = f"reward accuracy of the scorer {one['scorer']} by {one['referee']}"
@@ -94,7 +94,19 @@ def gates(records: Iterable[Record]) -> list[Record]:
     return sorted((r for r in records if r.writes == "verdicts"), key=lambda record: record.iteration)
 
 
-def sentences(record: Record) -> Iterator[str]:
+def gate_sentences(records: Iterable[Record]) -> Iterator[str]:
+    """What each gate found and did, in the order of the iterations; where one fired, what its intervals are."""
+    found = gates(records)
+    for record in found:
+        yield from _sentences(record)
+    if any(record.counts["fired"] for record in found):
+        yield (
+            "The intervals of a gate hold at 95% for all numbers of a signature together (Bonferroni), so they are "
+            "wider than those of the same number in a table."
+        )
+
+
+def _sentences(record: Record) -> Iterator[str]:
     """What one gate looked for, what fired and why, and how the run went on."""
     counts, decision = record.counts, record.counts["decision"]
     if not counts["fired"]:

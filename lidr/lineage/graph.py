@@ -171,7 +171,8 @@ def _revision(revision: Any) -> tuple[str, ...]:
 def release_node(key: str, revision: str | None, run: Data) -> Node:
     """A release of a run."""
     kind: Kind = "dataset" if key.startswith("datasets/") else "model"
-    lines = (f"licence {run['license']['id']}", f"lidr {run.get('lidr')}")
+    said = (("licence", run["license"]["id"]), ("lidr", run.get("lidr")))
+    lines = tuple(f"{name} {value}" for name, value in said if value)
     return Node(key, kind, key.removeprefix("datasets/"), lines, key, revision or run.get("tag"))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from lidr.errors import StoreError
 from lidr.lineage.graph import Graph, graph_of
 from lidr.lineage.row_lineage import add_row
+from lidr.release import parents_of_run
 from lidr.store import RECORD_FILE, Record, Store, file_sha256, open_artifact, read_sealed
 
 _RUN = re.compile(r"run:(?P<name>[\w.-]+)(?:@(?P<version>[^/\s]+))?(?:/(?P<pair>\d+/.+))?")
@@ -74,7 +75,8 @@ def _run(folder: Path, name: str, version: str, records: list[Record]) -> dict[s
         name_ = str(recipe["policy"]["model"]).partition("@")[0] if revision else recipe["policy"]["model"]
         if (adapter := recipe["policy"].get("adapter")) is not None:
             name_, revision = f"{recipe['policy']['model']} with {adapter}", first.digest if first else None
-        parents.append({"role": "policy", "name": name_, "revision": revision, "license": None})
+        licence = next((p.licence for p in parents_of_run(folder, name) if p.role == "policy"), None)
+        parents.append({"role": "policy", "name": name_, "revision": revision, "license": licence})
     published = [r.counts["published"] for r in records if r.writes == "release"]
     siblings = {
         "pairs" if one["repo_type"] == "dataset" else "policy": one["repo"] for found in published for one in found
@@ -85,7 +87,8 @@ def _run(folder: Path, name: str, version: str, records: list[Record]) -> dict[s
         "recipe": name,
         "version": version,
         "parents": parents,
-        "license": {"id": "as its card says"},
+        "license": {"id": None},  # of a release; that its card says
+        "lidr": max((r.versions["lidr"] for r in records if "lidr" in r.versions), default=None),
         "release": {"siblings": siblings},
     }
 

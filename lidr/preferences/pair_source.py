@@ -20,7 +20,7 @@ from lidr.errors import HubError, RowError, StoreError
 from lidr.hub import DATASETS, listing, read_snapshot, resolve
 from lidr.preferences.dataset_configs import config_of
 from lidr.references import FolderReference, HubReference, RunReference, parse_reference
-from lidr.release import HUB, Licence, Parent, parents_of_run, parents_of_set, read_card, strictest
+from lidr.release import HUB, Licence, Parent, licence_of_run, parents_of_run, parents_of_set, read_card, strictest
 from lidr.resources import near_file
 from lidr.rows import SWITCHES, WEIGHT, Pair
 from lidr.store import Record, Store, file_sha256, folder_sha256, open_artifact, read_record, store_root
@@ -309,7 +309,8 @@ def _of_artifact(folder: Path, name: str) -> PairSource:
     files = tuple((f"iter_{artifact.record.iteration}", path) for path in artifact.tables)
     switches = _switches_of_run(version)
     about = version / "run.json"
-    return PairSource(name, artifact.record.digest, None, files, parents, strictest(parents), switches, about)
+    licence = licence_of_run(version, parents)
+    return PairSource(name, artifact.record.digest, None, files, parents, licence, switches, about)
 
 
 def _switches_of_run(version: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from lidr.analysis import COLUMNS, gates, lines, measurements, sentences, source_of
+from lidr.analysis import COLUMNS, gate_sentences, lines, measurements, source_of
 from lidr.evals.compare import TextTable
 from lidr.report.record_reading import of_records
 
@@ -39,4 +39,4 @@ def gate_lines(records: Iterable[Record]) -> tuple[str, ...]:
     Args:
         records: of a run, in any order.
     """
-    return tuple(sentence for record in gates(records) for sentence in sentences(record))
+    return tuple(gate_sentences(records))

@@ -6,7 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lidr.analysis import COLUMNS, Line, aside_sentences, evaluated, gates, lines, measurements, sentences, source_of
+from lidr.analysis import (
+    COLUMNS,
+    Line,
+    aside_sentences,
+    evaluated,
+    gate_sentences,
+    gates,
+    lines,
+    measurements,
+    source_of,
+)
 from lidr.errors import StoreError
 from lidr.evals.compare import TextTable
 from lidr.hub import without_paths
@@ -78,7 +88,7 @@ def _gates(run: RunState) -> Section | None:
     found = gates(run.records)
     if not found:
         return None
-    said = [sentence for record in found for sentence in sentences(record)]
+    said = list(gate_sentences(found))
     if run.result is not None and run.result != run.iterations:
         said.append(f"The run's policy is that of iter_{run.result}.")
     return Section(name, title, tuple(said), folded=tuple(_findings(run, found)))

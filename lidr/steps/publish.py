@@ -145,7 +145,23 @@ def check_publish(around: Surroundings, config: PublishConfig) -> Sequence[str]:
         if around.recipe.runtime.push:
             raise
         return (str(error),)
-    return () if override or config.policy_license else tuple(_unsaid_licence(around))
+    if override is not None:
+        return tuple(_freer_licence(around.recipe, override, config.policy_license))
+    return () if config.policy_license else tuple(_unsaid_licence(around))
+
+
+def _freer_licence(recipe: Recipe, chosen: Licence, policy_licence: str | None) -> Iterator[str]:
+    """A licence that leaves out what the recipe's own parents ask for: their publisher may, but not unknowingly."""
+    asked = {"the policy": policy_licence, "the prompts": recipe.prompts.license if recipe.prompts else None}
+    for name, config in (("parallel", recipe.parallel), *((step.name, step.config) for step in recipe.chain)):
+        if (by := getattr(config, "by", None)) is not None and name in ("parallel", "translate"):
+            asked[f"the translator of {name}"] = by.license
+    if less := release.less_than(chosen.identifier, {whose: one for whose, one in asked.items() if one}):
+        ask = "ask" if len(less) > 1 else "asks"
+        yield (
+            f"publish.license: {chosen.identifier} leaves out what {' and '.join(less)} {ask} for; the card will say "
+            f'"{chosen.reason}". Leave publish.license out for the strictest of all parents'
+        )
 
 
 def _unsaid_licence(around: Surroundings) -> Iterator[str]:

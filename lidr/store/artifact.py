@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lidr.errors import StoreError
 from lidr.rows import Dropped, RowType
 from lidr.store.digests import hashed
-from lidr.store.fingerprints import folder_sha256
-from lidr.store.record import CONTENT, FileEntry, Record, read_record
+from lidr.store.record import FileEntry, Record, content_digest, read_record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -350,8 +349,7 @@ class ArtifactWriter:
             relative = path.relative_to(self.folder).as_posix()
             if not relative.startswith(WORK_FILES):
                 entries.append(FileEntry(relative, path.stat().st_size, hashed(path), rows.get(path)))
-        content = {e.path: e.sha256 for e in entries if e.path.startswith(CONTENT)}
-        return tuple(entries), folder_sha256(content)
+        return tuple(entries), content_digest(entries)
 
 
 WORK_FILES = ("work/", "progress.json", "identity.json", "record.json", ".")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -24,8 +24,7 @@ from lidr.version import __version__
 
 RECORD_SCHEMA = 1
 RECORD_FILE = "record.json"
-CONTENT = ("data/", "model/")
-"""What the digest of an artifact is over."""
+_CONTENT = (("data/", "model/"), ("base/", "adapter/"))
 
 
 @dataclass(frozen=True)
@@ -179,8 +178,7 @@ def contradiction(record: Record) -> str | None:
     is_named = bool(record.fingerprint or record.identity)
     if is_named and not is_reproduced and _fingerprint(record) != record.fingerprint:
         return "its fingerprint is not that of the settings that it holds: one of both was altered"
-    content = {entry.path: entry.sha256 for entry in record.files if entry.path.startswith(CONTENT)}
-    if record.files and folder_sha256(content) != record.digest:
+    if record.files and record.digest not in (content_digest(record.files), _digest_before(record.files)):
         return "its digest is not that of the files that it names: one of both was altered"
     if outside := [entry.path for entry in record.files if not _is_inside(entry.path)]:
         return f"it names a file outside its folder, {outside[0]}"
@@ -188,6 +186,20 @@ def contradiction(record: Record) -> str | None:
     if any(name in said and said[name] != one.get("fingerprint") for name, one in record.inputs.items()):
         return "its inputs are not those of its settings: one of both was altered"
     return None
+
+
+def content_digest(files: Iterable[FileEntry]) -> str:
+    """The digest of an artifact: over its rows or its model, of an adapter over a model over both; of one that has
+    none of these, as a release, over all files.
+    """
+    named = {entry.path: entry.sha256 for entry in files}
+    found = ({path: sha for path, sha in named.items() if path.startswith(among)} for among in _CONTENT)
+    return folder_sha256(next(filter(None, found), named))
+
+
+def _digest_before(files: Iterable[FileEntry]) -> str:
+    """As lidr wrote it once: of what has neither rows nor a model, over nothing."""
+    return folder_sha256({entry.path: entry.sha256 for entry in files if entry.path.startswith(_CONTENT[0])})
 
 
 def _fingerprint(record: Record) -> str | None:

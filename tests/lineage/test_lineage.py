@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 import polars as pl
 import pytest
 
+import lidr
 from lidr.cli.main import main
 from lidr.errors import HubError, StoreError
 from lidr.hub.client import plain_uploads
@@ -20,6 +21,7 @@ from lidr.lineage.run_lineage import lineage_of_run
 from lidr.release.make_release import Destinations, release
 from lidr.store.store import Store
 from tests.publishing import AT_ONCE
+from tests.scripted import RECIPE, write_world
 
 PAIR = "1/p0/de-en/non_dominant"
 
@@ -129,6 +131,15 @@ def test_a_run_in_the_store_has_the_same_lineage(trained):
         lineage_of_run("run:", store)
     with pytest.raises(HubError, match=r"no pair 1/p9/x; the first one there is 1/p0/"):
         lineage_of_run("run:tiny@0.1.0/1/p9/x", store)
+
+
+def test_a_run_in_the_store_says_what_its_recipe_and_its_records_say(tmp_path):
+    publish = "  - publish: {{pairs: lidr/lin, policy_license: apache-2.0}}\niterations:"
+    text = RECIPE.replace("iterations:", publish, 1).replace("runtime: {{", "runtime: {{push: true, hub: embedded, ")
+    ran = lidr.run(write_world(tmp_path / "w", text))
+    nodes = lineage_of_run("run:scripted", ran.store).nodes
+    assert nodes["datasets/lidr/lin"].lines == (f"lidr {lidr.__version__}",)
+    assert [node.lines[0] for node in nodes.values() if node.kind == "model"] == ["policy, licence apache-2.0"]
 
 
 def test_a_pair_that_is_not_there_and_a_repository_without_records_are_said(names, hub, asked, new_name):

@@ -25,6 +25,7 @@ from lidr.release.parents.licences import Parent
 from lidr.rows import Pair
 from tests.preferences.trainer_forms import SPOILT, VALIDATORS, rows_of
 from tests.publishing import AT_ONCE
+from tests.scripted import RECIPE, write_world
 
 
 @pytest.fixture(scope="module")
@@ -354,3 +355,17 @@ def test_a_configuration_that_holds_no_pairs_says_what_it_is_and_the_line_that_l
         said = running.run(ask.format(repo, config), check=False).stderr.strip().splitlines()[-1]
         assert f"configuration {config} holds " in said
         running.run(f"import datasets; assert {said.partition('to look at it: ')[2]}['iter_1'].num_rows")
+
+
+def test_the_licence_of_a_run_in_the_store_is_the_one_that_its_recipe_decides_on(tmp_path):
+    text = RECIPE.replace(
+        "iterations:", "  - publish: {{pairs: a/b, license: {{id: cc-by-4.0, reason: all our own}}}}\niterations:", 1
+    )
+    ran = lidr.run(write_world(tmp_path / "w", text))
+    source = open_pairs("run:scripted", store=ran.store.root)
+    assert (source.licence.identifier, source.licence.reason) == (
+        "cc-by-4.0",
+        "decided by the publisher: all our own",
+    )
+    plain = lidr.run(write_world(tmp_path / "plain"))
+    assert open_pairs("run:scripted", store=plain.store.root).licence.identifier == "other"

@@ -49,6 +49,7 @@ def test_the_result_of_a_rolled_back_run_is_what_is_published_and_the_card_says_
     assert "- iter_1/gate: none of 1 numbers lies beyond its limit." in said
     assert "- iter_2/gate: dominant_worse (roll_back): accuracy of mgsm, en, to iter_1: -0." in said
     assert "iter_2/gate: rolled back; the policy of iter_1 goes on." in said
+    assert said.count("hold at 95% for all numbers of a signature together (Bonferroni), so they are wider") == 1
     assert said.endswith("- The policy of this release is that of iter_1.")
     assert run.up_to(1).result == 1
     assert [training.place for training in run.trainings()] == ["iter_1/train"]  # iter_2 was given up

@@ -10,6 +10,7 @@ import pytest
 import lidr
 from lidr.cli.main import main
 from lidr.errors import NegativeVerdict, PlanError
+from lidr.report.finding_lines import measurement_tables
 from lidr.store.artifact import open_artifact
 from tests.scripted import write_answers
 from tests.steps.test_measure import judge_server
@@ -167,3 +168,18 @@ def test_the_end_of_a_run_and_its_report_say_it(tmp_path, capsys):
     assert main(["report", str(recipe), "--out", str(tmp_path / "report.html"), *words]) == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "reward accuracy of the scorer language by gold" in page
+
+
+@pytest.mark.parametrize(("by", "is_noted"), [("gold", True), ("consistency", False)])
+def test_pairs_that_are_held_against_what_chose_them_are_noted_and_stand_beside_no_figure_of_the_paper(
+    tmp_path, capsys, by, is_noted
+):
+    recipe, _ = sampled_world(tmp_path)
+    over = chain(tmp_path, by=by)
+    assert main(["plan", str(recipe), "--set", over, "--set", "iterations=[{prompts: '0:4'}]"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    note = "measure.gold: the same gold answers chose the pairs (pair: {by: gold}), so their reward accuracy by gold is"
+    assert (note in said) == is_noted
+    (table,) = measurement_tables([open_artifact(run(recipe, over).version_folder / "iter_1/measure").record])
+    papers = {row[0]: row[-1] for row in table.rows if row[0].startswith("reward accuracy")}
+    assert papers["reward accuracy by gold, sampled pairs"] == "-"

@@ -12,7 +12,7 @@ from lidr.cli.main import main
 from lidr.errors import PlanError, RecipeError, StoreError
 from lidr.evals.results import read_samples
 from lidr.references import parse_reference
-from lidr.store import Journal, locate
+from lidr.store import Journal, folder_sha256, locate, read_record
 from lidr.store.artifact import open_artifact
 from tests.adapters import ADDED, TEMPLATE, lora, make_adapter
 from tests.evals.asked import write_rows
@@ -179,3 +179,16 @@ def test_the_chat_template_beside_the_adapter_is_the_policy_s(tmp_path, base):
     made = lidr.run(unmerged(tmp_path / "w", base, own), until="policy").version_folder / "iter_0/policy/base"
     assert (made / "chat_template.jinja").read_text() == template
     assert (base / "chat_template.jinja").read_text() != template
+
+
+def test_each_adapter_has_a_digest_of_its_own_also_where_it_is_not_merged(tmp_path, base, adapter):
+    other = make_adapter(base, tmp_path / "adapters", lora(r=4), tokenizer=True).folder
+    digests = set()
+    for name, of in (("one", adapter), ("other", other)):
+        run = lidr.run(unmerged(tmp_path / name, base, of), until="generate")
+        record = read_record(run.version_folder / "iter_0/policy")
+        content = {one.path: one.sha256 for one in record.files if one.path.startswith(("base/", "adapter/"))}
+        assert {path.partition("/")[0] for path in content} == {"base", "adapter"}
+        assert record.digest == folder_sha256(content)
+        digests.add(record.digest)
+    assert len(digests) == 2

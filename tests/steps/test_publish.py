@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from lidr.steps.publish import (
     PublishConfig,
     Release,
     also_read_publish,
+    check_publish,
     expect_publish,
     finished_for,
     run_publish,
@@ -104,6 +106,41 @@ def test_after_the_last_iteration_everything_goes_to_the_embedded_hub_and_is_rec
     assert written["published"] == outcome.counts["published"]
     again = run_publish(step(planned, tmp_path / "again", PublishConfig(pairs="lidr/p")))
     assert again.counts["published"][0]["sha"] == found["sha"]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "more", "chosen", "said"),
+    [
+        ("cc-by-nc-4.0", {}, "mit", "the cc-by-nc-4.0 of the prompts (non-commercial) asks for"),
+        ("cc0-1.0", {"policy_license": "llama3.1"}, "mit", "the llama3.1 of the policy (conditions of use) asks for"),
+        (
+            "cc-by-sa-4.0",
+            {"policy_license": "llama3"},
+            "apache-2.0",
+            "(conditions of use) and the cc-by-sa-4.0 of the prompts (share-alike) ask for",
+        ),
+        ("cc-by-nc-4.0", {}, "cc-by-nc-4.0", None),
+        ("cc0-1.0", {"policy_license": "apache-2.0"}, "mit", None),
+        ("unknown", {}, "mit", None),
+        ("cc-by-nc-4.0", {}, "other", None),
+    ],
+)
+def test_a_licence_that_leaves_out_what_its_parents_ask_for_is_noted_before_anything_is_made(
+    planned, prompts, more, chosen, said
+):
+    recipe = planned.recipe.model_copy(
+        update={"prompts": planned.recipe.prompts.model_copy(update={"license": prompts})}
+    )
+    words = {"name": "Mine", "link": "https://example.org/terms"} if chosen == "other" else {}
+    config = PublishConfig(pairs="a/b", license=LicenceChoice(id=chosen, reason="so be it", **words), **more)
+    notes = check_publish(replace(planned.around, recipe=recipe), config)
+    if said is None:
+        assert notes == ()
+    else:
+        (note,) = notes
+        assert note.startswith(f"publish.license: {chosen} leaves out what ")
+        assert said in note
+        assert 'the card will say "decided by the publisher: so be it"' in note
 
 
 def test_a_licence_that_the_recipe_decides_on_is_used(planned):

@@ -17,7 +17,7 @@ from lidr.rows import Dropped, Prompt
 from lidr.store.artifact import Artifact, ArtifactWriter, open_artifact, written_behind
 from lidr.store.fingerprints import fingerprint, folder_sha256
 from lidr.store.known_records import KnownRecords
-from lidr.store.record import FileEntry, Rate, Record, contradiction, read_record
+from lidr.store.record import FileEntry, Rate, Record, content_digest, contradiction, read_record
 from lidr.store.store import Store, discard, has_finished_rows, partial_folder, partial_identity, store_root
 from tests.rewritten import rewritten
 
@@ -467,3 +467,13 @@ def test_dots_in_a_name_are_no_way_out(path):
 def test_a_record_says_what_it_is(store):
     raw = json.loads((written(store).folder / "record.json").read_text())
     assert (raw["schema"], raw["reused_from"], raw["rate"]["unit"]) == (1, None, "prompts")
+
+
+def test_the_digest_of_an_adapter_is_of_it_and_its_model_and_the_one_that_lidr_wrote_once_is_taken():
+    files = tuple(FileEntry(path, 1, path) for path in ("adapter/a", "base/b", "release.json"))
+    of_both = folder_sha256({"adapter/a": "adapter/a", "base/b": "base/b"})
+    assert content_digest(files) == of_both
+    assert content_digest(files[2:]) == folder_sha256({"release.json": "release.json"})
+    assert content_digest((*files, FileEntry("model/m", 1, "m"))) == folder_sha256({"model/m": "m"})
+    for digest, is_sound in ((of_both, True), (folder_sha256({}), True), (folder_sha256({"base/b": "base/b"}), False)):
+        assert (contradiction(replace(EMPTY, files=files, digest=digest)) is None) == is_sound

@@ -62,7 +62,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--limit", type=int, metavar="N", help="only the first N rows of each task")
     what.add_argument("--data", metavar="DIR", help="rows: a folder shaped like LIDR_DATA, or org/name@COMMIT")
     what.add_argument("--questions", metavar="DIR", help="of mt_bench: LANG.jsonl files, or org/name@COMMIT")
-    how = parser.add_argument_group("how")
+    _how_arguments(parser.add_argument_group("how"))
+    judge_arguments(parser)
+    out = parser.add_argument_group("output")
+    out.add_argument("--name", metavar="NAME", help="in tables; default: from the model's name")
+    out.add_argument("--out", type=Path, metavar="DIR", help="results folder; default <store>/evals/<name>-<identity>")
+    store_argument(out)
+    out.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+
+
+def _how_arguments(how: argparse._ArgumentGroup) -> None:
+    """Options that say how the model is asked."""
     backends = [row.backend for row in ENGINES.values() if row.model == "folder" and not row.only_translates]
     how.add_argument("--engine", choices=backends, default="hf", help="lm-eval's back end; default hf")
     how.add_argument(
@@ -101,12 +111,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="longest wait for one answer of an openai: model before it is asked again; default %(default)s",
     )
     how.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
-    judge_arguments(parser)
-    out = parser.add_argument_group("output")
-    out.add_argument("--name", metavar="NAME", help="in tables; default: from the model's name")
-    out.add_argument("--out", type=Path, metavar="DIR", help="results folder; default <store>/evals/<name>-<identity>")
-    store_argument(out)
-    out.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
 
 def main(options: argparse.Namespace) -> int:

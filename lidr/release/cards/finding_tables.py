@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lidr.analysis import COLUMNS, gates, lines, measurements, sentences, source_of
+from lidr.analysis import COLUMNS, gate_sentences, lines, measurements, source_of
 from lidr.release.cards.card_tables import markdown_table
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def measurements_section(run: Finished) -> str:
 
 def gates_section(run: Finished) -> str:
     """What fired and why, and how the run went on; empty where no gate stood."""
-    said = [sentence for record in gates(run.records) for sentence in sentences(record)]
+    said = list(gate_sentences(run.records))
     if run.result != run.iterations[-1]:
         said.append(f"The policy of this release is that of iter_{run.result}.")
     return "\n".join(f"- {sentence}" for sentence in said)

@@ -8,9 +8,23 @@ from typing import TYPE_CHECKING
 from lidr.lazy import lazily
 
 if TYPE_CHECKING:
-    from lidr.release.parents.licences import Licence, Parent, licence_text, overridden, strictest, unknown_licence
+    from lidr.release.parents.licences import (
+        Licence,
+        Parent,
+        less_than,
+        licence_text,
+        overridden,
+        strictest,
+        unknown_licence,
+    )
     from lidr.release.parents.model_parents import HUB, base_model, policy_parent, scorer_parents, translator_parents
-    from lidr.release.parents.pair_parents import parents_of_mixture, parents_of_run, parents_of_set, read_card
+    from lidr.release.parents.pair_parents import (
+        licence_of_run,
+        parents_of_mixture,
+        parents_of_run,
+        parents_of_set,
+        read_card,
+    )
     from lidr.release.parents.prompt_parents import prompts_parent
 
 __all__ = [
@@ -18,6 +32,8 @@ __all__ = [
     "Licence",
     "Parent",
     "base_model",
+    "less_than",
+    "licence_of_run",
     "licence_text",
     "overridden",
     "parents_of_mixture",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lidr.errors import HubError
@@ -173,6 +173,21 @@ def overridden(identifier: str, reason: str, *, name: str | None = None, link: s
     if identifier == "other" and not (name and link):
         raise HubError("publish.license: `other` needs a name and a link")
     return Licence(identifier, f"decided by the publisher: {reason.strip()}", name, link)
+
+
+def less_than(identifier: str, asked: Mapping[str, str]) -> list[str]:
+    """What a licence leaves out that its parents ask for: those of a stricter class, where both are known.
+
+    Args:
+        identifier: of the release.
+        asked: whose licence -> its identifier.
+
+    >>> less_than("mit", {"the prompts": "cc-by-nc-4.0", "the policy": "apache-2.0"})
+    ['the cc-by-nc-4.0 of the prompts (non-commercial)']
+    """
+    known = {whose: CLASS_OF[name.lower()] for whose, name in asked.items() if name.lower() in CLASS_OF}
+    own = CLASS_OF.get(identifier, len(_RANKS))
+    return [f"the {asked[whose]} of {whose} ({_RANKS[rank][0]})" for whose, rank in known.items() if rank > own]
 
 
 def unknown_licence(identifier: str) -> str | None:

@@ -11,7 +11,7 @@ from lidr.errors import HubError, StoreError
 from lidr.hub import ForeignJsonError, load_foreign_json, read_front_matter, without_paths
 from lidr.references import DistReference, HubReference, parse_reference, repository_of
 from lidr.release.file_schemas import PublishedParents, fault
-from lidr.release.parents.licences import Parent, strictest
+from lidr.release.parents.licences import Licence, Parent, overridden, strictest
 from lidr.release.parents.model_parents import HUB, dist_licence
 from lidr.store import RECORD_FILE, read_record, read_sealed
 
@@ -97,7 +97,7 @@ def parents_of_run(version_folder: Path, name: str) -> tuple[Parent, ...]:
         if not isinstance(recipe["chain"], list) or not all(isinstance(text, str) for text in named):
             raise ValueError("no recipe as lidr writes it")
     except (ValueError, LookupError, TypeError) as error:
-        raise StoreError(f"{path}: damaged ({error}). `lidr run RECIPE` writes it again") from None
+        raise _damaged(path, error) from None
     return (Parent("prompts", without_paths(prompts["source"]), None, prompts["license"]), _policy(recipe))
 
 
@@ -111,6 +111,31 @@ def _policy(recipe: Mapping[str, Any]) -> Parent:
     if isinstance(reference, HubReference):
         return Parent("policy", reference.repo, recipe["policy"].get("revision") or reference.revision, licence)
     return Parent("policy", without_paths(str(reference)), None, licence)
+
+
+def licence_of_run(version_folder: Path, parents: Sequence[Parent]) -> Licence:
+    """The licence that the recipe of a run decides on (`publish.license`), else the strictest of its parents.
+
+    Raises:
+        StoreError: run.json is damaged.
+    """
+    path = version_folder / "run.json"
+    if not path.is_file():
+        return strictest(parents)
+    try:
+        said = [step["config"].get("license") for step in read_sealed(path)["recipe"]["chain"]]
+        chosen = next(filter(None, said), None)
+        if chosen is None:
+            return strictest(parents)
+        return overridden(chosen["id"], chosen["reason"], name=chosen.get("name"), link=chosen.get("link"))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _damaged(path, error) from None
+    except HubError:  # publishing would refuse it
+        return strictest(parents)
+
+
+def _damaged(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{path}: damaged ({error}). `lidr run RECIPE` writes it again")
 
 
 def parents_of_mixture(sets: Sequence[Mapping[str, Any]]) -> tuple[Parent, ...]:

@@ -17,7 +17,8 @@ class JudgeConfig(Frozen):
     model: ReferenceText
     """openai:MODEL@URL (its key in LIDR_JUDGE_API_KEY), or a local model that lidr serves while it is asked."""
     mode: Literal["logprob", "logprob_swap", "text", "score"] = "logprob_swap"
-    """One token and its probability in one random order (logprob) or in both; the token as text; or 0-10 for each."""
+    """logprob: the probabilities of the letters that name the two answers, in one random order; logprob_swap: the mean
+    of both orders; text: the letter that the judge writes; score: a mark of 0-10 for each answer."""
     template: str | None = None
     """A template file; null is lidr's own."""
     seed: int = Field(0, ge=0)

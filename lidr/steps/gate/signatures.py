@@ -77,7 +77,8 @@ class NoGain(Signature):
     """A non-dominant language did not improve."""
 
     least: float = Field(0.02, ge=-1, le=1)
-    """Fires where the gain is confidently smaller, as a share of the score's span; at 0 only where it is a loss."""
+    """The gain that is wanted, as a share of the score's span (0.02: two points of an accuracy). It fires where the
+    whole interval of the gain lies below; with 0 only where the language confidently lost."""
 
 
 def no_gain(evidence: Evidence, config: NoGain) -> list[Finding]:

@@ -48,7 +48,7 @@ from lidr.steps.measure.measurements import Measures, Row, measurement
 from lidr.steps.measure.prompt_sample import PromptSample
 from lidr.steps.measure.referees import logp_margins, rewarded, round_trips
 from lidr.steps.policy_files import refuse_unmerged
-from lidr.steps.score import AnswerScores
+from lidr.steps.score import REFEREES, AnswerScores
 from lidr.steps.step_kind import (
     TEXTS_ALONE,
     Expected,
@@ -163,6 +163,19 @@ def alone_measure(recipe: Recipe, config: MeasureConfig) -> Iterator[tuple[str, 
         yield "measure.margin", TEXTS_ALONE
 
 
+def notes_measure(recipe: Recipe, config: MeasureConfig) -> Iterator[str]:
+    """Pairs that are held against what chose them."""
+    chosen = next((step.config for step in recipe.chain if step.name == "pair"), None)
+    by = getattr(chosen, "by", None)
+    if by in REFEREES and getattr(config, by) is not None:
+        who = "the same gold answers chose" if by == "gold" else "a judge chose"
+        yield (
+            f"measure.{by}: {who} the pairs (pair: {{by: {by}}}), so their reward accuracy by {by} is near 1 by "
+            f"construction and says nothing of them; measure with {'a judge' if by == 'gold' else 'gold answers'}, or "
+            "look at the accuracy of the other scorers"
+        )
+
+
 STEP = StepKind(
     name="measure",
     config=MeasureConfig,
@@ -177,6 +190,7 @@ STEP = StepKind(
     outside=outside_measure,
     alone=alone_measure,
     identity=identity_measure,
+    notes=notes_measure,
     version=2,  # 2: an answer may be in any language; a judge needs mass on its letters; intervals of few items
     resumes_since=1,
 )

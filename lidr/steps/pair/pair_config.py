@@ -65,7 +65,8 @@ class PairConfig(Frozen):
     dominant_pairs: DominantPairs = "all"
     """Dominant pairs against all other languages, against one of them, or none."""
     one: OneLanguage = "hash"
-    """Which one, under `dominant_pairs: one`: chosen by a hash of the prompt id, or the last of the other languages."""
+    """Under `dominant_pairs: one`, the language whose answer is rejected. hash: drawn for each prompt by its id; last:
+    always the last of the other languages, in the recipe's order."""
     drop: Drop = "joint"
     """joint: a failed translation in either direction takes both pairs; independent: only the one that needs it."""
     translation_type: TranslationType | None = None
