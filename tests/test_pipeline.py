@@ -639,6 +639,21 @@ def write_trained_world(folder: Path) -> Path:
     return recipe
 
 
+def test_until_a_place_carries_out_everything_before_it(tmp_path, capsys):
+    recipe = write_world(tmp_path)
+    whole = [step.place for step in lidr.plan(lidr.load_recipe(recipe)).steps]
+    assert main(["run", str(recipe), "--until", "iter_2/translate", "--quiet"]) == 0
+    assert "until iter_2/translate in " in capsys.readouterr().out
+    states = {step.place: step.state for step in lidr.plan(lidr.load_recipe(recipe)).steps}
+    made = whole[: whole.index("iter_2/translate") + 1]
+    assert [place for place in whole if states[place] == "cached"] == made
+    assert [step.place for step in lidr.plan(lidr.load_recipe(recipe), until="iter_1/generate").steps] == whole[
+        : whole.index("iter_1/generate") + 1
+    ]
+    with pytest.raises(PlanError, match=r"iter_9/pair.*its steps: policy, .* or of one iteration iter_2/"):
+        lidr.plan(lidr.load_recipe(recipe), until="iter_9/pair")
+
+
 def test_until_leaves_out_a_later_iteration_whose_policy_would_not_be_made(tmp_path):
     recipe = lidr.load_recipe(write_trained_world(tmp_path))
     assert [step.place for step in lidr.plan(recipe, until="generate").steps] == [

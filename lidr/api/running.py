@@ -36,7 +36,7 @@ def run(
 
     Args:
         recipe: from `lidr.load_recipe`, or the recipe's file.
-        until: stop after this step of each iteration.
+        until: stop after this step of each iteration, or after one place, as `iter_1/pair`.
         rebuild: steps to make again, with all that follows: `pair`, or `iter_2/pair` for one iteration.
         allow_unpinned: pin an unpinned Hub model to the commit that it has now, and run.
         fresh: take nothing over from another version.

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     recipe_arguments(parser)
-    parser.add_argument("--until", metavar="STEP", help="plan each iteration up to this step")
+    parser.add_argument(
+        "--until", metavar="STEP", help="plan each iteration up to this step, or everything up to one, as iter_1/pair"
+    )
     parser.add_argument("--fresh", action="store_true", help="plan to make everything, taking nothing over")
     accept_argument(parser)
 

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     recipe_arguments(parser)
-    parser.add_argument("--until", metavar="STEP", help="stop each iteration after this step")
+    parser.add_argument(
+        "--until", metavar="STEP", help="stop each iteration after this step, or the run after one, as iter_1/pair"
+    )
     parser.add_argument(
         "--rebuild",
         metavar="STEP",

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
     from lidr.engines.process import KeptEngine, open_engine
     from lidr.engines.registry import ENGINES, EngineRow, distributions, engine_row, engines
-    from lidr.engines.remote import ChatClient, Hopeless, NoAnswer
+    from lidr.engines.remote import ChatClient, Hopeless, NoAnswer, without_own_defaults
     from lidr.engines.templates import (
         FIXED_DATE,
         Probe,
@@ -124,5 +124,6 @@ __all__ = [
     "unread",
     "use_grouped_attention",
     "without_fixing",
+    "without_own_defaults",
 ]
 __getattr__ = lazily(__name__)

@@ -49,7 +49,7 @@ def plan(
 
     Args:
         recipe: from `lidr.load_recipe`.
-        until: plan each iteration up to this step.
+        until: plan each iteration up to this step, or the run up to one place, as `iter_1/pair`.
         anew: places whose artifacts are made, not taken over from another version.
         fresh: take nothing over from another version.
         accept_unknown_server: take what a server answered whose address was not recorded for this server's.

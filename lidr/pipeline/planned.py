@@ -186,7 +186,7 @@ class Plan:
         return found
 
     def up_to(self, until: str | None) -> Plan:
-        """The part of the plan that a run up to a step of each iteration carries out.
+        """The part of the plan that a run up to a step of each iteration, or up to one place, carries out.
 
         A later iteration whose inputs would not be made is left out from there on; so is one after a step that has
         still to decide how the run goes on, and is not carried out.
@@ -196,13 +196,18 @@ class Plan:
         """
         if until is None:
             return self
+        if until in (places := [step.place for step in self.steps]):
+            return replace(self, steps=self.steps[: places.index(until) + 1])
         chain, there = [step.name for step in self.recipe.chain], {step.name for step in self.steps}
         opening = [name for name in (*placed("run"), *placed("iteration")) if name in there]
         names = list(dict.fromkeys([*opening, *chain]))
         if until not in names:
             near = next(iter(difflib.get_close_matches(until, names, n=1)), None)
             hint = f'; did you mean "{near}"?' if near else ";"
-            raise PlanError(f'--until "{until}": no such step in this recipe{hint} its steps: {", ".join(names)}')
+            raise PlanError(
+                f'--until "{until}": no such step in this recipe{hint} its steps: {", ".join(names)}, '
+                f"or of one iteration {places[-1]}"
+            )
         wanted = names[: names.index(until) + 1]
         kept: dict[str, PlannedStep] = {}
         last = len(self.recipe.iterations)

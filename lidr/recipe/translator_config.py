@@ -2,7 +2,7 @@
 
     by: {model: facebook/m2m100_418M, revision: unpinned, engine: seq2seq}     a model that only translates
     by: {model: org/chat-model, revision: unpinned, engine: vllm}              any chat model, asked as the policy is
-    by: {model: "openai:NAME@http://localhost:8000/v1", engine: openai}        the same behind a server
+    by: {model: "openai:NAME@http://localhost:8000/v1"}                        the same behind a server
     by: {file: ./translations}                                                 JSON lines made by whatever you like
 
 Its rows have the statuses and the account of self-translation; their column `policy` says who it was.
@@ -39,7 +39,7 @@ class Translator(Frozen):
     """For a Hub model: a 40-hex commit, or `unpinned` until `lidr lock` fills it. For a server: as for the policy."""
     engine: TranslatorEngine | None = None
     """seq2seq: a model that only translates, asked line by line; the others: a chat model, asked with the paper's
-    prompt."""
+    prompt. Of a server always openai."""
     dtype: Dtype = "float32"
     """Number format of its weights."""
     beams: int = Field(1, ge=1)
@@ -59,6 +59,12 @@ class Translator(Frozen):
     license: str | None = None
     """Licence of the model or of the translations, as a Hub identifier, where lidr cannot know it: cc-by-nc-4.0. It
     flows into every card; no identity."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _server_has_one_engine(cls, given: Any) -> Any:
+        is_server = isinstance(given, dict) and str(given.get("model")).startswith("openai:")
+        return {"engine": "openai", **given} if is_server else given
 
     @model_validator(mode="after")
     def _one_way(self) -> Translator:

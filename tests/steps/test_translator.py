@@ -182,7 +182,7 @@ def test_a_server_gets_the_papers_prompt_and_its_tags_are_read(tmp_path):
 def test_with_a_prefill_the_server_is_asked_to_go_on_from_the_opening_tag(tmp_path):
     recipe = write_world(tmp_path)
     with Server(lambda body, number: completion("moved\n</translated>")) as server:
-        rows_of(recipe, "iter_1/translate", by(f"{{model: 'openai:big@{server.url}', engine: openai}}"))
+        rows_of(recipe, "iter_1/translate", by(f"{{model: 'openai:big@{server.url}'}}"))
     assert {body["messages"][-1]["content"] for body in server.bodies} == {"<translated>\n"}
 
 

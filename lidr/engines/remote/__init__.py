@@ -12,7 +12,7 @@ from lidr.lazy import lazily
 if TYPE_CHECKING:
     from lidr.engines.remote.chat_client import ChatClient, Hopeless, Listed, NoAnswer
     from lidr.engines.remote.openai import OpenAIEngine
-    from lidr.engines.remote.openai_fields import RequestFields
+    from lidr.engines.remote.openai_fields import RequestFields, without_own_defaults
 
-__all__ = ["ChatClient", "Hopeless", "Listed", "NoAnswer", "OpenAIEngine", "RequestFields"]
+__all__ = ["ChatClient", "Hopeless", "Listed", "NoAnswer", "OpenAIEngine", "RequestFields", "without_own_defaults"]
 __getattr__ = lazily(__name__)

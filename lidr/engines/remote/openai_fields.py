@@ -24,6 +24,9 @@ _WORDS = ("temperature", "top_p")
 _OWN_DEFAULTS = ("vllm", "sglang", "llamacpp")
 """Servers, by `owned_by` in their lists of models, that give what a request does not name a value of their own: vLLM
 and SGLang that of the model's generation_config.json, llama.cpp that of its command line. They are told every value."""
+_LLAMA_CPP = "llamacpp"
+"""It knows `repetition_penalty` as `repeat_penalty`, reads over what it does not know, and by itself looks at the last
+64 tokens alone."""
 _REFUSES = re.compile(
     r"unsupported|unrecogni[sz]ed|unknown|not (?:supported|permitted|allowed)|extra inputs", re.IGNORECASE
 )
@@ -32,6 +35,23 @@ _CANNOT_START = re.compile(
     re.IGNORECASE,
 )
 """What servers say whose model, or whose chat template, takes no started answer."""
+
+
+def without_own_defaults(owner: str) -> dict[str, Any]:
+    """What a server of this kind has to be told so that nothing but `temperature` bears on an answer; empty of others.
+
+    >>> without_own_defaults("openai"), without_own_defaults("vllm")["repetition_penalty"]
+    ({}, 1.0)
+    """
+    if owner not in _OWN_DEFAULTS:
+        return {}
+    return {"top_p": 1.0, "top_k": -1, "min_p": 0.0, **_penalty(owner, 1.0)}
+
+
+def _penalty(owner: str, penalty: float) -> dict[str, Any]:
+    if owner == _LLAMA_CPP:
+        return {"repeat_penalty": penalty, "repeat_last_n": -1}  # -1: all tokens
+    return {"repetition_penalty": penalty}
 
 
 class RequestFields:
@@ -46,12 +66,12 @@ class RequestFields:
         self._learned: list[str] = []
         self._without = {name for name, value in self._body.items() if value is None}
         self._is_started = True
-        self._tells_all = False
+        self._owner = ""
 
     def meet(self, owner: str) -> None:
         """Take into account what kind of server it is, by what its list of models says."""
         with self._lock:
-            self._tells_all = owner in _OWN_DEFAULTS
+            self._owner = owner
 
     @property
     def learned(self) -> str:
@@ -64,7 +84,8 @@ class RequestFields:
         sampling = request.sampling
         with self._lock:
             limit, without, is_started = self._token_limit, set(self._without), self._is_started
-            tells_all = self._tells_all
+            owner = self._owner
+        tells_all = owner in _OWN_DEFAULTS
         body: dict[str, Any] = {
             "model": self._model,
             "messages": list(request.messages),
@@ -73,7 +94,7 @@ class RequestFields:
         }
         # Else only what differs from OpenAI's defaults: repetition_penalty is not OpenAI's, and some servers refuse it.
         if sampling.repetition_penalty != 1.0 or tells_all:
-            body["repetition_penalty"] = sampling.repetition_penalty
+            body |= _penalty(owner, sampling.repetition_penalty)
         if sampling.presence_penalty:
             body["presence_penalty"] = sampling.presence_penalty
         if sampling.temperature > 0:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from lidr.engines import ChatClient, NoAnswer
+from lidr.engines import ChatClient, NoAnswer, without_own_defaults
 from lidr.evals.judge.settings import JudgeSettings
 from lidr.retry import Retry
 
@@ -35,6 +35,8 @@ class JudgeClient:
 
     def __init__(self, settings: JudgeSettings, retry: Retry | None = None) -> None:
         """Prepare the connections; nothing is asked yet."""
+        self._meeting = threading.Lock()
+        self._told: dict[str, Any] | None = {} if settings.digest is not None else None  # lidr's own server has none
         self._client = ChatClient(
             settings.base_url,
             model=settings.model,
@@ -47,10 +49,16 @@ class JudgeClient:
     def ask(self, body: Mapping[str, Any], left: threading.Event) -> Reply:
         """Ask until there is an answer; `left` ends the waiting.
 
+        A server that gives what a request does not name a value of its own is told that there is none. That is no part
+        of the question's identity, which says how it is meant to be answered.
+
         Raises:
             Hopeless: the server refuses every question alike.
         """
-        found = self._client.ask(body, _as_text, left)
+        with self._meeting:
+            if self._told is None and (listed := self._client.listed()) is not None:
+                self._told = without_own_defaults(listed.owner)
+        found = self._client.ask({**(self._told or {}), **body}, _as_text, left)
         if isinstance(found, NoAnswer):
             return Reply(None, _error(found))
         return Reply(self._client.without_key(found))

@@ -35,8 +35,8 @@ def asked(
         return list(engine.generate(requests))
 
 
-def question(key: str, *, temperature: float = 0.0, max_tokens: int = 16) -> ChatRequest:
-    sampling = Sampling(max_tokens=max_tokens, temperature=temperature)
+def question(key: str, *, max_tokens: int = 16, **sampled: float) -> ChatRequest:
+    sampling = Sampling(max_tokens=max_tokens, **sampled)  # type: ignore[arg-type]
     return ChatRequest(key, ({"role": "user", "content": "What do bees make?"},), sampling)
 
 
@@ -181,9 +181,7 @@ def test_it_is_of_servers_alone():
         PolicyConfig(model="./folder", openai=OpenAIConfig())
 
 
-@pytest.mark.parametrize(
-    ("owner", "is_told"), [("vllm", True), ("sglang", True), ("llamacpp", True), ("openai", False)]
-)
+@pytest.mark.parametrize(("owner", "is_told"), [("vllm", True), ("sglang", True), ("openai", False)])
 def test_a_server_that_has_defaults_of_its_own_is_told_every_value(owner: str, is_told: bool) -> None:
     """vLLM takes what a request does not name from the model's generation_config.json: Qwen2.5's penalty is 1.05."""
     with Server(lambda body, number: answer({"content": ANSWER}), models=[{"id": "m", "owned_by": owner}]) as server:
@@ -193,6 +191,18 @@ def test_a_server_that_has_defaults_of_its_own_is_told_every_value(owner: str, i
     assert greedy.items() & told.items() == ({("repetition_penalty", 1.0)} if is_told else set())
     assert sampled.items() & told.items() == (told.items() if is_told else set())
     assert sampled["top_p"] == 1.0
+
+
+@pytest.mark.parametrize("penalty", [1.0, 1.1])
+def test_llama_cpp_is_told_a_penalty_by_its_own_name(penalty: float) -> None:
+    """It reads over `repetition_penalty`, and over more than the last 64 tokens only where it is told so."""
+    models = [{"id": "/models/gemma.gguf", "owned_by": "llamacpp"}]
+    with Server(lambda body, number: answer({"content": ANSWER}), models=models) as server:
+        asked(server, question("a", temperature=0.7, repetition_penalty=penalty))
+        (body,) = server.bodies
+    told = {"repeat_penalty": penalty, "repeat_last_n": -1, "top_k": -1, "min_p": 0.0, "top_p": 1.0}
+    assert body.items() >= told.items()
+    assert "repetition_penalty" not in body
 
 
 def test_what_the_recipe_leaves_away_a_server_is_not_told() -> None:

@@ -17,7 +17,7 @@ import pytest
 from lidr.errors import EvaluationError
 from lidr.evals.judge import Comparison, JudgeMode, JudgeSettings, Verdict, calls_needed, check_errors, judge
 from lidr.evals.judge.judge_template import comparing_template
-from lidr.evals.judge.question import facts_of
+from lidr.evals.judge.question import facts_of, questions
 from tests.engines.server import Reply, Server
 from tests.evals.judge.answers import (
     QUICK,
@@ -67,6 +67,30 @@ def test_the_request_is_the_papers_and_holds_nothing_else():
         "seed": 2,
     }
     assert server.paths == ["/v1/chat/completions"] * 2
+
+
+@pytest.mark.parametrize(
+    ("owner", "told"),
+    [
+        ("vllm", {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}),
+        ("llamacpp", {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repeat_penalty": 1.0, "repeat_last_n": -1}),
+        ("openai", {}),
+    ],
+)
+def test_a_judges_server_that_has_defaults_of_its_own_is_told_that_there_are_none(owner, told, tmp_path: Path):
+    """vLLM takes a penalty from the judge's generation_config.json. Verdicts stay known by what was meant."""
+    models = [{"id": "judge-1", "owned_by": owner}]
+    with Server(lambda body, _: words("m"), models=models) as server:
+        how = settings(server, mode="text", cache=str(tmp_path / "cache"))
+        judge(comparisons(1), how)
+        (body,) = server.bodies
+        assert {name: value for name, value in body.items() if name not in ("model", "messages", "max_tokens")} == {
+            "temperature": 0.0,
+            **told,
+        }
+        (asked,) = questions(comparisons(1)[0], how, comparing_template(how))
+        assert asked.body.keys() == {"model", "messages", "max_tokens", "temperature"}
+        assert [one.orders[0].cached for one in judge(comparisons(1), how)] == [True]
 
 
 def test_a_judge_that_always_takes_the_first_has_a_swapped_preference_of_a_half():
