@@ -134,7 +134,7 @@ def trials(folder: Path, numbers: Sequence[int]) -> Iterator[Trial]:
     """Trials by their numbers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_PROXY", "127.0.0.1")
-        patch.setattr("lidr.engines.remote.openai.Retry", lambda: _PATIENCE)
+        patch.setattr("lidr.engines.remote.openai.Retry", lambda **_: _PATIENCE)
         for number in numbers:
             script = Script(f"calls {number}")
             with Server(script.reply) as server:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from lidr.cli.main import main
+from tests.evals.asked import write_rows
 from tests.tiny import tiny_model
 
 
@@ -69,6 +70,17 @@ def test_answers_as_long_as_the_window_are_refused_at_their_setting(recipe, caps
     wider = ["--set", "runtime.max_model_len=100", "--set", f"chain.{step}.max_tokens=100"]
     (one,) = problems(capsys, str(recipe), *wider)
     assert "in a window of 100 (runtime.max_model_len)" in one["text"]
+
+
+def test_so_are_those_of_an_evaluation(recipe, tmp_path, capsys):
+    write_rows(tmp_path / "rows")
+    chain = "chain=[{{generate: {{max_tokens: 16}}}}, {{evaluate: {{tasks: [mgsm], max_tokens: {}, data: [{}]}}}}]"
+    too_long = chain.format(256, tmp_path / "rows")
+    (one,) = problems(capsys, str(recipe), "--set", too_long)
+    assert one["path"] == "chain[1].evaluate.max_tokens"
+    assert main(["plan", str(recipe), "--set", too_long]) == 2
+    assert "evaluate.max_tokens: 256 tokens of answer leave no room" in capsys.readouterr().err
+    assert main(["validate", str(recipe), "--set", too_long.replace("256", "255")]) == 0
 
 
 def test_so_are_those_of_prompts_that_are_translated(recipe, capsys):

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import lidr
-from lidr.engines import EngineSpec, openai
+from lidr.engines import EngineSpec
+from lidr.engines.remote import openai
 from lidr.errors import EngineError, RecipeError
 from lidr.recipe import reasoning_fields
 from lidr.retry import Retry
@@ -175,7 +176,7 @@ def test_stored_answers_of_older_rules_are_asked_again_where_they_hold_thoughts(
 
     with Server(failing) as server, monkeypatch.context() as older:
         older.setattr(openai, "_apart", lambda text, parser: (text, "", False))
-        older.setattr(openai, "Retry", lambda: Retry(attempts=1))
+        older.setattr(openai, "Retry", lambda **_: Retry(attempts=1))
         with pytest.raises(EngineError, match="1 of 12 requests got no answer"):
             run(tmp_path, server, until="generate")
         before = len(server.bodies)

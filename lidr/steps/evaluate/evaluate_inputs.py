@@ -14,6 +14,7 @@ from lidr.resources import resolve_source
 from lidr.steps.answering import budget_identity, vllm_identity
 from lidr.steps.evaluate.evaluate_config import EvaluateConfig
 from lidr.steps.evaluate.step_judge import check_judge, judge_identity
+from lidr.steps.local_policy import check_window
 from lidr.steps.step_kind import Surroundings, Unresolved
 
 
@@ -54,6 +55,7 @@ def length_control_of(around: Surroundings, config: EvaluateConfig) -> str:
 
 def outside_evaluate(around: Surroundings, config: EvaluateConfig) -> dict[str, Any]:
     """Digests of the rows, and who judges."""
+    check_window(around, "evaluate.max_tokens", config.max_tokens)
     data = data_of(config, around)
     tasks = tasks_of(config, around.recipe)
     try:
@@ -100,11 +102,13 @@ def check_rows_and_judge(around: Surroundings, config: EvaluateConfig) -> None:
 
     Raises:
         RecipeError: rows are not there, or are none; all of them at once.
-        PlanError: there is no such folder, or the judge is not pinned or not here.
+        PlanError: there is no such folder, the judge is not pinned or not here, or answers may be as long as all that
+            the policy can hold.
         Unresolved: the folder depends on LIDR_DATA, which is not set; a data set is not locked.
     """
     if config.judge is not None and set(config.tasks) & set(JUDGED):
         check_judge(around.recipe, config.judge)
+    check_window(around, "evaluate.max_tokens", config.max_tokens)
     data = data_of(config, around)
     _, problems = evals.read_each(tasks_of(config, around.recipe), evals.check_rows, data)
     if problems:
