@@ -190,9 +190,13 @@ def _wrong_deepspeed(config: Any) -> str | None:
     return None
 
 
+_A_SCREEN = 60
+
+
 def _meant(name: str, known: Sequence[str] = (*sorted(RESULT | EXECUTION), *OWNED)) -> str:
-    near = get_close_matches(name, known, n=3)
-    return f"; did you mean {' or '.join(near)}?" if near else ": see its documentation for the names"
+    if near := get_close_matches(name, known, n=3):
+        return f"; did you mean {' or '.join(near)}?"
+    return f"; it has {', '.join(known)}" if len(known) < _A_SCREEN else ": see its documentation for the names"
 
 
 def result_options(options: Mapping[str, Any]) -> dict[str, Any]:
