@@ -31,15 +31,15 @@ class Silence:
         """
         self._server, self._retry, self._setting = server, retry, setting
         self._lock, self._open, self._watches = threading.Lock(), 0, False
-        self._since = 0.0
+        self._since, self._is_heard = 0.0, True
         self._told_after = retry.told_after_s
 
     @contextmanager
     def waiting(self) -> Iterator[Callable[[], None]]:
         """One request: within the block it waits for its answer; what is yielded says that this has come."""
         with self._lock:
-            if not self._open:
-                self._since = time.monotonic()
+            if not self._open and self._is_heard:  # what was given up and is asked again has waited all the while
+                self._since, self._is_heard = time.monotonic(), False
             self._open += 1
             starts = not self._watches and self._told_after is not None
             self._watches |= starts
@@ -53,7 +53,7 @@ class Silence:
 
     def _heard(self) -> None:
         with self._lock:
-            self._since = time.monotonic()
+            self._since, self._is_heard = time.monotonic(), True
 
     def _watch(self) -> None:
         assert self._told_after is not None

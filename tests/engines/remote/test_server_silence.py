@@ -50,6 +50,18 @@ def test_a_server_that_answers_nothing_for_long_is_told_with_what_happens_next(c
     assert 1 <= len(more) <= 2, "again when it has lasted twice as long, not at each look"
 
 
+def test_what_is_given_up_and_asked_again_is_one_silence(caplog):
+    retry = Retry(attempts=8, base_s=0.01, cap_s=0.05, timeout_s=0.3, told_after_s=0.8)
+    with Server(lambda _, number: completion(delay_s=1.5 if number < 6 else 0.0)) as server:
+        engine = OpenAIEngine(EngineSpec("openai", model="bee", url=server.url, batch=1), retry=retry)
+        (found,) = engine.generate([ask("a")])
+        engine.close()
+    assert isinstance(found, Completion)
+    assert len(server.bodies) == 7
+    (record,) = silences(caplog)
+    assert "has answered nothing for 1 s; one request is waiting. A request is given up" in record.getMessage()
+
+
 def test_one_slow_answer_among_others_is_no_silence(caplog):
     def reply(_, number):
         return completion(delay_s=1.0 if number == 0 else 0.05)
