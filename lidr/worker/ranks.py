@@ -2,6 +2,7 @@
 
     worker --> torchrun --> rank 0, rank 1, ...: python -m MODULE SOCKET
        each rank has a connection to the worker: {"rank"}; then the replies of rank 0, and {"error"} or {"ended"} of any
+       the worker sends each the message, when all have come: then each can say why it ended
 
     worker                                      rank (python -m MODULE SOCKET)
     for reply in work_together(MODULE, ...): ...    serve_rank(SOCKET, handle)
@@ -58,7 +59,7 @@ def work_together(module: str, message: Mapping[str, Any], processes: int) -> It
     Raises:
         WorkerDied: torchrun ended without a result.
     """
-    ranks = _Ranks(message)
+    ranks = _Ranks(message, processes)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     with contextlib.closing(ranks):
         launcher = subprocess.Popen([*command, "-m", module, str(ranks.path)], stdin=subprocess.DEVNULL)
@@ -90,9 +91,10 @@ def _replies(ranks: _Ranks, launcher: subprocess.Popen[bytes]) -> Iterator[Mappi
 class _Ranks:
     """The worker's side of the connections."""
 
-    def __init__(self, message: Mapping[str, Any]) -> None:
+    def __init__(self, message: Mapping[str, Any], processes: int) -> None:
         self.failures: list[_Failure] = []
         self.is_done = self.has_news = False
+        self._awaited = processes
         self._message = (json.dumps(message) + "\n").encode()
         is_long = len(tempfile.gettempdir()) > 60  # a socket's path has at most 107 bytes
         self._folder = tempfile.TemporaryDirectory(prefix="lidr-ranks-", dir="/tmp" if is_long else None)
@@ -112,8 +114,6 @@ class _Ranks:
         for key, _ in ready:
             if key.fileobj is self._server:
                 rank, _ = self._server.accept()
-                with contextlib.suppress(BrokenPipeError):
-                    rank.sendall(self._message)
                 self._unread[rank] = b""
                 self._selector.register(rank, selectors.EVENT_READ)
             else:
@@ -136,6 +136,7 @@ class _Ranks:
             reply = json.loads(line)
             if "rank" in reply:
                 self._names[rank] = reply["rank"]
+                self._start_when_all_are_here()
             elif "ended" in reply:
                 del self._names[rank]
             elif "error" in reply:
@@ -144,6 +145,13 @@ class _Ranks:
             else:
                 self.is_done |= "result" in reply
                 yield reply
+
+    def _start_when_all_are_here(self) -> None:
+        """When one fails, torchrun ends each that does not outlast it yet; what that one would have said is lost."""
+        if len(self._names) == self._awaited:
+            for rank in self._names:
+                with contextlib.suppress(BrokenPipeError):
+                    rank.sendall(self._message)
 
     def close(self) -> None:
         """Close the connections, on which the ranks kill themselves, and wait until they are gone."""
@@ -180,7 +188,10 @@ def serve_rank(path: str, handle: Callable[[dict[str, Any]], Iterable[Mapping[st
 
     _outlast_torchrun()
     tell({"rank": rank})
-    message = json.loads(worker.readline())
+    line = worker.readline()
+    if not line:
+        return 1  # the worker has ended, or another rank before all had come
+    message = json.loads(line)
     threading.Thread(target=_end_with, args=(worker,), daemon=True).start()
     with secrecy.cleaned_output():
         try:

@@ -38,4 +38,6 @@ def handle(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 if __name__ == "__main__":
+    if os.environ["RANK"] == os.environ.get("LATE_RANK"):
+        time.sleep(3)
     sys.exit(serve_rank(sys.argv[1], handle))

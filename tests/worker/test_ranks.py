@@ -26,3 +26,9 @@ RAISED = "NotImplementedError: this operator cannot be shared (the traceback is 
 def test_the_cause_is_told_and_not_what_followed_from_it(first: str, second: str, said: str) -> None:
     replies: list[Any] = list(work_together("tests.worker.failing_rank", {"0": first, "1": second}, 2))
     assert replies[-1]["error"].endswith(said)
+
+
+def test_one_that_starts_late_is_heard_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATE_RANK", "1")  # torchrun would end it before it says anything
+    replies = list(work_together("tests.worker.failing_rank", {"0": "raises", "1": "is refused"}, 2))
+    assert replies[-1]["error"] == "row 3 is empty"
