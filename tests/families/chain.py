@@ -53,9 +53,10 @@ TRAIN = """\
   - evaluate: {{tasks: [mgsm], languages: [en], limit: 2, max_tokens: 24, data: [{rows}]}}
 """
 LORA = "{rank: 4, alpha: 8}"
-THOUGHT_MARKS = ("<think>", "</think>", "<|channel|>", "analysis8", "assistantfinal")
-"""Of a thought that was taught (`Family.thought`), whole or without its special tokens. A random model may write a word
-of its vocabulary like "analysis" anywhere."""
+THOUGHT_MARKS = ("<think>", "</think>", "<|channel|>", "analysis8assistantfinal")
+THOUGHT_BEGINS = "analysis8"
+"""Of a thought that was taught (`Family.thought`), whole or without its special tokens. A thought is taught at the
+beginning of an answer; further on, a model that is random but for that may write any words of its vocabulary."""
 
 
 class Wrong(Exception):
@@ -133,7 +134,9 @@ class _Walk:
             found = open_artifact(planned.version_folder / f"iter_1/{step}").rows
             _check(found == rows, f"{step}: {found} rows of {rows}")
             texts = open_artifact(planned.version_folder / f"iter_1/{step}").read()["text"].to_pylist()
-            thoughts = [text for text in texts if any(mark in text for mark in THOUGHT_MARKS)]
+            thoughts = [
+                text for text in texts if text.startswith(THOUGHT_BEGINS) or any(mark in text for mark in THOUGHT_MARKS)
+            ]
             _check(not thoughts, f"{step}: thoughts stand in {len(thoughts)} of {rows} texts: {thoughts[:1]}")
             leaked = sum(text.startswith("8") for text in texts)  # what is thought; a random answer may begin so, too
             _check(leaked <= rows // 2, f"{step}: {leaked} of {rows} texts begin with a thought")
