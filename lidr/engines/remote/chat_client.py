@@ -34,6 +34,8 @@ _FIRST_CONTACT_S = 4.0
 """How long a server that has never answered may be away; one that has answered gets all tries."""
 _CONNECT_S = 20.0
 """How long one that has answered may take to take a connection: it may be busy."""
+_IN_VAIN = 8
+"""So many requests in a row without an answer, and more than are asked at once, are no fault of theirs."""
 _NOBODY_THERE = (httpx.ConnectError, httpx.ConnectTimeout)
 
 # The words of vLLM, SGLang and llama.cpp, and OpenAI's code.
@@ -116,6 +118,8 @@ class ChatClient:
         self._key = os.environ.get(api_key_env, "")
         keep_secret(self._key)
         self._has_met = False
+        self._in_vain, self._at_once = 0, at_once  # requests in a row that met faults alone
+        self._patience = patience
         self._silence = Silence(self.base_url, retry, patience)
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
@@ -123,7 +127,9 @@ class ChatClient:
             limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
         )
 
-    def ask(self, body: Mapping[str, Any], read: Callable[[Any], T], left: threading.Event) -> T | NoAnswer:
+    def ask(
+        self, body: Mapping[str, Any], read: Callable[[Any], T], left: threading.Event, *, tries: int | None = None
+    ) -> T | NoAnswer:
         """Ask until there is an answer; `left` ends the waiting.
 
         Args:
@@ -131,17 +137,49 @@ class ChatClient:
             read: takes what the answer says out of its JSON; fails with a ValueError, LookupError, TypeError,
                 AttributeError or ArithmeticError on what is no chat completion, which is then asked again.
             left: set when nobody wants the answer any more.
+            tries: in all, where that is not what `retry` says.
 
         Raises:
             Hopeless: the server refuses every question alike.
         """
+        with self._silence.waiting() as heard:
+            found = self._ask_patiently(body, read, left, tries or self._retry.attempts)
+            is_in_vain = isinstance(found, NoAnswer) and found.why in ("faults", "unreadable")
+            self._in_vain = self._in_vain + 1 if is_in_vain else 0
+            if not is_in_vain:
+                heard()
+        return found
+
+    def is_in_vain(self, found: NoAnswer) -> bool:
+        """Whether so many requests in a row met faults alone, this one the last, that each further one would only cost
+        minutes.
+        """
+        return self._in_vain > (self._at_once if found.is_unreachable else max(self._at_once, _IN_VAIN))
+
+    def given_up(self, found: NoAnswer) -> str:
+        """What is said of a server that is asked in vain."""
+        if found.is_unreachable:
+            return (
+                f"{self.base_url}: no server answers there ({found.said}). Finished rows are kept: run the same "
+                "command again when it is back"
+            )
+        return (
+            f"{self.base_url}: {self._in_vain:,} requests in a row got no answer, each asked {found.tries} times; the "
+            f"last: {found.said}. Finished rows are kept: run the same command again when the server is well; one that "
+            f"is only slow needs more time for an answer ({self._patience})"
+        )
+
+    def _ask_patiently(
+        self, body: Mapping[str, Any], read: Callable[[Any], T], left: threading.Event, tries: int
+    ) -> T | NoAnswer:
         is_unreadable, began = True, time.monotonic()
-        for attempt in range(1, self._retry.attempts + 1):
+        for attempt in range(1, tries + 1):
             try:
                 return self._ask(body, read)
             except _TryAgain as fault:
                 # Its words alone: an error keeps its frames, and with them the body that it is about.
                 said, is_unreachable = str(fault), isinstance(fault.__cause__, _NOBODY_THERE)
+                self._silence.met(said)
                 if is_unreachable and not self._has_met and time.monotonic() - began >= _FIRST_CONTACT_S:
                     raise Hopeless(
                         f"{self.base_url}: no server answers there ({said}). Start it, or mend the address; what is "
@@ -151,7 +189,7 @@ class ChatClient:
                 wait_s = self._retry.wait_s(attempt, fault.headers)
                 if is_unreachable and not self._has_met:
                     wait_s = min(wait_s, max(_FIRST_CONTACT_S - (time.monotonic() - began), 0.1))
-                if attempt < self._retry.attempts and left.wait(wait_s):
+                if attempt < tries and left.wait(wait_s):
                     is_unreadable = False  # nobody waited for all tries
                     break
         return NoAnswer("unreadable" if is_unreadable else "faults", said, attempt, is_unreachable)
@@ -177,7 +215,9 @@ class ChatClient:
     def listed(self) -> Listed | None:
         """What the server's list of models says of this one and of itself; None where no server is there."""
         try:
-            _, _, content = self._exchange("GET", "models")
+            with self._silence.waiting() as heard:
+                _, _, content = self._exchange("GET", "models")
+                heard()
             models = json.loads(content)["data"]
             owner = models[0].get("owned_by")  # one server, also where it takes any name, as llama.cpp's does
             root = next((one.get("root") for one in models if one["id"] == self._model), None)
@@ -216,10 +256,7 @@ class ChatClient:
         connect_s = min(_CONNECT_S if self._has_met else _FIRST_CONTACT_S, self._retry.timeout_s)
         how: dict[str, Any] = {"headers": headers, "timeout": httpx.Timeout(self._retry.timeout_s, connect=connect_s)}
         try:
-            with (
-                self._silence.waiting() as heard,
-                self._client.stream(method, f"{self.base_url}/{path}", content=body, **how) as response,
-            ):
+            with self._client.stream(method, f"{self.base_url}/{path}", content=body, **how) as response:
                 self._has_met = True
                 content = bytearray()
                 for chunk in _unpacked(response):
@@ -229,7 +266,6 @@ class ChatClient:
                         raise _TryAgain(f"the answer has more than {MOST_BYTES:,} bytes", is_unreadable=True)
                     if time.monotonic() > until:
                         raise _TryAgain(f"the answer was not complete after {self._retry.timeout_s:g} s")
-                heard()
                 return response.status_code, response.headers, content.decode("utf-8", "replace")
         except httpx.InvalidURL as error:
             raise Hopeless(f"{self.base_url} is not a server's URL ({error}); write http://HOST:PORT/v1") from None

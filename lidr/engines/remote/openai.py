@@ -37,6 +37,7 @@ _FINISH: dict[str, FinishReason] = {
 }
 _PATIENCE = "runtime.server_timeout_s; of `lidr eval run` --server-timeout-s"
 _HARMLESS = "Hello!"
+_TRIES_OF_HARMLESS = 2
 _MOST_TOKENS = 2**31 - 1
 """What a row can hold."""
 
@@ -52,9 +53,8 @@ class OpenAIEngine(Engine):
         """
         self._spec, self._is_closed = spec, False
         self._fields = RequestFields(spec)
-        self._unreachable = 0  # requests in a row that met no server
         self._has_answered = False
-        self._probing = threading.Lock()
+        self._probing = threading.RLock()
         self._listed: Listed | None = None  # what the server says that the model is; asked once
         self._client = ChatClient(
             _base_url(spec.url),
@@ -107,7 +107,6 @@ class OpenAIEngine(Engine):
     def _answer(self, request: ChatRequest, left: threading.Event) -> Completion | Failure:
         try:
             found = self._ask(request, left)
-            self._unreachable = self._unreachable + 1 if isinstance(found, NoAnswer) and found.is_unreachable else 0
             if isinstance(found, NoAnswer):
                 return self._unanswered(request, found, left)
         except Hopeless as error:
@@ -125,13 +124,14 @@ class OpenAIEngine(Engine):
             served_by=self._client.without_key(served_by),
         )
 
-    def _ask(self, request: ChatRequest, left: threading.Event) -> Completion | NoAnswer:
+    def _ask(self, request: ChatRequest, left: threading.Event, tries: int | None = None) -> Completion | NoAnswer:
         """Ask, and again where the server's refusal says how it wants to be asked."""
         if self._listed is None:
             self._meet()
         while True:
             body = self._fields.of(request)
-            found = self._client.ask(body, partial(_completion, request, parser=self._spec.reasoning_parser), left)
+            read = partial(_completion, request, parser=self._spec.reasoning_parser)
+            found = self._client.ask(body, read, left, tries=tries)
             if not isinstance(found, NoAnswer) or found.why != "refused":
                 return found
             if not self._fields.learn(body, found.body) or self._fields.of(request) == body:
@@ -145,39 +145,51 @@ class OpenAIEngine(Engine):
                 self._fields.meet(found.owner)
 
     def _unanswered(self, request: ChatRequest, found: NoAnswer, left: threading.Event) -> Completion | Failure:
-        """A row with its reason where the prompt is at fault; a failure, to be asked again, where the server is."""
+        """A row with its reason where the prompt is at fault; a failure, to be asked again, where the server is.
+
+        Raises:
+            EngineError: it has answered nothing for so long that no further row is asked.
+        """
         if found.why == "too_long":
             return Completion(request.key, "", "prompt_too_long", 0, 0)
         if found.why == "filtered":
             return Completion(request.key, "", "content_filter", 0, 0, said=found.said)
-        if found.why in ("refused", "unreadable") and self._answers_others(request, found, left):
-            reason: FinishReason = "refused" if found.why == "refused" else "unreadable"
-            return Completion(request.key, "", reason, 0, 0, said=found.said)
-        if self._unreachable > self._spec.batch:  # with all its tries, each further row would only cost minutes
-            raise EngineError(
-                f"{self._client.base_url}: no server answers there ({found.said}). Finished rows are kept: run the "
-                "same command again when it is back"
-            )
+        if found.why == "refused":
+            with self._probing:
+                takes_others = self._has_answered or self._answers_others(request, left)
+            if takes_others:
+                return Completion(request.key, "", "refused", 0, 0, said=found.said)
+        # What could be read before tells nothing here: a gateway in front of the server may have come in between.
+        if found.why == "unreadable" and self._answers_others(request, left):
+            return Completion(request.key, "", "unreadable", 0, 0, said=found.said)
+        if self._client.is_in_vain(found) and (found.is_unreachable or not self._answers_others(request, left)):
+            raise EngineError(self._client.given_up(found))
         return Failure(request.key, f"no answer after {found.tries} tries: {found.said}")
 
-    def _answers_others(self, request: ChatRequest, found: NoAnswer, left: threading.Event) -> bool:
-        """Whether the server answers the same request with a harmless text in it; asked where it has answered nothing.
+    def _answers_others(self, request: ChatRequest, left: threading.Event) -> bool:
+        """Whether the server answers the same request with a harmless text in it.
 
         Raises:
-            EngineError: it refuses that too, so it is not the prompt that it does not take.
+            EngineError: it answers that just as badly, so it is not the prompt that it does not take.
         """
         with self._probing:
-            if self._has_answered:
-                return True
             probe = replace(request, messages=(*request.messages[:-1], {"role": "user", "content": _HARMLESS}))
-            answer = self._ask(probe, left)
-            if isinstance(answer, NoAnswer) and answer.why == "refused":
+            answer = self._ask(probe, left, _TRIES_OF_HARMLESS)
+            if isinstance(answer, Completion):
+                self._has_answered = True
+                return True
+            if answer.why == "refused":
                 raise EngineError(
                     f"{self._client.base_url} refuses every request alike, {_HARMLESS!r} too, so nothing was asked "
                     f"further. It says: {answer.said}. Change the setting that it names, or use another server"
                 )
-            self._has_answered = isinstance(answer, Completion)
-            return self._has_answered
+            if answer.why == "unreadable" and not left.is_set():
+                raise EngineError(
+                    f"{self._client.base_url} gives nothing that can be read, not even to {_HARMLESS!r}: "
+                    f"{answer.said}. Check the server's URL (it usually ends in /v1); what is finished is kept: then run the same "
+                    "command again"
+                )
+            return False
 
 
 def _until_all_ended(

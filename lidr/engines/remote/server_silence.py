@@ -1,6 +1,7 @@
-"""Whether a server has fallen silent: requests wait, and for a while none has been answered.
+"""Whether a server has fallen silent: requests wait, and for a while none has got an answer that can be used.
 
-One slow answer among others is no silence. It is told as a warning of the logger `lidr.servers`, whose record has
+One slow answer among others is no silence; faults that may pass, and what is no chat completion, do not end one. It is
+told as a warning of the logger `lidr.servers`, whose record has
 `silent_since` (seconds since the epoch), and again each time that it has lasted twice as long.
 """
 
@@ -31,15 +32,17 @@ class Silence:
         """
         self._server, self._retry, self._setting = server, retry, setting
         self._lock, self._open, self._watches = threading.Lock(), 0, False
-        self._since, self._is_heard = 0.0, True
+        self._since, self._is_heard, self._fault = 0.0, True, ""
         self._told_after = retry.told_after_s
 
     @contextmanager
     def waiting(self) -> Iterator[Callable[[], None]]:
-        """One request: within the block it waits for its answer; what is yielded says that this has come."""
+        """One request, with all its tries: within the block it waits for its answer; what is yielded says that this has
+        come.
+        """
         with self._lock:
             if not self._open and self._is_heard:  # what was given up and is asked again has waited all the while
-                self._since, self._is_heard = time.monotonic(), False
+                self._since, self._is_heard, self._fault = time.monotonic(), False, ""
             self._open += 1
             starts = not self._watches and self._told_after is not None
             self._watches |= starts
@@ -51,9 +54,14 @@ class Silence:
             with self._lock:
                 self._open -= 1
 
+    def met(self, fault: str) -> None:
+        """A try has ended in this."""
+        with self._lock:
+            self._fault = fault
+
     def _heard(self) -> None:
         with self._lock:
-            self._since, self._is_heard = time.monotonic(), True
+            self._since, self._is_heard, self._fault = time.monotonic(), True, ""
 
     def _watch(self) -> None:
         assert self._told_after is not None
@@ -63,16 +71,18 @@ class Silence:
                 if not self._open:
                     self._watches = False
                     return
-                silent_s, waiting = time.monotonic() - self._since, self._open
+                silent_s, waiting, fault = time.monotonic() - self._since, self._open, self._fault
                 if silent_s < self._told_after:
                     continue
                 self._told_after = 2 * silent_s
             _LOG.warning(
-                "%s has answered nothing for %.0f s; %s waiting. A request is given up after %g s (%s) and asked again,"
-                " up to %d times in all. What is finished is kept: the same command goes on from there",
+                "%s has answered nothing%s for %.0f s; %s waiting%s. A request is given up after %g s (%s) and asked "
+                "again, up to %d times in all. What is finished is kept: the same command goes on from there",
                 self._server,
+                " that can be used" if fault else "",
                 silent_s,
                 "one request is" if waiting == 1 else f"{waiting:,} requests are",
+                f"; the last fault: {fault}" if fault else "",
                 self._retry.timeout_s,
                 self._setting,
                 self._retry.attempts,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lidr.engines.engine import ChatRequest, Completion, EngineSpec, Failure
-from lidr.engines.remote.chat_client import MOST_BYTES
+from lidr.engines.remote.chat_client import MOST_BYTES, ChatClient
 from lidr.engines.remote.openai import OpenAIEngine
 from lidr.errors import EngineError
 from lidr.retry import Retry
@@ -196,7 +196,7 @@ def test_a_bad_answer_is_asked_again_then_a_row_with_its_reason(serve: Serve, ba
         found = by_key(engine.generate([ask("a"), ask("b", "cursed"), ask("c")]))
     assert [found[key].finish_reason for key in "abc"] == ["stop", "unreadable", "stop"]
     assert found["b"].said
-    assert len(server.bodies) == 5  # three tries
+    assert len(server.bodies) == 2 + 3 + 1  # three tries, and something harmless
     passing = serve(bad, completion())
     assert one(passing) == Completion("a", "Honey.", "stop", 11, 5)
 
@@ -256,9 +256,47 @@ def test_what_every_request_has_in_common_is_no_fault_of_the_prompts(serve: Serv
 
 def test_a_server_that_answers_nothing_rightly_is_at_fault_itself(serve: Serve) -> None:
     server = serve(by=lambda *_: Reply(200, "<html>gateway</html>"))
-    result = one(server, attempts=2)
-    assert isinstance(result, Failure)
-    assert "no chat completion" in result.error
+    said = rf"{server.url} gives nothing that can be read, not even to 'Hello!': .*<html>gateway.*usually ends in /v1"
+    with connect(server, batch=8) as engine, pytest.raises(EngineError, match=said):
+        list(engine.generate([ask(f"{n}") for n in range(50)]))
+    assert len(server.bodies) <= 8 * 3 + 2, "each of the first eight with its tries, and once something harmless"
+
+
+def test_one_that_was_away_when_it_was_looked_at_first_is_told_apart_too(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChatClient, "listed", lambda _: None)  # nobody there
+    server = serve(by=lambda *_: Reply(400, '{"error": {"message": "this model is not for chats"}}'))
+    with connect(server) as engine, pytest.raises(EngineError, match="refuses every request alike"):
+        list(engine.generate([ask("a")]))
+
+
+def test_one_whose_answers_cannot_be_read_any_more_loses_no_row(serve: Serve) -> None:
+    def gateway(_: Any, number: int) -> Reply:
+        return completion() if number < 10 else Reply(200, "<html>log in</html>")
+
+    server, found = serve(by=gateway), list[Any]()
+    with connect(server, batch=4) as engine, pytest.raises(EngineError, match="gives nothing that can be read"):
+        found.extend(engine.generate([ask(f"{n}") for n in range(50)]))
+    assert [answer.finish_reason for answer in found if isinstance(answer, Completion)] == ["stop"] * 10
+    assert len(server.bodies) < 40
+
+
+def test_a_server_that_fails_at_every_request_is_not_asked_to_the_end(serve: Serve) -> None:
+    server = serve(by=lambda *_: Reply(500, "out of memory"))
+    said = r"10 requests in a row got no answer, each asked 3 times; the last: HTTP 500: out of memory"
+    with connect(server, batch=1) as engine, pytest.raises(EngineError, match=said):
+        list(engine.generate([ask(f"{n}") for n in range(50)]))
+    assert len(server.bodies) == 9 * 3 + 2
+
+
+def test_many_prompts_at_which_it_fails_do_not_keep_others_from_being_asked(serve: Serve) -> None:
+    def reply(body: dict[str, Any], _: int) -> Reply:
+        return Reply(500) if body["messages"][0]["content"] == "cursed" else completion()
+
+    with connect(serve(by=reply), batch=1) as engine:
+        found = list(engine.generate([*(ask(f"{n}", "cursed") for n in range(20)), ask("last")]))
+    assert [type(answer) for answer in found] == [*[Failure] * 20, Completion]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from lidr.errors import EngineError
 from lidr.evals import judge
 from lidr.retry import Retry
 from tests.engines.helpers import ask
-from tests.engines.server import Server, completion
+from tests.engines.server import Reply, Server, completion
 from tests.steps.test_declined_requests import served
 
 
@@ -51,7 +51,7 @@ def test_a_server_that_answers_nothing_for_long_is_told_with_what_happens_next(c
 
 
 def test_what_is_given_up_and_asked_again_is_one_silence(caplog):
-    retry = Retry(attempts=8, base_s=0.01, cap_s=0.05, timeout_s=0.3, told_after_s=0.8)
+    retry = Retry(attempts=8, base_s=0.01, cap_s=0.05, timeout_s=0.3, told_after_s=1.2)
     with Server(lambda _, number: completion(delay_s=1.5 if number < 6 else 0.0)) as server:
         engine = OpenAIEngine(EngineSpec("openai", model="bee", url=server.url, batch=1), retry=retry)
         (found,) = engine.generate([ask("a")])
@@ -59,7 +59,23 @@ def test_what_is_given_up_and_asked_again_is_one_silence(caplog):
     assert isinstance(found, Completion)
     assert len(server.bodies) == 7
     (record,) = silences(caplog)
-    assert "has answered nothing for 1 s; one request is waiting. A request is given up" in record.getMessage()
+    said = r"nothing that can be used for 1 s; one request is waiting; the last fault: .*\. A request is given up"
+    assert re.search(said, record.getMessage())
+
+
+@pytest.mark.parametrize(
+    "fault", [Reply(500, "out of memory"), Reply(429, "slow down"), Reply(200, "<html>log in</html>")]
+)
+def test_faults_alone_are_a_silence_too_and_the_last_is_told(caplog, fault):
+    retry = Retry(attempts=20, base_s=0.1, cap_s=0.1, told_after_s=0.5)
+    with Server(lambda _, number: fault if number < 12 else completion()) as server:
+        engine = OpenAIEngine(EngineSpec("openai", model="bee", url=server.url, batch=1), retry=retry)
+        (found,) = engine.generate([ask("a")])
+        engine.close()
+    assert isinstance(found, Completion)
+    said = silences(caplog)[0].getMessage()
+    assert "has answered nothing that can be used for 1 s; one request is waiting; the last fault: " in said
+    assert str(fault.body) in said
 
 
 def test_one_slow_answer_among_others_is_no_silence(caplog):
@@ -82,7 +98,7 @@ def test_an_answer_may_take_as_long_as_the_recipe_says(tmp_path, monkeypatch):
     with Server(lambda *_: completion(delay_s=2.0)) as server:
         recipe, _ = served(tmp_path, server)
         hasty = ["runtime.server_timeout_s=0.3"]
-        with pytest.raises(EngineError, match=r"12 of 12 requests got no answer.*(ReadTimeout|after 0\.3 s)"):
+        with pytest.raises(EngineError, match=r"requests in a row got no answer.*(ReadTimeout|after 0\.3 s)"):
             lidr.run(lidr.load_recipe(recipe, overrides=hasty), until="generate")
         patient = lidr.plan(lidr.load_recipe(recipe))
         assert [step.identity for step in lidr.plan(lidr.load_recipe(recipe, overrides=hasty)).steps] == [
