@@ -37,8 +37,10 @@ def is_told(error: BaseException) -> bool:
 
 
 def no_space(error: BaseException, where: Path | str = "") -> str:
-    """What to tell of such an error; `where` is named if the error names no file."""
-    place = getattr(error, "filename", None) or where
+    """What to tell of such an error; `where` is named if the error names no file. Of a copy it names both, the one that
+    is written last.
+    """
+    place = getattr(error, "filename2", None) or getattr(error, "filename", None) or where
     while_writing = f" while writing {place}" if place else ""
     return (
         f"{_TOLD}{while_writing}: finished rows are kept. Free some space on that disk, or move the store "

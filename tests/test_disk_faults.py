@@ -17,7 +17,7 @@ import pytest
 
 import lidr
 from lidr.cli.main import main
-from lidr.disk_faults import is_full, locked
+from lidr.disk_faults import is_full, locked, no_space
 from lidr.engines.engine import EngineSpec
 from lidr.engines.remote.openai import OpenAIEngine
 from lidr.errors import EngineError, StoreError
@@ -46,6 +46,12 @@ def test_a_full_disk_is_known_however_it_is_said(error):
     assert is_full(error)
     assert not is_full(OSError(errno.EACCES, "no space left to the left"))
     assert not is_full(ValueError("the disk is fine"))
+
+
+def test_of_a_copy_the_file_that_is_written_is_named(tmp_path):
+    """As `shutil` says it of a model of the user's that is copied into the store."""
+    error = OSError(errno.ENOSPC, "No space left on device", "/models/mine/model.safetensors", None, "/store/model")
+    assert no_space(error).startswith("no space left while writing /store/model: ")
 
 
 SAVING = """

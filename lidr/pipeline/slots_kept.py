@@ -24,6 +24,9 @@ _SETTINGS = {
     "truncated_response": "generate.max_tokens, or pair.truncated",
     "empty_response": "generate, and the policy's chat template",
     "prompt_too_long": "generate.max_tokens and the length of the prompts: they share the model's window",
+    "content_filter": "policy.model: a filter of its server took the answer, or the prompt",
+    "refused": "policy.model: its server, or the model, would not answer the prompt",
+    "unreadable": "policy.model: what its server sent for the prompt was no answer, each time",
     "too_few_scored": "generate.n, and the scorer in score: fewer than two answers of a prompt have a score",
     "tied": "generate.n and generate.temperature, or another scorer in score: all answers score the same",
     "identical": "policy.model: its answers do not differ between the languages",
@@ -58,12 +61,14 @@ class KeptShare:
         kept: pairs.
         requested: slots that the recipe asks for.
         reasons: (step, reason) -> how many slots it took, the most first.
+        last: where none is kept, the reason for which most of the last ones went, and how many went with them.
     """
 
     iteration: int
     kept: int
     requested: int
     reasons: tuple[tuple[tuple[str, str], int], ...]
+    last: tuple[tuple[str, str], int] | None = None
 
     @property
     def share(self) -> float:
@@ -86,12 +91,29 @@ def kept_share(planned: Plan, iteration: int) -> KeptShare | None:
     with_pairs = [record for record in records if record.writes == Pair.name]
     if not with_pairs:
         return None
-    kept = sum(row["count"] for row in with_pairs[-1].counts.get("kept", ()))
+    kept = _kept(with_pairs[-1])
     lost: Counter[tuple[str, str]] = Counter()
     for record in records:
-        for row in record.counts.get("dropped", ()):
-            lost[record.step, row["reason"]] += row["count"]
-    return KeptShare(iteration, kept, kept + lost.total(), tuple((+lost).most_common()))
+        lost += _lost(record)
+    emptied = next((_lost(record) for record in with_pairs if not _kept(record) and _lost(record)), None)
+    last = (emptied.most_common(1)[0][0], emptied.total()) if emptied else None
+    return KeptShare(iteration, kept, kept + lost.total(), tuple(lost.most_common()), last)
+
+
+def _kept(record: Record) -> int:
+    return sum(row["count"] for row in record.counts.get("kept", ()))
+
+
+def _lost(record: Record) -> Counter[tuple[str, str]]:
+    """(step, reason) -> how many slots it took; none that took none."""
+    lost: Counter[tuple[str, str]] = Counter()
+    for row in record.counts.get("dropped", ()):
+        lost[record.step, row["reason"]] += row["count"]
+    return +lost
+
+
+def _look_at(step: str, reason: str) -> str:
+    return f"look at {setting_of(step, reason)}"
 
 
 def is_last_of_pairs(planned: Plan, step: PlannedStep) -> bool:
@@ -117,11 +139,14 @@ def little_kept(planned: Plan, step: PlannedStep) -> str | None:
         return None
     (where, reason), count = found.reasons[0]
     is_harmless = reason == "identical" and found.kept and not stops
-    advice = "answers alike in both languages teach nothing" if is_harmless else f"look at {setting_of(where, reason)}"
+    advice = "answers alike in both languages teach nothing" if is_harmless else _look_at(where, reason)
     said = (
         f"iteration {step.iteration}: {found.kept:,} of {found.requested:,} slots are kept ({found.share:.0%}). "
         f"Most go to {where}: {reason} ({count:,}); {advice}"
     )
+    if found.last is not None and found.last[0][0] != where:
+        (last, why), number = found.last
+        said += f". The last {number:,} go to {last}: {why}; {_look_at(last, why)}"
     position = [one.place for one in planned.steps].index(step.place)
     follows = planned.steps[position + 1 :]
     is_cut = not any(one.name == planned.recipe.chain[-1].name for one in (step, *follows))  # --until ends it before

@@ -306,12 +306,12 @@ class _Sender:
         Raises:
             HubError: one of the release cannot be loaded, or one of others no longer; nothing is tagged.
         """
-        release = self._staged.configs
+        release, is_there = self._staged.configs, partial(self._text, CARD, sha)
         configs = dict.fromkeys((*release, *config_names(self._text(CARD, sha))[0]))
         for failed in range(1, _LOADS + 1):
-            wrong = faults(load(self._repo, sha, configs, self._target), release)
+            wrong = faults(load(self._repo, sha, configs, self._target, is_there), release)
             if theirs := [config for config in wrong if config not in release]:
-                broken = faults(load(self._repo, self._before(sha), theirs, self._target), {})
+                broken = faults(load(self._repo, self._before(sha), theirs, self._target, is_there), {})
                 wrong = {config: why for config, why in wrong.items() if config not in broken}  # before us as well
             if not wrong:
                 return

@@ -294,7 +294,7 @@ def reasons_of(rules: PairRules) -> list[str]:
     refused = [f"translation_{status}" for status in TRANSLATION_STATUSES if status not in rules.accept]
     return [
         "empty_response",
-        "prompt_too_long",
+        *UNANSWERED,
         *(["truncated_response"] if rules.truncated == "drop" else []),
         *refused,
         *(["other_direction_failed"] if rules.drop == "joint" else []),

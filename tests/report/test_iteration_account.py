@@ -41,3 +41,15 @@ def test_a_slot_of_two_answers_in_one_language_names_it_once(tmp_path):
     lines = account_lines(lidr.plan(lidr.load_recipe(recipe, overrides=[sampled])), 1)
     (example,) = [line for line in lines if "e.g." in line]
     assert " against " not in example
+
+
+def test_a_run_that_keeps_no_pair_names_the_step_that_took_the_last_ones_too(tmp_path):
+    chain = RECIPE.replace("{{min: 0.2, max: 5.0}}", "{{min: 0.99, max: 1.01}}").replace("joint", "independent")
+    file = write_world(tmp_path / "w", chain)
+    untagged = {"match": r"Please translate(?s:.*)(German|bees)", "text": "no tag"}
+    write_answers(tmp_path / "w/answers.jsonl", first=(untagged,))
+    with pytest.raises(RowError) as caught:
+        lidr.run(lidr.load_recipe(file))
+    said = str(caught.value)
+    assert "iteration 1: 0 of 16 slots are kept (0%). Most go to pair: translation_unclosed_at_end (10); " in said
+    assert "look at pair.accept. The last 6 go to filter: length_ratio; look at filter.length_ratio. All" in said

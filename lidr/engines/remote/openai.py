@@ -186,8 +186,8 @@ class OpenAIEngine(Engine):
             if answer.why == "unreadable" and not left.is_set():
                 raise EngineError(
                     f"{self._client.base_url} gives nothing that can be read, not even to {_HARMLESS!r}: "
-                    f"{answer.said}. Check the server's URL (it usually ends in /v1); what is finished is kept: then run the same "
-                    "command again"
+                    f"{answer.said}. Check the server's URL (it usually ends in /v1); what is finished is kept: then "
+                    "run the same command again"
                 )
             return False
 

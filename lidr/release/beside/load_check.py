@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,8 +12,18 @@ from lidr.hub import HUGGING_FACE, Target, without_secrets
 from lidr.worker import Worker
 
 
-def load(repo: str, revision: str, configs: Iterable[str], target: Target) -> dict[str, Mapping[str, Any]]:
+def load(
+    repo: str, revision: str, configs: Iterable[str], target: Target, is_there: Callable[[], Any]
+) -> dict[str, Mapping[str, Any]]:
     """What `datasets` makes of each configuration: {"splits": {split: whether it has a row}} or {"fault": text}.
+
+    Args:
+        repo: of a data set.
+        revision: commit.
+        configs: names of configurations.
+        target: the Hub.
+        is_there: called after a fault; fails where the Hub is gone, which each further configuration would take half a
+            minute to say.
 
     Raises:
         HubError: the process that loads ended early.
@@ -34,7 +44,11 @@ def load(repo: str, revision: str, configs: Iterable[str], target: Target) -> di
         with Worker("lidr.release.beside.load_worker", log=Path(cache, "load.log"), env=env, fresh=True) as worker:
             try:
                 worker.send(message)
-                said = {str(reply["config"]): reply for reply in worker.replies()}
+                said = {}
+                for reply in worker.replies():
+                    said[str(reply["config"])] = reply
+                    if "fault" in reply:
+                        is_there()
             except EngineError as error:
                 raise HubError(f"{repo}: it could not be loaded to check it: {error}") from None
     return {

@@ -16,7 +16,8 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 
 from lidr.errors import HubError
-from lidr.hub import plain_uploads, read_front_matter
+from lidr.hub import Target, plain_uploads, read_front_matter
+from lidr.release.beside.load_check import load
 from lidr.release.beside.load_rules import readable
 from lidr.release.dataset_release import configs_of, stage_dataset
 from lidr.release.make_release import Destinations, release
@@ -331,3 +332,15 @@ def test_the_rules_touch_nothing_outside_and_ask_nobody(tmp_path):
     found = readable("a/b", ["README.md", "../../escaped.parquet", "data/train.parquet"], {"README.md": card})
     assert found.fault is None
     assert found.configs == {"y": {"train": ("data/train.parquet",)}}
+
+
+def test_a_hub_that_is_gone_is_known_at_the_first_configuration_and_not_looked_for_in_each():
+    asked = []
+
+    def is_there():
+        asked.append(len(asked))
+        raise HubError("no Hub answers")
+
+    with pytest.raises(HubError, match="no Hub answers"):
+        load("me/pairs", "main", ["a", "b", "c"], Target("http://127.0.0.1:9"), is_there)
+    assert asked == [0]
