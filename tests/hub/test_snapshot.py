@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -134,6 +135,7 @@ def test_a_moved_and_a_deleted_tag_are_said(data, hub, tmp_path):
 
 
 FIRST = """
+import dataclasses
 import json
 from datasets import load_dataset
 from lidr.hub.snapshot import read_snapshot
@@ -214,3 +216,14 @@ def test_what_does_not_fit_on_the_disk_is_refused_before_a_byte_is_fetched(data,
     folder = read_snapshot(repo, sha, target=hub.target, into=tmp_path / "into")
     monkeypatch.setattr("lidr.hub.snapshot.shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(99, 99, 0))
     assert read_snapshot(repo, sha, target=hub.target, into=folder) == folder
+
+
+def test_a_file_that_came_damaged_is_the_hubs_own_fault(data, hub, monkeypatch, tmp_path):
+    """The listing that is kept names another content than the Hub gives, as where its object is damaged."""
+    entries = listing(*data, target=hub.target)
+    other = tuple(dataclasses.replace(e, blob_id="0" * 40) if e.path == "b.txt" else e for e in entries)
+    monkeypatch.setattr("lidr.hub.snapshot.listing", lambda *_, **__: other)
+    with pytest.raises(HubError, match=r"b\.txt is damaged on the Hub: what it gives is not the content that it lists"):
+        read_snapshot(*data, target=hub.target)
+    with pytest.raises(HubError, match=r"b\.txt is altered on this machine"):
+        read_snapshot(*data, target=hub.target)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -96,9 +97,15 @@ def main(options: argparse.Namespace) -> int:
         print_json("lidr.init/1", {"file": str(target), "recipe": recipe.name, "text": text, "problems": problems})
     else:
         print(text, end="", flush=True)
+    file = shlex.quote(str(target))
     for note in checked.notes:
         say(f"note: {note}")
     _say_columns(prompts, recipe.languages.all)
+    for code, (other, count, of) in prompts.others.items():
+        say(
+            f"note: {count} of the first {of} prompts that are read as {code} look like {LANGUAGES[other].name} "
+            f"({other}); if they are, name the right file or column, or other --languages"
+        )
     if _licence(given, options) == "unknown":
         say("note: the licence of the prompts is written as unknown, and every card will say so; name it: --license ID")
     codes = recipe.languages.all
@@ -109,11 +116,11 @@ def main(options: argparse.Namespace) -> int:
     if recipe.parallel is not None and not checked.problems:
         say(
             "note: the model itself translates the prompts. A weak model can write nonsense with the status `ok`; "
-            f"`lidr run {target} --until prompts` stops there and says where they lie. Read some before you go on"
+            f"`lidr run {file} --until prompts` stops there and says where they lie. Read some before you go on"
         )
     if checked.problems:
         say(*problem_lines(checked.problems), is_clean=True)
-        say(f"{target} is written and does not run like this: mend it there, then lidr validate {target}")
+        say(f"{target} is written and does not run like this: mend it there, then lidr validate {file}")
         return 2
     say(f"{target} is written and valid. Next: {_next_commands(target, recipe)}")
     return 0
@@ -123,7 +130,7 @@ def _next_commands(target: Path, recipe: Recipe) -> str:
     """What leads to a run: first `lidr lock`, where the recipe or its lock names no commit of what it reads."""
     commits = surroundings_of(recipe).lock.commits
     lock = ["lock"] if any(one.repo not in commits for one in unpinned(recipe)) else []
-    return "; ".join(f"lidr {command} {target}" for command in (*lock, "plan", "run"))
+    return "; ".join(f"lidr {command} {shlex.quote(str(target))}" for command in (*lock, "plan", "run"))
 
 
 def _say_columns(prompts: PromptDraft, codes: Sequence[str]) -> None:

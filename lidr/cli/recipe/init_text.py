@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -51,7 +53,6 @@ def recipe_text(
     """
     lengths, said = lengths_of(reference), template_said(reference)
     is_server = isinstance(reference, ServerReference)
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in target.stem.lower()).strip("._-") or "mine"
     model = f"model: {_quoted(str(reference))}"
     if isinstance(reference, HubReference) and not reference.revision:
         model += ", revision: unpinned"
@@ -62,8 +63,8 @@ def recipe_text(
     evaluate = _evaluate(codes, lengths.answer, data)
     train = "" if is_server else _TRAIN.format(length=lengths.training, evaluate=evaluate)
     return _TEXT.format(
-        file=target,
-        name=name,
+        file=shlex.quote(str(target)),
+        name=_name_of(target),
         dominant=codes[0],
         others=", ".join(map(_quoted, codes[1:])),
         model=model,
@@ -80,6 +81,16 @@ def recipe_text(
         publish=_publish(publish, policy_licence, is_server=is_server),
         runtime=_runtime(reference),
     )
+
+
+def _name_of(target: Path) -> str:
+    """A recipe's name from its file's, in the letters that a repository's may have.
+
+    >>> _name_of(Path("Bienen für Köln.yaml"))
+    'bienen-fur-koln'
+    """
+    plain = unicodedata.normalize("NFKD", target.stem.lower()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9._-]+", "-", plain).strip("._-")[:64] or "mine"
 
 
 def rows_for(codes: Sequence[str], folder: str | None) -> str:

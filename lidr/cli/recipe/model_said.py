@@ -11,7 +11,7 @@ from lidr.engines import TEMPLATE_FILES, Probe, fix, probe, switches, template_o
 from lidr.errors import EngineError, HubError, PlanError
 from lidr.hub import read_file, resolve
 from lidr.reasoning import family_of
-from lidr.references import FolderReference, HubReference, Reference, ServerReference
+from lidr.references import DistReference, FolderReference, HubReference, Reference, ServerReference
 from lidr.resources import near_file, resolve_source
 
 
@@ -98,6 +98,8 @@ def template_said(reference: Reference) -> TemplateSaid:
     if isinstance(reference, ServerReference):
         advice = "if the model thinks before it answers: chat_template: {kwargs: {enable_thinking: false}}"
         return TemplateSaid("the server applies its own template", advice)
+    if isinstance(reference, DistReference):
+        return TemplateSaid("the template is in the GGUF file and was not looked at")
     folder, text = _template(reference)
     if text is None or folder is None:
         return TemplateSaid("the template was not looked at: not here, or the Hub did not give it")

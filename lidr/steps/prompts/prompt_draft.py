@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from lidr.steps.prompts.prompt_table import prompt_texts
 from lidr.steps.prompts.reading_notes import like_ids, own_id_column
 from lidr.tables import TABLE_FILES, columns_place, placed_rows
 
+_LOOKED_AT = 50  # prompts of each language
+
 Column = str | Mapping[str, str]
 """Of the text: one, or code -> the language's own."""
 
@@ -35,6 +38,8 @@ class PromptDraft:
         are_ids_made: no column names the prompts: their ids are made from their texts.
         read: of a table in one language, the column of the text; else None.
         unused: beside it, the columns that hold text, and no ids.
+        others: code -> the language that most of its first prompts seem to be in instead, of how many that is said, and
+            of how many one; without the languages of which this is not so.
     """
 
     count: int | None = None
@@ -43,6 +48,7 @@ class PromptDraft:
     are_ids_made: bool = False
     read: str | None = None
     unused: Sequence[str] = ()
+    others: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)
 
 
 def draft_prompts(
@@ -80,7 +86,19 @@ def draft_prompts(
     found = prompt_texts(path, codes, columns=PromptColumns(**columns))
     made = makes_ids(path, codes, PromptColumns(**columns), None)
     read, unused = _left(path, languages[0], columns) if path.is_file() and is_alone else (None, [])
-    return PromptDraft(len(found[languages[0]]), is_alone, columns, made is not None, read, unused)
+    others = {code: seems for code, texts in found.items() if (seems := _seem(code, list(texts.values())[:_LOOKED_AT]))}
+    return PromptDraft(len(found[languages[0]]), is_alone, columns, made is not None, read, unused, others)
+
+
+def _seem(code: str, texts: Sequence[str]) -> tuple[str, int, int] | None:
+    """The language that most of these texts are in, how many, and of how many; None where it is `code` or not known."""
+    import polars as pl
+
+    from lidr.transforms import identify
+
+    told = Counter(identify(pl.Series(texts, dtype=pl.String), [code], asked=code)["language"])
+    other, count = told.most_common(1)[0] if told else (None, 0)
+    return (other, count, len(texts)) if other not in (None, code, "other") and 2 * count > len(texts) else None
 
 
 def column_form(languages: Sequence[str], names: Mapping[str, str] | None = None) -> str:
