@@ -36,9 +36,10 @@ class PairSet(Frozen):
     min_margin: float | None = None
     """Only pairs with at least this margin, in the unit of the set."""
     weight: float | None = Field(None, gt=0)
-    """Its part of the mixture, relative to the other sets' weights; where others have one, null is 1. Rows are
-    left out until the parts hold: the set that is smallest for its weight gives all it has, the others what fits it.
-    How much a single pair counts in training is another thing, and stands in its column: columns.weight."""
+    """Its share of the mixture, relative to the weights of the other sets: with 3 and 1, three pairs of the first for
+    one of the second. Where others have one, null is 1. No pair is repeated: the set that is smallest for its weight
+    gives all that it has, and each other as many pairs as keep the shares; if no set has one, all give all. How much a
+    single pair counts in training is another thing, and stands in its column: columns.weight."""
     cap: int | None = Field(None, ge=1)
     """Most rows that are taken of it."""
     license: str | None = None
