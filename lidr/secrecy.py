@@ -34,7 +34,9 @@ _PLACEHOLDERS = frozenset(
     not-needed not_needed notneeded no-key no_key nokey no-key-needed no-key-required sk-no-key-required sk-none ollama
     lm-studio llama.cpp your-api-key your_api_key changeme true false""".split()  # noqa: SIM905  # a list of lines is no easier
 )
-"""Values of variables that stand for no key at all, for servers that ask for none: words that any text may hold."""
+"""Values that stand for no key at all, for servers that ask for none: words that any text may hold."""
+_LONGEST_WORD = 20
+"""Characters of letters alone, or of digits alone, that an answer may hold by chance: keys of services mix them."""
 _SECRET_NAME = re.compile(r"(?i)(?:^|_)(?:TOKEN|API_?KEY|ACCESS_KEY|SECRET|PASSWORD|PASSWD)$")
 _USER = re.compile(r"://[^/\s?#'\"<>\\]*@")
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}")
@@ -105,14 +107,29 @@ def clean_data(text: str) -> str:
     return _USER.sub(f"://{HIDDEN}@", text) if "://" in text else text
 
 
+def clean_answer(text: str) -> str:
+    """What a model answered without the secrets that are known, should its server repeat them; else as it is.
+
+    An answer is data: a key that is a word or a number (`password`, `12345678`), or shorter than eight characters,
+    hides nothing of it, since a model may well write that.
+    """
+    pattern = _pattern(frozenset(value for value in _known(_SHORTEST, ()) if not _is_word(value)))
+    return pattern.sub(HIDDEN, text) if pattern else text
+
+
+def _is_word(value: str) -> bool:
+    return len(value) <= _LONGEST_WORD and (value.isalpha() or value.isdigit())
+
+
 def without_known(text: str, *more: str | None) -> str:
-    """A text without the secrets that are known, and otherwise as it is: for answers of servers, which are data."""
+    """A text without the secrets that are known, and otherwise as it is."""
     pattern = _pattern(_known(_SHORTEST, more))
     return pattern.sub(HIDDEN, text) if pattern else text
 
 
 def _known(shortest: int, more: tuple[str | None, ...]) -> frozenset[str]:
-    return frozenset({*_from_environment(shortest), *_TOLD, *(value for value in more if value)})
+    told = {value for value in (*_TOLD, *more) if value and value.strip().casefold() not in _PLACEHOLDERS}
+    return frozenset({*_from_environment(shortest), *told})
 
 
 def _from_environment(shortest: int) -> Iterator[str]:

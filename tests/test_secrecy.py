@@ -23,7 +23,7 @@ import pytest
 from lidr.errors import EngineError, RecipeError
 from lidr.hub import clean
 from lidr.hub_server import serve_in_background
-from lidr.secrecy import clean_data, cleaned_output, without_known, without_secrets, without_user
+from lidr.secrecy import clean_data, cleaned_output, keep_secret, without_known, without_secrets, without_user
 from tests.scripted import RECIPE, write_world
 
 JUDGED = """\
@@ -331,6 +331,7 @@ def test_a_short_value_is_hidden_where_it_is_a_word_of_what_is_printed(monkeypat
 @pytest.mark.parametrize("key", ["none", "EMPTY", "placeholder"])
 def test_a_placeholder_for_a_key_hides_no_word(monkeypatch: pytest.MonkeyPatch, key: str):
     monkeypatch.setenv("LIDR_JUDGE_API_KEY", key)
+    keep_secret(key)
     said = f"pair: {{dominant_pairs: {key}}}, leave it out by --judge {key}"
     assert without_secrets(said) == clean_data(said) == clean({"a": [said]})["a"][0] == said
 

@@ -23,7 +23,7 @@ import httpx
 
 from lidr.engines.remote.server_silence import Silence
 from lidr.retry import TRANSIENT, Retry
-from lidr.secrecy import HIDDEN, keep_secret, without_known
+from lidr.secrecy import keep_secret, without_secrets
 
 T = TypeVar("T")
 
@@ -234,9 +234,9 @@ class ChatClient:
         """Close the connections."""
         self._client.close()
 
-    def without_key(self, text: str) -> str:
-        """Take the key, and whatever else is known as secret, out of what a server said."""
-        return without_known(text.replace(self._key, HIDDEN) if self._key else text)
+    def _without_key(self, text: str) -> str:
+        """Take the key, and whatever else is known as secret, out of what a server said that is no answer."""
+        return without_secrets(text, self._key)
 
     def _ask(self, body: Mapping[str, Any], read: Callable[[Any], T]) -> T | NoAnswer:
         # Escaped, because answers of models may hold half characters, which are no UTF-8.
@@ -272,13 +272,13 @@ class ChatClient:
         except zlib.error as error:
             raise _TryAgain(f"the answer is not packed as its header says: {error}", is_unreadable=True) from error
         except httpx.RequestError as error:  # time-outs, refused connections, bodies cut short
-            raise _TryAgain(f"{type(error).__name__}: {self.without_key(str(error))}") from error
+            raise _TryAgain(f"{type(error).__name__}: {self._without_key(str(error))}") from error
 
     def _refused(self, status: int, headers: httpx.Headers, content: str) -> NoAnswer:
         said = f"HTTP {status}: {self._quote(content)}"
         advice = _ADVICE.get(status, "").format(key=self._api_key_env, model=self._model)
         if status in (400, 403, 451) and _FILTERED.search(content):
-            return NoAnswer("filtered", said, body=self.without_key(content))
+            return NoAnswer("filtered", said, body=self._without_key(content))
         if _QUOTA.search(content):
             advice = "the account has no quota left"
         if advice:
@@ -286,11 +286,11 @@ class ChatClient:
         if status >= 500 or status in TRANSIENT:
             raise _TryAgain(said, headers)
         is_too_long = status in (400, 413) and _TOO_LONG.search(content) is not None
-        return NoAnswer("too_long" if is_too_long else "refused", said, body=self.without_key(content))
+        return NoAnswer("too_long" if is_too_long else "refused", said, body=self._without_key(content))
 
     def _quote(self, content: str) -> str:
         """What the server said, short."""
-        return self.without_key(" ".join(content[:5000].split()))[:300] or "(nothing)"
+        return self._without_key(" ".join(content[:5000].split()))[:300] or "(nothing)"
 
 
 def _unpacked(response: httpx.Response) -> Iterator[bytes]:

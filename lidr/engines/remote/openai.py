@@ -26,6 +26,7 @@ from lidr.errors import EngineError
 from lidr.reasoning import FAMILIES, told_apart
 from lidr.retry import Retry
 from lidr.rows import FinishReason
+from lidr.secrecy import clean_answer
 from lidr.tables import THOUGHTS
 
 _FINISH: dict[str, FinishReason] = {
@@ -119,9 +120,9 @@ class OpenAIEngine(Engine):
         # Some servers repeat the key, and answers are kept and published.
         return replace(
             found,
-            text=self._client.without_key(found.text),
-            reasoning=self._client.without_key(found.reasoning),
-            served_by=self._client.without_key(served_by),
+            text=clean_answer(found.text),
+            reasoning=clean_answer(found.reasoning),
+            served_by=clean_answer(served_by),
         )
 
     def _ask(self, request: ChatRequest, left: threading.Event, tries: int | None = None) -> Completion | NoAnswer:

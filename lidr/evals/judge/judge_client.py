@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from lidr.engines import ChatClient, NoAnswer, without_own_defaults
 from lidr.evals.judge.settings import JudgeSettings
 from lidr.retry import Retry
+from lidr.secrecy import clean_answer
 
 NO_ANSWER = "no answer"
 TOO_LONG = "too long"
@@ -61,7 +62,7 @@ class JudgeClient:
         found = self._client.ask({**(self._told or {}), **body}, _as_text, left)
         if isinstance(found, NoAnswer):
             return Reply(None, _error(found))
-        return Reply(self._client.without_key(found))
+        return Reply(clean_answer(found))
 
     def meet(self) -> None:
         """Look whether the server is there.

@@ -147,6 +147,20 @@ def test_the_text_of_an_answer_may_come_in_parts(serve: Serve) -> None:
     assert result.text == "Honey."
 
 
+@pytest.mark.parametrize("key", ["none", "EMPTY", "a", "1234", "12345678", "password", "not-needed", KEY])
+def test_a_key_hides_nothing_of_an_answer_that_it_may_hold_by_chance(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("TEST_KEY", key)
+    said = "Nonetheless, none is left, it is EMPTY; 12345678 and 1234, as not-needed as a password."
+    found = one(serve(completion(said), completion(f"You sent Bearer {KEY}.")))
+    assert isinstance(found, Completion)
+    assert found.text == said
+    other = one(serve(completion(f"You sent Bearer {KEY}.")))
+    assert isinstance(other, Completion)
+    assert other.text == ("You sent Bearer ***." if key == KEY else f"You sent Bearer {KEY}.")
+
+
 @pytest.mark.parametrize(
     "fault",
     [
